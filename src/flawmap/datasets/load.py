@@ -1,0 +1,189 @@
+"""Many images, decoded once into one array: in memory, or memory-mapped past a limit."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from flawmap.datasets.base import DatasetError, plural
+from flawmap.errors import UsageError
+from flawmap.images import ImageError, read_file, read_image, resize_image
+
+_LOG = logging.getLogger("flawmap")
+_AHEAD = 64  # images decoded at most before the first of them is stored
+_BLACK = 16  # of 255: the brightest value that 12-bit data in a 16-bit file can reach
+
+
+@dataclass(frozen=True)
+class LoadedImages:
+    """The images that could be read, in the order asked for.
+
+    `array` is uint8 (N, h, w, 3), C-contiguous; the other tuples have N entries, `sizes` with the
+    (height, width) that each file itself has. `skipped` names the unreadable, each with its reason.
+    """
+
+    array: NDArray[np.uint8]
+    paths: tuple[Path, ...]
+    sizes: tuple[tuple[int, int], ...]
+    sha256: tuple[str, ...]
+    skipped: tuple[tuple[Path, str], ...] = ()
+
+
+def load_images(
+    paths: Iterable[Path],
+    size: tuple[int, int],
+    *,
+    memory_limit_bytes: int = 2 * 2**30,
+    cache_dir: Path | None = None,
+    workers: int | None = None,
+    max_unreadable: float = 0.05,
+) -> LoadedImages:
+    """Decode and resize images to `size`, (height, width), in a few threads.
+
+    Past `memory_limit_bytes` the array is kept as an .npy file in `cache_dir` and memory-mapped,
+    copy on write. Unreadable images are skipped, each with a line in the log "flawmap".
+
+    Raises `DatasetError` where more than the share `max_unreadable` of them, or all, cannot be
+    read, or the cache cannot be written.
+    """
+    paths = tuple(paths)
+    if not paths:
+        raise UsageError("no images to load; give at least one path")
+    shape = (len(paths), *size, 3)
+    kept = _Kept(paths, size, workers or min(4, os.cpu_count() or 1), max_unreadable)
+    if math.prod(shape) <= memory_limit_bytes:
+        array = _in_memory(kept, shape)
+    else:
+        array = _in_file(kept, shape, cache_dir)
+    if array[:_AHEAD].max() <= _BLACK:
+        _LOG.warning("the images are almost black: 12-bit values in 16-bit files? multiply by 16")
+    return LoadedImages(
+        array, tuple(kept.paths), tuple(kept.sizes), tuple(kept.sha256), tuple(kept.skipped)
+    )
+
+
+def fingerprint(sha256s: Iterable[str]) -> str:
+    """One SHA-256 over a set of files' own, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(sha256s)).encode()).hexdigest()
+
+
+class _Read(NamedTuple):
+    image: NDArray[np.uint8]
+    size: tuple[int, int]
+    sha256: str
+
+
+class _Kept:
+    """Iterates once over the readable images, resized, and notes what became of each path."""
+
+    def __init__(
+        self, asked: Sequence[Path], size: tuple[int, int], workers: int, max_unreadable: float
+    ) -> None:
+        self.paths: list[Path] = []
+        self.sizes: list[tuple[int, int]] = []
+        self.sha256: list[str] = []
+        self.skipped: list[tuple[Path, str]] = []
+        self._asked, self._size, self._workers = asked, size, workers
+        self._max_unreadable = max_unreadable
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        reads = _read_all(self._asked, self._size, self._workers)
+        for path, read in zip(self._asked, reads, strict=True):
+            if isinstance(read, ImageError):
+                self.skipped.append((path, str(read)))
+                _LOG.warning("skipped %s", read)
+            else:
+                self.paths.append(path)
+                self.sizes.append(read.size)
+                self.sha256.append(read.sha256)
+                yield read.image
+        self._check()
+
+    def _check(self) -> None:
+        bad, asked = len(self.skipped), len(self._asked)
+        if bad == asked or bad > self._max_unreadable * asked:
+            first = "; ".join(reason.split(";")[0] for _, reason in self.skipped[:3])
+            raise DatasetError(
+                f"{bad} of {plural(asked, 'image(s)')} cannot be read, and at most "
+                f"{self._max_unreadable:.0%} may be skipped; mend or remove them\n{first}"
+                + (" ..." if bad > 3 else "")
+            )
+
+
+def _read_all(
+    paths: Sequence[Path], size: tuple[int, int], workers: int
+) -> Iterator[_Read | ImageError]:
+    """What became of each path, in order, a bounded number ahead."""
+    with ThreadPoolExecutor(workers, "flawmap-decode") as pool:
+        for start in range(0, len(paths), _AHEAD):
+            yield from pool.map(lambda path: _read(path, size), paths[start : start + _AHEAD])
+
+
+def _read(path: Path, size: tuple[int, int]) -> _Read | ImageError:
+    try:
+        data = read_file(path)
+        image = read_image(data, name=str(path))
+    except ImageError as error:
+        return error
+    height, width = image.shape[:2]
+    return _Read(resize_image(image, size), (height, width), hashlib.sha256(data).hexdigest())
+
+
+def _in_memory(kept: _Kept, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    array = np.empty(shape, np.uint8)
+    for row, image in enumerate(kept):
+        array[row] = image
+    return array[: len(kept.paths)]
+
+
+def _in_file(kept: _Kept, shape: tuple[int, ...], folder: Path | None) -> NDArray[np.uint8]:
+    gigabytes = f"{math.prod(shape) / 1e9:.1f} GB"
+    if folder is None:
+        raise UsageError(
+            f"{plural(shape[0], 'image(s)')} take {gigabytes} decoded, more than allowed in memory;"
+            " give a cache_dir, or raise memory_limit_bytes"
+        )
+    temporary = folder / f".flawmap-{secrets.token_hex(8)}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
+            _write_npy(file, kept, shape)
+        final = folder / f"images-{fingerprint(kept.sha256)[:16]}-{shape[1]}x{shape[2]}.npy"
+        temporary.replace(final)
+    except OSError as error:
+        raise DatasetError(
+            f"{folder}: cannot hold {gigabytes} of decoded images ({error.strerror}); "
+            "free some space, or choose another folder"
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+    array: NDArray[np.uint8] = np.load(final, mmap_mode="c")
+    return array
+
+
+def _write_npy(file: BinaryIO, kept: _Kept, shape: tuple[int, ...]) -> None:
+    """Header, images, and the header again: how many can be read is known only afterwards."""
+    _write_header(file, shape)
+    for image in kept:
+        file.write(image.tobytes())
+    file.seek(0)
+    _write_header(file, (len(kept.paths), *shape[1:]))  # as long: NumPy leaves room to grow
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    npy.write_array_header_1_0(file, header)

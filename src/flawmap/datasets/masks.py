@@ -1,0 +1,63 @@
+"""Finding the mask that belongs to an image."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from flawmap.datasets.base import Sample, list_images, plural
+
+
+def attach_masks(
+    samples: Sequence[Sample], folders: Iterable[tuple[Path, str | None]]
+) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+    """Give each defective sample its mask, looked for as STEM or STEM_mask with any image suffix.
+
+    `folders` are the places to look in, best first, each with the defect type it serves; None
+    serves all types, but never a stem that two images share, as the mask could be either's.
+
+    Returns the samples, and notes on defective images without mask and masks without image.
+    """
+    masks = [(_by_stem(folder), kind) for folder, kind in folders]
+    shared = {stem for stem, n in Counter(_stem(s.path) for s in samples).items() if n > 1}
+    matched = tuple(_attach(sample, masks, shared) for sample in samples)
+    used = {sample.mask for sample in matched}
+    unused = [path for found, _ in masks for path in found.values() if path not in used]
+    return matched, tuple(_notes(matched, unused))
+
+
+def _attach(
+    sample: Sample, masks: list[tuple[dict[str, Path], str | None]], shared: set[str]
+) -> Sample:
+    stem = _stem(sample.path)
+    for found, kind in masks:
+        serves = stem not in shared if kind is None else kind == sample.defect_type
+        if serves and stem in found:
+            return replace(sample, mask=found[stem])
+    return sample
+
+
+def _notes(samples: Sequence[Sample], unused: list[Path]) -> Iterable[str]:
+    bare = [sample.path for sample in samples if sample.mask is None]
+    if bare and len(bare) < len(samples):
+        yield f"{plural(len(bare), 'defective image(s)')} without mask, such as {bare[0]}"
+    elif bare:
+        yield "no masks: figures for pixels need them"
+    if unused:
+        yield f"{plural(len(unused), 'mask(s)')} without defective image, such as {unused[0]}"
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """The masks in a folder; STEM_mask wins over STEM where both are there."""
+    images = list_images(folder)
+    return {_stem(path): path for path in sorted(images, key=_is_marked)}
+
+
+def _is_marked(path: Path) -> bool:
+    return path.stem.casefold().endswith("_mask")
+
+
+def _stem(path: Path) -> str:
+    return path.stem.casefold().removesuffix("_mask")

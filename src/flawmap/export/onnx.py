@@ -1,0 +1,75 @@
+"""The trained method as one graph: uint8 images in, anomaly maps and image scores out."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from flawmap.files import write_bytes
+
+OPSET = 18
+
+
+class InferenceGraph(nn.Module):
+    """``images`` (B, H, W, 3) uint8 RGB -> ``map`` (B, H, W) float32 and ``score`` (B,) float32."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        x = images.permute(0, 3, 1, 2).float() * (1.0 / 255.0)
+        anomaly_map, score = self.module(x)
+        return anomaly_map, score
+
+
+def inference_graph(module: nn.Module) -> InferenceGraph:
+    """A float32 copy on the host, in evaluation mode, of a trained method's module."""
+    return InferenceGraph(copy.deepcopy(module).cpu().float()).eval()
+
+
+def export_onnx(module: nn.Module, size: tuple[int, int], path: Path) -> InferenceGraph:
+    """Write the graph for images of ``size`` (height, width) and any batch; return its torch twin."""
+    graph = inference_graph(module).to(memory_format=torch.contiguous_format)
+    example = torch.zeros(2, *size, 3, dtype=torch.uint8)
+    with _quiet():
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            dynamo=True,
+            input_names=["images"],
+            output_names=["map", "score"],
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    write_bytes(path, program.model_proto.SerializeToString())
+    return graph
+
+
+@contextlib.contextmanager
+def _quiet():  # type: ignore[no-untyped-def]
+    """The exporter talks to its own developers; let it, where nobody hears."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

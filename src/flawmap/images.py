@@ -1,0 +1,367 @@
+"""Decoding, resizing and writing of images: the only place where flawmap decodes one.
+
+Every file is untrusted. Its size in bytes is capped before it is read, its pixels before they are
+decoded, and whatever a decoder raises comes out as one `ImageError` that names the file.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import stat
+import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from flawmap.errors import FlawmapError, UsageError
+
+Source = str | os.PathLike[str] | bytes
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+MAX_BYTES = 256 * 2**20
+# The largest area-scan cameras give 151 megapixels, and beyond 178.9 Pillow itself refuses TIFF
+# and WebP. Decoding so many takes about 1.5 GB for a moment.
+MAX_PIXELS = 178_000_000
+
+_ORIENTATION = 0x0112  # a tag of EXIF and of TIFF
+_BITS_PER_SAMPLE = 0x0102  # a tag of TIFF
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_MASK_LABELS = 4  # a mask with more levels than this is antialiased or was stored as JPEG
+
+
+class ImageError(FlawmapError):
+    """An image that cannot be read, decoded or written; the message names the file."""
+
+
+class _Jpeg(JpegImageFile):
+    def _read_dpi_from_exif(self) -> None:
+        """Not wanted: it parses EXIF, and warns aloud of every oddity in it."""
+
+
+# Opened by class rather than through `Image.open`: that warns of a large image before its size
+# can be asked, and its own limit is a setting of the whole process.
+_KINDS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
+    (b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (b"\xff\xd8\xff", _Jpeg),
+    (b"BM", BmpImageFile),
+    (b"II*\0", TiffImageFile),
+    (b"MM\0*", TiffImageFile),
+    (b"II+\0", TiffImageFile),
+    (b"MM\0+", TiffImageFile),
+    (b"RIFF", WebPImageFile),
+)
+_WARNINGS_LOCK = threading.Lock()
+
+
+def is_image_name(path: str | os.PathLike[str]) -> bool:
+    """Whether the name ends like an image's, in capitals or not."""
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def read_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> bytes:
+    """The whole content of a regular file, refused unread where it is above `max_bytes`.
+
+    Raises `ImageError`: missing, not a file, not permitted, too large.
+    """
+    try:
+        found = Path(path).stat()
+        if not stat.S_ISREG(found.st_mode):
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+            raise ImageError(f"{path}: {what}; give an image file")
+        _check_bytes(found.st_size, os.fspath(path), max_bytes)
+        with Path(path).open("rb") as file:
+            return file.read(max_bytes + 1)
+    except (OSError, ValueError) as error:
+        raise ImageError(
+            f"{path}: cannot be read ({_reason(error)}); check its name and permissions"
+        ) from error
+
+
+def read_image(
+    source: Source,
+    *,
+    name: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+) -> NDArray[np.uint8]:
+    """Decode a file, or its bytes, to RGB.
+
+    PNG, JPEG, BMP, TIFF or WebP, told by content and not by name; the first page of several, turned
+    upright by its EXIF orientation. Colour profiles are not applied.
+
+    - Alpha is dropped and the stored colour kept: cameras' four-channel files often hold an alpha
+      of 0 that means nothing, and blending would blank the part and hide its flaws.
+    - Grey of 16 bits is divided by 257, of 12 bits (where the header says so) likewise by its full
+      scale; never stretched by what one image holds, so that images stay comparable. 12-bit values
+      in a 16-bit file therefore come out dark: multiply by 16 when saving. Whole numbers of 32
+      bits count as 16-bit values and must fit. Colour of 16 bits keeps its high byte.
+    - Floating-point grey must be finite and within 0..1, which becomes 0..255.
+
+    `name` is what a message calls the image; the path by default.
+    Returns uint8 (H, W, 3). Raises `ImageError`. Safe to call from several threads.
+    """
+    name = name or _name(source)
+    image, full_scale = _decode(source, name, max_bytes, max_pixels)
+    with _decoding(name):
+        if _is_wide(image):
+            grey = _grey_bytes(np.asarray(image), full_scale, name)
+            return np.repeat(grey[:, :, None], 3, axis=2)
+        return np.array(_as_rgb(image))
+
+
+def read_mask(
+    source: Source,
+    size: tuple[int, int],
+    *,
+    image_size: tuple[int, int] | None = None,
+    name: str | None = None,
+) -> NDArray[np.uint8]:
+    """Decode a ground-truth mask and bring it to `size`, (height, width).
+
+    A mask of few levels (0/255, 0/1, 0/1/255, class numbers) marks everything above 0; one of many
+    levels (antialiased, JPEG) is a share of its full scale. Resized bilinearly with antialiasing,
+    as the literature does, then 1 where at least half is marked.
+
+    `image_size`, where given, is the (height, width) of the image that the mask belongs to.
+    Returns uint8 {0, 1} of `size`. Raises `ImageError`, also for a mask of another size.
+    """
+    name = name or _name(source)
+    image, full_scale = _decode(source, name, MAX_BYTES, MAX_PIXELS)
+    with _decoding(name):
+        values = np.asarray(image) if _is_wide(image) else np.asarray(_as_rgb(image)).max(axis=2)
+        if image_size is not None and values.shape != tuple(image_size):
+            raise ImageError(
+                f"{name}: mask of another size than its image (mask {_extent(values.shape)}, image "
+                f"{_extent(image_size)}); draw it on the image itself, or remove it"
+            )
+        marked = _marked_share(values, full_scale, name)
+        if marked.shape != tuple(size):
+            marked = np.asarray(_resized(Image.fromarray(marked), size))
+        return (marked >= 0.5).astype(np.uint8)
+
+
+def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize uint8 (H, W, 3) bilinearly to `size`, (height, width); antialiased where it shrinks.
+
+    Returns uint8 (h, w, 3); the very array given where it fits already.
+    """
+    if image.shape[:2] == tuple(size):
+        return image
+    return np.array(_resized(Image.fromarray(image), size))
+
+
+def encode_png(array: NDArray[Any]) -> bytes:
+    """A PNG file of uint8 (H, W), uint8 (H, W, 3) or uint16 (H, W), lossless."""
+    return _encode(array, "PNG")
+
+
+def encode_jpeg(array: NDArray[np.uint8], quality: int = 90) -> bytes:
+    """A JPEG file of uint8 (H, W) or (H, W, 3); `quality` 1..95."""
+    if array.dtype != np.uint8:
+        raise UsageError(f"JPEG holds uint8, not {array.dtype}; write a PNG")
+    return _encode(array, "JPEG", quality=quality)
+
+
+def write_png(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
+    """Write uint8 (H, W), uint8 (H, W, 3) or uint16 (H, W) as PNG, whole or not at all.
+
+    Raises `ImageError` where the folder is missing, full or not writable.
+    """
+    data = encode_png(array)
+    temporary = Path(path).with_name(f".flawmap-{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise ImageError(
+            f"{path}: cannot be written ({_reason(error)}); check the folder and its free space"
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def exif_orientation(exif: bytes) -> int:
+    """The orientation, 1..8, that an EXIF block states; 1 where it states none, or nonsense."""
+    block = exif.removeprefix(b"Exif\0\0")
+    order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(order + "I", block, 4)
+        (count,) = struct.unpack_from(order + "H", block, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, _, _, value = struct.unpack_from(order + "HHIH", block, entry)
+            if tag == _ORIENTATION:
+                return value if 1 <= value <= 8 else 1
+    except struct.error:  # it points outside itself
+        pass
+    return 1
+
+
+def _decode(source: Source, name: str, max_bytes: int, max_pixels: int) -> tuple[Image.Image, int]:
+    """The decoded image, upright and in the mode it was stored in, and the value of its white."""
+    data = source if isinstance(source, bytes) else read_file(source, max_bytes=max_bytes)
+    _check_bytes(len(data), name, max_bytes)
+    kind = _kind(data, name)
+    with _decoding(name), _quiet() if kind is TiffImageFile else nullcontext():
+        image = kind(io.BytesIO(data))
+        _check_pixels(image.size, name, max_pixels)
+        image.load()
+        return _upright(image), _full_scale(image)
+
+
+def _kind(data: bytes, name: str) -> type[ImageFile.ImageFile]:
+    if not data:
+        raise ImageError(f"{name}: the file is empty (0 bytes); copy it again or remove it")
+    for magic, kind in _KINDS:
+        if data.startswith(magic) and (magic != b"RIFF" or data[8:12] == b"WEBP"):
+            return kind
+    raise ImageError(
+        f"{name}: not an image, whatever its name says; save it as PNG, JPEG, BMP, TIFF or WebP"
+    )
+
+
+@contextmanager
+def _decoding(name: str) -> Iterator[None]:
+    """Whatever a hostile file makes a decoder raise, as an `ImageError`."""
+    try:
+        yield
+    except FlawmapError:
+        raise
+    except Exception as error:
+        raise ImageError(
+            f"{name}: damaged or of an unknown kind ({_reason(error)}); save it again, or remove it"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hides what Pillow's TIFF reader has to say; one at a time, as filters are the process's."""
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _upright(image: ImageFile.ImageFile) -> Image.Image:
+    if isinstance(image, TiffImageFile):  # most versions of Pillow have turned it on loading
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    else:
+        orientation = exif_orientation(image.info.get("exif", b""))
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _is_wide(image: Image.Image) -> bool:
+    """Grey of more than 8 bits, which Pillow would clip rather than scale."""
+    return image.mode[0] in "IF"
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    image.info.pop("transparency", None)  # or a transparent colour would be blended in
+    if image.mode in ("La", "RGBa"):  # colour multiplied by alpha: only these convert from it
+        image = image.convert(image.mode.upper())
+    return image.convert("RGB")
+
+
+def _full_scale(image: Image.Image) -> int:
+    if not _is_wide(image):
+        return 255
+    if image.mode == "F":
+        return 1
+    twelve = isinstance(image, TiffImageFile) and image.tag_v2.get(_BITS_PER_SAMPLE) == (12,)
+    return 4095 if twelve else 65535
+
+
+def _grey_bytes(values: NDArray[Any], full: int, name: str) -> NDArray[np.uint8]:
+    _check_range(values, full, name)
+    if full == 1:
+        return np.rint(values * 255.0).astype(np.uint8)
+    return ((values.astype(np.uint32) * 255 + full // 2) // full).astype(np.uint8)
+
+
+def _marked_share(values: NDArray[Any], full: int, name: str) -> NDArray[np.float32]:
+    """How far each pixel of a mask is marked, 0..1."""
+    if len(np.unique(values)) <= _MASK_LABELS:
+        return (values > 0).astype(np.float32)
+    _check_range(values, full, name)
+    share: NDArray[np.float32] = (values / full).astype(np.float32)
+    return share
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    height, width = size
+    if height < 1 or width < 1:
+        raise UsageError(f"an image cannot be {height} pixels high and {width} wide")
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _encode(array: NDArray[Any], kind: str, **options: int) -> bytes:
+    colour = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
+    grey = array.ndim == 2 and array.dtype in (np.uint8, np.uint16)
+    if not (colour or grey) or array.size == 0:
+        raise UsageError(f"cannot write {array.dtype} {array.shape} as {kind}; see encode_png")
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _check_bytes(count: int, name: str, limit: int) -> None:
+    if count > limit:
+        raise ImageError(
+            f"{name}: {count / 2**20:,.0f} MiB are more than the {limit / 2**20:,.0f} MiB allowed; "
+            "save it compressed, or cut it into tiles"
+        )
+
+
+def _check_pixels(size: tuple[int, int], name: str, limit: int) -> None:
+    if size[0] * size[1] > limit:
+        raise ImageError(
+            f"{name}: {size[0]} x {size[1]} pixels are more than the {limit / 1e6:,.0f} million "
+            "allowed; shrink it, or cut it into tiles"
+        )
+
+
+def _check_range(values: NDArray[Any], full: int, name: str) -> None:
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= full):  # written so that NaN fails it
+        raise ImageError(
+            f"{name}: values {low:g} to {high:g} lie outside 0..{full}, the scale of "
+            f"{'floating-point' if full == 1 else 'deep'} grey; scale them and save it again"
+        )
+
+
+def _extent(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]}"
+
+
+def _name(source: Source) -> str:
+    return "the image data" if isinstance(source, bytes) else os.fspath(source)
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0][:120]

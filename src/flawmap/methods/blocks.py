@@ -1,0 +1,69 @@
+"""Convolution blocks that the methods share: ResNet's basic block and its initialisation."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class BasicBlock(nn.Module):
+    """ResNet's basic block (He et al., CVPR 2016): two 3x3 convolutions and a short cut.
+
+    (B, inputs, H, W) -> (B, outputs, H/stride, W/stride), after the last ReLU. A 1x1 projection
+    stands on the short cut where shape changes.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = (
+            nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+            if stride != 1 or inputs != outputs
+            else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return F.relu(self.bn2(self.conv2(x)) + identity, inplace=True)
+
+
+def two_blocks(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """One ResNet-18 stage: two basic blocks, the first of which may shrink and widen."""
+    return nn.Sequential(BasicBlock(inputs, outputs, stride), BasicBlock(outputs, outputs))
+
+
+def init_kaiming(module: nn.Module, *, zero_last_norm: bool = False) -> None:
+    """Kaiming-normal fan-out convolutions and unit norms, as timm starts a ResNet.
+
+    ``zero_last_norm``: the last norm of every basic block starts at 0, so that each block starts
+    as its short cut.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(part, nn.BatchNorm2d):
+            nn.init.ones_(part.weight)
+            nn.init.zeros_(part.bias)
+        if zero_last_norm and isinstance(part, BasicBlock):
+            nn.init.zeros_(part.bn2.weight)
+
+
+def conv_norm_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Sequential:
+    """Convolution that keeps the size (no bias), batch norm, ReLU."""
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear, pixel centres aligned by half pixels, to (height, width)."""
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

@@ -1,0 +1,59 @@
+"""DeSTSeg's configuration; the difference between its presets is the diff of two constants."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flawmap.methods.optimisation import PhaseConfig
+from flawmap.synthesis.anomalies import AnomalyConfig
+
+
+class DestsegConfig(BaseModel):
+    """Every choice of DeSTSeg; the defaults are the paper's (methods.md 1.4-1.7)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    preset: str = "paper"
+    size: tuple[int, int] = Field((256, 256), description="working height and width in pixels")
+    student_width: float = Field(1.0, gt=0, le=1, description="the student's inner width")
+    encoder: Literal["own", "teacher"] = Field(
+        "own", description="the student's encoder: its own, or the frozen teacher's features"
+    )
+    head: Literal["paper", "pyramid"] = "paper"
+    head_widths: tuple[int, ...] = Field((256,), description="channels, finest level first")
+    cosine_reduction: Literal["sum", "mean"] = Field("sum", description="over the batch")
+    focal_gamma: float = 4.0
+    l1_weight: float = 1.0
+    top_pixels: int = Field(100, ge=1, description="image score: mean of this many highest values")
+    batch_size: int = Field(32, ge=2)
+    steps: int = Field(5000, ge=2, description="both phases together")
+    rotation_fill: Literal["grey", "edge"] = Field(
+        "grey", description="what a turned image shows outside the photograph"
+    )
+    anomalies: AnomalyConfig = AnomalyConfig()
+    student_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.4,), share=0.2)
+    head_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.1, 0.01), share=0.8)
+
+
+PAPER = DestsegConfig()
+FAST = DestsegConfig(
+    preset="fast",
+    student_width=0.5,
+    encoder="teacher",
+    head="pyramid",
+    head_widths=(16, 32, 64, 96),
+    cosine_reduction="mean",
+    batch_size=8,
+    steps=800,
+    rotation_fill="edge",
+    anomalies=AnomalyConfig(own_share=0.5),
+    student_phase=PhaseConfig(
+        optimiser="adamw", learning_rates=(2e-3,), schedule="one-cycle", share=0.5
+    ),
+    head_phase=PhaseConfig(
+        optimiser="adamw", learning_rates=(2e-3,), schedule="one-cycle", share=0.5
+    ),
+)
+PRESETS = {"paper": PAPER, "fast": FAST}

@@ -1,0 +1,94 @@
+"""DeSTSeg's segmentation network (section 3.3), the paper's and a light one.
+
+Both read ``X_k = -(T̂_k · Ŝ_k)``: the channel-wise products of teacher's and student's features,
+each normalised over channels, whose sum is their cosine. Both return logits.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from flawmap.methods.blocks import conv_norm_relu, init_kaiming, two_blocks, upsample
+from flawmap.teachers.resnet import Features
+
+
+class Aspp(nn.Module):
+    """Atrous pyramid: global pooling and three 3x3 convolutions of dilation 6, 12, 18."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), *conv_norm_relu(channels, channels, 1))
+        self.dilated = nn.ModuleList(conv_norm_relu(channels, channels, 3, d) for d in (6, 12, 18))
+        self.merge = conv_norm_relu(4 * channels, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = (x.shape[-2], x.shape[-1])
+        branches = [upsample(self.pooled(x), size)] + [branch(x) for branch in self.dilated]
+        merged: Tensor = self.merge(torch.cat(branches, 1))
+        return merged
+
+
+class PaperHead(nn.Module):
+    """Two residual blocks, ASPP and two convolutions, all at the finest level's size (H/4, W/4).
+
+    The residual blocks start Kaiming-normal, the rest as PyTorch starts it (methods.md 1.4).
+    """
+
+    def __init__(self, inputs: tuple[int, int, int], channels: int = 256) -> None:
+        super().__init__()
+        self.res = two_blocks(sum(inputs), channels)
+        init_kaiming(self.res)
+        self.head = nn.Sequential(
+            Aspp(channels), *conv_norm_relu(channels, channels, 3), nn.Conv2d(channels, 1, 1)
+        )
+
+    def forward(self, products: Features, image: Tensor) -> Tensor:
+        del image
+        size = (products[0].shape[-2], products[0].shape[-1])
+        stacked = [products[0], *(upsample(x, size) for x in products[1:])]
+        logits: Tensor = self.head(self.res(torch.cat(stacked, 1)))  # (B, 1, H/4, W/4)
+        return logits
+
+
+class PyramidHead(nn.Module):
+    """Coarse to fine: each level is worked on at its own size, then refined by the next.
+
+    Wide context costs little at H/16, and the last step also sees the image itself, so that
+    edges and thin marks are drawn at (H/2, W/2).
+    """
+
+    def __init__(
+        self, inputs: tuple[int, int, int], widths: tuple[int, int, int, int] = (16, 32, 64, 96)
+    ) -> None:
+        super().__init__()
+        w0, w1, w2, w3 = widths
+        self.lateral = nn.ModuleList(
+            conv_norm_relu(channels, w, 1)
+            for channels, w in zip(inputs, (w1, w2, w3), strict=True)
+        )
+        self.coarse = two_blocks(w3, w3)
+        self.middle = two_blocks(w2, w2)
+        self.fine = two_blocks(w1, w1)
+        self.narrow = nn.ModuleList(
+            nn.Conv2d(wide, thin, 1) for wide, thin in ((w1, w0), (w2, w1), (w3, w2))
+        )
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, w0, 3, 2, 1, bias=False), nn.BatchNorm2d(w0), nn.ReLU(inplace=True)
+        )
+        self.edge = nn.Sequential(conv_norm_relu(2 * w0, w0, 3), conv_norm_relu(w0, w0, 3))
+        init_kaiming(self)
+        self.classify = nn.Conv2d(w0, 1, 1)
+
+    def forward(self, products: Features, image: Tensor) -> Tensor:
+        x1, x2, x3 = (lateral(x) for lateral, x in zip(self.lateral, products, strict=True))
+        x = self.coarse(x3)
+        x = self.middle(_double(self.narrow[2](x)) + x2)
+        x = self.fine(_double(self.narrow[1](x)) + x1)
+        x = self.edge(torch.cat([_double(self.narrow[0](x)), self.stem(image)], 1))
+        logits: Tensor = self.classify(x)  # (B, 1, H/2, W/2)
+        return logits
+
+
+def _double(x: Tensor) -> Tensor:
+    return upsample(x, (2 * x.shape[-2], 2 * x.shape[-1]))

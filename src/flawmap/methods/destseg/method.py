@@ -1,0 +1,65 @@
+"""DeSTSeg's two phases (methods.md 1.6): the student learns to denoise, then the head to segment."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from flawmap.methods.base import Phase
+from flawmap.methods.destseg.config import DestsegConfig
+from flawmap.methods.destseg.head import PaperHead
+from flawmap.methods.destseg.losses import cosine_loss, segmentation_loss, shrink_mask
+from flawmap.methods.destseg.model import Destseg
+from flawmap.teachers.resnet import Features, ResNetTeacher
+from flawmap.training.batches import Batch
+
+
+class DestsegMethod:
+    """DeSTSeg as the training loop drives it."""
+
+    def __init__(self, teacher: ResNetTeacher, config: DestsegConfig) -> None:
+        self.config = config
+        self.module = Destseg(teacher, config)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Student on the cosine loss, then head on the segmentation loss."""
+        return (
+            Phase("student", self.config.student_phase, (self.module.student,), self.student_loss),
+            Phase("head", self.config.head_phase, self._head_groups(), self.head_loss),
+        )
+
+    def _head_groups(self) -> tuple[nn.Module, ...]:
+        """The paper's head learns its residual blocks faster than the rest."""
+        head = self.module.head
+        return (head.res, head.head) if isinstance(head, PaperHead) else (head,)
+
+    def student_loss(self, batch: Batch) -> Tensor:
+        """Student on the corrupted image against the teacher on the clean one."""
+        module = self.module
+        corrupted = module.normalise_image(batch.corrupted)
+        with torch.no_grad():
+            target = module.teacher(module.normalise_image(batch.clean))
+        guessed = module.student(corrupted, self._guide(corrupted))
+        return cosine_loss(target, guessed, self.config.cosine_reduction)
+
+    def head_loss(self, batch: Batch) -> Tensor:
+        """Head on teacher and frozen student, both on the corrupted image, as at test."""
+        module = self.module
+        corrupted = module.normalise_image(batch.corrupted)
+        with torch.no_grad():
+            teacher = module.teacher(corrupted)
+            student = module.student(corrupted, teacher)
+        logits = module.segment(teacher, student, corrupted)
+        mask = shrink_mask(batch.mask, (logits.shape[-2], logits.shape[-1]))
+        return segmentation_loss(
+            logits.float(), mask, self.config.focal_gamma, self.config.l1_weight
+        )
+
+    def _guide(self, corrupted: Tensor) -> Features:
+        """The teacher's features of the corrupted image, where the student's encoder is it."""
+        if self.config.encoder == "own":
+            return cast(Features, ())
+        with torch.no_grad():
+            return cast(Features, self.module.teacher(corrupted))

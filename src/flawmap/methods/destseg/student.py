@@ -1,0 +1,115 @@
+"""DeSTSeg's denoising student (section 3.2): a ResNet-18 encoder and its mirror image.
+
+The encoder sees the corrupted image; the decoder gives the teacher's features of the clean one,
+coarse to fine, with no skip connection, so that an anomaly has no way around the bottleneck.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flawmap.methods.blocks import init_kaiming, two_blocks, upsample
+from flawmap.teachers.resnet import Features
+
+
+class Encoder(nn.Module):
+    """ResNet-18 without its classifier: four stages at strides 4, 8, 16, 32."""
+
+    def __init__(self, widths: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        w1, w2, w3, w4 = widths
+        self.conv1 = nn.Conv2d(3, w1, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(w1)
+        self.layer1 = two_blocks(w1, w1)
+        self.layer2 = two_blocks(w1, w2, 2)
+        self.layer3 = two_blocks(w2, w3, 2)
+        self.layer4 = two_blocks(w3, w4, 2)
+        init_kaiming(self, zero_last_norm=True)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x)), inplace=True), 3, 2, 1)
+        e1 = self.layer1(x)
+        e2 = self.layer2(e1)
+        e3 = self.layer3(e2)
+        return e1, e2, e3, self.layer4(e3)
+
+
+class Decoder(nn.Module):
+    """The encoder reversed: stage 4 inside, stages 3-1 give S3, S2, S1.
+
+    ``widths`` are the decoder's own; ``outputs`` the teacher's, which a 1x1 convolution with norm
+    and ReLU reaches where the two differ (at full width it is absent, as in the paper).
+    """
+
+    def __init__(
+        self, bottom: int, widths: tuple[int, int, int], outputs: tuple[int, int, int]
+    ) -> None:
+        super().__init__()
+        w1, w2, w3 = widths
+        self.stage4 = two_blocks(bottom, bottom)
+        self.stage3 = two_blocks(bottom, w3)
+        self.stage2 = two_blocks(w3, w2)
+        self.stage1 = two_blocks(w2, w1)
+        self.lift = nn.ModuleList(
+            nn.Identity()
+            if inner == outer
+            else nn.Sequential(
+                nn.Conv2d(inner, outer, 1, bias=False), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)
+            )
+            for inner, outer in zip(widths, outputs, strict=True)
+        )
+        init_kaiming(self)
+
+    def forward(self, encoded: tuple[Tensor, Tensor, Tensor, Tensor]) -> Features:
+        e1, e2, e3, e4 = encoded
+        d3 = self.stage3(upsample(self.stage4(e4), _size(e3)))  # (B, w3, H/16, W/16)
+        d2 = self.stage2(upsample(d3, _size(e2)))  # (B, w2, H/8, W/8)
+        d1 = self.stage1(upsample(d2, _size(e1)))  # (B, w1, H/4, W/4)
+        return self.lift[0](d1), self.lift[1](d2), self.lift[2](d3)
+
+
+def _size(x: Tensor) -> tuple[int, int]:
+    return x.shape[-2], x.shape[-1]
+
+
+class Student(nn.Module):
+    """The paper's student: an encoder of its own; ``width`` 0.5 halves every inner width."""
+
+    def __init__(self, width: float, outputs: tuple[int, int, int]) -> None:
+        super().__init__()
+        w1, w2, w3, w4 = _widths(width)
+        self.encoder = Encoder((w1, w2, w3, w4))
+        self.decoder = Decoder(w4, (w1, w2, w3), outputs)
+
+    def forward(self, image: Tensor, teacher: Features) -> Features:
+        """Clean features guessed from the normalised corrupted image (B, 3, H, W) alone."""
+        del teacher
+        features: Features = self.decoder(self.encoder(image))
+        return features
+
+
+class GuidedStudent(nn.Module):
+    """A student whose encoder is the frozen teacher; only bottleneck and decoder learn.
+
+    This is reverse distillation's arrangement (Deng & Li, CVPR 2022) under DeSTSeg's denoising
+    task. Nothing has to learn to see first, and the teacher runs once for both networks.
+    """
+
+    def __init__(self, width: float, outputs: tuple[int, int, int]) -> None:
+        super().__init__()
+        w1, w2, w3, w4 = _widths(width)
+        self.bottleneck = two_blocks(outputs[2], w4, 2)
+        init_kaiming(self.bottleneck, zero_last_norm=True)
+        self.decoder = Decoder(w4, (w1, w2, w3), outputs)
+
+    def forward(self, image: Tensor, teacher: Features) -> Features:
+        """Clean features guessed from the teacher's features of the corrupted image."""
+        del image
+        features: Features = self.decoder((*teacher, self.bottleneck(teacher[2])))
+        return features
+
+
+def _widths(width: float) -> tuple[int, int, int, int]:
+    w1, w2, w3, w4 = (int(width * w) for w in (64, 128, 256, 512))
+    return w1, w2, w3, w4

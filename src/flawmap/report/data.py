@@ -1,0 +1,74 @@
+"""What a report is made of: plain frozen data, gathered by the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Label = Literal["good", "defective"]
+Verdict = Literal["good", "review", "reject"]
+Curve = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """One image of the evaluation: what it is, and what the inspector said.
+
+    `error` says why an image could not be inspected; score, p-value and verdict are then ignored.
+    """
+
+    path: str
+    label: Label
+    defect_type: str | None
+    score: float
+    p_value: float
+    verdict: Verdict
+    error: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One image of the gallery, with its pictures.
+
+    Shapes: `image` uint8 (H, W, 3); `anomaly_map` float32 (H, W); `mask` uint8 {0, 1} (H, W),
+    the ground truth, or None where there is none; `predicted` uint8 {0, 1} (H, W). Pictures of
+    different sizes are brought to the size of the image.
+    """
+
+    row: ImageRow
+    image: NDArray[np.uint8]
+    anomaly_map: NDArray[np.float32]
+    mask: NDArray[np.uint8] | None
+    predicted: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """Everything the report shows; nothing in it is computed from images again.
+
+    `figures`: the keys of `evaluate --json`, None where undefined, with the reason in `notes`.
+    `panels`: most wrong first; the caller caps their number, on which the file's size hangs.
+    `thresholds`: `review` and `reject` for the image score, `pixel` for the anomaly map.
+    `curves`: (x, y) under `image_roc`, `image_pr`, `pixel_roc`, `pixel_pr`; any may be absent.
+    ROC is false-positive rate against recall, PR is recall against precision.
+    `training_log`: lines with `step`, `phase`, `loss`, and where known `images_per_s` and
+    `seconds` (since training began); lines without a loss are passed over.
+    """
+
+    title: str
+    product: str
+    figures: Mapping[str, float | int | None]
+    notes: Mapping[str, str]
+    rows: Sequence[ImageRow]
+    panels: Sequence[Panel]
+    thresholds: Mapping[str, float]
+    guarantee: str
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    training_log: Sequence[Mapping[str, Any]] = ()
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()

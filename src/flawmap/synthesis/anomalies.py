@@ -1,0 +1,102 @@
+"""Synthetic anomalies (methods.md 1.3): good image -> (corrupted image, mask), a batch at once.
+
+Every random number is drawn on the host by :func:`draw_parameters` (they are few); the pixels are
+made on the training device, with no synchronisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from flawmap.synthesis.perlin import perlin_noise, turn
+
+
+class AnomalyConfig(BaseModel):
+    """How anomalies are drawn; the defaults are DeSTSeg's released behaviour."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_exponent: int = Field(5, ge=0, le=6, description="lattice of 2^0..2^this cells a side")
+    field_degrees: float = Field(90.0, ge=0, description="the noise field is turned by ±this")
+    threshold: float = Field(0.5, description="noise above this is anomalous")
+    opacity: tuple[float, float] = Field((0.2, 1.0), description="range of the texture's opacity")
+    own_share: float = Field(
+        0.0, ge=0, le=1, description="share of samples whose texture is another good image, moved"
+    )
+
+
+@dataclass(frozen=True)
+class AnomalyParameters:
+    """What one batch of anomalies is made of; all on the host."""
+
+    cells: np.ndarray  # (B, 2) float32
+    angles: np.ndarray  # (B, L, L) float32
+    field_degrees: np.ndarray  # (B,) float32
+    opacity: np.ndarray  # (B,) float32
+    texture: np.ndarray  # (B,) int64, index into the texture bank
+    own: np.ndarray  # (B,) bool, take the texture from a good image instead
+    own_turns: np.ndarray  # (B,) int64, quarter turns of that image
+    own_shift: np.ndarray  # (B, 2) float32, its shift as a fraction of the canvas
+
+
+def draw_parameters(
+    rng: np.random.Generator, batch: int, textures: int, config: AnomalyConfig
+) -> AnomalyParameters:
+    """Draw the random numbers of ``batch`` anomalies from a bank of ``textures`` pictures."""
+    lines = 2**config.max_exponent + 1
+    return AnomalyParameters(
+        cells=(2.0 ** rng.integers(0, config.max_exponent + 1, (batch, 2))).astype(np.float32),
+        angles=rng.uniform(0, 2 * np.pi, (batch, lines, lines)).astype(np.float32),
+        field_degrees=rng.uniform(-1, 1, batch).astype(np.float32) * config.field_degrees,
+        opacity=rng.uniform(*config.opacity, batch).astype(np.float32),
+        texture=rng.integers(0, textures, batch),
+        own=rng.random(batch) < config.own_share,
+        own_turns=rng.integers(0, 4, batch),
+        own_shift=rng.uniform(-0.5, 0.5, (batch, 2)).astype(np.float32),
+    )
+
+
+def anomaly_masks(
+    parameters: AnomalyParameters, size: tuple[int, int], config: AnomalyConfig, device: torch.device
+) -> Tensor:
+    """Masks (B, 1, H, W) bool: the turned Perlin field above the threshold. Some are empty."""
+    cells = torch.from_numpy(parameters.cells).to(device)
+    angles = torch.from_numpy(parameters.angles).to(device)
+    degrees = torch.from_numpy(parameters.field_degrees).to(device)
+    noise = perlin_noise(size, cells, angles)[:, None]
+    return turn(noise, degrees) > config.threshold
+
+
+def _own_textures(clean: Tensor, parameters: AnomalyParameters) -> Tensor:
+    """Each image's neighbour in the batch, turned and rolled: (B, 3, H, W)."""
+    height, width = clean.shape[-2:]
+    moved = []
+    for i, (turns, shift) in enumerate(
+        zip(parameters.own_turns, parameters.own_shift, strict=True)
+    ):
+        other = clean[(i + 1) % len(clean)]
+        turned = torch.rot90(other, int(turns) if height == width else 2 * int(turns), (-2, -1))
+        moved.append(turned.roll((int(shift[0] * height), int(shift[1] * width)), (-2, -1)))
+    return torch.stack(moved)
+
+
+def corrupt(
+    clean: Tensor, textures: Tensor, parameters: AnomalyParameters, config: AnomalyConfig
+) -> tuple[Tensor, Tensor]:
+    """Lay textures over good images inside Perlin masks.
+
+    ``clean`` (B, 3, H, W) float in 0..1; ``textures`` (B, 3, H, W) float in 0..1, already picked.
+    Returns the corrupted images and the masks (B, 1, H, W) float {0, 1}.
+    """
+    mask = anomaly_masks(parameters, (clean.shape[-2], clean.shape[-1]), config, clean.device)
+    if parameters.own.any():
+        own = torch.from_numpy(parameters.own).to(clean.device)[:, None, None, None]
+        textures = torch.where(own, _own_textures(clean, parameters), textures)
+    opacity = torch.from_numpy(parameters.opacity).to(clean.device)[:, None, None, None]
+    blended = torch.lerp(clean, textures, opacity)
+    return torch.where(mask, blended, clean), mask.to(clean.dtype)

@@ -1,0 +1,121 @@
+"""Textures: the foreign matter that a synthetic anomaly is painted with.
+
+DeSTSeg takes them from DTD, whose licence is for research only. These are drawn by the program.
+A family draws a *field*, float32 (h, w) of any range; a palette then gives it colours.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from flawmap.errors import FlawmapError
+from flawmap.images import IMAGE_SUFFIXES, read_image, resize_image
+from flawmap.synthesis import fields, shapes
+from flawmap.synthesis.fields import Field, Rng, Size, clouds, embossed, smoothstep, unit
+
+Pixels = npt.NDArray[np.uint8]
+
+FAMILIES = fields.FAMILIES + shapes.FAMILIES
+
+
+def draw_textures(count: int, size: Size, seed: int) -> Pixels:
+    """Draw ``count`` textures; number i is a pure function of (seed, i, size).
+
+    Returns:
+        uint8 (count, h, w, 3), RGB.
+    """
+    textures = np.empty((count, *size, 3), np.uint8)
+    for index in range(count):
+        key = np.array([seed % 2**64, index], np.uint64)
+        textures[index] = draw_texture(np.random.Generator(np.random.Philox(key=key)), size)
+    return textures
+
+
+def load_textures(folder: Path, size: Size, limit: int, seed: int) -> Pixels:
+    """Read up to ``limit`` images under ``folder`` (recursively, chosen by seed), resized.
+
+    Returns:
+        uint8 (n, h, w, 3), RGB; 1 <= n <= limit. Unreadable files are passed over.
+
+    Raises:
+        FlawmapError: no readable image under ``folder``.
+    """
+    paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    order = np.random.default_rng(seed).permutation(len(paths))
+    textures: list[Pixels] = []
+    for path in (paths[i] for i in order):
+        if len(textures) >= limit:
+            break
+        try:
+            textures.append(resize_image(read_image(path), size))
+        except (FlawmapError, OSError):
+            continue
+    if not textures:
+        raise FlawmapError(
+            f"no readable image under {folder}: give a folder of pictures to --textures, "
+            "or leave it out for textures drawn by the program"
+        )
+    return np.stack(textures)
+
+
+def draw_texture(rng: Rng, size: Size) -> Pixels:
+    """One texture of a random family, uint8 (h, w, 3); one in five blends two through a mask."""
+    pixels = _coloured(rng, size)
+    if rng.random() < 0.2:
+        mask = smoothstep(unit(clouds(rng, size)), rng.uniform(0.35, 0.65), rng.uniform(0.01, 0.3))
+        pixels = _blend(pixels, _coloured(rng, size), mask)
+    return pixels
+
+
+def _coloured(rng: Rng, size: Size) -> Pixels:
+    family = FAMILIES[int(rng.integers(len(FAMILIES)))]
+    field = unit(family(rng, size))
+    if rng.random() < 0.25:
+        field = embossed(rng, field)
+    if rng.random() < 0.3:  # grain, as any camera adds
+        field = field + rng.standard_normal(size, np.float32) * np.float32(rng.uniform(0.01, 0.12))
+    levels = (np.clip(field, 0, 1) * 255).astype(np.uint8)
+    return _palette(rng)[levels]
+
+
+def _blend(first: Pixels, second: Pixels, mask: Field) -> Pixels:
+    weight = mask[..., None]
+    return (first * weight + second * (1 - weight)).astype(np.uint8)
+
+
+# --- colours
+
+
+def _palette(rng: Rng) -> Pixels:
+    """A colour ramp, uint8 (256, 3): from greys to vivid, from faint to full contrast."""
+    stops = int(rng.choice([2, 2, 3, 4, 6]))
+    values = _value_stops(rng, stops)
+    saturation = float(rng.choice([0.0, 0.0, 0.12, 0.3, 0.6, 0.95])) * rng.uniform(0.6, 1.05, stops)
+    hues = rng.random() + rng.choice([0.03, 0.12, 0.5, 1.0]) * rng.uniform(-0.5, 0.5, stops)
+    ramp = np.linspace(0, 1, 256)
+    at = np.sort(np.concatenate([[0.0, 1.0], rng.random(stops - 2)]))
+    colours = _hsv_to_rgb(hues, np.clip(saturation, 0, 1), values)
+    channels = [np.interp(ramp, at, colours[:, c]) for c in range(3)]
+    return (np.stack(channels, axis=1) * 255).astype(np.uint8)
+
+
+def _value_stops(rng: Rng, stops: int) -> npt.NDArray[np.float64]:
+    """Brightness at each stop: a random window of 0..1, at least a fifth wide, either way up."""
+    width = rng.uniform(0.1, 1.0) ** 0.7
+    low = rng.uniform(0, 1 - width)
+    values = low + width * rng.random(stops)
+    values[0], values[-1] = (low, low + width) if rng.random() < 0.5 else (low + width, low)
+    return np.asarray(values, np.float64)
+
+
+def _hsv_to_rgb(
+    hue: npt.NDArray[np.float64],
+    saturation: npt.NDArray[np.float64],
+    value: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    sectors = (np.array([5.0, 3.0, 1.0]) + 6 * hue[:, None]) % 6
+    reach = np.clip(np.minimum(sectors, 4 - sectors), 0, 1)
+    return np.asarray(value[:, None] * (1 - saturation[:, None] * reach), np.float64)

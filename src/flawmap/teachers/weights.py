@@ -1,0 +1,190 @@
+"""Where a teacher's weights come from, and how either layout becomes the folded one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import torch
+from safetensors.torch import load as load_safetensors
+from torch import Tensor
+
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.teachers.resnet import ResNetTeacher
+
+_BN_EPSILON = 1e-5
+_SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+@dataclass(frozen=True)
+class KnownTeacher:
+    """A teacher that has a name: its widths and, where it can be downloaded, from where."""
+
+    name: str
+    widths: tuple[int, int, int]
+    url: str | None = None
+    sha256: str | None = None
+    shipped: bool = False
+
+
+TEACHERS = {
+    "resnet18": KnownTeacher(
+        "resnet18",
+        (64, 128, 256),
+        url="https://download.pytorch.org/models/resnet18-f37072fd.pth",
+        sha256="f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+    ),
+    "pocket": KnownTeacher("pocket", (32, 64, 128), shipped=True),
+}
+
+
+@dataclass(frozen=True)
+class TeacherSource:
+    """What was loaded: for the manifest."""
+
+    name: str
+    file: str
+    sha256: str
+
+
+def load_teacher(spec: str | Path) -> tuple[ResNetTeacher, TeacherSource]:
+    """Frozen teacher by name (``resnet18``, ``pocket``) or from a weights file.
+
+    A name is looked up in the folder ``FLAWMAP_WEIGHTS``, then the user's cache, then downloaded
+    and checked; ``pocket`` is shipped in the package. Raises FlawmapError where nothing answers.
+    """
+    known = TEACHERS.get(str(spec))
+    if known is None:
+        path = Path(spec)
+        if not path.is_file():
+            names = ", ".join(TEACHERS)
+            raise UsageError(f"No teacher or weights file {str(spec)!r}: give a file, or {names}.")
+        name, label, data = path.stem, path.name, path.read_bytes()
+    else:
+        name, (label, data) = known.name, _find(known)
+    folded = fold_batch_norm(_read_state(label, data))
+    teacher = _build(folded, label)
+    return teacher, TeacherSource(name, label, hashlib.sha256(data).hexdigest())
+
+
+def _find(known: KnownTeacher) -> tuple[str, bytes]:
+    """File name and bytes of a named teacher's weights."""
+    if known.shipped:
+        file = resources.files("flawmap.teachers") / f"{known.name}.safetensors"
+        return file.name, file.read_bytes()
+    for folder in (os.environ.get("FLAWMAP_WEIGHTS"), str(cache_folder())):
+        if folder:
+            for path in sorted(Path(folder).glob(f"{known.name}*")):
+                if path.suffix in _SUFFIXES:
+                    return path.name, path.read_bytes()
+    return _download(known)
+
+
+def cache_folder() -> Path:
+    """Folder of downloaded weights: ``$XDG_CACHE_HOME/flawmap`` or ``~/.cache/flawmap``."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "flawmap"
+
+
+def _download(known: KnownTeacher) -> tuple[str, bytes]:
+    assert known.url is not None
+    label = known.url.rsplit("/", 1)[-1]
+    try:
+        with urllib.request.urlopen(known.url, timeout=30) as answer:
+            data: bytes = answer.read()
+    except (urllib.error.URLError, OSError) as error:
+        raise FlawmapError(_nowhere(known, error)) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != known.sha256:
+        raise FlawmapError(f"{known.url} gave {found[:12]}…, not {str(known.sha256)[:12]}…: refused.")
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{label}.{os.getpid()}"
+    partial.write_bytes(data)
+    partial.replace(folder / label)
+    return label, data
+
+
+def _nowhere(known: KnownTeacher, error: Exception) -> str:
+    return (
+        f"No weights for teacher {known.name!r}. Give --teacher FILE, or put {known.name}*.safetensors "
+        f"into the folder named by FLAWMAP_WEIGHTS ({os.environ.get('FLAWMAP_WEIGHTS') or 'not set'})"
+        f" or into {cache_folder()}; download failed too: {known.url} ({error}).\n"
+        "Or use --teacher pocket, which is shipped with flawmap."
+    )
+
+
+def _read_state(label: str, data: bytes) -> dict[str, Tensor]:
+    try:
+        if label.endswith(".safetensors"):
+            return dict(load_safetensors(data))
+        return _read_legacy(label, data)
+    except FlawmapError:
+        raise
+    except Exception as error:
+        raise FlawmapError(f"{label}: not a readable weights file ({error}).") from error
+
+
+def _read_legacy(label: str, data: bytes) -> dict[str, Tensor]:
+    """A torch archive, read as data only and only if it is a known download."""
+    import io
+
+    found = hashlib.sha256(data).hexdigest()
+    if found not in {t.sha256 for t in TEACHERS.values()}:
+        raise FlawmapError(
+            f"{label}: refused, its SHA-256 {found[:12]}… is not a known teacher's. "
+            "Convert it to .safetensors and give that."
+        )
+    state: dict[str, Tensor] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    return state
+
+
+def fold_batch_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Torchvision's layout with each norm folded into its convolution; a folded one as it is.
+
+    ``w' = w·γ/√(σ²+ε)``, ``b' = β - μ·γ/√(σ²+ε)``, in float64. Stage 4 and the classifier go.
+    """
+    state = {k: v for k, v in state.items() if not k.startswith(("layer4.", "fc."))}
+    folded = {}
+    for key, weight in state.items():
+        if weight.ndim != 4:
+            continue
+        conv = key.removesuffix(".weight")
+        norm = _norm_of(conv)
+        if f"{norm}.running_var" in state:
+            gamma, beta, mean, var = (
+                state[f"{norm}.{part}"].double()
+                for part in ("weight", "bias", "running_mean", "running_var")
+            )
+            scale = gamma / (var + _BN_EPSILON).sqrt()
+            folded[key] = (weight.double() * scale[:, None, None, None]).float()
+            folded[f"{conv}.bias"] = (beta - mean * scale).float()
+        else:
+            folded[key] = weight.float()
+            folded[f"{conv}.bias"] = state.get(f"{conv}.bias", torch.zeros(len(weight))).float()
+    return folded
+
+
+def _norm_of(conv: str) -> str:
+    if conv.endswith("downsample.0"):
+        return conv[:-1] + "1"
+    head, _, number = conv.rpartition("conv")
+    return f"{head}bn{number}"
+
+
+def _build(folded: dict[str, Tensor], label: str) -> ResNetTeacher:
+    try:
+        w1, w2, w3 = (len(folded[f"layer{k}.0.conv1.weight"]) for k in (1, 2, 3))
+        teacher = ResNetTeacher((w1, w2, w3))
+        teacher.load_state_dict(folded)
+    except (KeyError, RuntimeError) as error:
+        raise FlawmapError(
+            f"{label}: not a ResNet-18 in torchvision's layout (stem and stages 1-3): "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    return teacher

@@ -1,0 +1,88 @@
+"""Batch *t* as a pure function of (seed, *t*): images, rotations, noise, textures.
+
+Images and textures live decoded in uint8 arrays; a batch is a handful of row reads and tensor
+operations on the training device. There are no workers and no hidden state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flawmap.rng import Stream, generator
+from flawmap.synthesis.anomalies import AnomalyConfig, corrupt, draw_parameters
+from flawmap.synthesis.perlin import turn
+
+Rotation = Literal["none", "slight", "full"]
+SLIGHT_DEGREES = 5.0
+_GREY = 114.0 / 255.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Good images, the same corrupted, and where: (B, 3, H, W) twice in 0..1, (B, 1, H, W)."""
+
+    clean: Tensor
+    corrupted: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class BatchMaker:
+    """Makes batch ``t`` from good images (N, H, W, 3) and textures (M, H, W, 3), both uint8."""
+
+    images: np.ndarray
+    textures: np.ndarray
+    anomalies: AnomalyConfig
+    batch_size: int
+    rotation: Rotation
+    fill: Literal["grey", "edge"]
+    seed: int
+    device: torch.device
+
+    def __call__(self, step: int) -> Batch:
+        clean = self._to_device(self.images[self.order(step)])
+        degrees = self._degrees(step)
+        if degrees is not None:
+            clean = self._turned(clean, torch.from_numpy(degrees).to(self.device))
+        rng = generator(self.seed, Stream.ANOMALY, step)
+        parameters = draw_parameters(rng, self.batch_size, len(self.textures), self.anomalies)
+        textures = self._to_device(self.textures[parameters.texture])
+        corrupted, mask = corrupt(clean, textures, parameters, self.anomalies)
+        layout = torch.channels_last
+        return Batch(
+            clean.contiguous(memory_format=layout), corrupted.contiguous(memory_format=layout), mask
+        )
+
+    def order(self, step: int) -> np.ndarray:
+        """Indices (B,) of the step's images: each epoch is a fresh permutation of all of them."""
+        count = len(self.images)
+        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        epochs = {int(e): self._permutation(int(e)) for e in np.unique(positions // count)}
+        return np.array([epochs[int(p // count)][p % count] for p in positions])
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        return generator(self.seed, Stream.ORDER, epoch).permutation(len(self.images))
+
+    def _degrees(self, step: int) -> np.ndarray | None:
+        """Angle of each image: ±5°, and for ``full`` a quarter turn besides (methods.md 1.2)."""
+        if self.rotation == "none":
+            return None
+        rng = generator(self.seed, Stream.ROTATION, step)
+        degrees = rng.uniform(-SLIGHT_DEGREES, SLIGHT_DEGREES, self.batch_size)
+        if self.rotation == "full":
+            degrees += 90.0 * rng.integers(0, 4, self.batch_size)
+        return degrees.astype(np.float32)
+
+    def _turned(self, clean: Tensor, degrees: Tensor) -> Tensor:
+        if self.fill == "edge":
+            return turn(clean, degrees, padding="border")
+        return turn(clean - _GREY, degrees) + _GREY
+
+    def _to_device(self, pictures: np.ndarray) -> Tensor:
+        rows = torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device)
+        return rows.permute(0, 3, 1, 2).float() / 255.0

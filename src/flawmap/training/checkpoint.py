@@ -1,0 +1,104 @@
+"""Checkpoints: one safetensors file each, there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as save_safetensors
+from torch import Tensor, nn
+
+from flawmap.errors import FlawmapError
+from flawmap.files import write_bytes
+
+_KEEP = 2
+_PATTERN = "step-*.safetensors"
+_log = logging.getLogger("flawmap")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that training carries from one step to the next."""
+
+    step: int
+    tensors: dict[str, Tensor]
+
+
+def learned_state(module: nn.Module) -> dict[str, Tensor]:
+    """All weights and running statistics but the frozen teacher's, by name."""
+    return {k: v for k, v in module.state_dict().items() if not k.startswith("teacher.")}
+
+
+def load_learned_state(module: nn.Module, state: dict[str, Tensor]) -> None:
+    """Put :func:`learned_state` back; FlawmapError where it belongs to another network."""
+    missing, unexpected = module.load_state_dict(state, strict=False)
+    missing = [name for name in missing if not name.startswith("teacher.")]
+    if missing or unexpected:
+        name = (missing or unexpected)[0]
+        raise FlawmapError(f"These weights belong to another network ({name} does not match).")
+
+
+def pack(module: nn.Module, optimiser: torch.optim.Optimizer | None) -> dict[str, Tensor]:
+    """Module and optimiser state as one flat table of contiguous host tensors."""
+    tensors = {f"module.{k}": v for k, v in learned_state(module).items()}
+    if optimiser is not None:
+        for index, entries in optimiser.state_dict()["state"].items():
+            for key, value in entries.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimiser.{index}.{key}"] = value
+    return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+
+
+def unpack_module(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Put the packed module state back."""
+    load_learned_state(module, _under(tensors, "module."))
+
+
+def unpack_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put the packed optimiser state back, each buffer in its parameter's memory layout."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    for name, value in _under(tensors, "optimiser.").items():
+        index, key = name.split(".", 1)
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:
+            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+        optimiser.state[parameter][key] = value
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def save_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor]) -> Path:
+    """Write the checkpoint after ``step`` steps, then drop all but the newest two."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step-{step:08d}.safetensors"
+    write_bytes(path, save_safetensors(tensors, {"state": json.dumps({"step": step})}))
+    for old in sorted(folder.glob(_PATTERN))[:-_KEEP]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def newest_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that reads whole; a damaged one is passed over, and said so."""
+    for path in sorted(folder.glob(_PATTERN), reverse=True):
+        try:
+            with safe_open(path, framework="pt") as file:
+                step = int(json.loads(file.metadata()["state"])["step"])
+                return Checkpoint(step, {k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            _log.warning("%s is damaged (%s); going back to the one before.", path.name, error)
+    return None
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Drop every checkpoint: the run is complete."""
+    for path in folder.glob(_PATTERN):
+        path.unlink(missing_ok=True)
+    if folder.is_dir() and not os.listdir(folder):
+        folder.rmdir()

@@ -1,0 +1,167 @@
+"""The training loop: plain torch, one step a batch, resumable at any step.
+
+The state after step *t* depends on nothing but the seed and *t*: batches come from a counter-based
+generator, and a checkpoint carries weights, running statistics and the optimiser's buffers.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from flawmap.errors import FlawmapError
+from flawmap.methods.base import Method, Phase
+from flawmap.methods.optimisation import build_optimiser, phase_steps, rate_factor, set_rate
+from flawmap.training.batches import BatchMaker
+from flawmap.training.checkpoint import (
+    newest_checkpoint,
+    pack,
+    save_checkpoint,
+    unpack_module,
+    unpack_optimiser,
+)
+from flawmap.training.device import Precision, autocast
+from flawmap.training.log import TrainingLog
+
+_LOG_EVERY = 10  # steps; reading the loss more often would make a GPU wait
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands, for a progress display."""
+
+    step: int
+    steps: int
+    phase: str
+    loss: float
+
+
+@dataclass
+class Loop:
+    """Trains ``method`` for ``steps`` steps on ``batches``, leaving checkpoints and a log."""
+
+    method: Method
+    batches: BatchMaker
+    steps: int
+    folder: Path
+    device: torch.device
+    precision: Precision
+    checkpoint_seconds: float = 30.0
+    show: Callable[[Progress], None] = lambda progress: None
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    def run(self) -> None:
+        """Train from the newest checkpoint, or from the start, to the end.
+
+        Raises FlawmapError when interrupted (after leaving a checkpoint) or when the loss is no
+        longer a number.
+        """
+        found = newest_checkpoint(self.checkpoints)
+        done = found.step if found else 0
+        tensors = found.tensors if found else {}
+        if tensors:
+            unpack_module(self.method.module, tensors)
+        log = TrainingLog(self.folder / "training.jsonl", done)
+        first = 0
+        with _interruptible(self._stop):
+            phases = self.method.phases()
+            for phase, count in zip(
+                phases, phase_steps([p.config for p in phases], self.steps), strict=True
+            ):
+                if done < first + count:
+                    self._run_phase(phase, first, count, max(done, first), tensors, log)
+                    tensors = {}
+                first += count
+
+    def _run_phase(
+        self,
+        phase: Phase,
+        first: int,
+        count: int,
+        start: int,
+        tensors: dict[str, torch.Tensor],
+        log: TrainingLog,
+    ) -> None:
+        self._set_modes(phase)
+        optimiser = build_optimiser(phase.groups, phase.config)
+        if start > first:
+            unpack_optimiser(optimiser, tensors)
+        saved_at = time.monotonic()
+        losses: list[torch.Tensor] = []
+        for step in range(start, first + count):
+            set_rate(optimiser, rate_factor(phase.config, step - first, count))
+            losses.append(self._step(phase, optimiser, step))
+            done = step + 1
+            if done % _LOG_EVERY == 0 or done == first + count:
+                loss = self._mean_loss(losses, done)
+                log.write(done, phase.name, loss, len(losses) * self.batches.batch_size)
+                self.show(Progress(done, self.steps, phase.name, loss))
+                losses = []
+            at_end = done == first + count
+            if self._stop.is_set() or at_end or time.monotonic() - saved_at > self.checkpoint_seconds:
+                # at the end of a phase the optimiser has done its work
+                save_checkpoint(
+                    self.checkpoints, done, pack(self.method.module, None if at_end else optimiser)
+                )
+                saved_at = time.monotonic()
+            if self._stop.is_set():
+                raise FlawmapError(
+                    f"Stopped after step {done} of {self.steps}; a checkpoint is kept. "
+                    "The same command with --resume goes on from there."
+                )
+
+    def _step(self, phase: Phase, optimiser: torch.optim.Optimizer, step: int) -> torch.Tensor:
+        batch = self.batches(step)
+        with autocast(self.device, self.precision):
+            loss = phase.loss(batch)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return loss.detach()
+
+    def _set_modes(self, phase: Phase) -> None:
+        """What learns is in training mode and takes gradients; all else is frozen."""
+        self.method.module.eval().requires_grad_(False)
+        for module in phase.groups:
+            module.train().requires_grad_(True)
+
+    def _mean_loss(self, losses: list[torch.Tensor], done: int) -> float:
+        loss = torch.stack(losses).float().mean().item()
+        if loss != loss or loss in (float("inf"), float("-inf")):
+            raise FlawmapError(
+                f"The loss is no longer a number at step {done}: training diverged. "
+                "Lower the learning rate, or use another --seed."
+            )
+        return loss
+
+
+@contextmanager
+def _interruptible(stop: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C and a polite kill end training after the step in hand, with a checkpoint."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(signum: int, frame: Any) -> None:
+        del signum, frame
+        stop.set()
+
+    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

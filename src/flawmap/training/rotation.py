@@ -1,0 +1,103 @@
+"""``--rotate auto``: does a turned part still look like a good one to the teacher?
+
+Each good image is described by the teacher's features of stages 2 and 3, averaged over a coarse
+grid of cells. How far a good image lies from its nearest *other* good image says how much good
+parts differ; a turned image that lies as near to the others is one that the line could show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from flawmap.rng import Stream, generator
+from flawmap.synthesis.perlin import turn
+from flawmap.teachers.resnet import Features
+from flawmap.training.batches import SLIGHT_DEGREES, Rotation
+
+_GRID = 4
+_SAMPLE = 64  # good images looked at, at most
+_PIXELS = 128  # they are looked at this small
+_LIMIT = 2.0  # a turned part may lie at most this much farther off than good parts lie apart
+
+Choice = Literal["auto", "none", "slight", "full"]
+
+
+@dataclass(frozen=True)
+class RotationDecision:
+    """What was chosen, and the sentence that says why."""
+
+    rotation: Rotation
+    reason: str
+
+
+def decide_rotation(
+    choice: Choice, images: np.ndarray, features: Callable[[Tensor], Features], seed: int
+) -> RotationDecision:
+    """Resolve ``--rotate`` from good images (N, H, W, 3) uint8.
+
+    ``features`` gives the teacher's stages of images in 0..1. Images that are not square are
+    never given quarter turns, which would push them out of the picture.
+    """
+    if choice != "auto":
+        return RotationDecision(choice, "as asked for")
+    if len(images) < 3:
+        return RotationDecision("none", "too few good images to tell")
+    picked = generator(seed, Stream.ROTATION).permutation(len(images))[:_SAMPLE]
+    square = images.shape[1] == images.shape[2]
+    return _decide(_shrink(images[np.sort(picked)]), features, square)
+
+
+def _decide(x: Tensor, features: Callable[[Tensor], Features], square: bool) -> RotationDecision:
+    base = _describe(features(x))
+    quarter = max(
+        _ratio(base, _describe(features(torch.rot90(x, turns, (2, 3))))) for turns in (1, 2, 3)
+    )
+    if square and quarter <= _LIMIT:
+        return RotationDecision("full", _reason("by quarter turns", quarter, True))
+    angles = (-SLIGHT_DEGREES, SLIGHT_DEGREES)
+    tilted = [turn(x, torch.full((len(x),), angle), padding="border") for angle in angles]
+    slight = max(_ratio(base, _describe(features(t))) for t in tilted)
+    if slight <= _LIMIT:
+        return RotationDecision("slight", _reason(f"by ±{SLIGHT_DEGREES:g}°", slight, True))
+    return RotationDecision("none", _reason(f"even by ±{SLIGHT_DEGREES:g}°", slight, False))
+
+
+def _reason(how: str, ratio: float, fits: bool) -> str:
+    verdict = "still looks good" if fits else "no longer looks good"
+    return (
+        f"a part turned {how} {verdict} to the teacher: {ratio:.1f} times as far from the other "
+        f"good parts as they lie from each other (limit {_LIMIT:g})"
+    )
+
+
+def _shrink(images: np.ndarray) -> Tensor:
+    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255.0
+    return F.interpolate(x, size=(_PIXELS, _PIXELS), mode="bilinear", antialias=True)
+
+
+def _describe(stages: Features) -> list[Tensor]:
+    """Unit vectors (N, C·cells) of stages 2 and 3."""
+    pooled = (F.adaptive_avg_pool2d(stage, _GRID).flatten(1) for stage in stages[1:])
+    return [F.normalize(p, dim=1) for p in pooled]
+
+
+def _ratio(base: list[Tensor], turned: list[Tensor]) -> float:
+    """Median distance of turned images to their nearest other, over that of the upright ones."""
+    ratios = [
+        (_nearest_other(t, b).median() / _nearest_other(b, b).median().clamp(min=1e-9)).item()
+        for b, t in zip(base, turned, strict=True)
+    ]
+    return max(ratios)
+
+
+def _nearest_other(queries: Tensor, others: Tensor) -> Tensor:
+    distance = 1.0 - queries @ others.T
+    distance.fill_diagonal_(float("inf"))
+    return distance.min(1).values

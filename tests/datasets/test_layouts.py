@@ -1,0 +1,320 @@
+"""Dataset layouts: what is found, how it is labelled, and what is said where something is off."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flawmap.datasets import LAYOUTS, Dataset, DatasetError, Sample, open_dataset
+from flawmap.datasets.base import list_images, natural_key
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.images import encode_png
+
+PIXEL = encode_png(np.zeros((1, 1), np.uint8))
+
+
+def fill(root, *names):
+    """Make empty folders for names that end in a slash, images for the others."""
+    for name in names:
+        path = root / name
+        (path if name.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
+        if not name.endswith("/"):
+            path.write_bytes(PIXEL)
+    return root
+
+
+def found(dataset: Dataset):
+    """The test split as plain text: (image, label, defect type, mask)."""
+    root = dataset.root
+    return [
+        (
+            s.path.relative_to(root).as_posix(),
+            s.label,
+            s.defect_type,
+            s.mask and s.mask.relative_to(root).as_posix(),
+        )
+        for s in dataset.test
+    ]
+
+
+def trained_on(dataset: Dataset):
+    return [path.relative_to(dataset.root).as_posix() for path in dataset.good_train]
+
+
+# --- MVTec AD
+
+
+def mvtec(root):
+    return fill(
+        root,
+        "train/good/10.png",
+        "train/good/9.png",
+        "test/good/0.png",
+        "test/scratch/000.png",
+        "test/scratch/001.png",
+        "test/dent/000.png",
+        "ground_truth/scratch/000_mask.png",
+        "ground_truth/scratch/001_mask.png",
+        "ground_truth/dent/000_mask.png",
+    )
+
+
+def test_mvtec(tmp_path):
+    dataset = open_dataset(mvtec(tmp_path))
+    assert dataset.layout == "mvtec"
+    assert trained_on(dataset) == ["train/good/9.png", "train/good/10.png"]
+    assert found(dataset) == [
+        ("test/good/0.png", "good", None, None),
+        ("test/dent/000.png", "defective", "dent", "ground_truth/dent/000_mask.png"),
+        ("test/scratch/000.png", "defective", "scratch", "ground_truth/scratch/000_mask.png"),
+        ("test/scratch/001.png", "defective", "scratch", "ground_truth/scratch/001_mask.png"),
+    ]
+    assert dataset.notes == ()
+    assert dataset.defect_types == ("dent", "scratch")
+    assert dataset.describe() == (
+        "MVTec AD layout: 2 good to train on; "
+        "1 good and 3 defective (2 defect types) to test on, 3 masks"
+    )
+
+
+def test_mvtec_without_test(tmp_path):
+    dataset = open_dataset(fill(tmp_path, "train/good/0.png"))
+    assert dataset.test == ()
+    assert dataset.describe() == ("MVTec AD layout: 1 good to train on; no others to test on")
+
+
+def test_mvtec_notes_what_does_not_fit(tmp_path):
+    root = mvtec(tmp_path)
+    (root / "ground_truth/scratch/001_mask.png").rename(root / "ground_truth/scratch/7_mask.png")
+    fill(root, "test/loose.png", "ground_truth/good/0_mask.png")
+    dataset = open_dataset(root)
+    assert len(dataset.test) == 4  # the image without mask counts as ever
+    notes = "\n".join(dataset.notes)
+    assert len(dataset.notes) == 3
+    assert f"1 defective image without mask, such as {root / 'test/scratch/001.png'}" in notes
+    assert "1 mask without defective image, such as" in notes
+    assert f"1 image directly in {root / 'test'} without label" in notes
+
+
+def test_label_never_depends_on_the_mask(tmp_path):
+    """An empty mask (PIXEL is black) leaves a defective image defective."""
+    dataset = open_dataset(mvtec(tmp_path))
+    assert len(dataset.defective_test) == 3
+    assert len(dataset.good_test) == 1
+
+
+def test_mvtec_root_names_its_categories(tmp_path):
+    mvtec(tmp_path / "screw")
+    mvtec(tmp_path / "pill")
+    with pytest.raises(DatasetError) as caught:
+        open_dataset(tmp_path)
+    pill, screw = tmp_path / "pill", tmp_path / "screw"
+    assert f"choose one: {pill}, {screw}" in str(caught.value)
+
+
+def test_folder_names_in_capitals(tmp_path):
+    dataset = open_dataset(fill(tmp_path, "Train/GOOD/a.PNG", "Test/Good/b.Jpg", "TEST2/x.png"))
+    assert (len(dataset.train), len(dataset.good_test)) == (1, 1)
+
+
+# --- plain folder
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        pytest.param(["good/a.png"], [], id="good only"),
+        pytest.param(["a.png"], [], id="images alone"),
+        pytest.param(["good/monday/a.png"], [], id="good in subfolders"),
+        pytest.param(
+            ["good/a.png", "defective/b.png", "masks/b.png"],
+            [("defective/b.png", "defective", "masks/b.png")],
+            id="defective",
+        ),
+        pytest.param(
+            ["good/a.png", "defective/b.jpg", "masks/b_mask.png"],
+            [("defective/b.jpg", "defective", "masks/b_mask.png")],
+            id="name_mask, other suffix",
+        ),
+        pytest.param(
+            ["good/a.png", "defective/b.png", "masks/defective/b.png"],
+            [("defective/b.png", "defective", "masks/defective/b.png")],
+            id="masks mirror defective",
+        ),
+        pytest.param(
+            ["good/a.png", "defective/cut/1.png", "defective/dent/1.png", "masks/cut/1.png"],
+            [
+                ("defective/cut/1.png", "cut", "masks/cut/1.png"),
+                ("defective/dent/1.png", "dent", None),
+            ],
+            id="types in defective",
+        ),
+        pytest.param(
+            ["good/a.png", "defective/cut/1.png", "masks/defective/cut/1_mask.png"],
+            [("defective/cut/1.png", "cut", "masks/defective/cut/1_mask.png")],
+            id="masks mirror defective and type",
+        ),
+        pytest.param(
+            ["good/a.png", "cut/1.png", "dent/2.png", "masks/1.png", "masks/dent/2.png"],
+            [("cut/1.png", "cut", "masks/1.png"), ("dent/2.png", "dent", "masks/dent/2.png")],
+            id="types beside good",
+        ),
+        pytest.param(
+            ["good/a.png", "cut/1.png", "dent/1.png", "masks/1.png"],
+            [("cut/1.png", "cut", None), ("dent/1.png", "dent", None)],
+            id="one mask for two images belongs to neither",
+        ),
+        pytest.param(
+            ["good/a.png", "defective/1.png", "masks/1.png", "masks/1_mask.png"],
+            [("defective/1.png", "defective", "masks/1_mask.png")],
+            id="name_mask before name",
+        ),
+        pytest.param(
+            ["good/a.png", "defective/1.png", "masks/good/1.png"],
+            [("defective/1.png", "defective", None)],
+            id="mask of a good image is not taken",
+        ),
+    ],
+)
+def test_plain_folder(tmp_path, names, expected):
+    dataset = open_dataset(fill(tmp_path, *names))
+    assert dataset.layout == "folder"
+    assert len(dataset.train) == 1
+    good, *defective = found(dataset)
+    assert good == (trained_on(dataset)[0], "good", None, None)
+    assert defective == [(path, "defective", kind, mask) for path, kind, mask in expected]
+
+
+def test_plain_folder_describes_itself(tmp_path):
+    root = fill(tmp_path, "good/a.png", "good/b.png", "cut/1.png", "dent/1.png", "masks/cut/1.png")
+    assert open_dataset(root).describe() == (
+        "plain folder: 2 good to train on; 2 defective (2 defect types) to test on, 1 mask "
+        "(the good ones serve both)"
+    )
+    assert open_dataset(root / "good").describe() == (
+        "plain folder: 2 good to train on; no others to test on"
+    )
+
+
+def test_plain_folder_notes_what_it_leaves_out(tmp_path):
+    root = fill(tmp_path, "good/a.png", "defective/b.png", "loose.png", "other/c.png", "empty/")
+    notes = open_dataset(root).notes
+    assert notes == (
+        "no masks: figures for pixels need them",
+        f"1 image directly in {root} without label, left out",
+        f"{root / 'other'}: left out, as the defective images lie in defective/",
+    )
+
+
+def test_what_is_not_an_image_is_ignored(tmp_path):
+    root = fill(
+        tmp_path, "good/a.png", "good/Thumbs.db", "good/.hidden.png", "good/notes.txt",
+        "__MACOSX/a.png", ".cache/b.png", "good/folder.png/",
+    )  # fmt: skip
+    dataset = open_dataset(root)
+    assert trained_on(dataset) == ["good/a.png"]
+    assert dataset.defect_types == ()
+
+
+def test_dangling_link_is_listed_so_that_reading_it_can_say_so(tmp_path):
+    fill(tmp_path, "a.png")
+    (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
+    assert [p.name for p in list_images(tmp_path)] == ["a.png", "b.png"]
+
+
+def test_loop_of_links_ends(tmp_path):
+    root = fill(tmp_path, "good/a.png")
+    for place in (root, root / "good"):
+        (place / "again").symlink_to(root, target_is_directory=True)
+    assert trained_on(open_dataset(root)) == ["good/a.png"]
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    assert trained_on(open_dataset(root)) == ["good/a.png"]
+
+
+# --- which layout, and none
+
+
+def test_layout_can_be_chosen(tmp_path):
+    root = fill(mvtec(tmp_path), "good/x.png")
+    assert open_dataset(root).layout == "mvtec"
+    assert open_dataset(root, "folder").layout == "folder"
+
+
+def test_unknown_layout_lists_the_names(tmp_path):
+    with pytest.raises(UsageError, match="voc: no such layout; choose one of auto, mvtec, folder"):
+        open_dataset(tmp_path, "voc")
+    assert "mvtec" in LAYOUTS
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        pytest.param([], "no images in it; put images of good parts in", id="empty"),
+        pytest.param(["good/", "defective/"], "no images in it", id="empty folders"),
+        pytest.param(
+            ["defective/a.png"], r"no good images .*found: defective", id="defective only"
+        ),
+        pytest.param(["good/", "cut/a.png"], r"no good images .*found: cut\)", id="good empty"),
+        pytest.param(["a.png", "cut/b.png"], r"no good images .*found: cut\)", id="half sorted"),
+        pytest.param(["a.png", "defective/"], "no good images", id="images beside defective"),
+        pytest.param(["train/good/", "test/cut/a.png"], r"found: test\); put .*train", id="mvtec"),
+    ],
+)
+@pytest.mark.parametrize("layout", ["auto", "folder"])
+def test_folder_without_good_images(tmp_path, names, message, layout):
+    with pytest.raises(DatasetError, match=message) as caught:
+        open_dataset(fill(tmp_path, *names), layout)
+    assert str(tmp_path) in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 2
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(DatasetError, match="parts: no such folder"):
+        open_dataset(tmp_path / "parts")
+
+
+def test_a_file_is_no_folder(tmp_path):
+    fill(tmp_path, "a.png")
+    with pytest.raises(DatasetError, match=r"a\.png: a file; give the folder"):
+        open_dataset(str(tmp_path / "a.png"))
+
+
+def test_folder_that_may_not_be_listed(tmp_path, monkeypatch):
+    def refuse(_self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    with pytest.raises(FlawmapError, match=r"cannot be listed \(Permission denied\)"):
+        open_dataset(tmp_path)
+
+
+def test_order_is_natural_and_never_depends_on_the_file_system():
+    names = ["b", "a10", "A2", "a2", "a", "10", "9", "a2b"]
+    expected = ["9", "10", "a", "A2", "a2", "a2b", "a10", "b"]
+    assert sorted(names, key=natural_key) == expected
+    names.reverse()
+    assert sorted(names, key=natural_key) == expected
+
+
+def test_sample_is_good_without_more(tmp_path):
+    sample = Sample(tmp_path / "a.png", "good")
+    assert (sample.defect_type, sample.mask) == (None, None)
+
+
+# --- real folders
+
+
+@pytest.mark.realdata
+def test_real_screw(shared_data):
+    dataset = open_dataset(shared_data / "mvtec_ad_256/screw")
+    assert dataset.describe() == (
+        "MVTec AD layout: 320 good to train on; "
+        "41 good and 119 defective (5 defect types) to test on, 119 masks"
+    )
+    assert dataset.notes == ()
+
+
+@pytest.mark.realdata
+def test_real_root_of_categories(shared_data):
+    with pytest.raises(DatasetError, match=r"choose one: .*screw, .*toothbrush"):
+        open_dataset(shared_data / "mvtec_ad_256")

@@ -1,0 +1,49 @@
+"""How near the pocket's lifted features come to the ImageNet teacher's, on unseen pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from network import Lifts
+from torch import Tensor
+from torch.nn import functional as F
+from views import Bank, normalised
+
+from flawmap.images import read_image
+from flawmap.teachers.resnet import ResNetTeacher
+
+
+def read_folder(paths: Sequence[Path]) -> Bank:
+    return np.stack([read_image(path) for path in paths])
+
+
+@torch.inference_mode()
+def stage_cosines(
+    pocket: ResNetTeacher, lifts: Lifts, teacher: ResNetTeacher, pictures: Bank
+) -> list[float]:
+    """Mean cosine over all positions of all pictures, one figure a stage; 1 is the same."""
+    sums = torch.zeros(3, dtype=torch.float64)
+    for start in range(0, len(pictures), 16):
+        x = normalised(pictures[start : start + 16])
+        pairs = zip(pocket(x), teacher(x), lifts, strict=True)
+        for stage, (small, big, lift) in enumerate(pairs):
+            sums[stage] += _cosine(lifts.restore(stage, lift(small)), big) * len(x)
+    return [round(float(value) / len(pictures), 5) for value in sums]
+
+
+@torch.inference_mode()
+def mean_cosines(lifts: Lifts, teacher: ResNetTeacher, pictures: Bank) -> list[float]:
+    """What always answering with the teacher's mean feature would score, one figure a stage."""
+    sums = torch.zeros(3, dtype=torch.float64)
+    for start in range(0, len(pictures), 16):
+        x = normalised(pictures[start : start + 16])
+        for stage, big in enumerate(teacher(x)):
+            sums[stage] += _cosine(lifts.get_buffer(f"mean{stage}").expand_as(big), big) * len(x)
+    return [round(float(value) / len(pictures), 5) for value in sums]
+
+
+def _cosine(a: Tensor, b: Tensor) -> float:
+    return float(F.cosine_similarity(a, b, dim=1).mean())

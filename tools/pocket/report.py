@@ -1,0 +1,102 @@
+"""Measure finished distillations on pictures none of them saw, and write the figures as JSON.
+
+    python tools/pocket/report.py --teacher WEIGHTS --data ../shared/data \\
+        --run final=runs/pocket --run drawn=runs/short_drawn --run drawn+dtd=runs/short_dtd
+
+MVTec AD images are measured on only: no run learns from them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measure import mean_cosines, read_folder, stage_cosines
+from network import Lifts
+from safetensors.torch import load_file
+from views import Bank
+
+from flawmap.teachers.resnet import ResNetTeacher
+from flawmap.teachers.weights import load_teacher
+
+
+def main() -> None:
+    options = _options()
+    torch.set_num_threads(options.threads)
+    teacher = load_teacher(options.teacher)[0]
+    sets = held_out(options.data, options.bank)
+    runs = dict(pair.split("=", 1) for pair in options.run)
+    record: dict[str, Any] = {"command": shlex.join(["python", *sys.argv]), **_where()}
+    record["pictures"] = {name: len(pictures) for name, pictures in sets.items()}
+    record["mean_feature_cosine"] = mean_feature(Path(next(iter(runs.values()))), teacher, sets)
+    record["runs"] = {name: measured(Path(run), teacher, sets) for name, run in runs.items()}
+    options.json.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--teacher", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="holds mvtec_ad_256, dtd_256")
+    parser.add_argument("--bank", type=Path, required=True, help="the .npy of drawn pictures")
+    parser.add_argument("--run", action="append", required=True, help="NAME=FOLDER; repeatable")
+    parser.add_argument(
+        "--json", type=Path, default=Path("benchmarks/results/pocket_distillation.json")
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+def held_out(data: Path, bank: Path) -> dict[str, Bank]:
+    """Pictures by set: the last drawn ones, good MVTec images, every eighth DTD texture."""
+    mvtec, dtd = data / "mvtec_ad_256", sorted((data / "dtd_256/images").rglob("*.*"))
+    return {
+        "drawn": np.load(bank, mmap_mode="r")[-128:],
+        "screw": read_folder(sorted((mvtec / "screw/train/good").glob("*.png"))[::4]),
+        "toothbrush": read_folder(sorted((mvtec / "toothbrush/train/good").glob("*.png"))),
+        "dtd": read_folder(dtd[::8]),
+    }
+
+
+def measured(run: Path, teacher: ResNetTeacher, sets: dict[str, Bank]) -> dict[str, Any]:
+    """Configuration of a run and its mean cosine by set, one figure a stage."""
+    pocket, lifts = load_teacher(run / "pocket.safetensors")[0], _lifts(run)
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    cosines = {n: stage_cosines(pocket, lifts, teacher, p) for n, p in sets.items()}
+    options = json.loads((run / "options.json").read_text())
+    return {"options": options, "train_seconds": log[-1]["seconds"], "cosine": cosines}
+
+
+def mean_feature(
+    run: Path, teacher: ResNetTeacher, sets: dict[str, Bank]
+) -> dict[str, list[float]]:
+    """For scale: the cosine that a constant, the teacher's mean feature, would get."""
+    lifts = _lifts(run)
+    return {n: mean_cosines(lifts, teacher, pictures) for n, pictures in sets.items()}
+
+
+def _lifts(run: Path) -> Lifts:
+    lifts = Lifts()
+    lifts.load_state_dict(load_file(run / "lifts.safetensors"))
+    return lifts
+
+
+def _where() -> dict[str, Any]:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
+    cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return {
+        "commit": commit.stdout.strip(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "hardware": f"{len(cpu)} x {cpu[0].partition(':')[2].strip()}, shared",
+    }
+
+
+if __name__ == "__main__":
+    main()
