@@ -1,0 +1,39 @@
+"""flawmap: photograph good parts; get a map of every flaw.
+
+    >>> import flawmap
+    >>> sorted(flawmap.__all__)
+    ['FlawmapError', 'Inspector', 'UsageError', 'demo', 'evaluate', 'predict', 'train']
+
+Each name is one import away and loads what it needs when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from flawmap.errors import FlawmapError, UsageError
+
+if TYPE_CHECKING:
+    from flawmap.inspector.evaluate import evaluate as evaluate
+    from flawmap.inspector.inspector import Inspector as Inspector
+    from flawmap.inspector.predict import predict as predict
+    from flawmap.product.demonstration import demo as demo
+    from flawmap.training.run import train as train
+
+__version__ = "0.1.0"
+__all__ = ["FlawmapError", "Inspector", "UsageError", "demo", "evaluate", "predict", "train"]
+
+_HOMES = {
+    "Inspector": "flawmap.inspector.inspector",
+    "demo": "flawmap.product.demonstration",
+    "evaluate": "flawmap.inspector.evaluate",
+    "predict": "flawmap.inspector.predict",
+    "train": "flawmap.training.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'flawmap' has no attribute {name!r}")

@@ -30,7 +30,9 @@ class Calibration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    scores: tuple[float, ...] = Field(min_length=1, description="image scores, held-out good images")
+    scores: tuple[float, ...] = Field(
+        min_length=1, description="image scores, held-out good images"
+    )
     peaks: tuple[float, ...] = Field(min_length=1, description="highest map value of each")
     reject: Threshold
     review: Threshold

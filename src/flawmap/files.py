@@ -48,5 +48,7 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FlawmapError(f"Cannot create the folder {path}: {error.strerror or error}.") from error
+        raise FlawmapError(
+            f"Cannot create the folder {path}: {error.strerror or error}."
+        ) from error
     return path

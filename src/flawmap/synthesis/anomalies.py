@@ -62,7 +62,10 @@ def draw_parameters(
 
 
 def anomaly_masks(
-    parameters: AnomalyParameters, size: tuple[int, int], config: AnomalyConfig, device: torch.device
+    parameters: AnomalyParameters,
+    size: tuple[int, int],
+    config: AnomalyConfig,
+    device: torch.device,
 ) -> Tensor:
     """Masks (B, 1, H, W) bool: the turned Perlin field above the threshold. Some are empty."""
     cells = torch.from_numpy(parameters.cells).to(device)

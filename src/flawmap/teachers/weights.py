@@ -101,7 +101,9 @@ def _download(known: KnownTeacher) -> tuple[str, bytes]:
         raise FlawmapError(_nowhere(known, error)) from error
     found = hashlib.sha256(data).hexdigest()
     if found != known.sha256:
-        raise FlawmapError(f"{known.url} gave {found[:12]}…, not {str(known.sha256)[:12]}…: refused.")
+        raise FlawmapError(
+            f"{known.url} gave {found[:12]}…, not {str(known.sha256)[:12]}…: refused."
+        )
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{label}.{os.getpid()}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,5 +100,5 @@ def remove_checkpoints(folder: Path) -> None:
     """Drop every checkpoint: the run is complete."""
     for path in folder.glob(_PATTERN):
         path.unlink(missing_ok=True)
-    if folder.is_dir() and not os.listdir(folder):
+    with contextlib.suppress(OSError):
         folder.rmdir()

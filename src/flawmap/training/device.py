@@ -23,7 +23,9 @@ def choose_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"Device {name!r} is not supported: give auto, cpu or cuda.")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError("No CUDA device is usable here: give --device cpu, or install CUDA's torch.")
+        raise UsageError(
+            "No CUDA device is usable here: give --device cpu, or install CUDA's torch."
+        )
     return device
 
 

@@ -29,7 +29,7 @@ from flawmap.training.checkpoint import (
     unpack_optimiser,
 )
 from flawmap.training.device import Precision, autocast
-from flawmap.training.log import TrainingLog
+from flawmap.training_log import TrainingLog
 
 _LOG_EVERY = 10  # steps; reading the loss more often would make a GPU wait
 
@@ -111,7 +111,11 @@ class Loop:
                 self.show(Progress(done, self.steps, phase.name, loss))
                 losses = []
             at_end = done == first + count
-            if self._stop.is_set() or at_end or time.monotonic() - saved_at > self.checkpoint_seconds:
+            if (
+                self._stop.is_set()
+                or at_end
+                or time.monotonic() - saved_at > self.checkpoint_seconds
+            ):
                 # at the end of a phase the optimiser has done its work
                 save_checkpoint(
                     self.checkpoints, done, pack(self.method.module, None if at_end else optimiser)

@@ -29,12 +29,19 @@ class DestsegConfig(BaseModel):
     top_pixels: int = Field(100, ge=1, description="image score: mean of this many highest values")
     batch_size: int = Field(32, ge=2)
     steps: int = Field(5000, ge=2, description="both phases together")
+    steps_when_turned: int = Field(
+        5000, ge=2, description="steps where good images are turned: there is more to learn"
+    )
     rotation_fill: Literal["grey", "edge"] = Field(
         "grey", description="what a turned image shows outside the photograph"
     )
     anomalies: AnomalyConfig = AnomalyConfig()
     student_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.4,), share=0.2)
     head_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.1, 0.01), share=0.8)
+
+    def steps_for(self, rotation: str) -> int:
+        """Steps of a run whose good images are turned as ``rotation`` says."""
+        return self.steps_when_turned if rotation == "full" else self.steps
 
 
 PAPER = DestsegConfig()
@@ -46,7 +53,8 @@ FAST = DestsegConfig(
     head_widths=(16, 32, 64, 96),
     cosine_reduction="mean",
     batch_size=8,
-    steps=800,
+    steps=700,
+    steps_when_turned=1600,
     rotation_fill="edge",
     anomalies=AnomalyConfig(own_share=0.5),
     student_phase=PhaseConfig(

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from flawmap.demo.board import Board
-from flawmap.demo.camera import Scene, Shot, photograph, to_camera
-from flawmap.demo.defects import SURFACE_DEFECTS, changed
-from flawmap.demo.families import Cap, Family, Flange, Gear
-from flawmap.demo.surface import Array, Colour, Surface
+from flawmap.product.board import Board
+from flawmap.product.camera import Scene, Shot, photograph, to_camera
+from flawmap.product.defects import SURFACE_DEFECTS, changed
+from flawmap.product.families import Cap, Family, Flange, Gear
+from flawmap.product.surface import Array, Colour, Surface
 
 Picture = NDArray[np.uint8]
 

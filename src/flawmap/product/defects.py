@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from flawmap.demo.surface import Array, Colour, Surface, as_layer, smooth
+from flawmap.product.surface import Array, Colour, Surface, as_layer, smooth
 
 PIXEL = 1 / 128  # one pixel of a 256-pixel photograph
 Path2D = NDArray[np.float64]  # (n, 2) points, x then y

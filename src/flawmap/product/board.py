@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from flawmap.demo.families import EPOXY, GOLD, INK, SOLDER_MASKS, TIN, Finish
-from flawmap.demo.surface import Colour, Surface, box, disc
+from flawmap.product.families import EPOXY, GOLD, INK, SOLDER_MASKS, TIN, Finish
+from flawmap.product.surface import Colour, Surface, box, disc
 
 PITCH = 0.085
 

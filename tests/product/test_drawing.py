@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from flawmap.demo.product import (
+from flawmap.product.drawing import (
     KINDS,
     REACH,
     TEST,

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
-from flawmap.demo.surface import Array, Colour, Surface, around, as_layer, box, disc, ring
+from flawmap.product.surface import Array, Colour, Surface, around, as_layer, box, disc, ring
 
 Finish = Literal["turned", "brushed", "moulded"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from flawmap.demo.families import Finish
-from flawmap.demo.surface import OVERSAMPLING, Array, Colour, Surface, as_layer, smooth
+from flawmap.product.families import Finish
+from flawmap.product.surface import OVERSAMPLING, Array, Colour, Surface, as_layer, smooth
 
 HIGHLIGHT: dict[Finish, tuple[float, float]] = {  # exponent, strength
     "turned": (14.0, 0.30),

@@ -1,0 +1,187 @@
+"""The command line: each verb a thin call of a function that anyone can import."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flawmap.errors import FlawmapError, UsageError
+
+app = typer.Typer(
+    name="flawmap",
+    help="Photograph good parts; get a map of every flaw.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Rotate(str, Enum):
+    """How good images are turned in training."""
+
+    auto = "auto"
+    none = "none"
+    slight = "slight"
+    full = "full"
+
+
+Run = Annotated[Path, typer.Argument(help="Folder that train wrote.", show_default=False)]
+Data = Annotated[
+    Path,
+    typer.Argument(help="MVTec AD category, or a folder with good/ in it.", show_default=False),
+]
+Layout = Annotated[str, typer.Option(help="Layout of DATA: auto, mvtec or folder.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the run.", show_default=False)],
+    method: Annotated[str, typer.Option(help="destseg")] = "destseg",
+    preset: Annotated[str, typer.Option(help="fast, or paper (hours without a GPU).")] = "fast",
+    teacher: Annotated[
+        str | None, typer.Option(help="pocket, resnet18, or a weights file.")
+    ] = None,
+    textures: Annotated[
+        Path | None, typer.Option(help="Folder of pictures for anomalies; drawn if not given.")
+    ] = None,
+    rotate: Annotated[Rotate, typer.Option(help="Turn good images in training.")] = Rotate.auto,
+    steps: Annotated[
+        int | None, typer.Option(help="Training steps, in place of the preset's.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="In place of the preset's.")] = None,
+    seed: Seed = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint.")
+    ] = False,
+    layout: Layout = "auto",
+) -> None:
+    """Learn from good images and leave an inspector in the folder --out."""
+    _need_torch()
+    import flawmap
+    from flawmap.console import training_display
+    from flawmap.training.run import DEFAULT_TEACHER
+
+    with training_display() as reporter:
+        flawmap.train(
+            data,
+            out,
+            method=method,
+            preset=preset,
+            teacher=teacher or DEFAULT_TEACHER,
+            textures=textures,
+            rotate=rotate.value,
+            steps=steps,
+            batch_size=batch_size,
+            seed=seed,
+            device=device,
+            resume=resume,
+            layout=layout,
+            reporter=reporter,
+        )
+        reporter.say(f"Inspector: {out}")
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    data: Data,
+    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report to this file.")] = None,
+    layout: Layout = "auto",
+) -> None:
+    """Measure an inspector on labelled images."""
+    import flawmap
+    from flawmap.console import counting_display, show_evaluation
+
+    with counting_display("evaluating") as show:
+        found = flawmap.evaluate(run, data, layout=layout, json_file=json, report=report, show=show)
+    show_evaluation(found)
+    for path in (json, report):
+        if path is not None:
+            typer.echo(f"Wrote {path}")
+
+
+@app.command()
+def predict(
+    run: Run,
+    images: Annotated[
+        list[Path], typer.Argument(help="Images, or folders of them.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for overlays, masks and raw maps.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write a JSON line an image to this file; - prints them.")
+    ] = None,
+) -> None:
+    """Inspect images: verdicts, and with --out overlays, masks and raw maps."""
+    import flawmap
+    from flawmap.console import PredictionDisplay
+
+    display = PredictionDisplay(quiet=str(json) == "-")
+    lines = flawmap.predict(run, images, out=out, json_file=json, show=display)
+    display.close()
+    if all("error" in line for line in lines):
+        raise FlawmapError("No image could be inspected.")
+
+
+@app.command()
+def info(run: Run) -> None:
+    """Tell what an inspector is, how it was trained and what it promises."""
+    from flawmap.console import show_info
+    from flawmap.inspector.manifest import read_manifest
+
+    show_info(read_manifest(run))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Another seed is another product.")] = 0,
+) -> None:
+    """The whole job on a product that flawmap draws itself: train, calibrate, evaluate, report."""
+    _need_torch()
+    import flawmap
+    from flawmap.console import show_evaluation, training_display
+
+    with training_display() as reporter:
+        found = flawmap.demo(out, seed=seed, reporter=reporter)
+    show_evaluation(found)
+    typer.echo(f"Report: {(out / 'report.html').resolve()}")
+
+
+def _need_torch() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise FlawmapError("Training needs torch: pip install 'flawmap[train]'")
+
+
+def main() -> None:
+    """Run the command line; a failure is a line or two for a person, and an exit status."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    sys.exit(_run(app))
+
+
+def _run(command: Any) -> int:
+    try:
+        status = command(standalone_mode=True)
+    except UsageError as error:
+        typer.echo(f"flawmap: {error}", err=True)
+        return 2
+    except FlawmapError as error:
+        typer.echo(f"flawmap: {error}", err=True)
+        return 1
+    except KeyboardInterrupt:
+        typer.echo("flawmap: stopped.", err=True)
+        return 1
+    return int(status or 0)

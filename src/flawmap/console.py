@@ -1,0 +1,187 @@
+"""What the command line shows: progress on a terminal, a line now and then elsewhere, tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from flawmap.inspector.manifest import Manifest
+
+if TYPE_CHECKING:
+    from flawmap.inspector.evaluate import Evaluation
+    from flawmap.inspector.predict import Prediction
+    from flawmap.training.loop import Progress as Step
+    from flawmap.training.run import Reporter
+
+_EVERY = 5.0  # seconds between lines where there is no terminal
+_MEANING = {
+    "image_auroc": "defective images score above good ones",
+    "image_ap": "average precision over images",
+    "image_f1max": "best F1 over images",
+    "pixel_auroc": "defective pixels score above good ones",
+    "pixel_ap": "average precision over pixels",
+    "pixel_f1max": "best F1 over pixels",
+    "pro": "overlap a defect, up to 30 % false positives",
+    "iap": "pixel precision where half of each defect is found",
+    "iap90": "the same with 90 % of defects found",
+}
+_COLOURS = {"good": "green", "review": "yellow", "reject": "red"}
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Bar:
+    """A progress bar on a terminal; elsewhere a line every few seconds."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._bar: Progress | None = None
+        self._task = None if not errors.is_terminal else self._start()
+        self._told = time.monotonic()
+
+    def _start(self) -> int:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=errors,
+            transient=True,
+        )
+        self._bar.start()
+        return int(self._bar.add_task(self._what, total=None))
+
+    def update(self, done: int, total: int, note: str = "") -> None:
+        """Show that ``done`` of ``total`` are done."""
+        if self._bar is not None and self._task is not None:
+            text = f"{self._what} {note}".strip()
+            self._bar.update(self._task, completed=done, total=total, description=text)  # type: ignore[arg-type]
+        elif done == total or time.monotonic() - self._told >= _EVERY:
+            self._told = time.monotonic()
+            errors.print(f"{self._what}: {done} of {total} {note}".rstrip())
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+@contextmanager
+def counting_display(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that counts, closed in any case."""
+    bar = Bar(what)
+    try:
+        yield bar.update
+    finally:
+        bar.close()
+
+
+@contextmanager
+def training_display() -> Iterator[Reporter]:
+    """Sentences and a bar for a training run."""
+    from flawmap.training.run import Reporter
+
+    bar: list[Bar] = []
+
+    def show(step: Step) -> None:
+        if not bar:
+            bar.append(Bar("training"))
+        bar[0].update(step.step, step.steps, f"({step.phase}, loss {step.loss:.3f})")
+
+    try:
+        yield Reporter(say=console.print, show=show)
+    finally:
+        for one in bar:
+            one.close()
+
+
+class PredictionDisplay:
+    """A line an image as it is inspected, and the sum of verdicts at the end."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._counts: dict[str, int] = {}
+
+    def __call__(self, prediction: Prediction, total: int) -> None:
+        line = prediction.line
+        verdict = "error" if prediction.failed else line["verdict"]
+        self._counts[verdict] = self._counts.get(verdict, 0) + 1
+        if prediction.failed:
+            errors.print(line["error"], markup=False)
+        elif not self._quiet:
+            colour = _COLOURS[verdict]
+            console.print(f"[{colour}]{verdict:7}[/{colour}]", end="")
+            rest = f" score {line['score']:.4f}  p {line['p_value']:.3f}  "
+            console.print(f"{rest}{len(line['defects'])} defects  {line['path']}", markup=False)
+
+    def close(self) -> None:
+        """Print how many images got which verdict."""
+        if not self._quiet:
+            sums = [f"{count} {name}" for name, count in self._counts.items()]
+            console.print(", ".join(sums), markup=False)
+
+
+def show_evaluation(found: Evaluation) -> None:
+    """Every figure with what it means."""
+    values = found.to_dict()
+    table = Table("figure", "value", "what it says", box=None, pad_edge=False)
+    for name, meaning in _MEANING.items():
+        value = values[name]
+        why = meaning if value is not None else f"undefined: {values['notes'].get(name, '')}"
+        table.add_row(name, "–" if value is None else f"{value:.4f}", why)
+    console.print(found.dataset.describe(), markup=False)
+    console.print(table)
+    console.print(
+        f"{values['images']} images, {values['instances']} defects in the ground truth, "
+        f"{values['seconds']:.1f} s",
+        markup=False,
+    )
+    for warning in found.warnings:
+        errors.print(f"Note: {warning}", markup=False)
+
+
+def show_info(manifest: Manifest) -> None:
+    """What an inspector is, in a short table."""
+    training, parity = manifest.training, manifest.parity
+    height, width = manifest.preprocessing.size
+    table = Table(show_header=False, box=None, pad_edge=False)
+    rows = {
+        "method": f"{manifest.method} ({manifest.preset})",
+        "teacher": manifest.teacher.name,
+        "learned from": f"{training.images} good images of {training.data}, "
+        f"{training.held_out} held out, {training.skipped} unreadable",
+        "rotation": f"{training.rotation}: {training.rotation_reason}",
+        "textures": training.textures,
+        "training": f"{training.steps} steps in {training.seconds.get('train', 0):.0f} s on "
+        f"{training.device} ({training.precision}), seed {training.seed}",
+        "working size": f"{height} x {width} pixels",
+        "thresholds": f"reject above {manifest.calibration.reject.value:.4f}, review above "
+        f"{manifest.calibration.review.value:.4f}, pixel above {manifest.calibration.pixel.value:.4f}",
+        "promise": manifest.calibration.statement(),
+        "parity": f"map {parity.map:.1e}, score {parity.score:.1e} on {parity.images} images",
+    }
+    if manifest.metrics:
+        shown = ("image_auroc", "pixel_ap", "iap")
+        rows["last evaluation"] = f"{manifest.metrics['data']}: " + ", ".join(
+            f"{key} {manifest.metrics[key]:.4f}"
+            for key in shown
+            if manifest.metrics[key] is not None
+        )
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console.print(table, markup=False)

@@ -1,0 +1,181 @@
+"""``flawmap evaluate``: every figure of an inspector on a labelled data set."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawmap.datasets import Dataset, Sample, open_dataset
+from flawmap.errors import FlawmapError
+from flawmap.files import make_folder, write_json
+from flawmap.images import ImageError, read_mask
+from flawmap.inspector.inspector import Inspection, Inspector
+from flawmap.inspector.manifest import write_manifest
+from flawmap.inspector.pipeline import Inspected, inspect_files
+from flawmap.metrics import Evaluator, Figures
+from flawmap.report.data import ImageRow
+
+_KEYS = (
+    "image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max",
+    "pro", "iap", "iap90", "images", "instances",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures (the keys of ``evaluate --json``), one row an image, and what to know about both."""
+
+    dataset: Dataset
+    samples: tuple[Sample, ...]
+    figures: Figures
+    rows: tuple[ImageRow, ...]
+    seconds: float
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that ``evaluate --json`` writes."""
+        found = self.figures.to_dict()
+        notes = {str(k): str(v) for k, v in found["notes"].items()}
+        figures = {key: found[key] for key in _KEYS}
+        return figures | {"seconds": round(self.seconds, 3), "notes": notes}
+
+
+def evaluate(
+    run: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    *,
+    layout: str = "auto",
+    json_file: str | os.PathLike[str] | None = None,
+    report: str | os.PathLike[str] | None = None,
+    show: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Run the inspector in ``run`` over the test images of ``data`` and measure it.
+
+    Good images that it was trained on are left out. ``json_file`` and ``report`` name files to
+    write. Raises FlawmapError where there is nothing to test on.
+    """
+    inspector = Inspector.load(run)
+    dataset = open_dataset(data, layout)
+    samples, warnings = _unseen(dataset, inspector)
+    evaluation = _measure(inspector, dataset, samples, warnings, show)
+    _remember(Path(run), inspector, evaluation)
+    if json_file is not None:
+        make_folder(Path(json_file).parent)
+        write_json(Path(json_file), evaluation.to_dict())
+    if report is not None:
+        from flawmap.inspector.reporting import write_evaluation_report
+
+        write_evaluation_report(Path(report), Path(run), inspector, evaluation)
+    return evaluation
+
+
+def _unseen(dataset: Dataset, inspector: Inspector) -> tuple[tuple[Sample, ...], list[str]]:
+    """Test samples without the good images that were trained on, which flatter every figure."""
+    trained = set(inspector.manifest.training.trained_on)
+    kept = tuple(s for s in dataset.test if s.label == "defective" or _digest(s) not in trained)
+    left_out = len(dataset.test) - len(kept)
+    warnings = [note for note in dataset.notes]
+    if left_out:
+        warnings.append(f"{left_out} good images were trained on and are left out.")
+    if not kept:
+        raise FlawmapError(
+            f"Nothing to test on in {dataset.root}: add defective images, or good images that "
+            "were not trained on."
+        )
+    return kept, warnings
+
+
+def _digest(sample: Sample) -> str:
+    try:
+        return hashlib.sha256(sample.path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+@dataclass
+class _Gathered:
+    evaluator: Evaluator = field(default_factory=Evaluator)
+    rows: list[ImageRow] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    bad_masks: list[str] = field(default_factory=list)
+
+
+def _measure(
+    inspector: Inspector,
+    dataset: Dataset,
+    samples: Sequence[Sample],
+    warnings: list[str],
+    show: Callable[[int, int], None],
+) -> Evaluation:
+    start = time.perf_counter()
+    gathered = _Gathered()
+    results = inspect_files(inspector, [s.path for s in samples])
+    for done, (sample, result) in enumerate(zip(samples, results, strict=True), 1):
+        _add(gathered, sample, result, dataset.root, inspector.size)
+        show(done, len(samples))
+    if all(row.error for row in gathered.rows):
+        raise FlawmapError(f"No test image could be read. {gathered.unreadable[0]}")
+    figures = gathered.evaluator.compute()
+    seconds = time.perf_counter() - start
+    for problems, what in (
+        (gathered.unreadable, "images could not be read and are left out"),
+        (gathered.bad_masks, "masks cannot be used; these images count for image figures only"),
+    ):
+        if problems:
+            warnings.append(f"{len(problems)} {what}: {'; '.join(problems[:3])}")
+    rows = tuple(gathered.rows)
+    return Evaluation(dataset, tuple(samples), figures, rows, seconds, tuple(warnings))
+
+
+def _add(
+    gathered: _Gathered, sample: Sample, result: Inspected, root: Path, size: tuple[int, int]
+) -> None:
+    seen = result.inspection
+    gathered.rows.append(_row(sample, seen, result.error, root))
+    if seen is None or result.image is None:
+        gathered.unreadable.append(result.error or str(sample.path))
+        return
+    image_size = (result.image.shape[0], result.image.shape[1])
+    mask: NDArray[np.uint8] | None = None
+    try:
+        mask = sample_mask(sample, size, image_size)
+    except ImageError as error:
+        gathered.bad_masks.append(str(error))
+    defective = sample.label == "defective"
+    gathered.evaluator.update(seen.anomaly_map, mask, seen.score, defective)
+
+
+def sample_mask(
+    sample: Sample, size: tuple[int, int], image_size: tuple[int, int]
+) -> NDArray[np.uint8] | None:
+    """Ground truth (h, w) at the working size; None where there is none. ImageError as read_mask."""
+    if sample.mask is None:
+        return None
+    return read_mask(sample.mask, size, image_size=image_size)
+
+
+def _row(sample: Sample, seen: Inspection | None, error: str | None, root: Path) -> ImageRow:
+    path = sample.path
+    with contextlib.suppress(ValueError):
+        path = path.relative_to(root)
+    if seen is None:
+        return ImageRow(str(path), sample.label, sample.defect_type, 0.0, 1.0, "good", error)
+    return ImageRow(
+        str(path), sample.label, sample.defect_type, seen.score, seen.p_value, seen.verdict, None
+    )
+
+
+def _remember(run: Path, inspector: Inspector, evaluation: Evaluation) -> None:
+    """Keep the figures in the manifest; a run on a read-only disk goes without."""
+    metrics = evaluation.to_dict() | {"data": evaluation.dataset.root.name}
+    with contextlib.suppress(FlawmapError):
+        write_manifest(run, inspector.manifest.model_copy(update={"metrics": metrics}))

@@ -1,0 +1,131 @@
+"""The inspector: the artefact folder, and the object that runs it. No torch anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from flawmap.errors import FlawmapError
+from flawmap.hardware import available_cores
+from flawmap.images import read_image, resize_image
+from flawmap.inspector.manifest import GRAPH, Manifest, read_manifest
+from flawmap.inspector.regions import Defect, find_defects
+
+Verdict = Literal["good", "review", "reject"]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the inspector says of one image.
+
+    ``anomaly_map`` float32 (h, w) and ``mask`` uint8 {0, 1} (h, w) have the working size;
+    boxes and areas of ``defects`` are in pixels of the photograph.
+    """
+
+    score: float
+    p_value: float
+    verdict: Verdict
+    anomaly_map: NDArray[np.float32]
+    mask: NDArray[np.uint8]
+    defects: tuple[Defect, ...]
+    milliseconds: float
+
+
+class Graph:
+    """The inference graph on ONNX Runtime."""
+
+    def __init__(self, graph: bytes, threads: int | None = None) -> None:
+        self._session = _session(graph, threads)
+
+    def __call__(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Images (B, h, w, 3) uint8 of the working size -> maps (B, h, w), scores (B,)."""
+        maps, scores = self._session.run(["map", "score"], {"images": np.ascontiguousarray(images)})
+        return cast(NDArray[np.float32], maps), cast(NDArray[np.float32], scores)
+
+
+class Inspector:
+    """Decode -> graph -> verdict. Thread-safe; the graph is loaded once."""
+
+    def __init__(self, manifest: Manifest, graph: Graph) -> None:
+        self.manifest = manifest
+        self.graph = graph
+
+    @classmethod
+    def load(cls, run: str | os.PathLike[str], *, threads: int | None = None) -> Inspector:
+        """Inspector of the folder that ``train`` wrote.
+
+        ``threads``: processor threads of the graph, all by default. Raises FlawmapError where the
+        folder holds no inspector, or a file is not the one its manifest names.
+        """
+        folder = Path(run)
+        manifest = read_manifest(folder)
+        try:
+            graph = (folder / GRAPH).read_bytes()
+        except OSError as error:
+            raise FlawmapError(f"Cannot read {folder / GRAPH}: {error.strerror}.") from error
+        if hashlib.sha256(graph).hexdigest() != manifest.files.get(GRAPH):
+            raise FlawmapError(
+                f"{folder / GRAPH} is not the graph that its manifest names: it was changed or "
+                "cut short. Copy the whole run folder again, or train anew."
+            )
+        return cls(manifest, Graph(graph, threads))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Working height and width in pixels."""
+        return self.manifest.preprocessing.size
+
+    def inspect(self, image: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> Inspection:
+        """Inspect a file, its bytes, or a decoded uint8 RGB image (H, W, 3)."""
+        start = time.perf_counter()
+        pixels = image if isinstance(image, np.ndarray) else read_image(image)
+        working = resize_image(pixels, self.size)
+        maps, scores = self.graph(working[None])
+        return self.judge(maps[0], float(scores[0]), (pixels.shape[0], pixels.shape[1]), start)
+
+    def judge(
+        self,
+        anomaly_map: NDArray[np.float32],
+        score: float,
+        image_size: tuple[int, int],
+        start: float | None = None,
+    ) -> Inspection:
+        """Verdict and defects of a map and score, by the stored thresholds.
+
+        ``start``: time.perf_counter() when work on the image began.
+        """
+        calibration = self.manifest.calibration
+        mask, defects = find_defects(anomaly_map, calibration.pixel.value, image_size)
+        begun = time.perf_counter() if start is None else start
+        return Inspection(
+            score=score,
+            p_value=calibration.p_value(score),
+            verdict=cast(Verdict, calibration.verdict(score)),
+            anomaly_map=anomaly_map,
+            mask=mask,
+            defects=tuple(defects),
+            milliseconds=1000.0 * (time.perf_counter() - begun),
+        )
+
+
+def _session(graph: bytes, threads: int | None) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or available_cores()
+    try:
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own error types share no base but Exception
+        reason = str(error).splitlines()[0]
+        raise FlawmapError(
+            f"ONNX Runtime {ort.__version__} cannot load the graph: {reason}"
+        ) from error

@@ -1,0 +1,122 @@
+"""The manifest: everything about an inspector that is not a weight, in one JSON file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flawmap.calibration import Calibration
+from flawmap.errors import FlawmapError
+from flawmap.files import write_json
+
+MANIFEST = "manifest.json"
+GRAPH = "model.onnx"
+WEIGHTS = "weights.safetensors"
+FORMAT = 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Preprocessing(_Model):
+    """What happens to an image before the graph sees it."""
+
+    size: tuple[int, int] = Field(description="working height and width in pixels")
+    colour: Literal["RGB"] = "RGB"
+    resize: Literal["bilinear, antialiased"] = "bilinear, antialiased"
+
+
+class Teacher(_Model):
+    """Which frozen teacher the method learned from."""
+
+    name: str
+    file: str
+    sha256: str
+
+
+class Training(_Model):
+    """How the method was trained, and on what."""
+
+    data: str
+    layout: str
+    images: int = Field(description="good images trained on")
+    held_out: int = Field(description="good images kept for calibration")
+    skipped: int = Field(description="good images that could not be read")
+    fingerprint: str = Field(description="digest of all good images used")
+    trained_on: tuple[str, ...] = Field(description="SHA-256 of each image trained on")
+    rotation: Literal["none", "slight", "full"]
+    rotation_reason: str
+    textures: str
+    seed: int
+    steps: int
+    device: str
+    precision: str
+    seconds: dict[str, float]
+
+
+class Parity(_Model):
+    """Largest differences between the graph and the torch module on real images."""
+
+    images: int
+    map: float
+    score: float
+    limit: float
+
+
+class Manifest(_Model):
+    """The whole manifest."""
+
+    format: Literal[1] = FORMAT
+    method: str
+    preset: str
+    configuration: dict[str, Any]
+    preprocessing: Preprocessing
+    teacher: Teacher
+    calibration: Calibration
+    training: Training
+    parity: Parity
+    files: dict[str, str] = Field(description="SHA-256 of each file of the artefact")
+    versions: dict[str, str]
+    metrics: dict[str, Any] | None = Field(None, description="the last evaluation")
+
+
+def read_manifest(run: Path) -> Manifest:
+    """Manifest of the inspector in folder ``run``; FlawmapError where there is no sound one."""
+    path = run / MANIFEST
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise FlawmapError(_absent(run)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise FlawmapError(f"Cannot read {path}: {error}.") from error
+    try:
+        value = json.loads(text)
+        found = value.get("format") if isinstance(value, dict) else None
+        if isinstance(found, int) and found > FORMAT:
+            raise FlawmapError(f"{path} was written by a newer flawmap: update flawmap to read it.")
+        return Manifest.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise FlawmapError(
+            f"{path} is damaged at {where or 'its start'}: {first['msg']}."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise FlawmapError(f"{path} is not a JSON document: {error}.") from error
+
+
+def _absent(run: Path) -> str:
+    if not run.exists():
+        return f"No such run: {run}. Train one with: flawmap train DATA --out {run}"
+    if (run / "checkpoints").is_dir():
+        return f"The training of {run} is not complete: go on with the same command and --resume."
+    return f"{run} holds no inspector ({MANIFEST} is missing): give the folder that train wrote."
+
+
+def write_manifest(run: Path, manifest: Manifest) -> None:
+    """Write the manifest, whole or not at all."""
+    write_json(run / MANIFEST, manifest.model_dump(mode="json"))

@@ -1,0 +1,62 @@
+"""From an evaluation to the HTML report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flawmap.hardware import versions
+from flawmap.images import ImageError, read_image, resize_image
+from flawmap.inspector.evaluate import Evaluation, sample_mask
+from flawmap.inspector.inspector import Inspector
+from flawmap.report import ImageRow, Panel, ReportData, most_wrong_first, write_report
+from flawmap.training_log import read_log
+
+_PANELS = 24
+
+
+def write_evaluation_report(
+    path: Path, run: Path, inspector: Inspector, evaluation: Evaluation, product: str | None = None
+) -> None:
+    """Write the report of ``evaluation``, with the most wrong images shown."""
+    manifest = inspector.manifest
+    calibration = manifest.calibration
+    thresholds = {
+        "review": calibration.review.value,
+        "reject": calibration.reject.value,
+        "pixel": calibration.pixel.value,
+    }
+    found = evaluation.to_dict()
+    notes = found.pop("notes")
+    curves = {k: (c[:, 0], c[:, 1]) for k, c in evaluation.figures.curves.items()}
+    readable = [row for row in evaluation.rows if row.error is None]
+    worst = most_wrong_first(readable, thresholds)[:_PANELS]
+    data = ReportData(
+        title=f"Inspection report: {evaluation.dataset.root.name}",
+        product=product or evaluation.dataset.describe(),
+        figures=found,
+        notes=notes,
+        rows=evaluation.rows,
+        panels=[_panel(inspector, evaluation, row) for row in worst],
+        thresholds=thresholds,
+        guarantee=calibration.statement(),
+        curves=curves,
+        training_log=read_log(run / "training.jsonl"),
+        configuration=manifest.model_dump(
+            mode="json", exclude={"calibration": True, "training": {"trained_on"}, "metrics": True}
+        ),
+        versions=versions(),
+        warnings=evaluation.warnings,
+    )
+    write_report(path, data)
+
+
+def _panel(inspector: Inspector, evaluation: Evaluation, row: ImageRow) -> Panel:
+    sample = evaluation.samples[evaluation.rows.index(row)]
+    image = read_image(sample.path)
+    working = resize_image(image, inspector.size)
+    seen = inspector.inspect(working)
+    try:
+        mask = sample_mask(sample, inspector.size, (image.shape[0], image.shape[1]))
+    except ImageError:
+        mask = None
+    return Panel(row, working, seen.anomaly_map, mask, seen.mask)

@@ -1,0 +1,91 @@
+"""The end of training: export the graph, prove it equal, calibrate on it, write the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save as save_safetensors
+
+from flawmap.calibration import calibrate
+from flawmap.errors import FlawmapError
+from flawmap.export.onnx import InferenceGraph, export_onnx
+from flawmap.files import write_bytes
+from flawmap.hardware import versions
+from flawmap.inspector.inspector import Graph, Inspector
+from flawmap.inspector.manifest import (
+    GRAPH,
+    WEIGHTS,
+    Manifest,
+    Parity,
+    Preprocessing,
+    Teacher,
+    Training,
+    write_manifest,
+)
+from flawmap.methods.base import Method
+from flawmap.training.checkpoint import learned_state
+
+PARITY_LIMIT = 1e-4
+_PARITY_IMAGES = 8
+
+
+def finish(
+    folder: Path,
+    trained: Method,
+    size: tuple[int, int],
+    held_out: NDArray[np.uint8],
+    teacher: Teacher,
+    training: Training,
+    **named: Any,
+) -> Inspector:
+    """Turn a trained method into the inspector in ``folder``; the manifest is written last.
+
+    ``held_out`` (N, h, w, 3): good images for parity and thresholds. Raises FlawmapError where
+    the graph's outputs differ from the module's by more than 1e-4.
+    """
+    twin = export_onnx(trained.module, size, folder / GRAPH)
+    state = {k: v.cpu().contiguous() for k, v in learned_state(trained.module).items()}
+    write_bytes(folder / WEIGHTS, save_safetensors(state))
+    graph = Graph((folder / GRAPH).read_bytes())
+    parity = measure_parity(graph, twin, held_out[:_PARITY_IMAGES])
+    scored = [graph(image[None]) for image in held_out]
+    manifest = Manifest(
+        preprocessing=Preprocessing(size=size),
+        teacher=teacher,
+        calibration=calibrate(
+            [float(score[0]) for _, score in scored], [float(found.max()) for found, _ in scored]
+        ),
+        training=training,
+        parity=parity,
+        files={name: _digest(folder / name) for name in (GRAPH, WEIGHTS)},
+        versions=versions(),
+        **named,
+    )
+    write_manifest(folder, manifest)
+    return Inspector(manifest, graph)
+
+
+def measure_parity(graph: Graph, twin: InferenceGraph, images: NDArray[np.uint8]) -> Parity:
+    """Largest |difference| of map and score between graph and torch; FlawmapError above 1e-4."""
+    worst_map = worst_score = 0.0
+    for image in images:
+        maps, scores = graph(image[None])
+        with torch.no_grad():
+            twin_maps, twin_scores = twin(torch.from_numpy(image[None].copy()))
+        worst_map = max(worst_map, float(np.abs(maps - twin_maps.numpy()).max()))
+        worst_score = max(worst_score, float(np.abs(scores - twin_scores.numpy()).max()))
+    if not max(worst_map, worst_score) <= PARITY_LIMIT:
+        raise FlawmapError(
+            f"The exported graph differs from the trained network by {worst_map:.2g} (map) and "
+            f"{worst_score:.2g} (score), more than {PARITY_LIMIT:g}: it is not to be trusted."
+        )
+    return Parity(images=len(images), map=worst_map, score=worst_score, limit=PARITY_LIMIT)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
