@@ -12,13 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from flawmap.errors import UsageError
+from flawmap.errors import FlawmapError, UsageError
 
 
 class Threshold(BaseModel):
     """A score above ``value`` is acted on; of good parts that befalls at most ``rate``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     value: float
     asked: float = Field(description="false-reject rate asked for")
@@ -28,7 +28,7 @@ class Threshold(BaseModel):
 class Calibration(BaseModel):
     """Held-out scores and the thresholds that come from them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     scores: tuple[float, ...] = Field(
         min_length=1, description="image scores, held-out good images"
@@ -52,18 +52,27 @@ class Calibration(BaseModel):
         """The guarantee in words."""
         count = len(self.scores)
         words = (
-            f"Of good parts like these {count} held-out ones, at most {self.reject.rate:.1%} on "
-            f"average will be rejected"
+            f"Of good parts like these {count} held-out ones, at most "
+            f"{_rounded_up(self.reject.rate)} on average will be rejected"
         )
         if self.review.value < self.reject.value:
-            words += f" and at most {self.review.rate:.1%} sent to review or rejected"
-        words += f", and at most {self.pixel.rate:.1%} will show any marked pixel."
+            words += f" and at most {_rounded_up(self.review.rate)} sent to review or rejected"
+        words += f", and at most {_rounded_up(self.pixel.rate)} will show any marked pixel."
         if self.reject.rate > self.reject.asked:
             words += (
-                f" Asked for was {self.reject.asked:.1%}: that takes at least "
+                f" Asked for was {_rounded_up(self.reject.asked)}: that takes at least "
                 f"{images_needed(self.reject.asked)} held-out good images."
             )
         return words
+
+
+def _rounded_up(rate: float) -> str:
+    """Percent with one decimal, never less than ``rate``: it is a promise.
+
+    >>> _rounded_up(1 / 12), _rounded_up(0.01)
+    ('8.4%', '1.0%')
+    """
+    return f"{np.ceil(1000.0 * rate - 1e-9) / 10.0:.1f}%"
 
 
 def p_value(scores: Sequence[float], score: float) -> float:
@@ -88,11 +97,18 @@ def images_needed(rate: float) -> int:
 def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
     """The k-th largest score, k the most that keeps k / (n + 1) within ``rate``, at least 1.
 
-    Raises UsageError where ``rate`` is not within 0 < rate < 1.
+    Raises UsageError where ``rate`` is not within 0 < rate < 1 or there is no score, FlawmapError
+    where a score is not a number.
     """
     if not 0.0 < rate < 1.0:
         raise UsageError(f"A false-reject rate of {rate} makes no sense: give one between 0 and 1.")
     count = len(scores)
+    if count == 0:
+        raise UsageError("A threshold needs the score of at least one held-out good image.")
+    if not np.isfinite(np.asarray(scores, dtype=np.float64)).all():
+        raise FlawmapError(
+            "A held-out good image scored no finite number: train with another --seed."
+        )
     rank = min(count, max(1, int(np.floor(rate * (count + 1) + 1e-9))))
     value = float(np.sort(np.asarray(scores, dtype=np.float64))[count - rank])
     return Threshold(value=value, asked=rate, rate=rank / (count + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from enum import Enum
@@ -31,10 +32,10 @@ class Rotate(str, Enum):
     full = "full"
 
 
-Run = Annotated[Path, typer.Argument(help="Folder that train wrote.", show_default=False)]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that train wrote.")]
 Data = Annotated[
     Path,
-    typer.Argument(help="MVTec AD category, or a folder with good/ in it.", show_default=False),
+    typer.Argument(metavar="DATA", help="MVTec AD category, or a folder with good/ in it."),
 ]
 Layout = Annotated[str, typer.Option(help="Layout of DATA: auto, mvtec or folder.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
@@ -43,8 +44,8 @@ Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same res
 @app.command()
 def train(
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder for the run.", show_default=False)],
-    method: Annotated[str, typer.Option(help="destseg")] = "destseg",
+    out: Annotated[Path, typer.Option(help="Folder that the inspector is written to.")],
+    method: Annotated[str, typer.Option(help="Only destseg so far.")] = "destseg",
     preset: Annotated[str, typer.Option(help="fast, or paper (hours without a GPU).")] = "fast",
     teacher: Annotated[
         str | None, typer.Option(help="pocket, resnet18, or a weights file.")
@@ -52,7 +53,9 @@ def train(
     textures: Annotated[
         Path | None, typer.Option(help="Folder of pictures for anomalies; drawn if not given.")
     ] = None,
-    rotate: Annotated[Rotate, typer.Option(help="Turn good images in training.")] = Rotate.auto,
+    rotate: Annotated[
+        Rotate, typer.Option(help="How to turn good images; auto looks at them.")
+    ] = Rotate.auto,
     steps: Annotated[
         int | None, typer.Option(help="Training steps, in place of the preset's.")
     ] = None,
@@ -64,7 +67,7 @@ def train(
     ] = False,
     layout: Layout = "auto",
 ) -> None:
-    """Learn from good images and leave an inspector in the folder --out."""
+    """Learn from images of good parts; writes an inspector."""
     _need_torch()
     import flawmap
     from flawmap.console import training_display
@@ -114,7 +117,7 @@ def evaluate(
 def predict(
     run: Run,
     images: Annotated[
-        list[Path], typer.Argument(help="Images, or folders of them.", show_default=False)
+        list[Path], typer.Argument(metavar="IMAGE|DIR...", help="Images, or folders of them.")
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for overlays, masks and raw maps.")
@@ -123,20 +126,23 @@ def predict(
         Path | None, typer.Option(help="Write a JSON line an image to this file; - prints them.")
     ] = None,
 ) -> None:
-    """Inspect images: verdicts, and with --out overlays, masks and raw maps."""
+    """Inspect images: a verdict each, with --out also pictures."""
     import flawmap
     from flawmap.console import PredictionDisplay
 
     display = PredictionDisplay(quiet=str(json) == "-")
     lines = flawmap.predict(run, images, out=out, json_file=json, show=display)
     display.close()
+    for path in (out, json):
+        if path is not None and str(path) != "-":
+            typer.echo(f"Wrote {path}", err=str(json) == "-")
     if all("error" in line for line in lines):
         raise FlawmapError("No image could be inspected.")
 
 
 @app.command()
 def info(run: Run) -> None:
-    """Tell what an inspector is, how it was trained and what it promises."""
+    """Tell what an inspector learned from and what it promises."""
     from flawmap.console import show_info
     from flawmap.inspector.manifest import read_manifest
 
@@ -148,7 +154,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another product.")] = 0,
 ) -> None:
-    """The whole job on a product that flawmap draws itself: train, calibrate, evaluate, report."""
+    """Do the whole job on a product that flawmap draws itself."""
     _need_torch()
     import flawmap
     from flawmap.console import show_evaluation, training_display
@@ -169,6 +175,9 @@ def _need_torch() -> None:
 def main() -> None:
     """Run the command line; a failure is a line or two for a person, and an exit status."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what it cannot encode
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(_run(app))
 
 
@@ -180,6 +189,10 @@ def _run(command: Any) -> int:
         return 2
     except FlawmapError as error:
         typer.echo(f"flawmap: {error}", err=True)
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"flawmap: {where}{error.strerror or error}.", err=True)
         return 1
     except KeyboardInterrupt:
         typer.echo("flawmap: stopped.", err=True)

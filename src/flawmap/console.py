@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -18,6 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from flawmap.datasets.base import plural
 from flawmap.inspector.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -34,14 +35,16 @@ _MEANING = {
     "pixel_auroc": "defective pixels score above good ones",
     "pixel_ap": "average precision over pixels",
     "pixel_f1max": "best F1 over pixels",
-    "pro": "overlap a defect, up to 30 % false positives",
+    "pro": "share of each defect found, up to 30 % false positives",
     "iap": "pixel precision where half of each defect is found",
-    "iap90": "the same with 90 % of defects found",
+    "iap90": "the same where half of 90 % of the defects is found",
 }
 _COLOURS = {"good": "green", "review": "yellow", "reject": "red"}
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+# nothing in a path or message is markup
+_plain: dict[str, Any] = {"highlight": False, "soft_wrap": True, "markup": False, "emoji": False}
+console = Console(**_plain)
+errors = Console(stderr=True, **_plain)
 
 
 class Bar:
@@ -56,7 +59,7 @@ class Bar:
     def _start(self) -> int:
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -122,18 +125,22 @@ class PredictionDisplay:
         verdict = "error" if prediction.failed else line["verdict"]
         self._counts[verdict] = self._counts.get(verdict, 0) + 1
         if prediction.failed:
-            errors.print(line["error"], markup=False)
+            errors.print(line["error"])
         elif not self._quiet:
-            colour = _COLOURS[verdict]
-            console.print(f"[{colour}]{verdict:7}[/{colour}]", end="")
-            rest = f" score {line['score']:.4f}  p {line['p_value']:.3f}  "
-            console.print(f"{rest}{len(line['defects'])} defects  {line['path']}", markup=False)
+            console.print(f"{verdict:7}", style=_COLOURS[verdict], end="")
+            found = plural(len(line["defects"]), "defect(s)")
+            figures = f"score {line['score']:.4f}  p {line['p_value']:.3f}  {found:10}"
+            console.print(f" {figures}  {line['path']}")
 
     def close(self) -> None:
         """Print how many images got which verdict."""
         if not self._quiet:
-            sums = [f"{count} {name}" for name, count in self._counts.items()]
-            console.print(", ".join(sums), markup=False)
+            shown = {"good": "good", "review": "to review", "reject": "rejected"}
+            sums = [f"{self._counts.get(name, 0)} {text}" for name, text in shown.items()]
+            failed = self._counts.get("error", 0)
+            sums += [f"{failed} unreadable"] if failed else []
+            total = plural(sum(self._counts.values()), "image(s)")
+            console.print(f"{total}: {', '.join(sums)}")
 
 
 def show_evaluation(found: Evaluation) -> None:
@@ -144,15 +151,25 @@ def show_evaluation(found: Evaluation) -> None:
         value = values[name]
         why = meaning if value is not None else f"undefined: {values['notes'].get(name, '')}"
         table.add_row(name, "–" if value is None else f"{value:.4f}", why)
-    console.print(found.dataset.describe(), markup=False)
-    console.print(table)
+    console.print(found.dataset.describe())
+    console.print(table, soft_wrap=False)
+    for label in ("good", "defective"):
+        console.print(_verdicts(found, label))
     console.print(
-        f"{values['images']} images, {values['instances']} defects in the ground truth, "
-        f"{values['seconds']:.1f} s",
-        markup=False,
+        f"{plural(values['images'], 'image(s)')}, "
+        f"{plural(values['instances'], 'defect(s)')} in the ground truth, {values['seconds']:.1f} s"
     )
     for warning in found.warnings:
-        errors.print(f"Note: {warning}", markup=False)
+        errors.print(f"Note: {warning}")
+
+
+def _verdicts(found: Evaluation, label: str) -> str:
+    """What became of the good, or of the defective, images."""
+    verdicts = [row.verdict for row in found.rows if row.label == label and row.error is None]
+    passed, review, reject = (verdicts.count(v) for v in ("good", "review", "reject"))
+    return (
+        f"{len(verdicts)} {label}: {passed} passed as good, {review} to review, {reject} rejected"
+    )
 
 
 def show_info(manifest: Manifest) -> None:
@@ -163,8 +180,8 @@ def show_info(manifest: Manifest) -> None:
     rows = {
         "method": f"{manifest.method} ({manifest.preset})",
         "teacher": manifest.teacher.name,
-        "learned from": f"{training.images} good images of {training.data}, "
-        f"{training.held_out} held out, {training.skipped} unreadable",
+        "learned from": f"{training.images} good images of {training.data}; "
+        f"{training.held_out} more held out, {training.skipped} unreadable",
         "rotation": f"{training.rotation}: {training.rotation_reason}",
         "textures": training.textures,
         "training": f"{training.steps} steps in {training.seconds.get('train', 0):.0f} s on "
@@ -173,15 +190,15 @@ def show_info(manifest: Manifest) -> None:
         "thresholds": f"reject above {manifest.calibration.reject.value:.4f}, review above "
         f"{manifest.calibration.review.value:.4f}, pixel above {manifest.calibration.pixel.value:.4f}",
         "promise": manifest.calibration.statement(),
-        "parity": f"map {parity.map:.1e}, score {parity.score:.1e} on {parity.images} images",
+        "parity": f"exported and trained network differ by at most {parity.map:.1e} (map) and "
+        f"{parity.score:.1e} (score) on {parity.images} images",
     }
     if manifest.metrics:
         shown = ("image_auroc", "pixel_ap", "iap")
-        rows["last evaluation"] = f"{manifest.metrics['data']}: " + ", ".join(
-            f"{key} {manifest.metrics[key]:.4f}"
-            for key in shown
-            if manifest.metrics[key] is not None
+        known = {key: manifest.metrics.get(key) for key in shown}
+        rows["evaluated on"] = f"{manifest.metrics.get('data')}: " + ", ".join(
+            f"{key} {value:.4f}" for key, value in known.items() if isinstance(value, float)
         )
     for name, value in rows.items():
         table.add_row(name, value)
-    console.print(table, markup=False)
+    console.print(table, soft_wrap=False)

@@ -56,6 +56,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--extra", type=Path, help="a folder of pictures to learn from beside them")
     parser.add_argument("--extra-share", type=float, default=0.0)
+    parser.add_argument("--start", type=Path, help="folder of a run to begin from: a second cycle")
     parser.add_argument("--save-every", type=int, default=300)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--ship", type=Path, help="where the folded float16 weights also go")
@@ -83,6 +84,9 @@ class Distillation:
         self.lifts = Lifts()
         self._learn_scales()
         self.modules = nn.ModuleList([self.net, self.lifts])
+        if options.start is not None:
+            earlier = load_file(options.start / "checkpoint.safetensors")
+            self.modules.load_state_dict(_under("mean.", earlier))
         self.average = deepcopy(self.modules)
         self.optimiser = torch.optim.AdamW(
             self.modules.parameters(), options.rate, weight_decay=0.02

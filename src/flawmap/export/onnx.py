@@ -32,12 +32,16 @@ class InferenceGraph(nn.Module):
 
 def inference_graph(module: nn.Module) -> InferenceGraph:
     """A float32 copy on the host, in evaluation mode, of a trained method's module."""
-    return InferenceGraph(copy.deepcopy(module).cpu().float()).eval()
+    copied = copy.deepcopy(module).cpu().float()
+    copied.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    graph = InferenceGraph(copied)
+    graph.eval()
+    return graph
 
 
 def export_onnx(module: nn.Module, size: tuple[int, int], path: Path) -> InferenceGraph:
-    """Write the graph for images of ``size`` (height, width) and any batch; return its torch twin."""
-    graph = inference_graph(module).to(memory_format=torch.contiguous_format)
+    """Write the graph for images of ``size`` (height, width) and any batch; give its twin."""
+    graph = inference_graph(module)
     example = torch.zeros(2, *size, 3, dtype=torch.uint8)
     with _quiet():
         program = torch.onnx.export(

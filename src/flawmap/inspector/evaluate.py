@@ -83,7 +83,7 @@ def _unseen(dataset: Dataset, inspector: Inspector) -> tuple[tuple[Sample, ...],
     trained = set(inspector.manifest.training.trained_on)
     kept = tuple(s for s in dataset.test if s.label == "defective" or _digest(s) not in trained)
     left_out = len(dataset.test) - len(kept)
-    warnings = [note for note in dataset.notes]
+    warnings = list(dataset.notes)
     if left_out:
         warnings.append(f"{left_out} good images were trained on and are left out.")
     if not kept:
@@ -157,7 +157,7 @@ def _add(
 def sample_mask(
     sample: Sample, size: tuple[int, int], image_size: tuple[int, int]
 ) -> NDArray[np.uint8] | None:
-    """Ground truth (h, w) at the working size; None where there is none. ImageError as read_mask."""
+    """Ground truth (h, w) at the working size; None without one. Raises as read_mask."""
     if sample.mask is None:
         return None
     return read_mask(sample.mask, size, image_size=image_size)

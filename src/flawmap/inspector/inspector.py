@@ -13,10 +13,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from flawmap.errors import FlawmapError
+from flawmap.errors import FlawmapError, UsageError
 from flawmap.hardware import available_cores
 from flawmap.images import read_image, resize_image
-from flawmap.inspector.manifest import GRAPH, Manifest, read_manifest
+from flawmap.inspector.manifest import GRAPH, MANIFEST, Manifest, read_manifest
 from flawmap.inspector.regions import Defect, find_defects
 
 Verdict = Literal["good", "review", "reject"]
@@ -44,6 +44,12 @@ class Graph:
 
     def __init__(self, graph: bytes, threads: int | None = None) -> None:
         self._session = _session(graph, threads)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images it takes."""
+        _, height, width, _ = self._session.get_inputs()[0].shape
+        return int(height), int(width)
 
     def __call__(
         self, images: NDArray[np.uint8]
@@ -78,7 +84,13 @@ class Inspector:
                 f"{folder / GRAPH} is not the graph that its manifest names: it was changed or "
                 "cut short. Copy the whole run folder again, or train anew."
             )
-        return cls(manifest, Graph(graph, threads))
+        loaded = Graph(graph, threads)
+        if loaded.size != manifest.preprocessing.size:
+            raise FlawmapError(
+                f"{folder / MANIFEST} was changed: its working size is not that of {GRAPH}. "
+                "Copy the whole run folder again, or train anew."
+            )
+        return cls(manifest, loaded)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -86,9 +98,12 @@ class Inspector:
         return self.manifest.preprocessing.size
 
     def inspect(self, image: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> Inspection:
-        """Inspect a file, its bytes, or a decoded uint8 RGB image (H, W, 3)."""
+        """Inspect a file, its bytes, or a decoded uint8 RGB image (H, W, 3).
+
+        Raises ImageError where it cannot be read, UsageError for another kind of array.
+        """
         start = time.perf_counter()
-        pixels = image if isinstance(image, np.ndarray) else read_image(image)
+        pixels = _checked(image) if isinstance(image, np.ndarray) else read_image(image)
         working = resize_image(pixels, self.size)
         maps, scores = self.graph(working[None])
         return self.judge(maps[0], float(scores[0]), (pixels.shape[0], pixels.shape[1]), start)
@@ -116,6 +131,15 @@ class Inspector:
             defects=tuple(defects),
             milliseconds=1000.0 * (time.perf_counter() - begun),
         )
+
+
+def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise UsageError(
+            f"An image is uint8 RGB of shape (H, W, 3), not {image.dtype} {image.shape}: convert "
+            "it, or give the file itself."
+        )
+    return image
 
 
 def _session(graph: bytes, threads: int | None) -> ort.InferenceSession:

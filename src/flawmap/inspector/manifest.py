@@ -13,9 +13,12 @@ from flawmap.errors import FlawmapError
 from flawmap.files import write_json
 
 MANIFEST = "manifest.json"
+SETTINGS = "settings.json"
+CHECKPOINTS = "checkpoints"
 GRAPH = "model.onnx"
 WEIGHTS = "weights.safetensors"
 FORMAT = 1
+_AGAIN = "copy the run folder again, or train anew."
 
 
 class _Model(BaseModel):
@@ -70,7 +73,7 @@ class Parity(_Model):
 class Manifest(_Model):
     """The whole manifest."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     method: str
     preset: str
     configuration: dict[str, Any]
@@ -89,10 +92,12 @@ def read_manifest(run: Path) -> Manifest:
     path = run / MANIFEST
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise FlawmapError(_absent(run)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise FlawmapError(f"Cannot read {path}: {error}.") from error
+    except OSError as error:
+        raise FlawmapError(f"Cannot read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise FlawmapError(f"{path} is not text: {_AGAIN}") from error
     try:
         value = json.loads(text)
         found = value.get("format") if isinstance(value, dict) else None
@@ -103,16 +108,18 @@ def read_manifest(run: Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise FlawmapError(
-            f"{path} is damaged at {where or 'its start'}: {first['msg']}."
+            f"{path} is damaged at {where or 'its start'} ({first['msg'].lower()}): {_AGAIN}"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise FlawmapError(f"{path} is not a JSON document: {error}.") from error
+        raise FlawmapError(f"{path} is not a JSON document ({error}): {_AGAIN}") from error
 
 
 def _absent(run: Path) -> str:
     if not run.exists():
         return f"No such run: {run}. Train one with: flawmap train DATA --out {run}"
-    if (run / "checkpoints").is_dir():
+    if not run.is_dir():
+        return f"{run} is a file: give the folder that train wrote."
+    if (run / SETTINGS).is_file() or (run / CHECKPOINTS).is_dir():
         return f"The training of {run} is not complete: go on with the same command and --resume."
     return f"{run} holds no inspector ({MANIFEST} is missing): give the folder that train wrote."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flawmap.datasets.base import natural_key
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, replacing, write_bytes
 from flawmap.images import is_image_name, write_png
@@ -26,6 +28,7 @@ from flawmap.inspector.pipeline import Inspected, inspect_files
 _WRITERS = 2
 _WRITING = 8  # images waiting to be written at any time
 _OPACITY = 0.7
+_NOT_PHOTOGRAPHS = {"ground_truth", "mask", "masks"}  # folders of datasets
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,13 @@ def predict(
 ) -> list[dict[str, Any]]:
     """Inspect files and folders of images; returns one dict an image, in input order.
 
+    Folders are searched with all below them, but for ground truth and ``out`` itself.
     ``out``: folder for ``NAME_overlay.png``, ``NAME_mask.png`` (both of the photograph's size)
     and ``NAME_map.npy`` (float32, working size). ``json_file``: JSON lines, ``-`` for standard
     output. Raises FlawmapError where there is nothing to inspect.
     """
     inspector = Inspector.load(run)
-    targets = list_images([Path(p) for p in images])
+    targets = list_images([Path(p) for p in images], out=None if out is None else Path(out))
     folder = make_folder(Path(out)) if out is not None else None
     lines: list[dict[str, Any]] = []
     with _json_lines(json_file) as write, ThreadPoolExecutor(_WRITERS, "flawmap-write") as pool:
@@ -83,15 +87,20 @@ class Target:
     name: str
 
 
-def list_images(inputs: Sequence[Path]) -> list[Target]:
+def list_images(inputs: Sequence[Path], out: Path | None = None) -> list[Target]:
     """Images named and images in the folders named, in order, each with a name of its own.
 
-    Raises UsageError for a path that is not there, FlawmapError where a folder holds no image.
+    Folders of ground truth below the named ones are passed over, and so is ``out``. Raises
+    UsageError for a path that is not there or is ``out``, FlawmapError where a folder holds no
+    image.
     """
+    written = None if out is None else out.resolve()
     found: list[tuple[Path, Path]] = []
     for given in inputs:
         if given.is_dir():
-            inside = sorted(_walk(given))
+            if given.resolve() == written:
+                raise UsageError(f"{given} is inspected: give another folder as --out.")
+            inside = list(_walk(given, written))
             if not inside:
                 raise FlawmapError(f"No images in {given} (PNG, JPEG, BMP, TIFF or WebP).")
             found += [(path, path.relative_to(given)) for path in inside]
@@ -104,13 +113,22 @@ def list_images(inputs: Sequence[Path]) -> list[Target]:
     return [Target(path, name) for (path, _), name in zip(found, _names(found), strict=True)]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, written: Path | None) -> Iterator[Path]:
+    """Images below a folder in natural order, each folder's own before those of its folders."""
     for place, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in files:
-            path = Path(place) / name
-            if is_image_name(path):
-                yield path
+        here = Path(place)
+        folders[:] = sorted(
+            (f for f in folders if _is_searched(here / f, written)), key=natural_key
+        )
+        yield from (here / name for name in sorted(files, key=natural_key) if is_image_name(name))
+
+
+def _is_searched(folder: Path, written: Path | None) -> bool:
+    """Neither hidden nor ground truth nor where this very call writes."""
+    hidden = folder.name.startswith(".")
+    return (
+        not hidden and folder.name.lower() not in _NOT_PHOTOGRAPHS and folder.resolve() != written
+    )
 
 
 def _names(found: Iterable[tuple[Path, Path]]) -> Iterator[str]:
@@ -118,8 +136,8 @@ def _names(found: Iterable[tuple[Path, Path]]) -> Iterator[str]:
     taken: set[str] = set()
     for _, relative in found:
         stem = str(relative.with_suffix(""))
-        tries = [stem, f"{stem}_{relative.suffix.lstrip('.')}"]
-        tries += [f"{stem}_{n}" for n in range(2, len(taken) + 3)]
+        numbered = (f"{stem}_{n}" for n in itertools.count(2))
+        tries = itertools.chain([stem, f"{stem}_{relative.suffix.lstrip('.')}"], numbered)
         name = next(t for t in tries if t.lower() not in taken)
         taken.add(name.lower())
         yield name

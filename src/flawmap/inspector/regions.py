@@ -35,17 +35,24 @@ def find_defects(
     index = np.arange(1, count + 1)
     peaks = np.atleast_1d(ndimage.maximum(anomaly_map, labels, index))
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    down = image_size[0] / anomaly_map.shape[0]
-    across = image_size[1] / anomaly_map.shape[1]
+    height, width = anomaly_map.shape
+    share = image_size[0] * image_size[1] / (height * width)
     defects = [
-        Defect(_box(place, down, across), max(1, round(area * down * across)), float(peak))
+        Defect(_box(place, (height, width), image_size), max(1, round(area * share)), float(peak))
         for place, area, peak in zip(ndimage.find_objects(labels), areas, peaks, strict=True)
     ]
     return above.astype(np.uint8), sorted(defects, key=lambda d: (-d.peak, d.box))
 
 
-def _box(place: tuple[slice, slice], down: float, across: float) -> tuple[int, int, int, int]:
-    rows, columns = place
-    y, x = int(rows.start * down), int(columns.start * across)
-    bottom, right = int(np.ceil(rows.stop * down)), int(np.ceil(columns.stop * across))
+def _box(
+    place: tuple[slice, slice], size: tuple[int, int], image_size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Smallest box of whole photograph pixels around a region of the map."""
+    y, bottom = _scaled(place[0], size[0], image_size[0])
+    x, right = _scaled(place[1], size[1], image_size[1])
     return x, y, right - x, bottom - y
+
+
+def _scaled(place: slice, size: int, image_size: int) -> tuple[int, int]:
+    """First and one past last; in whole numbers, as a float may round past the image's edge."""
+    return place.start * image_size // size, -(-place.stop * image_size // size)

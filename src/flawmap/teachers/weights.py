@@ -52,7 +52,7 @@ class TeacherSource:
     sha256: str
 
 
-def load_teacher(spec: str | Path) -> tuple[ResNetTeacher, TeacherSource]:
+def load_teacher(spec: str | os.PathLike[str]) -> tuple[ResNetTeacher, TeacherSource]:
     """Frozen teacher by name (``resnet18``, ``pocket``) or from a weights file.
 
     A name is looked up in the folder ``FLAWMAP_WEIGHTS``, then the user's cache, then downloaded

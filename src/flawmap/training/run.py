@@ -78,6 +78,7 @@ def train(
     device: str = "auto",
     resume: bool = False,
     layout: str = "auto",
+    checkpoint_seconds: float = 30.0,
     reporter: Reporter | None = None,
 ) -> Inspector:
     """Learn from the good images in ``data`` and leave an inspector in ``out``.
@@ -147,7 +148,7 @@ def train(
         chosen,
     )
     tell.say(f"Training {method} ({preset}), {total} steps of {config.batch_size}, {precision}")
-    Loop(trained, batches, total, folder, chosen, precision, show=tell.show).run()
+    Loop(trained, batches, total, folder, chosen, precision, checkpoint_seconds, tell.show).run()
     clock.lap("train")
     record = Training(
         data=dataset.root.resolve().name,

@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import write_json
-from flawmap.inspector.manifest import MANIFEST
+from flawmap.files import make_folder, write_json
+from flawmap.inspector.manifest import CHECKPOINTS, MANIFEST, SETTINGS
 
-SETTINGS = "settings.json"
+_DIGESTS = {"images": "other good images", "teacher_sha256": "other weights of the teacher"}
 
 
 class Settings(BaseModel):
@@ -33,7 +33,7 @@ class Settings(BaseModel):
 
 
 def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
-    """Write the settings of a fresh run, or check those of the one to resume.
+    """Write the settings of a fresh run into its folder, made here, or check those of the one to resume.
 
     Raises UsageError where the resumed run was started with other settings.
     """
@@ -45,6 +45,7 @@ def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
             if then != now:
                 raise UsageError(_changed(name, then, now))
         return
+    make_folder(folder)
     write_json(path, settings.model_dump(mode="json"))
 
 
@@ -57,17 +58,20 @@ def _read(path: Path) -> Settings:
 
 def _changed(name: str, then: object, now: object) -> str:
     if isinstance(then, dict) and isinstance(now, dict):
-        key = next(k for k in then.keys() | now.keys() if then.get(k) != now.get(k))
+        key = next(k for k in {**then, **now} if then.get(k) != now.get(k))
         name, then, now = key, then.get(key), now.get(key)
+    told = _DIGESTS.get(name, f"{name} = {then!r}, now it is {now!r}")
     return (
-        f"This run was started with {name} = {then!r}, now it is {now!r}: "
+        f"This run was started with {told}: "
         "resume with the same options and images, or train into another --out."
     )
 
 
 def check_free(folder: Path, *, resume: bool) -> None:
-    """UsageError where ``folder`` holds a run already and it is not to be resumed."""
-    if resume or not folder.is_dir():
+    """UsageError where ``folder`` is none, or holds a run already that is not to be resumed."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: give a folder as --out.")
+    if resume:
         return
-    if any((folder / name).exists() for name in (MANIFEST, SETTINGS, "checkpoints")):
+    if any((folder / name).exists() for name in (MANIFEST, SETTINGS, CHECKPOINTS)):
         raise UsageError(f"{folder} holds a run already: give --resume, or another --out.")

@@ -13,7 +13,8 @@ _EPSILON = 1e-12
 
 def normalise(x: Tensor) -> Tensor:
     """Unit length over channels at every position: x / (‖x‖ + 1e-12)."""
-    return x / (torch.linalg.vector_norm(x, dim=1, keepdim=True) + _EPSILON)
+    unit: Tensor = x / (torch.linalg.vector_norm(x, dim=1, keepdim=True) + _EPSILON)
+    return unit
 
 
 def cosine_distances(teacher: Features, student: Features) -> list[Tensor]:

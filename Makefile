@@ -1,0 +1,43 @@
+# Every habit of the project. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEED ?= 0
+OUT ?= demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench docs clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	@touch $@
+
+install: $(VENV)/installed  ## virtual environment in .venv with everything in it
+
+demo: install  ## draw a product, train, evaluate, report: SEED=0 OUT=demo
+	$(BIN)/flawmap demo --out $(OUT) --seed $(SEED)
+
+test: install  ## all tests, under 6 minutes on two cores
+	$(BIN)/python -m pytest src tests
+
+check: install  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: install  ## let the formatter and the linter mend what they can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install  ## figures on the real data beside the checkout, into benchmarks/results
+	$(BIN)/python benchmarks/run.py all
+
+docs: install  ## tables in the README from benchmarks/results
+	$(BIN)/python benchmarks/tables.py
+
+clean:  ## everything that make made
+	rm -rf $(VENV) $(OUT) build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

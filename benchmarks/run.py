@@ -1,0 +1,282 @@
+"""Measure what the README claims, on the real data in ``../shared`` beside the checkout.
+
+``python benchmarks/run.py NAME`` measures one thing and writes ``benchmarks/results/NAME.json``;
+``all`` measures everything, one after the other, on an otherwise idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from record import ROOT, write_result
+
+SHARED = ROOT.parent / "shared"
+DATA = SHARED / "data" / "mvtec_ad_256"
+RESNET = SHARED / "weights" / "resnet18_imagenet_bnfolded.safetensors"
+FLAWMAP = [sys.executable, "-m", "flawmap"]
+
+
+def category(name: str, teacher: str, keep: Path | None = None, seed: int = 0) -> dict[str, Any]:
+    """Train with defaults on one category, then evaluate: figures, seconds, peak memory."""
+    with tempfile.TemporaryDirectory() as scratch:
+        run = keep or Path(scratch) / "run"
+        figures_file = Path(scratch) / "figures.json"
+        weights = str(RESNET) if teacher == "resnet18" else teacher
+        start = time.monotonic()
+        command = [*FLAWMAP, "train", str(DATA / name), "--out", str(run), "--teacher", weights]
+        subprocess.run([*command, "--seed", str(seed)], check=True)
+        trained = time.monotonic()
+        subprocess.run(
+            [*FLAWMAP, "evaluate", str(run), str(DATA / name), "--json", str(figures_file)],
+            check=True,
+        )
+        evaluated = time.monotonic()
+        manifest = json.loads((run / "manifest.json").read_text())
+        figures = json.loads(figures_file.read_text())
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    training = manifest["training"]
+    training.pop("trained_on")
+    return {
+        "method": manifest["method"],
+        "preset": manifest["preset"],
+        "teacher": teacher,
+        "dataset": "mvtec_ad_256",
+        "category": f"{name}*" if name == "toothbrush" else name,
+        "seed": seed,
+        "device": training["device"],
+        "figures": figures,
+        "seconds": {
+            "train_command": round(trained - start, 1),
+            "evaluate_command": round(evaluated - trained, 1),
+            **training["seconds"],
+        },
+        "peak_mb": round(peak),
+        "training": training,
+        "configuration": manifest["configuration"],
+        "parity": manifest["parity"],
+        "thresholds": {k: manifest["calibration"][k] for k in ("reject", "review", "pixel")},
+    }
+
+
+def demo() -> dict[str, Any]:
+    """``flawmap demo`` from the start: figures and seconds."""
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "demo"
+        start = time.monotonic()
+        subprocess.run([*FLAWMAP, "demo", "--out", str(out)], check=True)
+        seconds = time.monotonic() - start
+        manifest = json.loads((out / "run" / "manifest.json").read_text())
+        return {
+            "figures": json.loads((out / "metrics.json").read_text()),
+            "seconds": {"command": round(seconds, 1), **manifest["training"]["seconds"]},
+            "seed": 0,
+        }
+
+
+def resume() -> dict[str, Any]:
+    """kill -9 at three moments of one training, resumed each time: are the weights the same?"""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        whole = _short_run(folder / "whole")
+        command = whole[:-1] + [str(folder / "killed")]
+        subprocess.run(whole, check=True)
+        kills = []
+        for lines in (1, 3, 5):  # lines of the log, one every ten steps, before the kill
+            kills.append(_kill_after(command + (["--resume"] if kills else []), folder, lines))
+        subprocess.run([*command, "--resume"], check=True)
+        same = {
+            name: _digest(folder / "whole" / name) == _digest(folder / "killed" / name)
+            for name in ("weights.safetensors", "model.onnx")
+        }
+    return {"killed_after_step": kills, "bit_identical": same}
+
+
+def _short_run(out: Path) -> list[str]:
+    options = ["--teacher", "pocket", "--steps", "80", "--batch-size", "4", "--out"]
+    return [*FLAWMAP, "train", str(DATA / "toothbrush"), *options, str(out)]
+
+
+def _kill_after(command: list[str], folder: Path, lines: int) -> int:
+    log = folder / "killed" / "training.jsonl"
+    process = subprocess.Popen(command)
+    while not log.is_file() or len(log.read_text().splitlines()) < lines:
+        time.sleep(0.05)
+        if process.poll() is not None:
+            raise RuntimeError("the run ended before it could be killed")
+    time.sleep(0.4)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return int(json.loads(log.read_text().splitlines()[-1])["step"])
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def synthesis() -> dict[str, Any]:
+    """Images a second of corruption alone, and its share of a training step."""
+    import numpy as np
+    import torch
+
+    from flawmap.methods.registry import METHODS, find_preset
+    from flawmap.synthesis.textures import draw_textures
+    from flawmap.teachers.weights import load_teacher
+    from flawmap.training.batches import BatchMaker
+
+    config = find_preset("destseg", "fast")
+    start = time.perf_counter()
+    bank = draw_textures(64, config.size, 0)
+    drawing = 64 / (time.perf_counter() - start)
+    images = np.random.default_rng(0).integers(0, 256, (64, *config.size, 3), dtype=np.uint8)
+    result: dict[str, Any] = {"textures_drawn_per_s": round(drawing, 1)}
+    for teacher in ("pocket", RESNET):
+        network, source = load_teacher(teacher)
+        method = METHODS["destseg"].build(network, config)
+        method.module.to(memory_format=torch.channels_last)
+        make = BatchMaker(
+            images, bank, config.anomalies, config.batch_size, "full", "edge", 0, torch.device("cpu")
+        )
+        seconds = {"synthesis": _median(lambda: make(3))}
+        batch = make(3)
+        for phase in method.phases():
+            for group in phase.groups:
+                group.train()
+            seconds[phase.name] = _median(lambda phase=phase: phase.loss(batch).backward())
+        step = seconds["student"] + seconds["head"] + 2 * seconds["synthesis"]
+        result[source.name] = {
+            "synthesis_images_per_s": round(config.batch_size / seconds["synthesis"], 1),
+            "synthesis_share_of_step": round(2 * seconds["synthesis"] / step, 4),
+            "seconds": {k: round(v, 4) for k, v in seconds.items()},
+        }
+    return result
+
+
+def _median(work: Callable[[], object], times: int = 7) -> float:
+    work()
+    laps = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        laps.append(time.perf_counter() - start)
+    return statistics.median(laps)
+
+
+def metrics() -> dict[str, Any]:
+    """All figures of 42 maps at 256²: seconds, and the difference from scikit-learn's."""
+    import numpy as np
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    from flawmap.metrics import Evaluator
+
+    maps, masks = _plausible_maps()
+    laps = []
+    for _ in range(7):
+        start = time.perf_counter()
+        evaluator = Evaluator()
+        for one, mask in zip(maps, masks, strict=True):
+            evaluator.update(one, mask, float(one.max()), bool(mask.any()))
+        figures = evaluator.compute()
+        laps.append(time.perf_counter() - start)
+    flat, truth = np.concatenate(maps).ravel(), np.concatenate(masks).ravel()
+    assert figures.pixel_auroc is not None
+    assert figures.pixel_ap is not None
+    return {
+        "maps": len(maps),
+        "seconds_median": round(statistics.median(laps), 4),
+        "difference": {
+            "pixel_auroc": abs(figures.pixel_auroc - roc_auc_score(truth, flat)),
+            "pixel_ap": abs(figures.pixel_ap - average_precision_score(truth, flat)),
+        },
+    }
+
+
+def _plausible_maps() -> tuple[list[Any], list[Any]]:
+    """42 peaked maps with blobs, 30 of them with two defects each."""
+    import numpy as np
+    from scipy import ndimage
+
+    rng = np.random.default_rng(0)
+    maps, masks = [], []
+    for index in range(42):
+        mask = np.zeros((256, 256), np.uint8)
+        if index >= 12:
+            for y, x in rng.integers(20, 230, (2, 2)):
+                mask[y : y + 12, x : x + 20] = 1
+        logits = ndimage.gaussian_filter(rng.normal(size=(256, 256)), 4) * 20 - 8
+        logits += 10 * ndimage.gaussian_filter(mask.astype(float), 3)
+        maps.append((1 / (1 + np.exp(-logits))).astype(np.float32))
+        masks.append(mask)
+    return maps, masks
+
+
+def install() -> dict[str, Any]:
+    """The base install in a fresh environment: packages, size, torch-free, time of --help."""
+    with tempfile.TemporaryDirectory() as scratch:
+        venv = Path(scratch) / "venv"
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+        pip = [str(venv / "bin" / "pip"), "--disable-pip-version-check"]
+        before = _packages(pip)
+        constraints = ["-c", str(ROOT / "constraints.txt")]
+        subprocess.run([*pip, "install", "--quiet", *constraints, str(ROOT)], check=True)
+        packages = sorted(_packages(pip) - before)
+        help_command = [str(venv / "bin" / "flawmap"), "--help"]
+        laps = _median(lambda: subprocess.run(help_command, capture_output=True, check=True))
+        imports = [str(venv / "bin" / "python"), "-c", "import flawmap"]
+        bare = [str(venv / "bin" / "python"), "-c", "pass"]
+        import_s = _median(lambda: subprocess.run(imports, check=True))
+        bare_s = _median(lambda: subprocess.run(bare, check=True))
+        size = sum(p.stat().st_size for p in venv.rglob("*") if p.is_file() and not p.is_symlink())
+    return {
+        "packages": packages,
+        "package_count": len(packages),
+        "torch_installed": "torch" in packages,
+        "help_seconds": round(laps, 3),
+        "import_flawmap_seconds": round(import_s - bare_s, 3),
+        "environment_mb_with_pip": round(size / 2**20),
+    }
+
+
+def _packages(pip: list[str]) -> set[str]:
+    listed = subprocess.run([*pip, "list", "--format=json"], capture_output=True, check=True)
+    return {entry["name"].lower() for entry in json.loads(listed.stdout)}
+
+
+MEASUREMENTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "toothbrush_resnet18": lambda: category("toothbrush", "resnet18"),
+    "toothbrush_pocket": lambda: category("toothbrush", "pocket"),
+    "screw_resnet18": lambda: category("screw", "resnet18"),
+    "screw_pocket": lambda: category("screw", "pocket"),
+    "demo": demo,
+    "resume": resume,
+    "synthesis": synthesis,
+    "metrics": metrics,
+    "install": install,
+}
+
+
+def main() -> None:
+    """Measure what was named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=[*MEASUREMENTS, "all"])
+    asked = parser.parse_args().name
+    if not DATA.is_dir():
+        sys.exit(f"The real data are not at {os.path.relpath(DATA)}.")
+    for name in MEASUREMENTS if asked == "all" else [asked]:
+        write_result(name, **MEASUREMENTS[name]())
+
+
+if __name__ == "__main__":
+    main()
