@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from flawmap.images import write_png
+from flawmap.product.drawing import draw_dataset
+from flawmap.synthesis.textures import draw_textures
+
+TINY = ("--teacher", "pocket", "--rotate", "slight", "--steps", "12", "--batch-size", "2")
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +25,84 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"no real images at {path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def shared_weights(shared_data: Path) -> Path:
+    """The real ImageNet teacher beside the checkout; skips the test where it is absent."""
+    path = shared_data.parent / "weights" / "resnet18_imagenet_bnfolded.safetensors"
+    if not path.is_file():
+        pytest.skip(f"no teacher weights at {path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn product in the layout of MVTec AD: 10 good to train on; 3 good, 6 defective."""
+    folder = tmp_path_factory.mktemp("tiny") / "data"
+    draw_dataset(folder, 1, size=96, train_good=10, test_good=3, defective_per_type=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_textures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of six pictures for ``--textures``."""
+    folder = tmp_path_factory.mktemp("textures")
+    for index, picture in enumerate(draw_textures(6, (96, 96), 0)):
+        write_png(folder / f"{index}.png", picture)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def flawmap_process() -> tuple[list[str], dict[str, str]]:
+    """Command and environment of a real ``flawmap``, on one core for the same bits every time."""
+    return [sys.executable, "-m", "flawmap"], os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def tiny_run(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_data: Path,
+    tiny_textures: Path,
+    flawmap_process: tuple[list[str], dict[str, str]],
+) -> Path:
+    """A finished run of 12 steps on ``tiny_data``, by the command line. Leave it as it is."""
+    folder = tmp_path_factory.mktemp("tiny-run") / "run"
+    command, environment = flawmap_process
+    said = subprocess.run(
+        [*command, "train", tiny_data, "--out", folder, "--textures", tiny_textures, *TINY],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (folder.parent / "said.txt").write_text(said.stdout + said.stderr, encoding="utf-8")
+    assert said.returncode == 0, said.stderr
+    return folder
+
+
+@pytest.fixture
+def run_copy(tiny_run: Path, tmp_path: Path) -> Path:
+    """The finished run in a folder of its own; graph and weights are links, so replace them."""
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_run, folder, copy_function=_link_large)
+    return folder
+
+
+def _link_large(source: str, target: str) -> None:
+    if Path(source).stat().st_size > 2**20:
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """Three pictures of different sizes, in colour, grey and in a folder below."""
+    rng = np.random.default_rng(4)
+    folder = tmp_path / "photographs"
+    (folder / "below").mkdir(parents=True)
+    write_png(folder / "part2.png", rng.integers(0, 256, (40, 60, 3), np.uint8))
+    write_png(folder / "part10.png", rng.integers(0, 256, (300, 280), np.uint8))
+    write_png(folder / "below" / "part1.png", rng.integers(0, 256, (256, 256, 3), np.uint8))
+    return folder

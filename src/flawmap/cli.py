@@ -117,7 +117,7 @@ def evaluate(
 def predict(
     run: Run,
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE|DIR...", help="Images, or folders of them.")
+        list[Path], typer.Argument(metavar="IMAGE|DIR", help="Images, or folders of them.")
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for overlays, masks and raw maps.")

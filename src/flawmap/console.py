@@ -35,9 +35,9 @@ _MEANING = {
     "pixel_auroc": "defective pixels score above good ones",
     "pixel_ap": "average precision over pixels",
     "pixel_f1max": "best F1 over pixels",
-    "pro": "share of each defect found, up to 30 % false positives",
+    "pro": "share of each defect covered, up to 30 % false positives",
     "iap": "pixel precision where half of each defect is found",
-    "iap90": "the same where half of 90 % of the defects is found",
+    "iap90": "pixel precision where 90 % of the defects are half found",
 }
 _COLOURS = {"good": "green", "review": "yellow", "reject": "red"}
 
@@ -174,7 +174,7 @@ def _verdicts(found: Evaluation, label: str) -> str:
 
 def show_info(manifest: Manifest) -> None:
     """What an inspector is, in a short table."""
-    training, parity = manifest.training, manifest.parity
+    training, parity, limits = manifest.training, manifest.parity, manifest.calibration
     height, width = manifest.preprocessing.size
     table = Table(show_header=False, box=None, pad_edge=False)
     rows = {
@@ -187,9 +187,9 @@ def show_info(manifest: Manifest) -> None:
         "training": f"{training.steps} steps in {training.seconds.get('train', 0):.0f} s on "
         f"{training.device} ({training.precision}), seed {training.seed}",
         "working size": f"{height} x {width} pixels",
-        "thresholds": f"reject above {manifest.calibration.reject.value:.4f}, review above "
-        f"{manifest.calibration.review.value:.4f}, pixel above {manifest.calibration.pixel.value:.4f}",
-        "promise": manifest.calibration.statement(),
+        "thresholds": f"reject above {limits.reject.value:.4f}, review above "
+        f"{limits.review.value:.4f}, pixel above {limits.pixel.value:.4f}",
+        "promise": limits.statement(),
         "parity": f"exported and trained network differ by at most {parity.map:.1e} (map) and "
         f"{parity.score:.1e} (score) on {parity.images} images",
     }

@@ -71,7 +71,7 @@ def turned(field: np.ndarray, degrees: float, **options: str) -> np.ndarray:
 
 @pytest.mark.parametrize("quarters", [-1, 0, 1, 2, 3])
 def test_quarter_turns_are_exact(quarters):
-    """Positive degrees turn the picture clockwise-or-not exactly as ``SIGN`` of rot90 says."""
+    """Positive degrees turn counter-clockwise as seen, as rot90, Pillow and SciPy do."""
     field = np.random.default_rng(2).random((16, 16))
     np.testing.assert_allclose(turned(field, 90.0 * quarters), np.rot90(field, quarters), atol=1e-4)
 

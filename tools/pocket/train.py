@@ -2,7 +2,10 @@
 
 Each pocket stage is lifted by a 1x1 projection to the teacher's width. Loss, summed over stages:
 mean over positions of 1 - cos, plus a tenth of the squared error in units of each channel's
-deviation (the cosine alone is ruled by the few channels that are always large).
+deviation (the cosine alone is ruled by the few channels that are always large), plus, with
+--likeness W, W times the squared difference between the cosines of pairs of places within the
+pocket's own features and within the teacher's (Tung and Mori, ICCV 2019): methods compare places
+by the cosine of unlifted features, so that geometry should be the teacher's too.
 
     python tools/pocket/train.py --teacher resnet18_imagenet_bnfolded.safetensors --out runs/pocket
 
@@ -17,6 +20,7 @@ import time
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import torch
 from measure import read_folder
 from network import Lifts, PocketNet
@@ -56,6 +60,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--extra", type=Path, help="a folder of pictures to learn from beside them")
     parser.add_argument("--extra-share", type=float, default=0.0)
+    parser.add_argument("--likeness", type=float, default=0.0, help="weight of the pairs' term")
     parser.add_argument("--start", type=Path, help="folder of a run to begin from: a second cycle")
     parser.add_argument("--save-every", type=int, default=300)
     parser.add_argument("--threads", type=int, default=2)
@@ -130,17 +135,29 @@ class Distillation:
         views = self._views(self.step)
         with torch.no_grad():
             targets = self.teacher(views)
-        angles, errors = [], []
+        angles, errors, unlike = [], [], []
         for stage, (small, big) in enumerate(zip(self.net(views), targets, strict=True)):
             lifted = self.lifts[stage](small)
             angles.append(1 - F.cosine_similarity(self.lifts.restore(stage, lifted), big).mean())
             errors.append(F.mse_loss(lifted, self.lifts.standardise(stage, big)))
+            if self.options.likeness > 0:
+                unlike.append(F.mse_loss(self._pairs(small), self._pairs(big)))
         self.optimiser.zero_grad()
-        (sum(angles) + DEVIATION_SHARE * sum(errors)).backward()
+        loss = sum(angles) + DEVIATION_SHARE * sum(errors) + self.options.likeness * sum(unlike)
+        loss.backward()
         self.optimiser.step()
         self.schedule.step()
         self._average()
         return [float(angle.detach()) for angle in angles]
+
+    def _pairs(self, features: Tensor) -> Tensor:
+        """Cosines between 64 random places of every picture of the batch, (64 B, 64 B)."""
+        key = np.array([self.options.seed, 2**41 + self.step], np.uint64)
+        rng = np.random.Generator(np.random.Philox(key=key))
+        places = torch.from_numpy(rng.choice(features[0, 0].numel(), 64, replace=False))
+        chosen = features.flatten(2)[:, :, places].transpose(1, 2).flatten(0, 1)  # (64 B, C)
+        chosen = F.normalize(chosen, dim=1)
+        return chosen @ chosen.T
 
     @torch.no_grad()
     def _average(self) -> None:

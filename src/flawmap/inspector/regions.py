@@ -45,7 +45,7 @@ def find_defects(
 
 
 def _box(
-    place: tuple[slice, slice], size: tuple[int, int], image_size: tuple[int, int]
+    place: tuple[slice, ...], size: tuple[int, int], image_size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     """Smallest box of whole photograph pixels around a region of the map."""
     y, bottom = _scaled(place[0], size[0], image_size[0])

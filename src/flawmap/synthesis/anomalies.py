@@ -13,6 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from flawmap.synthesis.foreground import foreground
 from flawmap.synthesis.perlin import perlin_noise, turn
 
 
@@ -25,6 +26,9 @@ class AnomalyConfig(BaseModel):
     field_degrees: float = Field(90.0, ge=0, description="the noise field is turned by ±this")
     threshold: float = Field(0.5, description="noise above this is anomalous")
     opacity: tuple[float, float] = Field((0.2, 1.0), description="range of the texture's opacity")
+    foreground_share: float = Field(
+        0.0, ge=0, le=1, description="share of samples whose anomalies are kept on the part"
+    )
     own_share: float = Field(
         0.0, ge=0, le=1, description="share of samples whose texture is another good image, moved"
     )
@@ -39,6 +43,7 @@ class AnomalyParameters:
     field_degrees: np.ndarray  # (B,) float32
     opacity: np.ndarray  # (B,) float32
     texture: np.ndarray  # (B,) int64, index into the texture bank
+    confined: np.ndarray  # (B,) bool, keep the anomaly on the part
     own: np.ndarray  # (B,) bool, take the texture from a good image instead
     own_turns: np.ndarray  # (B,) int64, quarter turns of that image
     own_shift: np.ndarray  # (B, 2) float32, its shift as a fraction of the canvas
@@ -55,6 +60,7 @@ def draw_parameters(
         field_degrees=rng.uniform(-1, 1, batch).astype(np.float32) * config.field_degrees,
         opacity=rng.uniform(*config.opacity, batch).astype(np.float32),
         texture=rng.integers(0, textures, batch),
+        confined=rng.random(batch) < config.foreground_share,
         own=rng.random(batch) < config.own_share,
         own_turns=rng.integers(0, 4, batch),
         own_shift=rng.uniform(-0.5, 0.5, (batch, 2)).astype(np.float32),
@@ -97,6 +103,9 @@ def corrupt(
     Returns the corrupted images and the masks (B, 1, H, W) float {0, 1}.
     """
     mask = anomaly_masks(parameters, (clean.shape[-2], clean.shape[-1]), config, clean.device)
+    if parameters.confined.any():
+        free = torch.from_numpy(~parameters.confined).to(clean.device)[:, None, None, None]
+        mask &= foreground(clean) | free
     if parameters.own.any():
         own = torch.from_numpy(parameters.own).to(clean.device)[:, None, None, None]
         textures = torch.where(own, _own_textures(clean, parameters), textures)

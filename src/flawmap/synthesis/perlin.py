@@ -43,7 +43,10 @@ def perlin_noise(size: tuple[int, int], cells: Tensor, angles: Tensor) -> Tensor
 def turn(
     fields: Tensor, degrees: Tensor, *, mode: str = "bilinear", padding: str = "zeros"
 ) -> Tensor:
-    """Turn each (B, C, H, W) by its own angle about the centre on the same canvas, in pixels."""
+    """Turn each of (B, C, H, W) by its own angle about the centre, on the same canvas, in pixels.
+
+    ``degrees`` (B,): counter-clockwise as seen, as Pillow and ``rot90`` count.
+    """
     height, width = fields.shape[-2:]
     radians = torch.deg2rad(degrees)
     cos, sin, zero = radians.cos(), radians.sin(), torch.zeros_like(radians)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import http.client
 import os
-import urllib.error
+import textwrap
 import urllib.request
 from dataclasses import dataclass
 from importlib import resources
@@ -67,8 +69,7 @@ def load_teacher(spec: str | os.PathLike[str]) -> tuple[ResNetTeacher, TeacherSo
         name, label, data = path.stem, path.name, path.read_bytes()
     else:
         name, (label, data) = known.name, _find(known)
-    folded = fold_batch_norm(_read_state(label, data))
-    teacher = _build(folded, label)
+    teacher = _build(_read_state(label, data), label)
     return teacher, TeacherSource(name, label, hashlib.sha256(data).hexdigest())
 
 
@@ -97,19 +98,23 @@ def _download(known: KnownTeacher) -> tuple[str, bytes]:
     try:
         with urllib.request.urlopen(known.url, timeout=30) as answer:
             data: bytes = answer.read()
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise FlawmapError(_nowhere(known, error)) from error
     found = hashlib.sha256(data).hexdigest()
     if found != known.sha256:
         raise FlawmapError(
             f"{known.url} gave {found[:12]}…, not {str(known.sha256)[:12]}…: refused."
         )
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{label}.{os.getpid()}"
-    partial.write_bytes(data)
-    partial.replace(folder / label)
+    with contextlib.suppress(OSError):  # a cache that cannot be written is done without
+        _keep(cache_folder() / label, data)
     return label, data
+
+
+def _keep(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(data)
+    partial.replace(path)
 
 
 def _nowhere(known: KnownTeacher, error: Exception) -> str:
@@ -179,14 +184,16 @@ def _norm_of(conv: str) -> str:
     return f"{head}bn{number}"
 
 
-def _build(folded: dict[str, Tensor], label: str) -> ResNetTeacher:
+def _build(state: dict[str, Tensor], label: str) -> ResNetTeacher:
     try:
+        folded = fold_batch_norm(state)
         w1, w2, w3 = (len(folded[f"layer{k}.0.conv1.weight"]) for k in (1, 2, 3))
         teacher = ResNetTeacher((w1, w2, w3))
         teacher.load_state_dict(folded)
     except (KeyError, RuntimeError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[-1]
         raise FlawmapError(
             f"{label}: not a ResNet-18 in torchvision's layout (stem and stages 1-3): "
-            f"{str(error).splitlines()[0]}"
+            + textwrap.shorten(what, 120, placeholder=" …")
         ) from error
     return teacher

@@ -33,9 +33,10 @@ class Settings(BaseModel):
 
 
 def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
-    """Write the settings of a fresh run into its folder, made here, or check those of the one to resume.
+    """Write the settings of a fresh run, or check those of the one to resume.
 
-    Raises UsageError where the resumed run was started with other settings.
+    The folder is made here, when all else is ready, so that a failed start leaves none. Raises
+    UsageError where the resumed run was started with other settings.
     """
     path = folder / SETTINGS
     if resume and path.is_file():

@@ -56,7 +56,7 @@ FAST = DestsegConfig(
     steps=700,
     steps_when_turned=1600,
     rotation_fill="edge",
-    anomalies=AnomalyConfig(own_share=0.5),
+    anomalies=AnomalyConfig(own_share=0.2, foreground_share=0.5),
     student_phase=PhaseConfig(
         optimiser="adamw", learning_rates=(2e-3,), schedule="one-cycle", share=0.5
     ),

@@ -1,0 +1,223 @@
+"""The artefact: what it says of an image, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import flawmap
+from flawmap import FlawmapError, Inspector, UsageError
+from flawmap.datasets import open_dataset
+from flawmap.images import read_image, resize_image
+from flawmap.inspector.inspector import Graph
+
+
+@pytest.fixture(scope="module")
+def inspector(tiny_run: Path) -> Inspector:
+    return Inspector.load(tiny_run)
+
+
+def edit(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the manifest as a person with an editor would."""
+    path = run / "manifest.json"
+    value = json.loads(path.read_text(encoding="utf-8"))
+    change(value)
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def message(run: Path) -> str:
+    with pytest.raises(FlawmapError) as caught:
+        Inspector.load(run)
+    text = str(caught.value)
+    assert len(text.splitlines()) <= 2
+    assert "Traceback" not in text
+    return text
+
+
+def test_file_bytes_and_array_agree(inspector: Inspector, photographs: Path) -> None:
+    path = photographs / "part10.png"
+    seen = [inspector.inspect(x) for x in (path, str(path), path.read_bytes(), read_image(path))]
+    for other in seen[1:]:
+        assert np.array_equal(seen[0].anomaly_map, other.anomaly_map)
+        assert (seen[0].score, seen[0].p_value, seen[0].verdict, seen[0].defects) == (
+            other.score, other.p_value, other.verdict, other.defects,
+        )  # fmt: skip
+
+
+def test_map_mask_and_score(inspector: Inspector, photographs: Path) -> None:
+    seen = inspector.inspect(photographs / "part2.png")
+    assert seen.anomaly_map.shape == seen.mask.shape == inspector.size == (256, 256)
+    assert (seen.anomaly_map.dtype, seen.mask.dtype) == (np.float32, np.uint8)
+    assert np.isfinite(seen.anomaly_map).all()
+    limit = inspector.manifest.calibration.pixel.value
+    assert np.array_equal(seen.mask, seen.anomaly_map > limit)
+    # the score is the mean of the highest pixels, whose number the manifest tells
+    count = inspector.manifest.configuration["top_pixels"]
+    top = np.sort(seen.anomaly_map, axis=None)[-count:].astype(np.float64)
+    assert seen.score == pytest.approx(top.mean(), abs=1e-6)
+    held_out = inspector.manifest.calibration.scores
+    above = sum(score >= seen.score for score in held_out)
+    assert seen.p_value == (1 + above) / (len(held_out) + 1)
+    assert seen.milliseconds > 0
+
+
+def test_batch_of_the_graph_is_its_images_one_by_one(inspector: Inspector) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 256, 256, 3), np.uint8)
+    maps, scores = inspector.graph(images)
+    for image, found, score in zip(images, maps, scores, strict=True):
+        one_map, one_score = inspector.graph(image[None])
+        np.testing.assert_allclose(one_map[0], found, atol=1e-5)
+        np.testing.assert_allclose(one_score[0], score, atol=1e-5)
+
+
+def test_inspect_evaluate_and_predict_say_the_same_to_the_bit(
+    inspector: Inspector, run_copy: Path, tiny_data: Path
+) -> None:
+    evaluated = flawmap.evaluate(run_copy, tiny_data)
+    rows = {tiny_data / row.path: row for row in evaluated.rows}
+    lines = flawmap.predict(run_copy, [tiny_data / "test"])
+    assert len(lines) == len(rows) == 9
+    for line in lines:
+        row, seen = rows[Path(line["path"])], inspector.inspect(line["path"])
+        assert line["score"] == row.score == seen.score
+        assert line["verdict"] == row.verdict == seen.verdict
+        assert line["p_value"] == row.p_value == seen.p_value
+
+
+def test_calibration_is_what_the_inspector_says_of_the_held_out_images(
+    inspector: Inspector, tiny_data: Path
+) -> None:
+    """No image both taught and judged: those held out score just what the manifest keeps."""
+    manifest = inspector.manifest
+    trained = set(manifest.training.trained_on)
+    paths = open_dataset(tiny_data).good_train
+    held = [p for p in paths if hashlib.sha256(p.read_bytes()).hexdigest() not in trained]
+    assert len(held) == manifest.training.held_out == 5
+    assert len(trained) == manifest.training.images == 5
+    seen = [inspector.inspect(path) for path in held]
+    assert tuple(s.score for s in seen) == manifest.calibration.scores
+    assert tuple(float(s.anomaly_map.max()) for s in seen) == manifest.calibration.peaks
+
+
+def test_defects_lie_in_the_photograph(run_copy: Path, photographs: Path) -> None:
+    def lower(value: dict[str, Any]) -> None:
+        value["calibration"]["pixel"]["value"] = float(np.median(clean.anomaly_map))
+
+    clean = Inspector.load(run_copy).inspect(photographs / "part2.png")
+    edit(run_copy, lower)
+    seen = Inspector.load(run_copy).inspect(photographs / "part2.png")
+    assert seen.defects
+    for defect in seen.defects:
+        x, y, width, height = defect.box
+        assert 0 <= x < x + width <= 60
+        assert 0 <= y < y + height <= 40
+        assert 0 < defect.area <= 60 * 40
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((256, 256, 3), np.float32),
+        np.zeros((256, 256), np.uint8),
+        np.zeros((256, 256, 4), np.uint8),
+        np.zeros((0, 10, 3), np.uint8),
+    ],
+)
+def test_arrays_of_another_kind_are_refused(inspector: Inspector, image: Any) -> None:
+    with pytest.raises(UsageError, match=r"uint8 RGB of shape \(H, W, 3\)"):
+        inspector.inspect(image)
+
+
+def test_unreadable_images_are_refused(inspector: Inspector, tmp_path: Path) -> None:
+    with pytest.raises(FlawmapError, match="0 bytes"):
+        inspector.inspect(b"")
+    with pytest.raises(FlawmapError, match=r"nothing\.png"):
+        inspector.inspect(tmp_path / "nothing.png")
+
+
+def test_a_changed_graph_is_refused(run_copy: Path) -> None:
+    path = run_copy / "model.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(data)
+    assert "model.onnx is not the graph that its manifest names" in message(run_copy)
+
+
+def test_a_graph_cut_short_or_missing_is_refused(run_copy: Path) -> None:
+    path = run_copy / "model.onnx"
+    data = path.read_bytes()
+    path.unlink()
+    assert "Cannot read" in message(run_copy)
+    path.write_bytes(data[:1000])
+    assert "cut short" in message(run_copy)
+
+
+def test_bytes_that_are_no_graph_are_refused() -> None:
+    with pytest.raises(FlawmapError, match="cannot load the graph") as caught:
+        Graph(b"not a graph")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 0.5, 0.99])
+def test_a_truncated_manifest_is_refused(run_copy: Path, kept: float) -> None:
+    path = run_copy / "manifest.json"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept * len(data)) if 0 < kept < 1 else int(kept)])
+    assert "not a JSON document" in message(run_copy)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"[" * 100_000, b"[]", b"null", b"3"])
+def test_a_file_that_is_no_manifest_is_refused(run_copy: Path, data: bytes) -> None:
+    (run_copy / "manifest.json").write_bytes(data)
+    assert "manifest.json" in message(run_copy)
+
+
+def test_a_newer_format_asks_for_a_newer_flawmap(run_copy: Path) -> None:
+    edit(run_copy, lambda value: value.update(format=2, something="new"))
+    assert "update flawmap" in message(run_copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda v: v.pop("calibration"), "calibration"),
+        (lambda v: v.update(colour="blue"), "colour"),
+        (lambda v: v.update(format=0), "format"),
+        (lambda v: v["calibration"]["reject"].update(value="high"), "calibration.reject.value"),
+        (lambda v: v["calibration"]["reject"].update(value=float("nan")), "reject.value"),
+        (lambda v: v["calibration"].update(scores=[]), "calibration.scores"),
+        (lambda v: v["preprocessing"].update(size=[128, 128]), "working size"),
+        (lambda v: v["preprocessing"].update(size=[0, 0]), "working size"),
+        (lambda v: v["files"].clear(), "model.onnx"),
+    ],
+)
+def test_a_manifest_edited_by_hand_is_refused(
+    run_copy: Path, change: Callable[[dict[str, Any]], object], told: str
+) -> None:
+    edit(run_copy, change)
+    assert told in message(run_copy)
+
+
+def test_incomplete_absent_or_no_run(tmp_path: Path) -> None:
+    assert "No such run" in message(tmp_path / "nothing")
+    (tmp_path / "file").touch()
+    assert "is a file" in message(tmp_path / "file")
+    (tmp_path / "empty").mkdir()
+    assert "holds no inspector" in message(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("left", ["settings.json", "checkpoints"])
+def test_an_incomplete_run_says_how_to_go_on(tmp_path: Path, left: str) -> None:
+    """A run killed before its first checkpoint has left its settings only."""
+    if left == "checkpoints":
+        (tmp_path / left).mkdir()
+    else:
+        (tmp_path / left).write_text("{}", encoding="utf-8")
+    assert "--resume" in message(tmp_path)

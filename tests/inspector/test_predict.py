@@ -1,0 +1,213 @@
+"""``flawmap predict``: its lines, its files, and input as it comes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import flawmap
+from flawmap import FlawmapError, UsageError
+from flawmap.images import read_image, write_png
+from flawmap.inspector.predict import list_images
+
+KEYS = ["path", "score", "p_value", "verdict", "defects", "milliseconds"]
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def names(*inputs: Path, out: Path | None = None) -> list[str]:
+    return [target.name for target in list_images(inputs, out)]
+
+
+def mark_half(run: Path, photographs: Path) -> None:
+    """Lower the pixel threshold so that the barely trained run marks something."""
+    seen = flawmap.Inspector.load(run).inspect(photographs / "part2.png")
+    path = run / "manifest.json"
+    value = json.loads(path.read_text(encoding="utf-8"))
+    value["calibration"]["pixel"]["value"] = float(np.median(seen.anomaly_map))
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def test_lines_in_input_order_with_the_keys_of_the_contract(
+    run_copy: Path, photographs: Path, tmp_path: Path
+) -> None:
+    mark_half(run_copy, photographs)
+    given = [photographs / "part10.png", photographs / "below", photographs / "part2.png"]
+    shown: list[tuple[str, int]] = []
+    lines = flawmap.predict(
+        run_copy,
+        given,
+        json_file=tmp_path / "new" / "lines.jsonl",
+        show=lambda prediction, total: shown.append((prediction.line["path"], total)),
+    )
+    text = (tmp_path / "new" / "lines.jsonl").read_text(encoding="utf-8")
+    assert [json.loads(line) for line in text.splitlines()] == lines
+    assert [Path(line["path"]).name for line in lines] == ["part10.png", "part1.png", "part2.png"]
+    assert shown == [(line["path"], 3) for line in lines]
+    for line in lines:
+        assert list(line) == KEYS
+        assert line["verdict"] in ("good", "review", "reject")
+        assert line["defects"]
+        for defect in line["defects"]:
+            assert list(defect) == ["box", "area", "peak"]
+            assert [type(v) for v in defect["box"]] == [int] * 4
+
+
+def test_an_unreadable_file_gets_an_error_and_the_rest_go_on(
+    run_copy: Path, photographs: Path, tmp_path: Path
+) -> None:
+    (photographs / "part3.png").write_text("not a picture", encoding="utf-8")
+    (photographs / "part4.png").write_bytes(b"")
+    out = tmp_path / "out"
+    lines = flawmap.predict(run_copy, [photographs], out=out, json_file=tmp_path / "l.jsonl")
+    assert [Path(x["path"]).name for x in lines] == [
+        "part2.png", "part3.png", "part4.png", "part10.png", "part1.png",
+    ]  # fmt: skip
+    failed = {Path(x["path"]).name: x for x in lines if "error" in x}
+    assert sorted(failed) == ["part3.png", "part4.png"]
+    for line in failed.values():
+        assert list(line) == ["path", "error"]
+        assert len(line["error"].splitlines()) == 1
+    assert len((tmp_path / "l.jsonl").read_text(encoding="utf-8").splitlines()) == 5
+    assert not list(out.glob("part3*"))
+
+
+def test_pictures_have_the_size_of_the_photograph(
+    run_copy: Path, photographs: Path, tmp_path: Path
+) -> None:
+    mark_half(run_copy, photographs)
+    out = tmp_path / "out"
+    flawmap.predict(run_copy, [photographs], out=out)
+    files = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
+    stems = ("below/part1", "part10", "part2")
+    assert files == [f"{s}_{e}" for s in stems for e in ("map.npy", "mask.png", "overlay.png")]
+    inspector = flawmap.Inspector.load(run_copy)
+    for stem in stems:
+        image = read_image(photographs / f"{stem}.png")
+        assert read_image(out / f"{stem}_overlay.png").shape == image.shape
+        mask = read_image(out / f"{stem}_mask.png")
+        assert mask.shape == image.shape
+        assert set(np.unique(mask)) <= {0, 255}
+        seen = inspector.inspect(image)
+        kept = np.load(out / f"{stem}_map.npy")
+        assert kept.dtype == np.float32
+        assert np.array_equal(kept, seen.anomaly_map)
+        if image.shape[:2] == kept.shape:
+            assert np.array_equal(mask[..., 0] > 0, seen.mask > 0)
+        marked = (mask[..., 0] > 0).mean()
+        assert marked == pytest.approx(float(seen.mask.mean()), abs=0.1)
+    assert not np.array_equal(
+        read_image(out / "part2_overlay.png"), read_image(photographs / "part2.png")
+    )
+
+
+def test_the_same_file_twice_and_stems_that_collide(tmp_path: Path) -> None:
+    folder = touch(tmp_path / "a", "x.png", "x.jpg", "X.bmp", "x_png.tif")
+    assert names(folder / "x.png", folder / "x.png", folder / "x.png") == ["x", "x_png", "x_2"]
+    found = names(folder)
+    assert len({name.lower() for name in found}) == 4
+    other = touch(tmp_path / "b", "x.png")
+    both = names(folder, other)
+    assert len({name.lower() for name in both}) == 5
+
+
+def test_folders_below_are_searched_in_natural_order(tmp_path: Path) -> None:
+    touch(tmp_path, "b10/1.png", "b9/2.png", "b9/10.PNG", "9.png", "10.png", "notes.txt")
+    assert names(tmp_path) == ["9", "10", "b9/2", "b9/10", "b10/1"]
+
+
+def test_ground_truth_and_hidden_folders_are_no_photographs(tmp_path: Path) -> None:
+    touch(tmp_path, "test/a/1.png", "ground_truth/a/1_mask.png", "Masks/1.png", "mask/1.png")
+    touch(tmp_path, ".thumbnails/1.png", "test/masked/1.png")
+    assert names(tmp_path) == ["test/a/1", "test/masked/1"]
+    # asked for by name, they are inspected
+    assert names(tmp_path / "ground_truth") == ["a/1_mask"]
+    assert names(tmp_path / "Masks" / "1.png") == ["1"]
+
+
+def test_what_it_wrote_is_not_inspected_again(tmp_path: Path) -> None:
+    touch(tmp_path, "1.png", "out/1_overlay.png", "other/out/2.png")
+    assert names(tmp_path, out=tmp_path / "out") == ["1", "other/out/2"]
+    with pytest.raises(UsageError, match="another folder as --out"):
+        list_images([tmp_path], tmp_path / "other" / "..")
+
+
+def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+    touch(tmp_path, "1.png")
+    (tmp_path / "again").symlink_to(tmp_path, target_is_directory=True)
+    assert names(tmp_path) == ["1"]
+
+
+def test_nothing_to_inspect(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such image or folder"):
+        list_images([tmp_path / "nothing"])
+    with pytest.raises(UsageError, match="Nothing to inspect"):
+        list_images([])
+    with pytest.raises(FlawmapError, match="No images in"):
+        list_images([touch(tmp_path, "notes.txt")])
+
+
+def test_many_images_are_named_at_once(tmp_path: Path) -> None:
+    """Naming must not take time with the square of their number."""
+    folder = touch(tmp_path, *(f"{n}.png" for n in range(400)))
+    start = time.perf_counter()
+    found = list_images([folder / f"{n}.png" for n in range(400)] * 10)
+    assert time.perf_counter() - start < 5.0
+    assert len({target.name for target in found}) == 4000
+
+
+def test_a_missing_input_writes_nothing(run_copy: Path, photographs: Path, tmp_path: Path) -> None:
+    out, lines = tmp_path / "out", tmp_path / "lines.jsonl"
+    with pytest.raises(UsageError):
+        flawmap.predict(run_copy, [photographs, tmp_path / "no"], out=out, json_file=lines)
+    assert not out.exists()
+    assert not lines.exists()
+
+
+def test_lines_are_there_whole_or_not_at_all(
+    run_copy: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """An interruption half way leaves the lines of the time before."""
+    target = tmp_path / "lines.jsonl"
+    target.write_text("old\n", encoding="utf-8")
+
+    def interrupt(prediction: Any, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        flawmap.predict(run_copy, [photographs], json_file=target, show=interrupt)
+    assert target.read_text(encoding="utf-8") == "old\n"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_pictures_that_cannot_be_written_are_an_error(
+    run_copy: Path, photographs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "below").write_text("in the way", encoding="utf-8")
+    with pytest.raises(FlawmapError, match="below"):
+        flawmap.predict(run_copy, [photographs], out=tmp_path / "out")
+
+
+def test_one_pixel_and_a_long_strip(run_copy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    write_png(folder / "one.png", np.full((1, 1, 3), 9, np.uint8))
+    write_png(folder / "strip.png", np.full((2, 900), 9, np.uint8))
+    lines = flawmap.predict(run_copy, [folder], out=tmp_path / "out")
+    assert not [line for line in lines if "error" in line]
+    assert read_image(tmp_path / "out" / "one_overlay.png").shape == (1, 1, 3)
+    assert read_image(tmp_path / "out" / "strip_mask.png").shape == (2, 900, 3)
+    shutil.rmtree(tmp_path / "out")

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from flawmap.methods.destseg.losses import (
+    cosine_distances,
+    cosine_loss,
+    focal_loss,
+    normalise,
+    segmentation_loss,
+    shrink_mask,
+)
+
+
+def features(batch: int, seed: int):
+    draw = torch.Generator().manual_seed(seed)
+    return tuple(
+        torch.randn(batch, channels, side, side, generator=draw)
+        for channels, side in ((8, 16), (16, 8), (32, 4))
+    )
+
+
+def test_normalise_by_hand():
+    x = torch.tensor([3.0, 4.0, 0.0, 0.0]).view(1, 2, 2, 1)  # (3, 0) above, (4, 0) below
+    x[0, :, 0, 0], x[0, :, 1, 0] = torch.tensor([3.0, 4.0]), torch.zeros(2)
+    found = normalise(x)
+    torch.testing.assert_close(found[0, :, 0, 0], torch.tensor([0.6, 0.8]))
+    assert torch.equal(found[0, :, 1, 0], torch.zeros(2)), "no division by zero"
+
+
+def test_cosine_by_hand():
+    """One position along, one across, one against, one at 60 degrees: D = 0, 1, 2, 1/2."""
+    teacher = torch.tensor([[1.0, 0], [1, 0], [2, 0], [5, 0]]).T.reshape(1, 2, 2, 2)
+    angle = math.pi / 3
+    student = torch.tensor([[7.0, 0], [0, 3], [-1, 0], [math.cos(angle), math.sin(angle)]])
+    student = student.T.reshape(1, 2, 2, 2)
+    (found,) = cosine_distances((teacher,), (student,))
+    torch.testing.assert_close(found, torch.tensor([[[0.0, 1.0], [2.0, 0.5]]]))
+    three = (teacher,) * 3, (student,) * 3
+    assert cosine_loss(*three, "sum").item() == pytest.approx(3 * 3.5 / 4)
+
+
+def test_cosine_loss_against_numpy():
+    teacher, student = features(2, 0), features(2, 1)
+    expected = 0.0
+    for t, s in zip(teacher, student, strict=True):
+        t, s = t.double().numpy(), s.double().numpy()
+        cosine = (t * s).sum(1) / np.linalg.norm(t, axis=1) / np.linalg.norm(s, axis=1)
+        expected += (1 - cosine).sum() / (t.shape[2] * t.shape[3])
+    assert cosine_loss(teacher, student, "sum").item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_sum_over_a_batch_of_32_is_32_means():
+    teacher, student = features(32, 0), features(32, 1)
+    summed, mean = (cosine_loss(teacher, student, r).item() for r in ("sum", "mean"))
+    assert summed == pytest.approx(32 * mean, rel=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0, 4.0])
+def test_focal_against_its_formula(gamma):
+    rng = np.random.default_rng(0)
+    logits, mask = rng.normal(0, 3, (2, 1, 8, 8)), rng.integers(0, 2, (2, 1, 8, 8))
+    y = 1 / (1 + np.exp(-logits))
+    p = mask * y + (1 - mask) * (1 - y)
+    expected = np.mean(-((1 - p) ** gamma) * np.log(p))
+    found = focal_loss(torch.tensor(logits), torch.tensor(mask, dtype=torch.float64), gamma)
+    assert found.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_focal_by_hand():
+    """At one half: (1/2)^4 ln 2; no class weight, so either class costs the same."""
+    for truth in (0.0, 1.0):
+        found = focal_loss(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), truth), 4.0)
+        assert found.item() == pytest.approx(math.log(2) / 16)
+
+
+def test_focal_is_finite_where_certain_and_wrong():
+    logits = torch.full((1, 1, 2, 2), 200.0, requires_grad=True)
+    loss = focal_loss(logits, torch.zeros(1, 1, 2, 2), 4.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(200.0)
+    assert torch.isfinite(logits.grad).all()
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0, 2.5])
+def test_segmentation_adds_l1_of_the_probability(weight):
+    probability, mask = torch.tensor([0.9, 0.2]), torch.tensor([1.0, 0.0])
+    logits = torch.logit(probability).view(1, 1, 1, 2)
+    focal = -(0.1**4 * math.log(0.9) + 0.2**4 * math.log(0.8)) / 2
+    found = segmentation_loss(logits, mask.view(1, 1, 1, 2), 4.0, weight)
+    assert found.item() == pytest.approx(focal + weight * (0.1 + 0.2) / 2, rel=1e-4)
+
+
+def test_mask_shrinks_by_its_central_four_pixels():
+    """Bilinear from 256 to 64 without antialias reads the middle 2x2 of each 4x4: two make one."""
+    rng = np.random.default_rng(0)
+    mask = (rng.random((3, 256, 256)) < 0.4).astype(np.float32)
+    central = mask.reshape(3, 64, 4, 64, 4)[:, :, 1:3, :, 1:3].sum((2, 4))
+    found = shrink_mask(torch.from_numpy(mask)[:, None], (64, 64))
+    assert found.shape == (3, 1, 64, 64)
+    np.testing.assert_array_equal(found[:, 0].numpy(), (central >= 2).astype(np.float32))
+
+
+def test_mask_of_the_right_size_is_kept():
+    mask = (torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)) > 0.5).float()
+    assert torch.equal(shrink_mask(mask, (64, 64)), mask)

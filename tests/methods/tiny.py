@@ -1,0 +1,42 @@
+"""DeSTSeg in miniature: both presets at 64x64, a few thousand weights."""
+
+from __future__ import annotations
+
+import torch
+
+from flawmap.methods.destseg.config import PRESETS, DestsegConfig
+from flawmap.methods.destseg.method import DestsegMethod
+from flawmap.teachers.resnet import ResNetTeacher
+
+SIZE = (64, 64)
+TEACHER_WIDTHS = (8, 16, 32)
+
+
+def tiny_config(preset: str, **changes: object) -> DestsegConfig:
+    """The preset with its structure, losses and optimisers, but narrow."""
+    full = PRESETS[preset]
+    narrow = {
+        "size": SIZE,
+        "student_width": 0.125,
+        "head_widths": tuple(8 for _ in full.head_widths),
+        "batch_size": 4,
+    }
+    return DestsegConfig.model_validate(full.model_dump() | narrow | changes)
+
+
+def tiny_teacher(seed: int = 0) -> ResNetTeacher:
+    """Random weights, scaled so that features neither die nor explode."""
+    torch.manual_seed(seed)
+    teacher = ResNetTeacher(TEACHER_WIDTHS)
+    for parameter in teacher.parameters():
+        if parameter.ndim == 4:
+            torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+        else:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return teacher
+
+
+def tiny_method(preset: str, seed: int = 0, **changes: object) -> DestsegMethod:
+    teacher = tiny_teacher()
+    torch.manual_seed(seed)
+    return DestsegMethod(teacher, tiny_config(preset, **changes))

@@ -1,0 +1,108 @@
+"""The install without torch: everything but training works, and nothing heavy loads early."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+HIDE = """
+import sys
+from importlib.machinery import PathFinder
+
+HIDDEN = {"torch", "safetensors", "onnx", "onnxscript", "torchvision"}
+asked = []
+
+
+class WithoutTraining(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.partition(".")[0] in HIDDEN:
+            asked.append(name)
+            return None
+        return super().find_spec(name, path, target)
+
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutTraining
+"""
+
+VERBS = (
+    HIDE
+    + """
+import json
+
+import flawmap
+import flawmap.datasets, flawmap.images, flawmap.metrics, flawmap.report
+import flawmap.inspector.inspector
+from flawmap.cli import main
+
+flawmap.Inspector, flawmap.evaluate, flawmap.predict, flawmap.demo
+
+
+def verb(*args):
+    sys.argv = ["flawmap", *args]
+    try:
+        main()
+    except SystemExit as done:
+        return done.code
+
+
+run, data, out = sys.argv[1:]
+codes = [
+    verb("--help"),
+    verb("info", run),
+    verb("evaluate", run, data, "--report", out + "/report.html"),
+    verb("predict", run, data + "/test/good", "--out", out),
+]
+early = list(asked)
+codes += [verb("train", data, "--out", out + "/new"), verb("demo", "--out", out + "/demo")]
+loaded = sorted({name.partition(".")[0] for name in sys.modules} & HIDDEN)
+print(json.dumps({"codes": codes, "asked": early, "loaded": loaded}))
+"""
+)
+
+
+def run_python(code: str, *args: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, args)], capture_output=True, text=True, check=False
+    )
+
+
+def test_every_verb_but_training_without_torch(
+    run_copy: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    done = run_python(VERBS, run_copy, tiny_data, tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["codes"] == [0, 0, 0, 0, 1, 1]
+    assert found["asked"] == [], "the base install must not even look for these"
+    assert found["loaded"] == []
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("pip install 'flawmap[train]'") == 2
+    assert (tmp_path / "report.html").is_file()
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "demo").exists()
+
+
+def test_import_flawmap_loads_nothing_heavy() -> None:
+    code = "import sys, flawmap; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    loaded = set(run_python(code).stdout.split())
+    assert "flawmap" in loaded
+    heavy = {"numpy", "PIL", "scipy", "onnxruntime", "pydantic", "rich", "typer", "torch"}
+    assert not loaded & heavy
+
+
+def test_help_loads_no_array_library() -> None:
+    """``flawmap --help`` answers at once."""
+    code = """
+import sys
+from flawmap.cli import main
+sys.argv = ["flawmap", "--help"]
+try:
+    main()
+except SystemExit:
+    print(*sorted({m.partition(".")[0] for m in sys.modules}))
+"""
+    loaded = set(run_python(code).stdout.split())
+    assert not loaded & {"numpy", "PIL", "scipy", "onnxruntime", "torch"}
