@@ -91,7 +91,7 @@ def resume() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         whole = _short_run(folder / "whole")
-        command = whole[:-1] + [str(folder / "killed")]
+        command = [*whole[:-1], str(folder / "killed")]
         subprocess.run(whole, check=True)
         kills = []
         for lines in (1, 3, 5):  # lines of the log, one every ten steps, before the kill
@@ -147,14 +147,16 @@ def synthesis() -> dict[str, Any]:
         method = METHODS["destseg"].build(network, config)
         method.module.to(memory_format=torch.channels_last)
         make = BatchMaker(
-            images, bank, config.anomalies, config.batch_size, "full", "edge", 0, torch.device("cpu")
+            images,
+            bank,
+            config.anomalies,
+            config.batch_size,
+            "full",
+            "edge",
+            0,
+            torch.device("cpu"),
         )
-        seconds = {"synthesis": _median(lambda: make(3))}
-        batch = make(3)
-        for phase in method.phases():
-            for group in phase.groups:
-                group.train()
-            seconds[phase.name] = _median(lambda phase=phase: phase.loss(batch).backward())
+        seconds = _phase_seconds(method, make)
         step = seconds["student"] + seconds["head"] + 2 * seconds["synthesis"]
         result[source.name] = {
             "synthesis_images_per_s": round(config.batch_size / seconds["synthesis"], 1),
@@ -162,6 +164,16 @@ def synthesis() -> dict[str, Any]:
             "seconds": {k: round(v, 4) for k, v in seconds.items()},
         }
     return result
+
+
+def _phase_seconds(method: Any, make: Callable[[int], Any]) -> dict[str, float]:
+    seconds = {"synthesis": _median(lambda: make(3))}
+    batch = make(3)
+    for phase in method.phases():
+        for group in phase.groups:
+            group.train()
+        seconds[phase.name] = _median(lambda phase=phase: phase.loss(batch).backward())
+    return seconds
 
 
 def _median(work: Callable[[], object], times: int = 7) -> float:

@@ -14,7 +14,7 @@ import pytest
 import flawmap
 from flawmap import FlawmapError, Inspector, UsageError
 from flawmap.datasets import open_dataset
-from flawmap.images import read_image, resize_image
+from flawmap.images import read_image
 from flawmap.inspector.inspector import Graph
 
 

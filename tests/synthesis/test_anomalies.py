@@ -133,14 +133,14 @@ def test_own_texture_is_the_neighbour_moved(drawn: AnomalyParameters, size):
     corrupted, mask = corrupt(clean, torch.full_like(clean, 5.0), drawn, AnomalyConfig())
     for k in range(12):
         inside = corrupted[k][mask[k].expand(3, -1, -1) > 0]
-        assert torch.equal(inside.unique(), torch.tensor([((k + 1) % 12) / 12 if k % 2 == 0 else 5.0]))
+        assert torch.equal(
+            inside.unique(), torch.tensor([((k + 1) % 12) / 12 if k % 2 == 0 else 5.0])
+        )
 
 
 def test_own_texture_keeps_every_pixel_value(drawn: AnomalyParameters):
     """Turned and rolled, not resampled: the blend at full opacity shows only pixels that exist."""
-    drawn = dataclasses.replace(
-        drawn, own=np.ones(12, bool), opacity=np.ones(12, np.float32)
-    )
+    drawn = dataclasses.replace(drawn, own=np.ones(12, bool), opacity=np.ones(12, np.float32))
     clean = noise(12, 3, 32, 32)
     corrupted, _ = corrupt(clean, torch.zeros_like(clean), drawn, AnomalyConfig(threshold=-9))
     for k in range(12):

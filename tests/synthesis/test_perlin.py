@@ -94,4 +94,6 @@ def test_each_image_turns_by_its_own_angle():
     field = torch.rand(3, 2, 24, 24, generator=torch.Generator().manual_seed(0))
     together = turn(field, torch.tensor([0.0, 30.0, -80.0]))
     for k, angle in enumerate((0.0, 30.0, -80.0)):
-        torch.testing.assert_close(together[k : k + 1], turn(field[k : k + 1], torch.tensor([angle])))
+        torch.testing.assert_close(
+            together[k : k + 1], turn(field[k : k + 1], torch.tensor([angle]))
+        )

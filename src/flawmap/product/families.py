@@ -229,7 +229,8 @@ class Cap:
 
     def draw(self, s: Surface, without: int | None) -> None:
         p = np.float32(self.square)
-        r = (np.abs(s.x) ** p + np.abs(s.y) ** p) ** (1 / p)  # superellipse: round to squarish
+        # superellipse: round to squarish
+        r = np.asarray((np.abs(s.x) ** p + np.abs(s.y) ** p) ** (1 / p), dtype=np.float32)
         s.body(r - np.float32(self.radius), 0.06, 0.05)
         s.paint(np.ones_like(s.part), self.colour, gloss=0.6)
         s.swell(r - np.float32(self.radius - 0.25), -0.030, 0.04)

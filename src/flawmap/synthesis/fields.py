@@ -18,12 +18,14 @@ Family = Callable[[Rng, Size], Field]
 def unit(field: Field) -> Field:
     """Stretch to 0..1; a constant field becomes 0."""
     low, high = float(field.min()), float(field.max())
-    return (field - np.float32(low)) / np.float32(max(high - low, 1e-6))
+    return np.asarray(
+        (field - np.float32(low)) / np.float32(max(high - low, 1e-6)), dtype=np.float32
+    )
 
 
 def smoothstep(field: Field, centre: float, width: float) -> Field:
     t = np.clip((field - np.float32(centre)) / np.float32(width) + np.float32(0.5), 0, 1)
-    return t * t * (3 - 2 * t)
+    return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)
 
 
 def log_uniform(rng: Rng, low: float, high: float) -> float:
@@ -35,7 +37,9 @@ def frequencies(size: Size, angle: float, stretch: float) -> Field:
     fy = (scipy.fft.fftfreq(size[0]) * size[0]).astype(np.float32)[:, None]
     fx = (scipy.fft.rfftfreq(size[1]) * size[1]).astype(np.float32)[None, :]
     c, s = np.float32(math.cos(angle)), np.float32(math.sin(angle))
-    return np.hypot(fx * c + fy * s, (fy * c - fx * s) * np.float32(stretch))
+    return np.asarray(
+        np.hypot(fx * c + fy * s, (fy * c - fx * s) * np.float32(stretch)), dtype=np.float32
+    )
 
 
 def filtered_noise(rng: Rng, size: Size, gain: Field) -> Field:
@@ -68,7 +72,10 @@ def wave(rng: Rng, phase: Field) -> Field:
     kind = rng.integers(4)
     turns = phase - np.floor(phase)
     if kind == 0:
-        return np.float32(0.5) - np.float32(0.5) * np.cos(turns * np.float32(2 * math.pi))
+        return np.asarray(
+            np.float32(0.5) - np.float32(0.5) * np.cos(turns * np.float32(2 * math.pi)),
+            dtype=np.float32,
+        )
     if kind == 1:
         return np.abs(2 * turns - 1)
     if kind == 2:
@@ -82,7 +89,7 @@ def embossed(rng: Rng, height: Field) -> Field:
     angle = rng.uniform(0, 2 * math.pi)
     slope = dx * np.float32(math.cos(angle)) + dy * np.float32(math.sin(angle))
     lit = slope * np.float32(log_uniform(rng, 2, 12)) + np.float32(rng.uniform(0, 0.6)) * height
-    return np.clip(lit * np.float32(0.5) + np.float32(0.4), 0, 1)
+    return np.asarray(np.clip(lit * np.float32(0.5) + np.float32(0.4), 0, 1), dtype=np.float32)
 
 
 # --- families
@@ -107,13 +114,17 @@ def _labyrinth(rng: Rng, size: Size) -> Field:
 
 def _terraces(rng: Rng, size: Size) -> Field:
     levels = np.float32(rng.integers(2, 9))
-    return np.floor(unit(power_noise(rng, size, rng.uniform(1.2, 2.6))) * levels)
+    return np.asarray(
+        np.floor(unit(power_noise(rng, size, rng.uniform(1.2, 2.6))) * levels), dtype=np.float32
+    )
 
 
 def _ridges(rng: Rng, size: Size) -> Field:
     """Cracks and veins: where the noise crosses its middle."""
     noise = unit(power_noise(rng, size, rng.uniform(1.4, 2.4))) - np.float32(0.5)
-    return np.exp(-np.abs(noise) * np.float32(log_uniform(rng, 8, 80)))
+    return np.asarray(
+        np.exp(-np.abs(noise) * np.float32(log_uniform(rng, 8, 80))), dtype=np.float32
+    )
 
 
 def _marble(rng: Rng, size: Size) -> Field:
@@ -132,9 +143,9 @@ def _rings(rng: Rng, size: Size) -> Field:
 def _stripes(rng: Rng, size: Size) -> Field:
     u, v = coordinates(rng, size)
     main = wave(rng, u * np.float32(log_uniform(rng, 3, 50)))
-    return main + np.float32(rng.uniform(0, 0.5)) * wave(
-        rng, (u + v / 9) * np.float32(rng.uniform(1, 9))
-    )
+    share = np.float32(rng.uniform(0, 0.5))
+    slant = np.asarray((u + v / 9) * np.float32(rng.uniform(1, 9)), dtype=np.float32)
+    return np.asarray(main + share * wave(rng, slant), dtype=np.float32)
 
 
 def _bands(rng: Rng, size: Size) -> Field:
@@ -160,7 +171,10 @@ def _weave(rng: Rng, size: Size) -> Field:
     step, period = int(rng.integers(1, 3)), int(rng.integers(2, 5))
     over = (np.floor(u) * step + np.floor(v)) % period < period / 2
     across, along = np.sin((u - np.floor(u)) * np.pi), np.sin((v - np.floor(v)) * np.pi)
-    return np.where(over, across, np.float32(rng.uniform(0.2, 0.9)) * along).astype(np.float32)
+    return np.asarray(
+        np.where(over, across, np.float32(rng.uniform(0.2, 0.9)) * along).astype(np.float32),
+        dtype=np.float32,
+    )
 
 
 def _facets(rng: Rng, size: Size) -> Field:
@@ -186,7 +200,9 @@ def _gradient(rng: Rng, size: Size) -> Field:
     u, v = turned(rng, size)
     ramp = u if rng.random() < 0.5 else np.hypot(u, v)
     speckle = power_noise(rng, size, rng.uniform(0, 1))
-    return unit(ramp) + np.float32(log_uniform(rng, 0.03, 1)) * unit(speckle)
+    return np.asarray(
+        unit(ramp) + np.float32(log_uniform(rng, 0.03, 1)) * unit(speckle), dtype=np.float32
+    )
 
 
 FAMILIES: tuple[Family, ...] = (

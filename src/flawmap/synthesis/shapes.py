@@ -16,7 +16,7 @@ def _cells(rng: Rng, size: Size) -> Field:
     """Voronoi cells: flat tiles, pebbles, or the cracks between; found at half size."""
     half = (max(size[0] // 2, 1), max(size[1] // 2, 1))
     points = rng.random((int(log_uniform(rng, 8, 500)), 2)) * half
-    grid = np.stack(np.mgrid[: half[0], : half[1]], axis=-1).reshape(-1, 2)
+    grid = np.moveaxis(np.mgrid[: half[0], : half[1]], 0, -1).reshape(-1, 2)
     distance, nearest = cKDTree(points).query(grid, k=2)
     kind = rng.integers(4)
     flat = rng.random(len(points))[nearest[:, 0]]
@@ -70,7 +70,7 @@ def _dots(rng: Rng, size: Size) -> Field:
     pitch = min(sheet.h, sheet.w) / log_uniform(rng, 4, 22)
     jitter, fill = rng.choice([0.0, 0.15, 0.6]) * pitch, rng.uniform(0.15, 0.48) * pitch
     spread, ring = rng.choice([0.0, 0.3, 0.9]), int(rng.choice([0, 0, 0, 3]))
-    spots = np.stack(np.mgrid[0 : sheet.w + pitch : pitch, 0 : sheet.h + pitch : pitch], -1)
+    spots = np.moveaxis(np.mgrid[0 : sheet.w + pitch : pitch, 0 : sheet.h + pitch : pitch], 0, -1)
     spots[:, ::2, 0] += rng.choice([0.0, 0.5]) * pitch
     for x, y in (
         spots.reshape(-1, 2) + rng.uniform(-jitter, jitter + 1e-9, (spots.size // 2, 2))

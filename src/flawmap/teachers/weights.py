@@ -118,10 +118,11 @@ def _keep(path: Path, data: bytes) -> None:
 
 
 def _nowhere(known: KnownTeacher, error: Exception) -> str:
+    folder = os.environ.get("FLAWMAP_WEIGHTS") or "not set"
     return (
-        f"No weights for teacher {known.name!r}. Give --teacher FILE, or put {known.name}*.safetensors "
-        f"into the folder named by FLAWMAP_WEIGHTS ({os.environ.get('FLAWMAP_WEIGHTS') or 'not set'})"
-        f" or into {cache_folder()}; download failed too: {known.url} ({error}).\n"
+        f"No weights for teacher {known.name!r}. Give --teacher FILE, or put "
+        f"{known.name}*.safetensors into the folder named by FLAWMAP_WEIGHTS ({folder}) or into "
+        f"{cache_folder()}; the download failed too: {known.url} ({error}).\n"
         "Or use --teacher pocket, which is shipped with flawmap."
     )
 

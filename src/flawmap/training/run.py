@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +16,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from flawmap.datasets import open_dataset
-from flawmap.datasets.load import fingerprint, load_images
-from flawmap.errors import FlawmapError, UsageError
+from flawmap.errors import UsageError
 from flawmap.files import make_folder
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.manifest import MANIFEST, Teacher, Training
@@ -27,24 +26,22 @@ from flawmap.methods.registry import METHODS, find_preset
 from flawmap.rng import Stream, generator
 from flawmap.synthesis.textures import draw_textures, load_textures
 from flawmap.teachers.resnet import Features
-from flawmap.teachers.weights import load_teacher
+from flawmap.teachers.weights import TeacherSource, load_teacher
 from flawmap.training.batches import BatchMaker
 from flawmap.training.checkpoint import remove_checkpoints
 from flawmap.training.device import choose_device, choose_precision
 from flawmap.training.finish import finish
+from flawmap.training.images import GoodImages, load_good_images
 from flawmap.training.loop import Loop, Progress
-from flawmap.training.rotation import decide_rotation
+from flawmap.training.rotation import Choice, RotationDecision, decide_rotation
 from flawmap.training.settings import Settings, check_free, settle
 
-DEFAULT_TEACHER = "resnet18"
-HELD_OUT_SHARE = 0.2
-HELD_OUT_LEAST = 5
-_LEAST_IMAGES = HELD_OUT_LEAST + 1
+DEFAULT_TEACHER = "pocket"
 _TEXTURES = 256  # drawn ones; about four seconds on one core
 _TEXTURE_LIMIT = 6000  # read ones: all of DTD
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reporter:
     """What a run tells as it goes: sentences, and steps of training."""
 
@@ -71,7 +68,7 @@ def train(
     preset: str = "fast",
     teacher: str | os.PathLike[str] = DEFAULT_TEACHER,
     textures: str | os.PathLike[str] | None = None,
-    rotate: Literal["auto", "none", "slight", "full"] = "auto",
+    rotate: Choice = "auto",
     steps: int | None = None,
     batch_size: int | None = None,
     seed: int = 0,
@@ -95,85 +92,51 @@ def train(
         tell.say(f"{folder} is complete already; nothing to resume.")
         return Inspector.load(folder)
     clock = _Clock()
-    chosen = choose_device(device)
+    where = choose_device(device)
+    precision = choose_precision(where)
     config = _configure(find_preset(method, preset), steps, batch_size)
     dataset = open_dataset(data, layout)
     tell.say(dataset.describe())
-    if len(dataset.good_train) < _LEAST_IMAGES:
-        raise FlawmapError(_too_few(len(dataset.good_train), dataset.root))
     network, source = load_teacher(teacher)
-    make_folder(folder)
-    loaded = load_images(dataset.good_train, config.size, cache_dir=folder / "cache")
-    if len(loaded.array) < _LEAST_IMAGES:
-        raise FlawmapError(_too_few(len(loaded.array), dataset.root))
-    train_rows, held_rows = split(len(loaded.array), seed)
-    tell.say(
-        f"{len(train_rows)} good images to learn from, {len(held_rows)} held out for the thresholds"
-        + (f", {len(loaded.skipped)} unreadable and skipped" if loaded.skipped else "")
-    )
+    images = load_good_images(dataset, config.size, folder / "cache", seed)
+    tell.say(images.describe())
     clock.lap("images")
-    texture_name = "drawn by flawmap" if textures is None else str(Path(textures).name)
+
     torch.manual_seed(int(generator(seed, Stream.WEIGHTS).integers(2**63 - 1)))
     trained = METHODS[method].build(network, config)
-    rotation = decide_rotation(
-        rotate, loaded.array[train_rows], lambda x: _features(trained, x), seed
-    )
+    rotation = decide_rotation(rotate, images.to_learn, lambda x: _features(trained, x), seed)
     tell.say(f"Rotation: {rotation.rotation}, {rotation.reason}.")
-    total = config.steps_for(rotation.rotation)
-    precision = choose_precision(chosen)
+    bank, bank_name = _textures(textures, config.size, seed)
     settings = Settings(
         method=method,
         preset=preset,
         configuration=config.model_dump(mode="json"),
         teacher=source.name,
         teacher_sha256=source.sha256,
-        textures=texture_name,
+        textures=bank_name,
         rotation=rotation.rotation,
         seed=seed,
         precision=precision,
-        images=fingerprint(loaded.sha256),
+        images=images.fingerprint,
     )
-    settle(folder, settings, resume=resume)
-    bank = _textures(textures, config.size, seed)
+    settle(make_folder(folder), settings, resume=resume)
     clock.lap("prepare")
-    trained.module.to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    batches = BatchMaker(
-        loaded.array[train_rows],
-        bank,
-        config.anomalies,
-        config.batch_size,
-        rotation.rotation,
-        config.rotation_fill,
-        seed,
-        chosen,
-    )
-    tell.say(f"Training {method} ({preset}), {total} steps of {config.batch_size}, {precision}")
-    Loop(trained, batches, total, folder, chosen, precision, checkpoint_seconds, tell.show).run()
+
+    total = config.steps_for(rotation.rotation)
+    tell.say(f"Training {method} ({preset}): {total} steps of {config.batch_size} in {precision}")
+    trained.module.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batches = _batches(images, bank, config, rotation, seed, where)
+    Loop(trained, batches, total, folder, where, precision, checkpoint_seconds, tell.show).run()
     clock.lap("train")
-    record = Training(
-        data=dataset.root.resolve().name,
-        layout=dataset.layout,
-        images=len(train_rows),
-        held_out=len(held_rows),
-        skipped=len(loaded.skipped),
-        fingerprint=settings.images,
-        trained_on=tuple(loaded.sha256[i] for i in train_rows),
-        rotation=rotation.rotation,
-        rotation_reason=rotation.reason,
-        textures=texture_name,
-        seed=seed,
-        steps=total,
-        device=str(chosen),
-        precision=precision,
-        seconds=clock.seconds,
-    )
+
+    record = _record(images, dataset.root.resolve().name, dataset.layout, settings, rotation)
     inspector = finish(
         folder,
         trained,
         config.size,
-        loaded.array[held_rows],
-        Teacher(name=source.name, file=source.file, sha256=source.sha256),
-        record,
+        images.held_out,
+        _teacher(source),
+        Training(steps=total, device=str(where), seconds=clock.seconds, **record),
         method=method,
         preset=preset,
         configuration=settings.configuration,
@@ -183,18 +146,6 @@ def train(
     return inspector
 
 
-def split(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to train on and rows held out (20 %, at least 5), each in order.
-
-    >>> train_rows, held_rows = split(48, seed=0)
-    >>> len(train_rows), len(held_rows)
-    (38, 10)
-    """
-    held = max(HELD_OUT_LEAST, round(HELD_OUT_SHARE * count))
-    order = generator(seed, Stream.SPLIT).permutation(count)
-    return np.sort(order[held:]), np.sort(order[:held])
-
-
 def _configure(config: DestsegConfig, steps: int | None, batch_size: int | None) -> DestsegConfig:
     asked = {"steps": steps, "steps_when_turned": steps, "batch_size": batch_size}
     changes = {name: value for name, value in asked.items() if value is not None}
@@ -202,26 +153,66 @@ def _configure(config: DestsegConfig, steps: int | None, batch_size: int | None)
         return type(config).model_validate(config.model_dump() | changes)
     except ValidationError as error:
         first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-").replace("-when-turned", "")
+        option = str(first["loc"][0]).replace("_", "-")
         raise UsageError(f"--{option} {first['input']}: {first['msg'].lower()}.") from error
 
 
-def _too_few(count: int, root: Path) -> str:
-    return (
-        f"{root} has {count} usable good images: at least {_LEAST_IMAGES} are needed, "
-        f"{HELD_OUT_LEAST} of which set the thresholds. Photograph more good parts."
-    )
-
-
 def _features(method: Method, x: Tensor) -> Features:
-    module = method.module
+    module: Any = method.module
     with torch.no_grad():
-        return module.teacher(module.normalise_image(x))  # type: ignore[operator,no-any-return]
+        stages: Features = module.teacher(module.normalise_image(x))
+    return stages
 
 
 def _textures(
     folder: str | os.PathLike[str] | None, size: tuple[int, int], seed: int
-) -> NDArray[np.uint8]:
+) -> tuple[NDArray[np.uint8], str]:
+    """Texture bank (M, h, w, 3), and what to call it."""
     if folder is None:
-        return draw_textures(_TEXTURES, size, seed)
-    return load_textures(Path(folder), size, _TEXTURE_LIMIT, seed)
+        return draw_textures(_TEXTURES, size, seed), "drawn by flawmap"
+    bank = load_textures(Path(folder), size, _TEXTURE_LIMIT, seed)
+    return bank, f"{len(bank)} pictures of {Path(folder).resolve().name}"
+
+
+def _batches(
+    images: GoodImages,
+    bank: NDArray[np.uint8],
+    config: DestsegConfig,
+    rotation: RotationDecision,
+    seed: int,
+    device: torch.device,
+) -> BatchMaker:
+    return BatchMaker(
+        images=images.to_learn,
+        textures=bank,
+        anomalies=config.anomalies,
+        batch_size=config.batch_size,
+        rotation=rotation.rotation,
+        fill=config.rotation_fill,
+        seed=seed,
+        device=device,
+    )
+
+
+def _teacher(source: TeacherSource) -> Teacher:
+    return Teacher(name=source.name, file=source.file, sha256=source.sha256)
+
+
+def _record(
+    images: GoodImages, data: str, layout: str, settings: Settings, rotation: RotationDecision
+) -> dict[str, Any]:
+    """What the manifest says of the training, but for its steps and seconds."""
+    return {
+        "data": data,
+        "layout": layout,
+        "images": len(images.train_rows),
+        "held_out": len(images.held_rows),
+        "skipped": len(images.loaded.skipped),
+        "fingerprint": images.fingerprint,
+        "trained_on": images.trained_on,
+        "rotation": rotation.rotation,
+        "rotation_reason": rotation.reason,
+        "textures": settings.textures,
+        "seed": settings.seed,
+        "precision": settings.precision,
+    }

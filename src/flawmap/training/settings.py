@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import make_folder, write_json
+from flawmap.files import write_json
 from flawmap.inspector.manifest import CHECKPOINTS, MANIFEST, SETTINGS
 
 _DIGESTS = {"images": "other good images", "teacher_sha256": "other weights of the teacher"}
@@ -35,8 +35,7 @@ class Settings(BaseModel):
 def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
     """Write the settings of a fresh run, or check those of the one to resume.
 
-    The folder is made here, when all else is ready, so that a failed start leaves none. Raises
-    UsageError where the resumed run was started with other settings.
+    Raises UsageError where the resumed run was started with other settings.
     """
     path = folder / SETTINGS
     if resume and path.is_file():
@@ -46,7 +45,6 @@ def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
             if then != now:
                 raise UsageError(_changed(name, then, now))
         return
-    make_folder(folder)
     write_json(path, settings.model_dump(mode="json"))
 
 

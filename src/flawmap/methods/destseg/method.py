@@ -1,4 +1,4 @@
-"""DeSTSeg's two phases (methods.md 1.6): the student learns to denoise, then the head to segment."""
+"""DeSTSeg's two phases: the student learns to denoise, then the head to segment."""
 
 from __future__ import annotations
 

@@ -1,0 +1,84 @@
+"""Put the tables made from ``benchmarks/results`` between the markers in the README."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from record import RESULTS, ROOT
+
+README = ROOT / "README.md"
+BEGIN, END = "<!-- results: made by benchmarks/tables.py -->\n", "<!-- end of results -->"
+_COLUMNS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
+
+
+def render() -> str:
+    """The results section in Markdown."""
+    return "\n".join([*_accuracy(), "", *_rest(), ""])
+
+
+def _load(name: str) -> dict[str, Any] | None:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _accuracy() -> list[str]:
+    heads = ["data", "teacher", "seed", "training", *(c.replace("_", " ") for c in _COLUMNS)]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for path in sorted(RESULTS.glob("*_*.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if "figures" not in found or "category" not in found:
+            continue
+        cells = [found["category"], found["teacher"], str(found["seed"])]
+        cells.append(f"{found['seconds']['train'] / 60:.1f} min")
+        cells += [f"{found['figures'][c]:.3f}" for c in _COLUMNS]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _rest() -> list[str]:
+    lines = []
+    if demo := _load("demo"):
+        figures, seconds = demo["figures"], demo["seconds"]
+        lines.append(
+            f"- `flawmap demo`: training {seconds['train']:.0f} s, all {seconds['command']:.0f} s; "
+            f"image AUROC {figures['image_auroc']:.3f}, pixel AP {figures['pixel_ap']:.3f}."
+        )
+    if resume := _load("resume"):
+        same = "bit-identical" if all(resume["bit_identical"].values()) else "NOT identical"
+        steps = ", ".join(str(s) for s in resume["killed_after_step"])
+        lines.append(f"- `kill -9` after steps {steps} and `--resume`: final weights {same}.")
+    if install := _load("install"):
+        lines.append(
+            f"- Base install: {install['package_count']} packages, no torch; `flawmap --help` "
+            f"{install['help_seconds']:.2f} s, "
+            f"`import flawmap` {install['import_flawmap_seconds']:.2f} s."
+        )
+    if metrics := _load("metrics"):
+        worst = max(metrics["difference"].values())
+        lines.append(
+            f"- All figures of {metrics['maps']} maps at 256²: {metrics['seconds_median']:.2f} s, "
+            f"within {worst:.0e} of scikit-learn."
+        )
+    if synthesis := _load("synthesis"):
+        pocket = synthesis["pocket"]
+        lines.append(
+            f"- Synthesis: {pocket['synthesis_images_per_s']:.0f} images/s, "
+            f"{pocket['synthesis_share_of_step']:.1%} of training with `pocket`."
+        )
+    return lines
+
+
+def main() -> None:
+    """Rewrite the README's results section."""
+    text = README.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        sys.exit(f"{README.name} has no results section.")
+    before, rest = text.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    README.write_text(before + BEGIN + render() + END + after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

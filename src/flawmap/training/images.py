@@ -1,0 +1,86 @@
+"""The good images of a run: loaded once, a fifth of them held out for the thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawmap.datasets import Dataset
+from flawmap.datasets.load import LoadedImages, fingerprint, load_images
+from flawmap.errors import FlawmapError
+from flawmap.rng import Stream, generator
+
+HELD_OUT_SHARE = 0.2
+HELD_OUT_LEAST = 5
+LEAST_IMAGES = HELD_OUT_LEAST + 1
+
+
+@dataclass(frozen=True)
+class GoodImages:
+    """Decoded good images, and which rows of them are for what."""
+
+    loaded: LoadedImages
+    train_rows: NDArray[np.int64]
+    held_rows: NDArray[np.int64]
+
+    @property
+    def to_learn(self) -> NDArray[np.uint8]:
+        """Images (N, h, w, 3) to train on."""
+        return self.loaded.array[self.train_rows]
+
+    @property
+    def held_out(self) -> NDArray[np.uint8]:
+        """Images (M, h, w, 3) that training never sees."""
+        return self.loaded.array[self.held_rows]
+
+    @property
+    def fingerprint(self) -> str:
+        """One digest of all of them."""
+        return fingerprint(self.loaded.sha256)
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """SHA-256 of each file trained on."""
+        return tuple(self.loaded.sha256[i] for i in self.train_rows)
+
+    def describe(self) -> str:
+        """One line for a person."""
+        skipped = len(self.loaded.skipped)
+        line = f"{len(self.train_rows)} good images to learn from, "
+        line += f"{len(self.held_rows)} held out for the thresholds"
+        return line + (f", {skipped} unreadable and skipped" if skipped else "")
+
+
+def load_good_images(dataset: Dataset, size: tuple[int, int], cache: Path, seed: int) -> GoodImages:
+    """Load the good images of ``dataset`` at ``size`` and hold some out.
+
+    ``cache``: folder for the array where it is too large for memory. Raises FlawmapError where
+    fewer than 6 can be used.
+    """
+    _check_enough(len(dataset.good_train), dataset.root)
+    loaded = load_images(dataset.good_train, size, cache_dir=cache)
+    _check_enough(len(loaded.array), dataset.root)
+    return GoodImages(loaded, *split(len(loaded.array), seed))
+
+
+def split(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to train on and rows held out (20 %, at least 5), each in order.
+
+    >>> train_rows, held_rows = split(48, seed=0)
+    >>> len(train_rows), len(held_rows)
+    (38, 10)
+    """
+    held = max(HELD_OUT_LEAST, round(HELD_OUT_SHARE * count))
+    order = generator(seed, Stream.SPLIT).permutation(count)
+    return np.sort(order[held:]), np.sort(order[:held])
+
+
+def _check_enough(count: int, root: Path) -> None:
+    if count < LEAST_IMAGES:
+        raise FlawmapError(
+            f"{root} has {count} usable good images: at least {LEAST_IMAGES} are needed, "
+            f"{HELD_OUT_LEAST} of which set the thresholds. Photograph more good parts."
+        )

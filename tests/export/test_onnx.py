@@ -1,0 +1,122 @@
+"""The graph is the trained network, on the runtime that the inspector uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from methods.tiny import SIZE, tiny_method
+from torch import nn
+
+from flawmap.errors import FlawmapError
+from flawmap.export.onnx import InferenceGraph, export_onnx, inference_graph
+from flawmap.inspector.inspector import Graph
+from flawmap.training.finish import measure_parity
+
+
+class Exported(NamedTuple):
+    module: nn.Module
+    twin: InferenceGraph
+    path: Path
+    graph: Graph
+
+
+def lively(preset: str, seed: int = 0) -> nn.Module:
+    """A network whose norms and statistics are all different, as after training."""
+    module = tiny_method(preset, seed).module
+    for norm in (m for m in module.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.normal_(norm.weight, 1, 0.2)
+        nn.init.normal_(norm.bias, 0, 0.2)
+        nn.init.normal_(norm.running_mean, 0, 0.2)
+        nn.init.uniform_(norm.running_var, 0.5, 2)
+    return module.to(memory_format=torch.channels_last).train()
+
+
+@pytest.fixture(scope="module", params=["paper", "fast"])
+def exported(request: pytest.FixtureRequest, tmp_path_factory) -> Exported:
+    module = lively(request.param)
+    path = tmp_path_factory.mktemp("export") / "graph.onnx"
+    twin = export_onnx(module, SIZE, path)
+    return Exported(module, twin, path, Graph(path.read_bytes()))
+
+
+def pictures(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, *SIZE, 3), np.uint8)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_graph_equals_torch_at_any_batch_size(exported: Exported, count):
+    images = pictures(count)
+    maps, scores = exported.graph(images)
+    assert maps.shape == (count, *SIZE)
+    assert scores.shape == (count,)
+    assert maps.dtype == scores.dtype == np.float32
+    exported.module.eval()
+    with torch.no_grad():
+        x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        expected_maps, expected_scores = exported.module(x)
+    np.testing.assert_allclose(maps, expected_maps.numpy(), atol=1e-5)
+    np.testing.assert_allclose(scores, expected_scores.numpy(), atol=1e-5)
+    assert np.ptp(maps) > 1e-3, "the comparison is not of constants"
+
+
+def test_score_is_the_mean_of_the_hundred_highest(exported: Exported):
+    maps, scores = exported.graph(pictures(3, seed=1))
+    expected = np.sort(maps.reshape(3, -1))[:, -100:].mean(1)
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_constant_images(exported: Exported, level):
+    maps, scores = exported.graph(np.full((1, *SIZE, 3), level, np.uint8))
+    assert np.isfinite(maps).all()
+    assert np.isfinite(scores).all()
+    assert 0 <= maps.min() <= maps.max() <= 1
+
+
+def test_graph_is_whole_and_valid(exported: Exported):
+    model = onnx.load(exported.path)
+    onnx.checker.check_model(model, full_check=True)
+    assert [i.name for i in model.graph.input] == ["images"]
+    assert [o.name for o in model.graph.output] == ["map", "score"]
+    assert exported.graph.size == SIZE
+    assert [p.name for p in exported.path.parent.iterdir()] == ["graph.onnx"], "no data beside it"
+
+
+def test_wrong_input_is_refused_by_the_graph(exported: Exported):
+    with pytest.raises(Exception, match=r"(?i)invalid|dimension|expected"):
+        exported.graph(np.zeros((1, 32, 32, 3), np.uint8))
+
+
+def test_parity_of_the_right_weights(exported: Exported):
+    parity = measure_parity(exported.graph, exported.twin, pictures(4))
+    assert parity.images == 4
+    assert 0 <= max(parity.map, parity.score) < 1e-5
+
+
+def test_parity_of_other_weights_fails(exported: Exported):
+    other = inference_graph(lively("fast", seed=5))
+    with pytest.raises(FlawmapError, match="differs from the trained network"):
+        measure_parity(exported.graph, other, pictures(2))
+
+
+def test_parity_sees_a_nan(exported: Exported):
+    broken = inference_graph(exported.module)
+    nn.init.constant_(next(broken.module.head.parameters()), float("nan"))
+    with pytest.raises(FlawmapError, match="differs"):
+        measure_parity(exported.graph, broken, pictures(1))
+
+
+def test_exporting_leaves_the_network_as_it_was(tmp_path: Path):
+    module = lively("fast")
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    twin = inference_graph(module)
+    assert module.training
+    assert not twin.training
+    twin.module.requires_grad_(False)
+    next(twin.module.head.parameters()).zero_()
+    assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())

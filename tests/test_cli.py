@@ -1,0 +1,373 @@
+"""The command line as a person meets it: exit status, what is printed where, and wrong input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from flawmap.cli import main
+from flawmap.inspector.manifest import read_manifest
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a verb ended, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+Flawmap = Callable[..., Said]
+
+
+@pytest.fixture
+def flawmap(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Flawmap:
+    """The console script, in this process."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*args: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["flawmap", *map(str, args)])
+        with pytest.raises(SystemExit) as done:
+            main()
+        printed = capsys.readouterr()
+        assert isinstance(done.value.code, int)
+        return Said(done.value.code, printed.out, printed.err)
+
+    return call
+
+
+def refused(said: Said, status: int) -> str:
+    """The message of a verb that failed: one or two lines, and nothing else."""
+    assert said.status == status
+    assert said.out == ""
+    assert said.err.startswith("flawmap: ")
+    assert len(said.err.splitlines()) <= 2
+    assert "Traceback" not in said.err
+    return said.err
+
+
+# --- help and wrong calls
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "info", "demo"])
+def test_every_verb_has_help(flawmap: Flawmap, verb: str) -> None:
+    said = flawmap(verb, "--help")
+    assert said.status == 0
+    assert f"flawmap {verb}" in said.out
+    overview = flawmap("--help").out
+    (line,) = [x for x in overview.splitlines() if x.strip().startswith(verb)]
+    assert not line.endswith("..."), "the summary must fit its line"
+
+
+def test_train_has_the_options_of_the_contract(flawmap: Flawmap) -> None:
+    text = flawmap("train", "--help").out
+    for option in (
+        "--out", "--method", "--preset", "--teacher", "--textures", "--rotate", "--steps",
+        "--batch-size", "--seed", "--device", "--resume", "--layout",
+    ):  # fmt: skip
+        assert option in text
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("nonsense",),
+        ("train",),
+        ("train", "data"),
+        ("train", "data", "--out", "x", "--rotate", "sideways"),
+        ("train", "data", "--out", "x", "--steps", "many"),
+        ("train", "data", "--out", "x", "--seed", "-1"),
+        ("evaluate", "run"),
+        ("predict", "run"),
+        ("info",),
+        ("info", "run", "--nonsense"),
+        ("demo", "--seed", "-3"),
+    ],
+)
+def test_wrong_calls(flawmap: Flawmap, args: tuple[str, ...]) -> None:
+    said = flawmap(*args)
+    assert said.status == 2
+    assert said.out == ""
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("verb", ["info", "evaluate", "predict"])
+def test_no_such_run(flawmap: Flawmap, verb: str, tmp_path: Path) -> None:
+    more = [] if verb == "info" else [tmp_path]
+    text = refused(flawmap(verb, tmp_path / "run", *more), 1)
+    assert "Train one with" in text
+
+
+def test_errors_of_the_system_are_a_line_too(
+    flawmap: Flawmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/somewhere")
+
+    monkeypatch.setattr("flawmap.inspector.manifest.read_manifest", full)
+    assert "/somewhere: No space left" in refused(flawmap("info", tmp_path), 1)
+
+
+def test_ctrl_c_is_a_line(
+    flawmap: Flawmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flawmap.inspector.manifest.read_manifest", interrupt)
+    said = flawmap("info", tmp_path)
+    assert said.status not in (0, 2)
+    assert "Traceback" not in said.err
+
+
+# --- info
+
+
+def test_info_tells_what_it_is_and_promises(flawmap: Flawmap, tiny_run: Path) -> None:
+    said = flawmap("info", tiny_run)
+    assert said.status == 0
+    told = " ".join(said.out.split())
+    manifest = read_manifest(tiny_run)
+    for piece in (
+        "destseg (fast)", "pocket", "5 good images of data", "5 more held out", "slight",
+        "12 steps", "256 x 256 pixels", f"reject above {manifest.calibration.reject.value:.4f}",
+        "at most 16.7% on average will be rejected", "at least 99 held-out good images",
+    ):  # fmt: skip
+        assert piece in told
+    assert "evaluated on" not in told
+
+
+def test_info_after_an_evaluation(flawmap: Flawmap, run_copy: Path) -> None:
+    """Figures undefined, missing or of another kind are passed over."""
+    path = run_copy / "manifest.json"
+    value = json.loads(path.read_text(encoding="utf-8"))
+    value["metrics"] = {"data": "[red]:warning:", "image_auroc": 0.5, "pixel_ap": None}
+    path.write_text(json.dumps(value), encoding="utf-8")
+    said = flawmap("info", run_copy)
+    assert said.status == 0
+    assert "[red]:warning:: image_auroc 0.5000" in said.out
+
+
+def test_info_of_a_run_not_complete(flawmap: Flawmap, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    assert "--resume" in refused(flawmap("info", tmp_path), 1)
+
+
+# --- evaluate
+
+
+def test_evaluate_tells_every_figure(
+    flawmap: Flawmap, run_copy: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    paths = tmp_path / "m.json", tmp_path / "r.html"
+    said = flawmap("evaluate", run_copy, tiny_data, "--json", paths[0], "--report", paths[1])
+    assert said.status == 0
+    found = json.loads(paths[0].read_text(encoding="utf-8"))
+    for name in ("image_auroc", "pixel_ap", "pro", "iap", "iap90"):
+        assert any(
+            line.split()[:2] == [name, f"{found[name]:.4f}"] for line in said.out.split("\n")
+        )
+    lines = said.out.splitlines()
+    assert lines[0].startswith("MVTec AD layout: 10 good to train on; 3 good and 6 defective")
+    assert [line.split(":")[0] for line in lines if "passed as good" in line] == [
+        "3 good", "6 defective",
+    ]  # fmt: skip
+    assert lines[-2:] == [f"Wrote {path}" for path in paths]
+    assert "evaluating: 9 of 9" in said.err
+
+
+def test_evaluate_says_why_a_figure_is_undefined(
+    flawmap: Flawmap, run_copy: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(tiny_data / "train", data / "train")
+    shutil.copytree(tiny_data / "test" / "good", data / "test" / "good")
+    said = flawmap("evaluate", run_copy, data)
+    assert said.status == 0
+    assert "undefined: no defective image was evaluated" in said.out
+
+
+@pytest.mark.parametrize(("layout", "status"), [("folder", 1), ("nonsense", 2)])
+def test_evaluate_with_a_layout_that_does_not_fit(
+    flawmap: Flawmap, tiny_run: Path, tiny_data: Path, layout: str, status: int
+) -> None:
+    refused(flawmap("evaluate", tiny_run, tiny_data, "--layout", layout), status)
+
+
+# --- predict
+
+
+def test_predict_prints_a_line_an_image(
+    flawmap: Flawmap, tiny_run: Path, photographs: Path, tmp_path: Path
+) -> None:
+    said = flawmap("predict", tiny_run, photographs, "--out", tmp_path / "out")
+    assert said.status == 0
+    assert said.err == ""
+    lines = said.out.splitlines()
+    assert [line.split()[-1] for line in lines[:3]] == [
+        str(photographs / name) for name in ("part2.png", "part10.png", "below/part1.png")
+    ]
+    assert all(line.split()[0] in ("good", "review", "reject") for line in lines[:3])
+    assert lines[3].startswith("3 images: ")
+    assert lines[4] == f"Wrote {tmp_path / 'out'}"
+
+
+def test_json_on_standard_output_is_json_alone(
+    flawmap: Flawmap, tiny_run: Path, photographs: Path, tmp_path: Path
+) -> None:
+    (photographs / "part3.png").write_text("text", encoding="utf-8")
+    said = flawmap("predict", tiny_run, photographs, "--json", "-", "--out", tmp_path / "out")
+    assert said.status == 0
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert ["error" in line for line in lines] == [False, True, False, False]
+    assert "part3.png" in said.err
+
+
+def test_names_are_printed_as_they_are(flawmap: Flawmap, tiny_run: Path, photographs: Path) -> None:
+    folder = photographs / "[bold] :warning:"
+    (photographs / "below").rename(folder)
+    (folder / "bad [red].png").write_text("text", encoding="utf-8")
+    said = flawmap("predict", tiny_run, folder)
+    assert "[bold] :warning:/part1.png" in said.out
+    assert "bad [red].png: not an image" in said.err
+    assert "2 images: " in said.out
+    assert "1 unreadable" in said.out
+
+
+def test_no_image_readable(flawmap: Flawmap, tiny_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("text", encoding="utf-8")
+    said = flawmap("predict", tiny_run, path, "--json", tmp_path / "lines.jsonl")
+    assert said.status == 1
+    assert said.err.splitlines()[-1] == "flawmap: No image could be inspected."
+    (line,) = (tmp_path / "lines.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["path"] == str(path)
+
+
+def test_predict_nothing_there(flawmap: Flawmap, tiny_run: Path, tmp_path: Path) -> None:
+    refused(flawmap("predict", tiny_run, tmp_path / "no.png", "--out", tmp_path / "out"), 2)
+    refused(flawmap("predict", tiny_run, tmp_path, "--out", tmp_path / "out"), 1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_the_terminal_cannot_show(
+    flawmap_process: tuple[list[str], dict[str, str]], tiny_run: Path, photographs: Path
+) -> None:
+    """Bytes that are no text, on a terminal of ASCII, through a real pipe."""
+    (photographs / "part2.png").rename(photographs / "Stück \udce9.png")
+    command, environment = flawmap_process
+    done = subprocess.run(
+        [*command, "predict", tiny_run, photographs],
+        env=environment | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"St\xfcck \udce9.png" in done.stdout
+
+
+# --- train: every message before any training, nothing left behind
+
+
+@pytest.fixture
+def good(tiny_data: Path, tmp_path: Path) -> Path:
+    """A plain folder with ten good images, to be spoiled."""
+    shutil.copytree(tiny_data / "train" / "good", tmp_path / "product" / "good")
+    return tmp_path / "product" / "good"
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "told"),
+    [
+        (["--method", "nonsense"], 2, "destseg"),
+        (["--preset", "nonsense"], 2, "fast"),
+        (["--teacher", "nonsense"], 2, "pocket"),
+        (["--layout", "nonsense"], 2, "mvtec"),
+        (["--device", "nonsense"], 2, "cpu"),
+        (["--device", "mps"], 2, "cpu"),
+        (["--steps", "0"], 2, "--steps 0"),
+        (["--steps", "1"], 2, "--steps 1"),
+        (["--batch-size", "1"], 2, "--batch-size 1"),
+        (["--textures", "/nonsense"], 1, "--textures"),
+    ],
+)
+def test_train_options_out_of_range(
+    flawmap: Flawmap, good: Path, tmp_path: Path, options: list[str], status: int, told: str
+) -> None:
+    out = tmp_path / "run"
+    base = ["train", good.parent, "--out", out, "--rotate", "none"]
+    said = flawmap(*base, "--teacher", "pocket", *options)
+    assert told in refused(Said(said.status, "", said.err), status)
+    assert not out.exists(), "a failed start must not be in the way of the next"
+
+
+def spoil_one(good: Path) -> None:
+    path = good / "003.png"
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def text_named_png(good: Path) -> None:
+    (good / "004.png").write_text("text", encoding="utf-8")
+
+
+def leave(count: int) -> Callable[[Path], None]:
+    def remove(good: Path) -> None:
+        for path in sorted(good.iterdir())[count:]:
+            path.unlink()
+
+    return remove
+
+
+def no_good(good: Path) -> None:
+    good.rename(good.parent / "pictures")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (spoil_one, "003.png"),
+        (text_named_png, "004.png"),
+        (leave(5), "5 usable good images"),
+        (leave(0), "no images in it"),
+        (no_good, "no good images to learn from (found: pictures)"),
+        (lambda good: shutil.rmtree(good.parent), "no such folder"),
+    ],
+)
+def test_train_on_hostile_folders(
+    flawmap: Flawmap, good: Path, tmp_path: Path, spoil: Callable[[Path], None], told: str
+) -> None:
+    spoil(good)
+    out = tmp_path / "run"
+    said = flawmap("train", good.parent, "--out", out, "--teacher", "pocket")
+    assert said.status in (1, 2)
+    assert told in said.err
+    assert "Traceback" not in said.err
+    (start,) = [n for n, x in enumerate(said.err.splitlines()) if x.startswith("flawmap: ")]
+    assert len(said.err.splitlines()) - start <= 2
+    assert not out.exists()
+
+
+def test_train_into_a_file_or_an_existing_run(
+    flawmap: Flawmap, good: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in tiny_run.iterdir()}
+    text = refused(flawmap("train", good.parent, "--out", tiny_run), 2)
+    assert "--resume" in text
+    assert "another --out" in text
+    (tmp_path / "file").touch()
+    assert "is a file" in refused(flawmap("train", good.parent, "--out", tmp_path / "file"), 2)
+    assert {p: p.stat().st_mtime_ns for p in tiny_run.iterdir()} == before
+
+
+def test_demo_does_not_write_over_an_earlier_one(flawmap: Flawmap, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    assert "another --out" in refused(flawmap("demo", "--out", tmp_path), 2)
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]

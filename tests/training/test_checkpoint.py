@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from methods.tiny import tiny_method
+from torch import nn
+
+from flawmap.errors import FlawmapError
+from flawmap.methods.optimisation import PhaseConfig, build_optimiser
+from flawmap.training.checkpoint import (
+    learned_state,
+    load_learned_state,
+    newest_checkpoint,
+    pack,
+    remove_checkpoints,
+    save_checkpoint,
+    unpack_module,
+    unpack_optimiser,
+)
+
+
+def network(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
+    return layers.to(memory_format=torch.channels_last)
+
+
+def optimiser_of(module: nn.Module, kind: str) -> torch.optim.Optimizer:
+    config = PhaseConfig(optimiser=kind, learning_rates=(0.05,), share=1)
+    return build_optimiser([module], config)
+
+
+def steps(module: nn.Module, optimiser: torch.optim.Optimizer, seeds: range) -> None:
+    for seed in seeds:
+        x = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+        optimiser.zero_grad()
+        module(x.contiguous(memory_format=torch.channels_last)).square().mean().backward()
+        optimiser.step()
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_round_trip_goes_on_bit_for_bit(tmp_path: Path, kind):
+    module = network(0)
+    optimiser = optimiser_of(module, kind)
+    steps(module, optimiser, range(5))
+    save_checkpoint(tmp_path, 5, pack(module, optimiser))
+    steps(module, optimiser, range(5, 9))
+
+    found = newest_checkpoint(tmp_path)
+    assert found is not None
+    assert found.step == 5
+    other = network(1)
+    unpack_module(other, found.tensors)
+    resumed = optimiser_of(other, kind)
+    unpack_optimiser(resumed, found.tensors)
+    steps(other, resumed, range(5, 9))
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_without_the_optimiser_steps_differ(tmp_path: Path):
+    """The buffers matter: were they lost, the round trip above would show it."""
+    module, other = network(0), network(1)
+    optimiser = optimiser_of(module, "sgd")
+    steps(module, optimiser, range(5))
+    unpack_module(other, pack(module, None))
+    steps(module, optimiser, range(5, 6))
+    steps(other, optimiser_of(other, "sgd"), range(5, 6))
+    assert not torch.equal(module[0].weight, other[0].weight)
+
+
+def test_only_the_newest_two_are_kept(tmp_path: Path):
+    for step in (5, 30, 200, 1000):
+        save_checkpoint(tmp_path, step, {"x": torch.tensor([float(step)])})
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "step-00000200.safetensors",
+        "step-00001000.safetensors",
+    ]
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [cut, lambda data: b"", lambda data: data[:-1], lambda data: bytes(len(data))],
+    ids=["cut", "empty", "one byte short", "zeros"],
+)
+def test_damaged_newest_falls_back_and_says_so(tmp_path: Path, spoil, caplog):
+    save_checkpoint(tmp_path, 10, {"x": torch.arange(1000.0)})
+    newest = save_checkpoint(tmp_path, 20, {"x": torch.zeros(1000)})
+    newest.write_bytes(spoil(newest.read_bytes()))
+    with caplog.at_level(logging.WARNING, "flawmap"):
+        found = newest_checkpoint(tmp_path)
+    assert found is not None
+    assert found.step == 10
+    assert torch.equal(found.tensors["x"], torch.arange(1000.0))
+    assert "step-00000020.safetensors is damaged" in caplog.text
+
+
+def test_foreign_safetensors_is_passed_over(tmp_path: Path, caplog):
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.zeros(2)}, tmp_path / "step-00000007.safetensors")
+    assert newest_checkpoint(tmp_path) is None
+    assert "damaged" in caplog.text
+
+
+def test_no_folder_no_checkpoint(tmp_path: Path):
+    assert newest_checkpoint(tmp_path / "absent") is None
+
+
+def test_full_disk_keeps_the_previous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for step in (10, 20):
+        save_checkpoint(tmp_path, step, {"x": torch.full((3,), float(step))})
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FlawmapError, match="No space left"):
+        save_checkpoint(tmp_path, 30, {"x": torch.zeros(3)})
+    assert len(list(tmp_path.iterdir())) == 2, "no temporary file is left"
+    found = newest_checkpoint(tmp_path)
+    assert found is not None
+    assert found.step == 20
+
+
+def test_a_write_that_was_killed_leaves_nothing_for_good(tmp_path: Path):
+    """kill -9 in the middle of a write leaves a temporary file; the end of the run drops it."""
+    folder = tmp_path / "checkpoints"
+    path = save_checkpoint(folder, 10, {"x": torch.zeros(3)})
+    (folder / f".{path.name}.999.abcd").write_bytes(b"half")
+    found = newest_checkpoint(folder)
+    assert found is not None
+    assert found.step == 10
+    remove_checkpoints(folder)
+    assert not folder.exists()
+
+
+def test_remove_leaves_other_files(tmp_path: Path):
+    save_checkpoint(tmp_path, 10, {"x": torch.zeros(3)})
+    (tmp_path / "notes.txt").write_text("mine")
+    remove_checkpoints(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_the_teacher_is_not_stored():
+    module = tiny_method("fast").module
+    state = learned_state(module)
+    assert state
+    assert {name.split(".")[0] for name in state} == {"student", "head"}
+    other = tiny_method("fast", seed=1).module
+    load_learned_state(other, state)
+    assert all(torch.equal(v, other.state_dict()[k]) for k, v in state.items())
+
+
+@pytest.mark.parametrize("change", ["missing", "unexpected", "misshapen"])
+def test_weights_of_another_network_are_refused(change):
+    module = tiny_method("fast").module
+    state = dict(learned_state(module))
+    name = next(iter(state))
+    if change == "missing":
+        del state[name]
+    elif change == "unexpected":
+        state["head.extra.weight"] = torch.zeros(1)
+    else:
+        state[name] = torch.zeros(1, 2, 3)
+    with pytest.raises(FlawmapError, match="another network"):
+        load_learned_state(module, state)

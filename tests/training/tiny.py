@@ -1,0 +1,50 @@
+"""A whole training run in a second: 24 striped images of 64x64, a random teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from methods.tiny import SIZE, tiny_method
+
+from flawmap.synthesis.textures import draw_textures
+from flawmap.training.batches import BatchMaker
+from flawmap.training.loop import Loop, Progress
+
+CPU = torch.device("cpu")
+
+
+def tiny_images(count: int = 24) -> np.ndarray:
+    """Grey stripes of random phase and light, uint8 (N, 64, 64, 3)."""
+    rng = np.random.default_rng(0)
+    x = np.arange(SIZE[1]) / 8 + rng.uniform(0, 1, (count, 1))
+    stripes = 110 + 60 * np.sin(2 * np.pi * x) + rng.uniform(-20, 20, (count, 1))
+    noisy = stripes[:, None, :, None] + rng.normal(0, 4, (count, *SIZE, 3))
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+def tiny_loop(
+    folder: Path,
+    preset: str = "fast",
+    steps: int = 16,
+    precision: str = "float32",
+    show: Callable[[Progress], None] = lambda progress: None,
+    checkpoint_seconds: float = 1e9,
+    **changes: object,
+) -> Loop:
+    """A loop as ``flawmap train`` builds it; the same seed, so the same weights to start with."""
+    method = tiny_method(preset, **changes)
+    method.module.to(CPU, memory_format=torch.channels_last)
+    config = method.config
+    batches = BatchMaker(
+        tiny_images(), draw_textures(6, SIZE, 0), config.anomalies, config.batch_size,
+        "slight", config.rotation_fill, 0, CPU,
+    )  # fmt: skip
+    return Loop(method, batches, steps, folder, CPU, precision, checkpoint_seconds, show)
+
+
+def weights(loop: Loop) -> dict[str, torch.Tensor]:
+    """A copy of every weight and running statistic."""
+    return {k: v.clone() for k, v in loop.method.module.state_dict().items()}
