@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,6 +77,19 @@ def test_constant_images(exported: Exported, level):
     assert np.isfinite(maps).all()
     assert np.isfinite(scores).all()
     assert 0 <= maps.min() <= maps.max() <= 1
+
+
+def test_dead_features_give_no_nan(exported: Exported, tmp_path: Path):
+    """Where a network's channels are all 0, the exporter must not lose what guards the norm."""
+    module = copy.deepcopy(exported.module)
+    for stage in module.student.decoder.children():
+        for norm in (m for m in stage.modules() if isinstance(m, nn.BatchNorm2d)):
+            nn.init.zeros_(norm.weight)
+            nn.init.constant_(norm.bias, -1.0)
+    export_onnx(module, SIZE, tmp_path / "graph.onnx")
+    maps, scores = Graph((tmp_path / "graph.onnx").read_bytes())(pictures(1))
+    assert np.isfinite(maps).all()
+    assert np.isfinite(scores).all()
 
 
 def test_graph_is_whole_and_valid(exported: Exported):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import io
+import runpy
 import urllib.error
 import urllib.request
 from importlib import resources
@@ -104,6 +105,21 @@ def test_folded_layout_loads(network: TorchvisionResNet, saved: Path, tmp_path: 
     x = torch.randn(1, 3, 32, 32)
     a, b = load_teacher(saved)[0](x), load_teacher(tmp_path / "folded.safetensors")[0](x)
     assert all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
+
+
+def test_what_the_pocket_trainer_saves_loads(tmp_path: Path):
+    """tools/pocket: norms folded, half precision; the teacher reads it as float32."""
+    file = Path(__file__).parents[2] / "tools" / "pocket" / "network.py"
+    if not file.is_file():
+        pytest.skip("the tools are not here")
+    trained = runpy.run_path(str(file))["PocketNet"](WIDTHS).eval()
+    folded = fold_batch_norm(trained.state_dict())
+    save_file({k: v.half() for k, v in folded.items()}, tmp_path / "pocket.safetensors")
+    teacher, _ = load_teacher(tmp_path / "pocket.safetensors")
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    for found, expected in zip(teacher(x), trained(x), strict=True):
+        assert found.dtype == torch.float32
+        assert F.cosine_similarity(found.flatten(), expected.flatten(), dim=0) > 0.999
 
 
 # --- where the weights come from
