@@ -44,9 +44,14 @@ def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_any_failure_of_the_block_keeps_the_old_file(tmp_path: Path):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(KeyError), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise KeyError("anything")
+
+    def write_half() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise KeyError("anything")
+
+    with pytest.raises(KeyError):
+        write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

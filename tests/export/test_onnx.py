@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +9,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from methods.tiny import SIZE, tiny_method
 from torch import nn
 
 from flawmap.errors import FlawmapError
 from flawmap.export.onnx import InferenceGraph, export_onnx, inference_graph
 from flawmap.inspector.inspector import Graph
 from flawmap.training.finish import measure_parity
+from methods.tiny import SIZE, tiny_method
 
 
 class Exported(NamedTuple):
@@ -37,9 +36,18 @@ def lively(preset: str, seed: int = 0) -> nn.Module:
     return module.to(memory_format=torch.channels_last).train()
 
 
+def silence(stage: nn.Module) -> None:
+    """Make all features of a stage 0, as a position's may be: its norm must stay guarded."""
+    for norm in (m for m in stage.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.zeros_(norm.weight)
+        nn.init.constant_(norm.bias, -1.0)
+
+
 @pytest.fixture(scope="module", params=["paper", "fast"])
 def exported(request: pytest.FixtureRequest, tmp_path_factory) -> Exported:
     module = lively(request.param)
+    if request.param == "fast":
+        silence(module.student.decoder.stage1)
     path = tmp_path_factory.mktemp("export") / "graph.onnx"
     twin = export_onnx(module, SIZE, path)
     return Exported(module, twin, path, Graph(path.read_bytes()))
@@ -62,6 +70,7 @@ def test_graph_equals_torch_at_any_batch_size(exported: Exported, count):
         expected_maps, expected_scores = exported.module(x)
     np.testing.assert_allclose(maps, expected_maps.numpy(), atol=1e-5)
     np.testing.assert_allclose(scores, expected_scores.numpy(), atol=1e-5)
+    assert np.isfinite(maps).all()
     assert np.ptp(maps) > 1e-3, "the comparison is not of constants"
 
 
@@ -77,19 +86,6 @@ def test_constant_images(exported: Exported, level):
     assert np.isfinite(maps).all()
     assert np.isfinite(scores).all()
     assert 0 <= maps.min() <= maps.max() <= 1
-
-
-def test_dead_features_give_no_nan(exported: Exported, tmp_path: Path):
-    """Where a network's channels are all 0, the exporter must not lose what guards the norm."""
-    module = copy.deepcopy(exported.module)
-    for stage in module.student.decoder.children():
-        for norm in (m for m in stage.modules() if isinstance(m, nn.BatchNorm2d)):
-            nn.init.zeros_(norm.weight)
-            nn.init.constant_(norm.bias, -1.0)
-    export_onnx(module, SIZE, tmp_path / "graph.onnx")
-    maps, scores = Graph((tmp_path / "graph.onnx").read_bytes())(pictures(1))
-    assert np.isfinite(maps).all()
-    assert np.isfinite(scores).all()
 
 
 def test_graph_is_whole_and_valid(exported: Exported):

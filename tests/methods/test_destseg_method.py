@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from methods.tiny import SIZE, tiny_method
 
 from flawmap.methods.destseg.config import FAST, PAPER
 from flawmap.methods.destseg.losses import normalise
 from flawmap.training.batches import Batch
+from methods.tiny import SIZE, tiny_method
 
 PRESETS = ("paper", "fast")
 

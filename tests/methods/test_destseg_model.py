@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from methods.tiny import SIZE, tiny_method
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -17,6 +16,7 @@ from flawmap.methods.destseg.head import PaperHead
 from flawmap.methods.destseg.model import Destseg
 from flawmap.methods.destseg.student import Decoder, Encoder
 from flawmap.teachers.resnet import ResNetTeacher
+from methods.tiny import SIZE, tiny_method
 
 PRESETS = ("paper", "fast")
 WIDTHS = (64, 128, 256)

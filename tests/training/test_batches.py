@@ -76,6 +76,16 @@ def test_fewer_images_than_a_batch(maker: BatchMaker, count):
     assert set(maker.order(7)) == set(range(count))
 
 
+def test_rows_choose_the_images(maker: BatchMaker):
+    """A share of the images through ``rows`` is that share alone, and every one once an epoch."""
+    rows = np.array([1, 4, 5, 8, 9])
+    chosen = dataclasses.replace(maker, rows=rows)
+    alone = dataclasses.replace(maker, images=maker.images[rows])
+    assert all(same(chosen(t), alone(t)) for t in range(4))
+    order = np.concatenate([chosen.order(t) for t in range(5)])
+    assert (np.sort(order.reshape(-1, 5), axis=1) == rows).all()
+
+
 def test_shapes_ranges_and_layout(maker: BatchMaker):
     batch = maker(0)
     assert batch.clean.dtype == batch.corrupted.dtype == batch.mask.dtype == torch.float32

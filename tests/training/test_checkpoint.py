@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from methods.tiny import tiny_method
 from torch import nn
 
 from flawmap.errors import FlawmapError
@@ -22,6 +21,7 @@ from flawmap.training.checkpoint import (
     unpack_module,
     unpack_optimiser,
 )
+from methods.tiny import tiny_method
 
 
 def network(seed: int) -> nn.Module:

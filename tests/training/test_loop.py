@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.tiny import tiny_loop, weights
 
 from flawmap.errors import FlawmapError
 from flawmap.training.checkpoint import newest_checkpoint
 from flawmap.training.loop import Loop, Progress
 from flawmap.training_log import read_log
+from training.tiny import tiny_loop, weights
 
 PRESETS = ("paper", "fast")
 # The published rate of 0.4 on a loss summed over 32 is far too much for these few weights.
@@ -210,8 +210,12 @@ tiny_loop(Path(sys.argv[1]), show=show, checkpoint_seconds=0.0).run()
 
 
 def test_kill_9_costs_nothing(tmp_path: Path, never_stopped):
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    threads = str(torch.get_num_threads())
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "OMP_NUM_THREADS": threads,
+    }
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path)], env=environment, check=False, timeout=120
     )

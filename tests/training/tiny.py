@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from methods.tiny import SIZE, tiny_method
 
 from flawmap.synthesis.textures import draw_textures
 from flawmap.training.batches import BatchMaker
 from flawmap.training.loop import Loop, Progress
+from methods.tiny import SIZE, tiny_method
 
 CPU = torch.device("cpu")
 

@@ -1,7 +1,7 @@
 """Measure finished distillations on pictures none of them saw, and write the figures as JSON.
 
     python tools/pocket/report.py --teacher WEIGHTS --data ../shared/data \\
-        --run final=runs/pocket --run drawn=runs/short_drawn --run drawn+dtd=runs/short_dtd
+        --bank runs/bank_s0_4608.npy --run final=runs/pocket --run drawn=runs/short_drawn
 
 MVTec AD images are measured on only: no run learns from them.
 """
@@ -9,8 +9,9 @@ MVTec AD images are measured on only: no run learns from them.
 from __future__ import annotations
 
 import argparse
+import datetime
+import hashlib
 import json
-import platform
 import shlex
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from network import Lifts
 from safetensors.torch import load_file
 from views import Bank
 
+from flawmap.hardware import hardware, versions
 from flawmap.teachers.resnet import ResNetTeacher
 from flawmap.teachers.weights import load_teacher
 
@@ -34,7 +36,9 @@ def main() -> None:
     teacher = load_teacher(options.teacher)[0]
     sets = held_out(options.data, options.bank)
     runs = dict(pair.split("=", 1) for pair in options.run)
-    record: dict[str, Any] = {"command": shlex.join(["python", *sys.argv]), **_where()}
+    command = shlex.join(["python", *sys.argv])
+    record: dict[str, Any] = {"name": options.json.stem, "command": command, **_where()}
+    record["shipped_sha256"] = _sha256(options.shipped)
     record["pictures"] = {name: len(pictures) for name, pictures in sets.items()}
     record["mean_feature_cosine"] = mean_feature(Path(next(iter(runs.values()))), teacher, sets)
     record["runs"] = {name: measured(Path(run), teacher, sets) for name, run in runs.items()}
@@ -49,6 +53,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--run", action="append", required=True, help="NAME=FOLDER; repeatable")
     parser.add_argument(
         "--json", type=Path, default=Path("benchmarks/results/pocket_distillation.json")
+    )
+    parser.add_argument(
+        "--shipped", type=Path, default=Path("src/flawmap/teachers/pocket.safetensors")
     )
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
@@ -67,11 +74,17 @@ def held_out(data: Path, bank: Path) -> dict[str, Bank]:
 
 def measured(run: Path, teacher: ResNetTeacher, sets: dict[str, Bank]) -> dict[str, Any]:
     """Configuration of a run and its mean cosine by set, one figure a stage."""
-    pocket, lifts = load_teacher(run / "pocket.safetensors")[0], _lifts(run)
+    weights = run / "pocket.safetensors"
+    pocket, lifts = load_teacher(weights)[0], _lifts(run)
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     cosines = {n: stage_cosines(pocket, lifts, teacher, p) for n, p in sets.items()}
     options = json.loads((run / "options.json").read_text())
-    return {"options": options, "train_seconds": log[-1]["seconds"], "cosine": cosines}
+    about = {"options": options, "sha256": _sha256(weights), "train_seconds": log[-1]["seconds"]}
+    return {**about, "cosine": cosines}
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def mean_feature(
@@ -89,13 +102,10 @@ def _lifts(run: Path) -> Lifts:
 
 
 def _where() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
-    cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
-    return {
-        "commit": commit.stdout.strip(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "hardware": f"{len(cpu)} x {cpu[0].partition(':')[2].strip()}, shared",
-    }
+    words = ["git", "rev-parse", "--short=12", "HEAD"]
+    commit = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    date = datetime.date.today().isoformat()
+    return {"date": date, "commit": commit, "versions": versions(), "hardware": hardware()}
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ NAME, TITLE = "mvtec", "MVTec AD layout"
 
 
 def recognises(root: Path) -> bool:
-    """Whether `root` has a train folder of good images, as a category of MVTec AD has."""
-    return bool(_train_images(root))
+    """Whether `root` has a train folder of good images or a test folder of kinds."""
+    test = child_folder(root, "test")
+    return bool(_train_images(root)) or (test is not None and bool(list_folders(test)))
 
 
 def open_layout(root: Path) -> Dataset:

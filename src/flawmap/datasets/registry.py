@@ -27,10 +27,13 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
-def open_dataset(root: str | os.PathLike[str], layout: str = "auto") -> Dataset:
+def open_dataset(
+    root: str | os.PathLike[str], layout: str = "auto", *, training: bool = True
+) -> Dataset:
     """Find the images below `root`, reading names only; "auto" recognises the layout.
 
-    Returns a dataset with at least one good image to train on.
+    Returns a dataset with at least one good image to train on, or where it is not for `training`
+    at least one image to test on.
     Raises `UsageError` for an unknown layout, `DatasetError` where the folder is missing or holds
     no good images.
     """
@@ -40,7 +43,7 @@ def open_dataset(root: str | os.PathLike[str], layout: str = "auto") -> Dataset:
     root = _existing_folder(Path(root))
     name = layout if layout != "auto" else _recognise(root)
     dataset = LAYOUTS[name].open(root)
-    if not dataset.train:
+    if not (dataset.train if training else dataset.test):
         raise DatasetError(_why_not(root))
     return dataset
 

@@ -64,7 +64,7 @@ def evaluate(
     write. Raises FlawmapError where there is nothing to test on.
     """
     inspector = Inspector.load(run)
-    dataset = open_dataset(data, layout)
+    dataset = open_dataset(data, layout, training=False)
     samples, warnings = _unseen(dataset, inspector)
     evaluation = _measure(inspector, dataset, samples, warnings, show)
     _remember(Path(run), inspector, evaluation)

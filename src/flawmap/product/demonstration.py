@@ -10,13 +10,14 @@ from flawmap.errors import UsageError
 from flawmap.files import make_folder
 from flawmap.inspector.evaluate import Evaluation, evaluate
 from flawmap.inspector.inspector import Inspector
+from flawmap.inspector.manifest import MANIFEST, SETTINGS
 from flawmap.inspector.reporting import write_evaluation_report
 from flawmap.product.drawing import describe_product, draw_dataset
 
 if TYPE_CHECKING:
     from flawmap.training.run import Reporter
 
-DEMO_STEPS = 300  # trains in about three minutes on two cores
+DEMO_STEPS = 800  # two to four minutes on two cores
 
 
 def demo(
@@ -35,14 +36,17 @@ def demo(
 
     tell = reporter or Reporter()
     folder = Path(out)
-    if (folder / "run").exists():
+    run = folder / "run"
+    resume = (run / SETTINGS).exists()  # a demo that was stopped goes on
+    if (run / MANIFEST).exists() or (run.exists() and not resume):
         raise UsageError(f"{folder} holds a demo already: remove it, or give another --out.")
     make_folder(folder)
     product = describe_product(seed)
     tell.say(f"Drawing the product: {product}")
     draw_dataset(folder / "data", seed)
-    train(folder / "data", folder / "run", teacher="pocket", seed=seed, steps=steps, reporter=tell)
-    found = evaluate(folder / "run", folder / "data", json_file=folder / "metrics.json")
-    inspector = Inspector.load(folder / "run")
-    write_evaluation_report(folder / "report.html", folder / "run", inspector, found, product)
+    train(
+        folder / "data", run, teacher="pocket", seed=seed, steps=steps, resume=resume, reporter=tell
+    )
+    found = evaluate(run, folder / "data", json_file=folder / "metrics.json")
+    write_evaluation_report(folder / "report.html", run, Inspector.load(run), found, product)
     return found

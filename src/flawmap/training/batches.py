@@ -33,7 +33,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class BatchMaker:
-    """Makes batch ``t`` from good images (N, H, W, 3) and textures (M, H, W, 3), both uint8."""
+    """Makes batch ``t`` from good images (N, H, W, 3) and textures (M, H, W, 3), both uint8.
+
+    ``rows``: which of the images to use, all of them if None.
+    """
 
     images: np.ndarray
     textures: np.ndarray
@@ -43,6 +46,7 @@ class BatchMaker:
     fill: Literal["grey", "edge"]
     seed: int
     device: torch.device
+    rows: np.ndarray | None = None
 
     def __call__(self, step: int) -> Batch:
         clean = self._to_device(self.images[self.order(step)])
@@ -59,14 +63,15 @@ class BatchMaker:
         )
 
     def order(self, step: int) -> np.ndarray:
-        """Indices (B,) of the step's images: each epoch is a fresh permutation of all of them."""
-        count = len(self.images)
+        """Rows (B,) of the step's images: each epoch is a fresh permutation of all of them."""
+        count = len(self.images) if self.rows is None else len(self.rows)
         positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
-        epochs = {int(e): self._permutation(int(e)) for e in np.unique(positions // count)}
-        return np.array([epochs[int(p // count)][p % count] for p in positions])
+        epochs = {int(e): self._permutation(int(e), count) for e in np.unique(positions // count)}
+        picked = np.array([epochs[int(p // count)][p % count] for p in positions])
+        return picked if self.rows is None else self.rows[picked]
 
-    def _permutation(self, epoch: int) -> np.ndarray:
-        return generator(self.seed, Stream.ORDER, epoch).permutation(len(self.images))
+    def _permutation(self, epoch: int, count: int) -> np.ndarray:
+        return generator(self.seed, Stream.ORDER, epoch).permutation(count)
 
     def _degrees(self, step: int) -> np.ndarray | None:
         """Angle of each image: ±5°, and for ``full`` a quarter turn besides (methods.md 1.2)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,14 @@ def finish(
     folder: Path,
     trained: Method,
     size: tuple[int, int],
-    held_out: NDArray[np.uint8],
+    held_out: Sequence[NDArray[np.uint8]],
     teacher: Teacher,
     training: Training,
     **named: Any,
 ) -> Inspector:
     """Turn a trained method into the inspector in ``folder``; the manifest is written last.
 
-    ``held_out`` (N, h, w, 3): good images for parity and thresholds. Raises FlawmapError where
+    ``held_out``: good images (h, w, 3) for parity and thresholds. Raises FlawmapError where
     the graph's outputs differ from the module's by more than 1e-4.
     """
     twin = export_onnx(trained.module, size, folder / GRAPH)
@@ -70,7 +71,9 @@ def finish(
     return Inspector(manifest, graph)
 
 
-def measure_parity(graph: Graph, twin: InferenceGraph, images: NDArray[np.uint8]) -> Parity:
+def measure_parity(
+    graph: Graph, twin: InferenceGraph, images: Sequence[NDArray[np.uint8]]
+) -> Parity:
     """Largest |difference| of map and score between graph and torch; FlawmapError above 1e-4."""
     worst_map = worst_score = 0.0
     for image in images:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,15 +27,15 @@ class GoodImages:
     train_rows: NDArray[np.int64]
     held_rows: NDArray[np.int64]
 
-    @property
-    def to_learn(self) -> NDArray[np.uint8]:
-        """Images (N, h, w, 3) to train on."""
-        return self.loaded.array[self.train_rows]
+    def sample(self, count: int, seed: int) -> NDArray[np.uint8]:
+        """Up to ``count`` of the images to train on, (n, h, w, 3), picked by seed."""
+        order = generator(seed, Stream.ROTATION).permutation(len(self.train_rows))
+        return self.loaded.array[np.sort(self.train_rows[order[:count]])]
 
     @property
-    def held_out(self) -> NDArray[np.uint8]:
-        """Images (M, h, w, 3) that training never sees."""
-        return self.loaded.array[self.held_rows]
+    def held_out(self) -> Iterator[NDArray[np.uint8]]:
+        """Images (h, w, 3) that training never sees, one by one."""
+        return (self.loaded.array[row] for row in self.held_rows)
 
     @property
     def fingerprint(self) -> str:

@@ -16,13 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flawmap.rng import Stream, generator
 from flawmap.synthesis.perlin import turn
 from flawmap.teachers.resnet import Features
 from flawmap.training.batches import SLIGHT_DEGREES, Rotation
 
 _GRID = 4
-_SAMPLE = 64  # good images looked at, at most
 _PIXELS = 128  # they are looked at this small
 _LIMIT = 2.0  # a turned part may lie at most this much farther off than good parts lie apart
 
@@ -38,9 +36,9 @@ class RotationDecision:
 
 
 def decide_rotation(
-    choice: Choice, images: np.ndarray, features: Callable[[Tensor], Features], seed: int
+    choice: Choice, images: np.ndarray, features: Callable[[Tensor], Features]
 ) -> RotationDecision:
-    """Resolve ``--rotate`` from good images (N, H, W, 3) uint8.
+    """Resolve ``--rotate`` from good images (N, H, W, 3) uint8; some 64 of them tell enough.
 
     ``features`` gives the teacher's stages of images in 0..1. Images that are not square are
     never given quarter turns, which would push them out of the picture.
@@ -49,9 +47,7 @@ def decide_rotation(
         return RotationDecision(choice, "as asked for")
     if len(images) < 3:
         return RotationDecision("none", "too few good images to tell")
-    picked = generator(seed, Stream.ROTATION).permutation(len(images))[:_SAMPLE]
-    square = images.shape[1] == images.shape[2]
-    return _decide(_shrink(images[np.sort(picked)]), features, square)
+    return _decide(_shrink(images), features, square=images.shape[1] == images.shape[2])
 
 
 def _decide(x: Tensor, features: Callable[[Tensor], Features], square: bool) -> RotationDecision:

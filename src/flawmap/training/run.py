@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from flawmap.datasets import open_dataset
 from flawmap.errors import UsageError
 from flawmap.files import make_folder
 from flawmap.inspector.inspector import Inspector
-from flawmap.inspector.manifest import MANIFEST, Teacher, Training
+from flawmap.inspector.manifest import MANIFEST, SETTINGS, Teacher, Training
 from flawmap.methods.base import Method
 from flawmap.methods.destseg.config import DestsegConfig
 from flawmap.methods.registry import METHODS, find_preset
@@ -37,6 +38,7 @@ from flawmap.training.rotation import Choice, RotationDecision, decide_rotation
 from flawmap.training.settings import Settings, check_free, settle
 
 DEFAULT_TEACHER = "pocket"
+_ROTATION_SAMPLE = 64  # good images that decide on rotation
 _TEXTURES = 256  # drawn ones; about four seconds on one core
 _TEXTURE_LIMIT = 6000  # read ones: all of DTD
 
@@ -89,8 +91,10 @@ def train(
     folder = Path(out)
     check_free(folder, resume=resume)
     if resume and (folder / MANIFEST).is_file():
-        tell.say(f"{folder} is complete already; nothing to resume.")
+        tell.say(f"{folder} is complete already: nothing was trained. Another --out trains anew.")
         return Inspector.load(folder)
+    if resume and not (folder / SETTINGS).is_file():
+        tell.say(f"{folder} holds no run to resume: starting one.")
     clock = _Clock()
     where = choose_device(device)
     precision = choose_precision(where)
@@ -104,7 +108,9 @@ def train(
 
     torch.manual_seed(int(generator(seed, Stream.WEIGHTS).integers(2**63 - 1)))
     trained = METHODS[method].build(network, config)
-    rotation = decide_rotation(rotate, images.to_learn, lambda x: _features(trained, x), seed)
+    rotation = decide_rotation(
+        rotate, images.sample(_ROTATION_SAMPLE, seed), lambda x: _features(trained, x)
+    )
     tell.say(f"Rotation: {rotation.rotation}, {rotation.reason}.")
     bank, bank_name = _textures(textures, config.size, seed)
     settings = Settings(
@@ -134,7 +140,7 @@ def train(
         folder,
         trained,
         config.size,
-        images.held_out,
+        list(images.held_out),
         _teacher(source),
         Training(steps=total, device=str(where), seconds=clock.seconds, **record),
         method=method,
@@ -169,9 +175,10 @@ def _textures(
 ) -> tuple[NDArray[np.uint8], str]:
     """Texture bank (M, h, w, 3), and what to call it."""
     if folder is None:
-        return draw_textures(_TEXTURES, size, seed), "drawn by flawmap"
+        return draw_textures(_TEXTURES, size, seed), f"{_TEXTURES} drawn by flawmap"
     bank = load_textures(Path(folder), size, _TEXTURE_LIMIT, seed)
-    return bank, f"{len(bank)} pictures of {Path(folder).resolve().name}"
+    digest = hashlib.sha256(np.ascontiguousarray(bank)).hexdigest()[:12]
+    return bank, f"{len(bank)} pictures of {Path(folder).resolve().name} ({digest})"
 
 
 def _batches(
@@ -183,7 +190,8 @@ def _batches(
     device: torch.device,
 ) -> BatchMaker:
     return BatchMaker(
-        images=images.to_learn,
+        images=images.loaded.array,
+        rows=images.train_rows,
         textures=bank,
         anomalies=config.anomalies,
         batch_size=config.batch_size,

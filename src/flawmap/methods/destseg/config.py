@@ -52,11 +52,11 @@ FAST = DestsegConfig(
     head="pyramid",
     head_widths=(16, 32, 64, 96),
     cosine_reduction="mean",
-    batch_size=8,
-    steps=700,
-    steps_when_turned=1600,
+    batch_size=4,
+    steps=1300,
+    steps_when_turned=3300,
     rotation_fill="edge",
-    anomalies=AnomalyConfig(own_share=0.2, foreground_share=0.5),
+    anomalies=AnomalyConfig(own_share=0.1, foreground_share=0.5),
     student_phase=PhaseConfig(
         optimiser="adamw", learning_rates=(2e-3,), schedule="one-cycle", share=0.5
     ),
