@@ -50,8 +50,10 @@ def init_kaiming(module: nn.Module, *, zero_last_norm: bool = False) -> None:
         elif isinstance(part, nn.BatchNorm2d):
             nn.init.ones_(part.weight)
             nn.init.zeros_(part.bias)
-        if zero_last_norm and isinstance(part, BasicBlock):
-            nn.init.zeros_(part.bn2.weight)
+    if zero_last_norm:  # after the loop, which comes to a block's norms later than to the block
+        for part in module.modules():
+            if isinstance(part, BasicBlock):
+                nn.init.zeros_(part.bn2.weight)
 
 
 def conv_norm_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Sequential:

@@ -59,6 +59,7 @@ def set_rate(optimiser: torch.optim.Optimizer, factor: float) -> None:
 def phase_steps(configs: Iterable[PhaseConfig], total: int) -> list[int]:
     """Steps of each phase by its share, at least one each, together ``total``."""
     shares = [c.share for c in configs]
-    ends = [round(total * sum(shares[: i + 1]) / sum(shares)) for i in range(len(shares))]
-    starts = [0, *ends[:-1]]
-    return [max(1, end - start) for start, end in zip(starts, ends, strict=True)]
+    count = len(shares)
+    ends = [round(total * sum(shares[: i + 1]) / sum(shares)) for i in range(count)]
+    ends = [min(max(end, i + 1), total - count + i + 1) for i, end in enumerate(ends)]
+    return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]

@@ -36,7 +36,11 @@ def learned_state(module: nn.Module) -> dict[str, Tensor]:
 
 def load_learned_state(module: nn.Module, state: dict[str, Tensor]) -> None:
     """Put :func:`learned_state` back; FlawmapError where it belongs to another network."""
-    missing, unexpected = module.load_state_dict(state, strict=False)
+    try:
+        missing, unexpected = module.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        what = str(error).splitlines()[-1].strip()
+        raise FlawmapError(f"These weights belong to another network ({what}).") from error
     missing = [name for name in missing if not name.startswith("teacher.")]
     if missing or unexpected:
         name = (missing or unexpected)[0]
@@ -98,7 +102,8 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
 
 def remove_checkpoints(folder: Path) -> None:
     """Drop every checkpoint: the run is complete."""
-    for path in folder.glob(_PATTERN):
-        path.unlink(missing_ok=True)
+    for pattern in (_PATTERN, f".{_PATTERN}.*"):  # the latter: writes that were killed
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folder.rmdir()

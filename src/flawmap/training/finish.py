@@ -80,9 +80,10 @@ def measure_parity(
         maps, scores = graph(image[None])
         with torch.no_grad():
             twin_maps, twin_scores = twin(torch.from_numpy(image[None].copy()))
-        worst_map = max(worst_map, float(np.abs(maps - twin_maps.numpy()).max()))
-        worst_score = max(worst_score, float(np.abs(scores - twin_scores.numpy()).max()))
-    if not max(worst_map, worst_score) <= PARITY_LIMIT:
+        # np.maximum keeps a NaN, Python's max() loses it
+        worst_map = float(np.maximum(worst_map, np.abs(maps - twin_maps.numpy()).max()))
+        worst_score = float(np.maximum(worst_score, np.abs(scores - twin_scores.numpy()).max()))
+    if not (worst_map <= PARITY_LIMIT and worst_score <= PARITY_LIMIT):
         raise FlawmapError(
             f"The exported graph differs from the trained network by {worst_map:.2g} (map) and "
             f"{worst_score:.2g} (score), more than {PARITY_LIMIT:g}: it is not to be trusted."

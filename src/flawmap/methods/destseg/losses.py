@@ -12,8 +12,11 @@ _EPSILON = 1e-12
 
 
 def normalise(x: Tensor) -> Tensor:
-    """Unit length over channels at every position: x / (‖x‖ + 1e-12)."""
-    unit: Tensor = x / (torch.linalg.vector_norm(x, dim=1, keepdim=True) + _EPSILON)
+    """Unit length over channels at every position; 0 stays 0.
+
+    The paper's ``x / (‖x‖ + 1e-12)``, as a clamp: torch's ONNX exporter drops so small an addend.
+    """
+    unit: Tensor = x / torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp(min=_EPSILON)
     return unit
 
 
