@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import stat
 import struct
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from flawmap.errors import FlawmapError, UsageError
+from flawmap.files import replacing
 
 Source = str | os.PathLike[str] | bytes
 
@@ -187,21 +187,11 @@ def encode_jpeg(array: NDArray[np.uint8], quality: int = 90) -> bytes:
 def write_png(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
     """Write uint8 (H, W), uint8 (H, W, 3) or uint16 (H, W) as PNG, whole or not at all.
 
-    Raises `ImageError` where the folder is missing, full or not writable.
+    Raises `FlawmapError` where the folder is missing, full or not writable.
     """
     data = encode_png(array)
-    temporary = Path(path).with_name(f".flawmap-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-        temporary.replace(path)
-    except OSError as error:
-        raise ImageError(
-            f"{path}: cannot be written ({_reason(error)}); check the folder and its free space"
-        ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(data)
 
 
 def exif_orientation(exif: bytes) -> int:

@@ -1,8 +1,9 @@
 """``--rotate auto``: does a turned part still look like a good one to the teacher?
 
 Each good image is described by the teacher's features of stages 2 and 3, averaged over the whole
-image (what is on it) and over a coarse grid of cells (where). How far a good image lies from its nearest *other* good image says how much good
-parts differ; a turned image that lies as near to the others is one that the line could show.
+image (what is on it) and over a coarse grid of cells (where). How far a good image lies from its
+nearest *other* good image says how much good parts differ; a turned image that lies as near to
+the others is one that the line could show.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ from flawmap.training.rotation import Choice, RotationDecision, decide_rotation
 from flawmap.training.settings import Settings, check_free, settle
 
 DEFAULT_TEACHER = "pocket"
+_CACHE = "cache"  # decoded images, where they are too many for memory
 _ROTATION_SAMPLE = 64  # good images that decide on rotation
 _TEXTURES = 256  # drawn ones; about four seconds on one core
 _TEXTURE_LIMIT = 6000  # read ones: all of DTD
@@ -102,7 +104,7 @@ def train(
     dataset = open_dataset(data, layout)
     tell.say(dataset.describe())
     network, source = load_teacher(teacher)
-    images = load_good_images(dataset, config.size, folder / "cache", seed)
+    images = load_good_images(dataset, config.size, folder / _CACHE, seed)
     tell.say(images.describe())
     clock.lap("images")
 
@@ -148,6 +150,7 @@ def train(
         configuration=settings.configuration,
     )
     remove_checkpoints(folder / "checkpoints")
+    shutil.rmtree(folder / _CACHE, ignore_errors=True)
     tell.say(inspector.manifest.calibration.statement())
     return inspector
 

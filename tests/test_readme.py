@@ -1,0 +1,68 @@
+"""What the README says is what happens."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_its_python_runs(
+    tiny_run: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    (tmp_path / "new_pictures").mkdir()
+    shutil.copy(photographs / "part2.png", tmp_path / "new_pictures" / "part.png")
+    monkeypatch.chdir(tmp_path)
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})
+    assert capsys.readouterr().out.split()[0] in ("good", "review", "reject")
+
+
+def test_its_commands_are_real() -> None:
+    from typer.main import get_command
+
+    from flawmap.cli import app
+
+    verbs = get_command(app).commands  # type: ignore[attr-defined]
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    used = [line.split("#")[0].split() for line in lines if line.startswith("flawmap ")]
+    assert {words[1] for words in used} == {"train", "predict", "evaluate", "info"}
+    for words in used:
+        options = {name for p in verbs[words[1]].params for name in p.opts}
+        assert {w for w in words if w.startswith("--")} <= options
+
+
+def test_its_make_targets_are_real() -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    assert set(re.findall(r"\bmake ([a-z]+)", README)) <= set(targets)
+
+
+def test_its_tables_are_made_from_the_results() -> None:
+    """The results section is what benchmarks/tables.py makes of benchmarks/results."""
+    script = "import tables; print(tables.render(), end='')"
+    made = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT / "benchmarks",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"benchmarks/tables.py -->\n{made.stdout}<!-- end of results -->" in README
+
+
+def test_its_files_exist() -> None:
+    linked = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert linked
+    assert all((ROOT / path).exists() for path in linked)
