@@ -103,7 +103,7 @@ def test_paper_trains_as_published():
         assert phase.schedule == "constant"
     anomalies = PAPER.anomalies
     assert (anomalies.opacity, anomalies.threshold, anomalies.max_exponent) == ((0.2, 1.0), 0.5, 5)
-    assert (anomalies.own_share, anomalies.field_degrees) == (0, 90)
+    assert (anomalies.foreground_share, anomalies.field_degrees) == (0, 90)
     assert PAPER.rotation_fill == "grey"
 
 

@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from flawmap.methods.blocks import BasicBlock, init_kaiming, two_blocks
 from flawmap.methods.destseg.config import FAST, PAPER
 from flawmap.methods.destseg.head import PaperHead
-from flawmap.methods.destseg.model import Destseg
+from flawmap.methods.destseg.model import Destseg, Smoothing
 from flawmap.methods.destseg.student import Decoder, Encoder
 from flawmap.teachers.resnet import ResNetTeacher
 from methods.tiny import SIZE, tiny_method
@@ -90,7 +91,7 @@ def test_shapes_of_the_paper(paper: Destseg):
     assert [tuple(t.shape) for t in teacher] == expected
     assert [tuple(s.shape) for s in student] == expected
     assert tuple(paper.student.encoder(x)[3].shape) == (2, 512, 8, 8)
-    assert tuple(paper.segment(teacher, student, x).shape) == (2, 1, 64, 64)
+    assert tuple(paper.segment(teacher, student).shape) == (2, 1, 64, 64)
 
 
 # --- how the networks start
@@ -151,15 +152,15 @@ def test_no_way_around_the_bottleneck():
 class Spy(nn.Module):
     """A head that keeps what it was given and answers with a ramp at a quarter of the size."""
 
-    def forward(self, products, image):
+    def forward(self, products):
         self.products = products
         side = products[0].shape[-1]
         ramp = torch.linspace(-4, 4, side * side).view(1, 1, side, side)
-        return ramp.flip(-1).repeat(len(image), 1, 1, 1)
+        return ramp.flip(-1).repeat(len(products[0]), 1, 1, 1)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_head_reads_minus_the_product_of_unit_features(preset, image):
+def test_head_reads_minus_the_product_of_unit_features(preset):
     module = tiny_method(preset).module.eval()
     module.head = Spy()
     draw = torch.Generator().manual_seed(1)
@@ -167,11 +168,11 @@ def test_head_reads_minus_the_product_of_unit_features(preset, image):
     teacher, student = (
         tuple(torch.rand(s, generator=draw) + 0.01 for s in shapes) for _ in range(2)
     )
-    module.segment(teacher, student, image)
+    module.segment(teacher, student)
     for x, t, s in zip(module.head.products, teacher, student, strict=True):
         lengths = t.norm(dim=1, keepdim=True) * s.norm(dim=1, keepdim=True)
         torch.testing.assert_close(x, -(t * s) / lengths)
-    module.segment(teacher, teacher, image)
+    module.segment(teacher, teacher)
     for x in module.head.products:
         torch.testing.assert_close(x.sum(1), torch.full_like(x.sum(1), -1.0))
 
@@ -190,7 +191,7 @@ def bilinear(small: np.ndarray, factor: int) -> np.ndarray:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_map_is_the_enlarged_sigmoid_and_score_its_top_100(preset, image):
-    module = tiny_method(preset).module.eval()
+    module = tiny_method(preset, smoothing=0.0).module.eval()
     module.head = Spy()
     with torch.no_grad():
         anomaly_map, score = module(image)
@@ -201,6 +202,20 @@ def test_map_is_the_enlarged_sigmoid_and_score_its_top_100(preset, image):
     assert score.shape == (2,)
     np.testing.assert_allclose(anomaly_map[0].numpy(), expected, atol=1e-6)
     assert score[1].item() == pytest.approx(np.sort(expected.ravel())[-100:].mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
+def test_smoothing_is_scipys_gaussian(sigma):
+    field = torch.rand(2, 1, 24, 32, generator=torch.Generator().manual_seed(3))
+    expected = ndimage.gaussian_filter(
+        field.double().numpy(), sigma, axes=(2, 3), mode="nearest", radius=math.ceil(3 * sigma)
+    )
+    np.testing.assert_allclose(Smoothing(sigma)(field).numpy(), expected, atol=1e-6)
+
+
+def test_paper_is_not_smoothed():
+    assert isinstance(tiny_method("paper").module.smooth, nn.Identity)
+    assert isinstance(tiny_method("fast").module.smooth, Smoothing)
 
 
 def test_top_pixels_never_exceed_the_map():

@@ -21,7 +21,7 @@ def maker() -> BatchMaker:
     return BatchMaker(
         images=rng.integers(0, 256, (10, *SIZE, 3), np.uint8),
         textures=rng.integers(0, 256, (7, *SIZE, 3), np.uint8),
-        anomalies=AnomalyConfig(own_share=0.5),
+        anomalies=AnomalyConfig(foreground_share=0.5),
         batch_size=4,
         rotation="full",
         fill="edge",

@@ -43,8 +43,10 @@ def open_dataset(
     root = _existing_folder(Path(root))
     name = layout if layout != "auto" else _recognise(root)
     dataset = LAYOUTS[name].open(root)
-    if not (dataset.train if training else dataset.test):
+    if training and not dataset.train:
         raise DatasetError(_why_not(root))
+    if not training and not dataset.test:
+        raise DatasetError(_nothing_to_test(root))
     return dataset
 
 
@@ -74,6 +76,13 @@ def _why_not(root: Path) -> str:
         found = f" (found: {_some([sub.name for sub in filled])})" if filled else ""
         return f"{root}: no good images to learn from{found}; {mend}"
     return f"{root}: no images in it; {mend}"
+
+
+def _nothing_to_test(root: Path) -> str:
+    return (
+        f"{root}: no images to test on; add defective images, in "
+        f"{(child_folder(root, 'test') or root) / 'defective'}"
+    )
 
 
 def _holds_images(folder: Path) -> bool:

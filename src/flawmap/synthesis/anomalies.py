@@ -29,9 +29,6 @@ class AnomalyConfig(BaseModel):
     foreground_share: float = Field(
         0.0, ge=0, le=1, description="share of samples whose anomalies are kept on the part"
     )
-    own_share: float = Field(
-        0.0, ge=0, le=1, description="share of samples whose texture is another good image, moved"
-    )
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,6 @@ class AnomalyParameters:
     opacity: np.ndarray  # (B,) float32
     texture: np.ndarray  # (B,) int64, index into the texture bank
     confined: np.ndarray  # (B,) bool, keep the anomaly on the part
-    own: np.ndarray  # (B,) bool, take the texture from a good image instead
-    own_turns: np.ndarray  # (B,) int64, quarter turns of that image
-    own_shift: np.ndarray  # (B, 2) float32, its shift as a fraction of the canvas
 
 
 def draw_parameters(
@@ -61,9 +55,6 @@ def draw_parameters(
         opacity=rng.uniform(*config.opacity, batch).astype(np.float32),
         texture=rng.integers(0, textures, batch),
         confined=rng.random(batch) < config.foreground_share,
-        own=rng.random(batch) < config.own_share,
-        own_turns=rng.integers(0, 4, batch),
-        own_shift=rng.uniform(-0.5, 0.5, (batch, 2)).astype(np.float32),
     )
 
 
@@ -81,19 +72,6 @@ def anomaly_masks(
     return turn(noise, degrees) > config.threshold
 
 
-def _own_textures(clean: Tensor, parameters: AnomalyParameters) -> Tensor:
-    """Each image's neighbour in the batch, turned and rolled: (B, 3, H, W)."""
-    height, width = clean.shape[-2:]
-    moved = []
-    for i, (turns, shift) in enumerate(
-        zip(parameters.own_turns, parameters.own_shift, strict=True)
-    ):
-        other = clean[(i + 1) % len(clean)]
-        turned = torch.rot90(other, int(turns) if height == width else 2 * int(turns), (-2, -1))
-        moved.append(turned.roll((int(shift[0] * height), int(shift[1] * width)), (-2, -1)))
-    return torch.stack(moved)
-
-
 def corrupt(
     clean: Tensor, textures: Tensor, parameters: AnomalyParameters, config: AnomalyConfig
 ) -> tuple[Tensor, Tensor]:
@@ -106,9 +84,6 @@ def corrupt(
     if parameters.confined.any():
         free = torch.from_numpy(~parameters.confined).to(clean.device)[:, None, None, None]
         mask &= foreground(clean) | free
-    if parameters.own.any():
-        own = torch.from_numpy(parameters.own).to(clean.device)[:, None, None, None]
-        textures = torch.where(own, _own_textures(clean, parameters), textures)
     opacity = torch.from_numpy(parameters.opacity).to(clean.device)[:, None, None, None]
     blended = torch.lerp(clean, textures, opacity)
     return torch.where(mask, blended, clean), mask.to(clean.dtype)

@@ -24,9 +24,9 @@ from flawmap.training.batches import SLIGHT_DEGREES, Rotation
 _GRIDS = (1, 4)  # cells a side
 _PIXELS = 128  # they are looked at this small
 # A turned part may lie at most this much farther off than good parts lie apart. By quarter turns
-# screws at every angle measure 1.8-3.0, a striped surface 11-23, an upright brush 60 and more; by
-# 5 degrees the first two measure 1.2-1.9 and the brush 3.6-7.6 (both teachers, 24 or 64 images).
-_QUARTER_LIMIT = 4.0
+# screws at every angle measure 1.8-4.1, a striped surface 11-23, an upright brush 60 and more; by
+# 5 degrees the first two measure 1.2-1.9 and the brush 3.6-7.6 (both teachers, 24-64 images).
+_QUARTER_LIMIT = 6.0
 _SLIGHT_LIMIT = 2.5
 
 Choice = Literal["auto", "none", "slight", "full"]

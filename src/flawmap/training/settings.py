@@ -22,12 +22,12 @@ class Settings(BaseModel):
 
     method: str
     preset: str
+    seed: int
     configuration: dict[str, Any]
     teacher: str
     teacher_sha256: str
     textures: str
     rotation: str
-    seed: int
     precision: str
     images: str
 

@@ -26,6 +26,9 @@ class DestsegConfig(BaseModel):
     cosine_reduction: Literal["sum", "mean"] = Field("sum", description="over the batch")
     focal_gamma: float = 4.0
     l1_weight: float = 1.0
+    smoothing: float = Field(
+        0.0, ge=0, description="Gaussian blur of the map at (H/4, W/4), deviation in its cells"
+    )
     top_pixels: int = Field(100, ge=1, description="image score: mean of this many highest values")
     batch_size: int = Field(32, ge=2)
     steps: int = Field(5000, ge=2, description="both phases together")
@@ -50,13 +53,14 @@ FAST = DestsegConfig(
     student_width=0.5,
     encoder="teacher",
     head="pyramid",
-    head_widths=(16, 32, 64, 96),
+    head_widths=(32, 64, 96),
+    smoothing=1.0,
     cosine_reduction="mean",
     batch_size=4,
-    steps=1300,
-    steps_when_turned=3300,
+    steps=1400,
+    steps_when_turned=3000,
     rotation_fill="edge",
-    anomalies=AnomalyConfig(own_share=0.1, foreground_share=0.5),
+    anomalies=AnomalyConfig(foreground_share=0.5),
     student_phase=PhaseConfig(
         optimiser="adamw", learning_rates=(2e-3,), schedule="one-cycle", share=0.5
     ),

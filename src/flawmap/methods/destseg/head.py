@@ -49,8 +49,7 @@ class PaperHead(nn.Module):
             Aspp(channels), *conv_norm_relu(channels, channels, 3), nn.Conv2d(channels, 1, 1)
         )
 
-    def forward(self, products: Features, image: Tensor) -> Tensor:
-        del image
+    def forward(self, products: Features) -> Tensor:
         size = (products[0].shape[-2], products[0].shape[-1])
         stacked = [products[0], *(upsample(x, size) for x in products[1:])]
         logits: Tensor = self.head(self.res(torch.cat(stacked, 1)))  # (B, 1, H/4, W/4)
@@ -60,39 +59,31 @@ class PaperHead(nn.Module):
 class PyramidHead(nn.Module):
     """Coarse to fine: each level is worked on at its own size, then refined by the next.
 
-    Wide context costs little at H/16, and the last step also sees the image itself, so that
-    edges and thin marks are drawn at (H/2, W/2).
+    Wide context costs little at H/16, and only a few channels are left at (H/4, W/4).
     """
 
     def __init__(
-        self, inputs: tuple[int, int, int], widths: tuple[int, int, int, int] = (16, 32, 64, 96)
+        self, inputs: tuple[int, int, int], widths: tuple[int, int, int] = (32, 64, 96)
     ) -> None:
         super().__init__()
-        w0, w1, w2, w3 = widths
+        w1, w2, w3 = widths
         self.lateral = nn.ModuleList(
-            conv_norm_relu(channels, w, 1) for channels, w in zip(inputs, (w1, w2, w3), strict=True)
+            conv_norm_relu(channels, w, 1) for channels, w in zip(inputs, widths, strict=True)
         )
         self.coarse = two_blocks(w3, w3)
         self.middle = two_blocks(w2, w2)
         self.fine = two_blocks(w1, w1)
-        self.narrow = nn.ModuleList(
-            nn.Conv2d(wide, thin, 1) for wide, thin in ((w1, w0), (w2, w1), (w3, w2))
-        )
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, w0, 3, 2, 1, bias=False), nn.BatchNorm2d(w0), nn.ReLU(inplace=True)
-        )
-        self.edge = nn.Sequential(conv_norm_relu(2 * w0, w0, 3), conv_norm_relu(w0, w0, 3))
+        self.narrow = nn.ModuleList(nn.Conv2d(wide, thin, 1) for wide, thin in ((w2, w1), (w3, w2)))
         init_kaiming(self)
-        self.classify = nn.Conv2d(w0, 1, 1)
+        self.classify = nn.Conv2d(w1, 1, 1)
         nn.init.constant_(cast(Tensor, self.classify.bias), _PRIOR_LOGIT)
 
-    def forward(self, products: Features, image: Tensor) -> Tensor:
+    def forward(self, products: Features) -> Tensor:
         x1, x2, x3 = (lateral(x) for lateral, x in zip(self.lateral, products, strict=True))
-        x = self.coarse(x3)
-        x = self.middle(_double(self.narrow[2](x)) + x2)
-        x = self.fine(_double(self.narrow[1](x)) + x1)
-        x = self.edge(torch.cat([_double(self.narrow[0](x)), self.stem(image)], 1))
-        logits: Tensor = self.classify(x)  # (B, 1, H/2, W/2)
+        x = self.coarse(x3)  # (B, w3, H/16, W/16)
+        x = self.middle(_double(self.narrow[1](x)) + x2)  # (B, w2, H/8, W/8)
+        x = self.fine(_double(self.narrow[0](x)) + x1)  # (B, w1, H/4, W/4)
+        logits: Tensor = self.classify(x)
         return logits
 
 

@@ -51,7 +51,7 @@ class DestsegMethod:
         with torch.no_grad():
             teacher = module.teacher(corrupted)
             student = module.student(corrupted, teacher)
-        logits = module.segment(teacher, student, corrupted)
+        logits = module.segment(teacher, student)
         mask = shrink_mask(batch.mask, (logits.shape[-2], logits.shape[-1]))
         return segmentation_loss(
             logits.float(), mask, self.config.focal_gamma, self.config.l1_weight
