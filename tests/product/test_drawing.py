@@ -105,14 +105,14 @@ def test_mask_is_tight_and_mostly_one_region(seed: int, kind: str) -> None:
 def test_scratch_is_thin(seed: int) -> None:
     mask = drawn(seed, "scratch")[2] > 0
     thickness = 2 * ndimage.distance_transform_edt(mask).max()
-    assert thickness <= 4.5  # a line of 1-2 pixels and its antialiased rim
+    assert thickness <= 6  # a line of 2 pixels and its antialiased rim
     assert mask.sum() > 4 * thickness
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_stain_is_faint_yet_there(seed: int) -> None:
     picture, clean, mask = drawn(seed, "stain")
-    assert 5 < difference(picture, clean)[mask > 0].mean() < 25
+    assert 10 < difference(picture, clean)[mask > 0].mean() < 45
 
 
 @pytest.mark.parametrize("kind", ["scratch", "missing"])

@@ -19,35 +19,35 @@ PARTICLES: tuple[Colour, ...] = ((0.10, 0.09, 0.08), (0.80, 0.80, 0.78), (0.45, 
 
 
 def scratch(s: Surface, rng: np.random.Generator) -> None:
-    """A thin bent groove, 1-2 pixels wide, fading at its ends; pale on dark, dark on pale."""
-    path = _path_on_part(s, rng, length=rng.uniform(24, 70) * PIXEL, bend=rng.uniform(0, 0.5))
+    """A thin bent groove, about 2 pixels wide, fading at its ends; pale on dark, dark on pale."""
+    path = _path_on_part(s, rng, length=rng.uniform(32, 70) * PIXEL, bend=rng.uniform(0, 0.5))
     fade = np.sin(np.linspace(0.25, np.pi - 0.25, len(path) - 1)) ** 0.5
-    line = _stroke(s, [path], width=rng.uniform(0.9, 1.5), strengths=[fade])
+    line = _stroke(s, [path], width=rng.uniform(1.6, 2.3), strengths=[fade])
     s.height -= np.float32(0.004) * line
     level = 0.9 if _tone(s, path) < 0.40 else 0.12
-    s.paint(line * np.float32(rng.uniform(0.45, 0.75)), (level, level, level), gloss=level)
+    s.paint(line * np.float32(rng.uniform(0.75, 1.0)), (level, level, level), gloss=level)
 
 
 def stain(s: Surface, rng: np.random.Generator) -> None:
-    """A smooth, faint film: the colour shifts by some 6 % of the full range."""
+    """A smooth, faint film: the colour shifts by some 15 % of the full range."""
     x, y = _spot(s, rng, margin=12)
-    shape = _blob(s, rng, x, y, radius=rng.uniform(10, 20) * PIXEL, wobble=0.22)
+    shape = _blob(s, rng, x, y, radius=rng.uniform(8, 13) * PIXEL, wobble=0.22)
     film = smooth(0.5 - shape / np.float32(6 * PIXEL))
     here = _tone(s, np.array([[x, y]]))
-    shift = rng.uniform(0.065, 0.09) * (0.6 + here) * (1 if here < 0.40 else -1)
+    shift = rng.uniform(0.15, 0.2) * (0.6 + here) * (1 if here < 0.40 else -1)
     tint = np.float32(rng.uniform([0.8, 0.8, 0.7], [1.0, 1.0, 1.2]))
     s.albedo += film[..., None] * tint * np.float32(shift)
 
 
 def dent(s: Surface, rng: np.random.Generator) -> None:
-    """A shallow oval hollow: only light and shadow give it away."""
+    """A shallow oval hollow, given away by light and shadow."""
     x, y = _spot(s, rng, margin=7)
     angle, a, b = rng.uniform(0, np.pi), *(rng.uniform(6, 13, 2) * PIXEL)
     u = (s.x - x) * np.cos(angle) + (s.y - y) * np.sin(angle)
     v = (s.y - y) * np.cos(angle) - (s.x - x) * np.sin(angle)
     inside = np.clip(1 - (u / a) ** 2 - (v / b) ** 2, 0, 1).astype(np.float32)
-    s.height -= np.float32(rng.uniform(0.26, 0.42) * min(a, b)) * inside**1.5
-    s.albedo *= 1 - 0.10 * inside[..., None]
+    s.height -= np.float32(rng.uniform(0.4, 0.6) * min(a, b)) * inside**1.5
+    s.albedo *= 1 - 0.25 * inside[..., None]
     s.gloss *= 1 - 0.3 * inside
 
 
