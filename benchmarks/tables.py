@@ -42,8 +42,8 @@ def _rest() -> list[str]:
     if demo := _load("demo"):
         figures, seconds = demo["figures"], demo["seconds"]
         lines.append(
-            f"- `flawmap demo`: training {seconds['train']:.0f} s, all {seconds['command']:.0f} s; "
-            f"image AUROC {figures['image_auroc']:.3f}, pixel AP {figures['pixel_ap']:.3f}."
+            f"- `make demo`: training {seconds['train']:.0f} s; image AUROC "
+            f"{figures['image_auroc']:.3f}, pixel AP {figures['pixel_ap']:.3f}."
         )
     if resume := _load("resume"):
         same = "bit-identical" if all(resume["bit_identical"].values()) else "NOT identical"
