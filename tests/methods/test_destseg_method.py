@@ -1,4 +1,4 @@
-"""Which part learns in which phase (methods.md 1.6)."""
+"""Which part learns in which phase."""
 
 from __future__ import annotations
 

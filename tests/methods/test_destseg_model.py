@@ -1,4 +1,4 @@
-"""DeSTSeg as methods.md 1.4 and 1.7 describe it."""
+"""DeSTSeg as published: parts, sizes, starts and read-out."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def masks(count: int, config: AnomalyConfig, seed: int = 0) -> np.ndarray:
 
 
 def test_statistics_of_the_released_synthesis():
-    """methods.md 1.3: 4.5 % empty, 4.9 % of pixels, 5-95 percentile 1.8-9.4 %, 10 components."""
+    """By simulation: 4.5 % empty, 4.9 % of pixels, 5-95 percentile 1.8-9.4 %, 10 components."""
     drawn = masks(1000, AnomalyConfig())
     area = drawn.mean((1, 2))
     full = drawn[area > 0]

@@ -103,7 +103,7 @@ def test_read_only_and_memory_mapped_images(maker: BatchMaker, tmp_path):
     assert same(dataclasses.replace(maker, images=mapped)(2), maker(2))
 
 
-# --- rotation (methods.md 1.2)
+# --- rotation
 
 
 def angles(maker: BatchMaker, rotation: str) -> np.ndarray:

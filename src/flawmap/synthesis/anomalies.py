@@ -1,4 +1,4 @@
-"""Synthetic anomalies (methods.md 1.3): good image -> (corrupted image, mask), a batch at once.
+"""Synthetic anomalies: good image -> (corrupted image, mask), a batch at once.
 
 Every random number is drawn on the host by :func:`draw_parameters` (they are few); the pixels are
 made on the training device, with no synchronisation.

@@ -26,7 +26,7 @@ def _axis_weights(pixels: int, cells: Tensor, lines: int) -> tuple[Tensor, Tenso
 
 
 def perlin_noise(size: tuple[int, int], cells: Tensor, angles: Tensor) -> Tensor:
-    """Gradient noise times √2 (methods.md 1.3), one field an image.
+    """Gradient noise times √2, one field an image.
 
     ``cells`` (B, 2): lattice cells down and across; ``angles`` (B, L, L) in radians: the unit
     gradients on the lattice lines, L > max(cells). Returns (B, H, W) float32.

@@ -74,7 +74,7 @@ class BatchMaker:
         return generator(self.seed, Stream.ORDER, epoch).permutation(count)
 
     def _degrees(self, step: int) -> np.ndarray | None:
-        """Angle of each image: ±5°, and for ``full`` a quarter turn besides (methods.md 1.2)."""
+        """Angle of each image: ±5°, and for ``full`` a quarter turn besides."""
         if self.rotation == "none":
             return None
         rng = generator(self.seed, Stream.ROTATION, step)

@@ -11,7 +11,7 @@ from flawmap.synthesis.anomalies import AnomalyConfig
 
 
 class DestsegConfig(BaseModel):
-    """Every choice of DeSTSeg; the defaults are the paper's (methods.md 1.4-1.7)."""
+    """Every choice of DeSTSeg; the defaults are the paper's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

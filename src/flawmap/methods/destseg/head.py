@@ -15,7 +15,7 @@ from flawmap.methods.blocks import conv_norm_relu, init_kaiming, two_blocks, ups
 from flawmap.teachers.resnet import Features
 
 # The light head starts by calling 1 pixel in 20 anomalous, about the share that synthesis makes so
-# (methods.md 1.3), instead of spending its first steps on coming down from one half.
+# (some 5 %), instead of spending its first steps on coming down from one half.
 _PRIOR_LOGIT = -3.0
 
 
@@ -38,7 +38,7 @@ class Aspp(nn.Module):
 class PaperHead(nn.Module):
     """Two residual blocks, ASPP and two convolutions, all at the finest level's size (H/4, W/4).
 
-    The residual blocks start Kaiming-normal, the rest as PyTorch starts it (methods.md 1.4).
+    The residual blocks start Kaiming-normal, the rest as PyTorch starts it.
     """
 
     def __init__(self, inputs: tuple[int, int, int], channels: int = 256) -> None:

@@ -1,4 +1,4 @@
-"""DeSTSeg's losses (methods.md 1.5)."""
+"""DeSTSeg's losses (arXiv 2211.11317, sections 3.2 and 3.3)."""
 
 from __future__ import annotations
 
