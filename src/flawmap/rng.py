@@ -19,8 +19,6 @@ class Stream(IntEnum):
     ORDER = 3
     ROTATION = 4
     ANOMALY = 5
-    TEXTURE = 6
-    PARITY = 7
 
 
 def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:
