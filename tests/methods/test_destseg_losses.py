@@ -52,6 +52,33 @@ def test_cosine_loss_against_numpy():
     assert cosine_loss(teacher, student, "sum").item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_hard_positions_weigh_more_by_hand():
+    """Distances 0 and 1 side by side: weights 0 and 2, so the mean of 1/2 becomes 1."""
+    teacher = torch.tensor([[[[1.0, 1.0]], [[0.0, 0.0]]]])  # (1, 2, 1, 2)
+    student = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]], requires_grad=True)
+    both = (teacher,) * 3, (student,) * 3
+    assert cosine_loss(*both, "mean").item() == pytest.approx(3 * 0.5)
+    assert cosine_loss(*both, "mean", 1.0).item() == pytest.approx(3 * 1.0, rel=1e-3)
+    assert cosine_loss(*both, "mean", 0.5).item() == pytest.approx(3 * 0.99, abs=0.02)
+
+
+def test_weights_average_one_over_the_batch_and_carry_no_gradient():
+    torch.manual_seed(0)
+    teacher = tuple(torch.rand(4, 8, 3, 3) for _ in range(3))
+    student = tuple(torch.rand(4, 8, 3, 3, requires_grad=True) for _ in range(3))
+    expected = 0.0
+    for t, s in zip(teacher, student, strict=True):
+        (d,) = cosine_distances((t,), (s,))
+        weight = (d.detach() + 1e-4) / (d.detach() + 1e-4).mean()
+        expected = expected + (weight * d).mean()
+    loss = cosine_loss(teacher, student, "mean", 1.0)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    found = torch.autograd.grad(loss, student)
+    wanted = torch.autograd.grad(expected, student)
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_sum_over_a_batch_of_32_is_32_means():
     teacher, student = features(32, 0), features(32, 1)
     summed, mean = (cosine_loss(teacher, student, r).item() for r in ("sum", "mean"))

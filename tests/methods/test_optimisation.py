@@ -5,9 +5,10 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from flawmap.methods.muon import Muon
 from flawmap.methods.optimisation import (
     PhaseConfig,
-    build_optimiser,
+    build_optimisers,
     phase_steps,
     rate_factor,
     set_rate,
@@ -75,10 +76,10 @@ def test_paper_phases():
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 def test_groups_keep_their_own_rates(kind):
     modules = nn.Linear(2, 2), nn.Linear(2, 3)
-    optimiser = build_optimiser(modules, config(optimiser=kind, learning_rates=(0.1, 0.01)))
-    set_rate(optimiser, 0.5)
+    (optimiser,) = build_optimisers(modules, config(optimiser=kind, learning_rates=(0.1, 0.01)))
+    set_rate([optimiser], 0.5)
     assert [g["lr"] for g in optimiser.param_groups] == [0.05, 0.005]
-    set_rate(optimiser, 1.0)
+    set_rate([optimiser], 1.0)
     assert [g["lr"] for g in optimiser.param_groups] == [0.1, 0.01]
     assert [len(g["params"]) for g in optimiser.param_groups] == [2, 2]
 
@@ -87,7 +88,7 @@ def test_sgd_by_hand():
     """Momentum 0.9, weight decay 1e-4, no Nesterov: two steps of a constant gradient of 1."""
     module = nn.Linear(1, 1, bias=False)
     nn.init.constant_(module.weight, 2.0)
-    optimiser = build_optimiser([module], config())
+    (optimiser,) = build_optimisers([module], config())
     weight, velocity = 2.0, 0.0
     for _ in range(2):
         module.weight.grad = torch.ones(1, 1)
@@ -99,7 +100,28 @@ def test_sgd_by_hand():
 
 def test_a_rate_too_few_is_refused():
     with pytest.raises(ValueError, match="zip"):
-        build_optimiser([nn.Linear(1, 1), nn.Linear(1, 1)], config())
+        build_optimisers([nn.Linear(1, 1), nn.Linear(1, 1)], config())
+
+
+def test_muon_turns_convolutions_before_a_norm_and_leaves_the_rest_to_adamw():
+    modules = [
+        nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Conv2d(4, 1, 1)),
+        nn.Conv2d(2, 2, 1, bias=False),
+    ]
+    found = build_optimisers(
+        modules, config(optimiser="muon", learning_rates=(0.1, 0.05), rest_rate=0.003)
+    )
+    turned, rest = found
+    assert isinstance(turned, Muon)
+    assert isinstance(rest, torch.optim.AdamW)
+    assert [g["params"] for g in turned.param_groups] == [
+        [modules[0][0].weight],
+        [modules[1].weight],
+    ]
+    moved = {id(p) for g in rest.param_groups for p in g["params"]}
+    assert moved == {id(p) for part in (modules[0][1], modules[0][2]) for p in part.parameters()}
+    set_rate(found, 0.5)
+    assert [g["lr"] for o in found for g in o.param_groups] == [0.05, 0.025, 0.0015]
 
 
 @pytest.mark.parametrize("change", [{"share": 0}, {"optimiser": "lion"}, {"schedule": "cosine"}])

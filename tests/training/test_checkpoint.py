@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from flawmap.errors import FlawmapError
-from flawmap.methods.optimisation import PhaseConfig, build_optimiser
+from flawmap.methods.optimisation import PhaseConfig, build_optimisers
 from flawmap.training.checkpoint import (
     learned_state,
     load_learned_state,
@@ -19,58 +19,60 @@ from flawmap.training.checkpoint import (
     remove_checkpoints,
     save_checkpoint,
     unpack_module,
-    unpack_optimiser,
+    unpack_optimisers,
 )
 from methods.tiny import tiny_method
 
 
 def network(seed: int) -> nn.Module:
     torch.manual_seed(seed)
-    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
     return layers.to(memory_format=torch.channels_last)
 
 
-def optimiser_of(module: nn.Module, kind: str) -> torch.optim.Optimizer:
+def optimisers_of(module: nn.Module, kind: str) -> list[torch.optim.Optimizer]:
     config = PhaseConfig(optimiser=kind, learning_rates=(0.05,), share=1)
-    return build_optimiser([module], config)
+    return build_optimisers([module], config)
 
 
-def steps(module: nn.Module, optimiser: torch.optim.Optimizer, seeds: range) -> None:
+def steps(module: nn.Module, optimisers: list[torch.optim.Optimizer], seeds: range) -> None:
     for seed in seeds:
         x = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
-        optimiser.zero_grad()
+        module.zero_grad()
         module(x.contiguous(memory_format=torch.channels_last)).square().mean().backward()
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
 
 
-@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+@pytest.mark.parametrize("kind", ["sgd", "adamw", "muon"])
 def test_round_trip_goes_on_bit_for_bit(tmp_path: Path, kind):
     module = network(0)
-    optimiser = optimiser_of(module, kind)
-    steps(module, optimiser, range(5))
-    save_checkpoint(tmp_path, 5, pack(module, optimiser))
-    steps(module, optimiser, range(5, 9))
+    optimisers = optimisers_of(module, kind)
+    steps(module, optimisers, range(5))
+    save_checkpoint(tmp_path, 5, pack(module, optimisers))
+    steps(module, optimisers, range(5, 9))
 
     found = newest_checkpoint(tmp_path)
     assert found is not None
     assert found.step == 5
     other = network(1)
     unpack_module(other, found.tensors)
-    resumed = optimiser_of(other, kind)
-    unpack_optimiser(resumed, found.tensors)
+    resumed = optimisers_of(other, kind)
+    unpack_optimisers(resumed, found.tensors)
     steps(other, resumed, range(5, 9))
     for name, value in module.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
 
 
-def test_without_the_optimiser_steps_differ(tmp_path: Path):
+@pytest.mark.parametrize("kind", ["sgd", "adamw", "muon"])
+def test_without_the_optimisers_steps_differ(kind):
     """The buffers matter: were they lost, the round trip above would show it."""
     module, other = network(0), network(1)
-    optimiser = optimiser_of(module, "sgd")
-    steps(module, optimiser, range(5))
-    unpack_module(other, pack(module, None))
-    steps(module, optimiser, range(5, 6))
-    steps(other, optimiser_of(other, "sgd"), range(5, 6))
+    optimisers = optimisers_of(module, kind)
+    steps(module, optimisers, range(5))
+    unpack_module(other, pack(module, []))
+    steps(module, optimisers, range(5, 6))
+    steps(other, optimisers_of(other, kind), range(5, 6))
     assert not torch.equal(module[0].weight, other[0].weight)
 
 

@@ -1,14 +1,16 @@
-"""How one phase of training is optimised: the configuration, and optimiser and schedule from it."""
+"""How one phase of training is optimised: the configuration, optimisers and schedule from it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
+
+from flawmap.methods.muon import Muon, scale_free
 
 _WARM_UP = 0.1  # share of a one-cycle phase spent rising
 _START = 0.04  # the cycle starts at this fraction of the peak (PyTorch's OneCycleLR: 1/25)
@@ -19,25 +21,43 @@ class PhaseConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    optimiser: Literal["sgd", "adamw"]
+    optimiser: Literal["sgd", "adamw", "muon"]
     learning_rates: tuple[float, ...] = Field(description="one a group of parameters")
+    rest_rate: float = Field(
+        2e-3, gt=0, description="muon's: AdamW's rate for all but convolutions before a norm"
+    )
     weight_decay: float = 1e-4
     momentum: float = Field(0.9, description="sgd's")
     schedule: Literal["constant", "one-cycle"] = "constant"
     share: float = Field(gt=0, le=1, description="this phase's share of all steps")
 
 
-def build_optimiser(groups: Sequence[nn.Module], config: PhaseConfig) -> torch.optim.Optimizer:
-    """Optimiser over the modules' parameters, one group a learning rate."""
-    parameters = [
-        {"params": list(module.parameters()), "lr": rate, "peak": rate}
-        for module, rate in zip(groups, config.learning_rates, strict=True)
-    ]
-    if config.optimiser == "sgd":
-        return torch.optim.SGD(
-            parameters, momentum=config.momentum, weight_decay=config.weight_decay
-        )
-    return torch.optim.AdamW(parameters, weight_decay=config.weight_decay, fused=True)
+def build_optimisers(
+    groups: Sequence[nn.Module], config: PhaseConfig
+) -> list[torch.optim.Optimizer]:
+    """Optimisers that together move the modules' parameters, one group a learning rate.
+
+    One of them, but for ``muon``: it turns the convolutions that a norm follows, and AdamW moves
+    norms, biases and the rest.
+    """
+    rates = list(zip(groups, config.learning_rates, strict=True))
+    if config.optimiser == "muon":
+        turned = [_group(scale_free(module), rate) for module, rate in rates]
+        known = {id(weight) for group in turned for weight in group["params"]}
+        rest = [p for module in groups for p in module.parameters() if id(p) not in known]
+        return [Muon(turned), _adamw([_group(rest, config.rest_rate)], config)]
+    parameters = [_group(list(module.parameters()), rate) for module, rate in rates]
+    if config.optimiser == "adamw":
+        return [_adamw(parameters, config)]
+    return [torch.optim.SGD(parameters, momentum=config.momentum, weight_decay=config.weight_decay)]
+
+
+def _group(parameters: list[nn.Parameter], rate: float) -> dict[str, Any]:
+    return {"params": parameters, "lr": rate, "peak": rate}
+
+
+def _adamw(groups: list[dict[str, Any]], config: PhaseConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
 
 
 def rate_factor(config: PhaseConfig, done: int, steps: int) -> float:
@@ -50,10 +70,11 @@ def rate_factor(config: PhaseConfig, done: int, steps: int) -> float:
     return (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP))) / 2
 
 
-def set_rate(optimiser: torch.optim.Optimizer, factor: float) -> None:
+def set_rate(optimisers: Iterable[torch.optim.Optimizer], factor: float) -> None:
     """Set every group's learning rate to ``factor`` times its peak."""
-    for group in optimiser.param_groups:
-        group["lr"] = group["peak"] * factor
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] * factor
 
 
 def phase_steps(configs: Iterable[PhaseConfig], total: int) -> list[int]:

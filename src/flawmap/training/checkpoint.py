@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,14 +48,14 @@ def load_learned_state(module: nn.Module, state: dict[str, Tensor]) -> None:
         raise FlawmapError(f"These weights belong to another network ({name} does not match).")
 
 
-def pack(module: nn.Module, optimiser: torch.optim.Optimizer | None) -> dict[str, Tensor]:
-    """Module and optimiser state as one flat table of contiguous host tensors."""
+def pack(module: nn.Module, optimisers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """Module and optimisers' state as one flat table of contiguous host tensors."""
     tensors = {f"module.{k}": v for k, v in learned_state(module).items()}
-    if optimiser is not None:
+    for place, optimiser in enumerate(optimisers):
         for index, entries in optimiser.state_dict()["state"].items():
             for key, value in entries.items():
                 if isinstance(value, Tensor):
-                    tensors[f"optimiser.{index}.{key}"] = value
+                    tensors[f"optimiser.{place}.{index}.{key}"] = value
     return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
 
 
@@ -63,15 +64,17 @@ def unpack_module(module: nn.Module, tensors: dict[str, Tensor]) -> None:
     load_learned_state(module, _under(tensors, "module."))
 
 
-def unpack_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put the packed optimiser state back, each buffer in its parameter's memory layout."""
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+def unpack_optimisers(
+    optimisers: Sequence[torch.optim.Optimizer], tensors: dict[str, Tensor]
+) -> None:
+    """Put the packed optimisers' state back, each buffer in its parameter's memory layout."""
+    parameters = [[p for group in o.param_groups for p in group["params"]] for o in optimisers]
     for name, value in _under(tensors, "optimiser.").items():
-        index, key = name.split(".", 1)
-        parameter = parameters[int(index)]
+        place, index, key = name.split(".", 2)
+        parameter = parameters[int(place)][int(index)]
         if value.shape == parameter.shape:
             value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-        optimiser.state[parameter][key] = value
+        optimisers[int(place)].state[parameter][key] = value
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -19,14 +19,14 @@ import torch
 
 from flawmap.errors import FlawmapError
 from flawmap.methods.base import Method, Phase
-from flawmap.methods.optimisation import build_optimiser, phase_steps, rate_factor, set_rate
+from flawmap.methods.optimisation import build_optimisers, phase_steps, rate_factor, set_rate
 from flawmap.training.batches import BatchMaker
 from flawmap.training.checkpoint import (
     newest_checkpoint,
     pack,
     save_checkpoint,
     unpack_module,
-    unpack_optimiser,
+    unpack_optimisers,
 )
 from flawmap.training.device import Precision, autocast
 from flawmap.training_log import TrainingLog
@@ -96,14 +96,14 @@ class Loop:
         log: TrainingLog,
     ) -> None:
         self._set_modes(phase)
-        optimiser = build_optimiser(phase.groups, phase.config)
+        optimisers = build_optimisers(phase.groups, phase.config)
         if start > first:
-            unpack_optimiser(optimiser, tensors)
+            unpack_optimisers(optimisers, tensors)
         saved_at = time.monotonic()
         losses: list[torch.Tensor] = []
         for step in range(start, first + count):
-            set_rate(optimiser, rate_factor(phase.config, step - first, count))
-            losses.append(self._step(phase, optimiser, step))
+            set_rate(optimisers, rate_factor(phase.config, step - first, count))
+            losses.append(self._step(phase, optimisers, step))
             done = step + 1
             if done % _LOG_EVERY == 0 or done == first + count:
                 loss = self._mean_loss(losses, done)
@@ -116,9 +116,9 @@ class Loop:
                 or at_end
                 or time.monotonic() - saved_at > self.checkpoint_seconds
             ):
-                # at the end of a phase the optimiser has done its work
+                # at the end of a phase its optimisers have done their work
                 save_checkpoint(
-                    self.checkpoints, done, pack(self.method.module, None if at_end else optimiser)
+                    self.checkpoints, done, pack(self.method.module, [] if at_end else optimisers)
                 )
                 saved_at = time.monotonic()
             if self._stop.is_set():
@@ -127,13 +127,17 @@ class Loop:
                     "The same command with --resume goes on from there."
                 )
 
-    def _step(self, phase: Phase, optimiser: torch.optim.Optimizer, step: int) -> torch.Tensor:
+    def _step(
+        self, phase: Phase, optimisers: list[torch.optim.Optimizer], step: int
+    ) -> torch.Tensor:
         batch = self.batches(step)
         with autocast(self.device, self.precision):
             loss = phase.loss(batch)
-        optimiser.zero_grad(set_to_none=True)
+        for optimiser in optimisers:
+            optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         return loss.detach()
 
     def _set_modes(self, phase: Phase) -> None:

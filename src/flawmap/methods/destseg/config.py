@@ -24,6 +24,9 @@ class DestsegConfig(BaseModel):
     head: Literal["paper", "pyramid"] = "paper"
     head_widths: tuple[int, ...] = Field((256,), description="channels, finest level first")
     cosine_reduction: Literal["sum", "mean"] = Field("sum", description="over the batch")
+    hardness: float = Field(
+        0.0, ge=0, description="cosine loss: positions weigh as their distance to this power"
+    )
     focal_gamma: float = 4.0
     l1_weight: float = 1.0
     smoothing: float = Field(
@@ -56,16 +59,17 @@ FAST = DestsegConfig(
     head_widths=(32, 64, 96),
     smoothing=1.0,
     cosine_reduction="mean",
+    hardness=1.0,
     batch_size=4,
     steps=1400,
     steps_when_turned=3000,
     rotation_fill="edge",
     anomalies=AnomalyConfig(foreground_share=0.5),
     student_phase=PhaseConfig(
-        optimiser="adamw", learning_rates=(2e-3,), schedule="one-cycle", share=0.5
+        optimiser="muon", learning_rates=(0.05,), schedule="one-cycle", share=0.5
     ),
     head_phase=PhaseConfig(
-        optimiser="adamw", learning_rates=(2e-3,), schedule="one-cycle", share=0.5
+        optimiser="muon", learning_rates=(0.03,), schedule="one-cycle", share=0.5
     ),
 )
 PRESETS = {"paper": PAPER, "fast": FAST}

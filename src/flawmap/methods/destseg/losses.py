@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from flawmap.teachers.resnet import Features
 
 _EPSILON = 1e-12
+_LEAST = 1e-4  # distance that a position of none is weighed by
 
 
 def normalise(x: Tensor) -> Tensor:
@@ -28,14 +29,26 @@ def cosine_distances(teacher: Features, student: Features) -> list[Tensor]:
     ]
 
 
-def cosine_loss(teacher: Features, student: Features, reduction: str) -> Tensor:
+def cosine_loss(
+    teacher: Features, student: Features, reduction: str, hardness: float = 0.0
+) -> Tensor:
     """Sum over levels of the mean of ``D_k`` over positions.
 
     Over the batch it is summed with ``reduction="sum"`` (the released behaviour, on which the
-    learning rate of 0.4 rests) and averaged with ``"mean"``.
+    learning rate of 0.4 rests) and averaged with ``"mean"``. Positions weigh as their distance
+    to the power of ``hardness``, in a level's mean over all positions 1: plain background, which
+    is soon learnt, leaves the word to the part.
     """
-    total = torch.stack([d.mean((1, 2)) for d in cosine_distances(teacher, student)]).sum(0)
+    levels = cosine_distances(teacher, student)
+    if hardness:
+        levels = [_weights(d.detach(), hardness) * d for d in levels]
+    total = torch.stack([d.mean((1, 2)) for d in levels]).sum(0)
     return total.sum() if reduction == "sum" else total.mean()
+
+
+def _weights(distance: Tensor, hardness: float) -> Tensor:
+    raised = (distance.clamp(min=0.0) + _LEAST).pow(hardness)
+    return raised / raised.mean()
 
 
 def focal_loss(logits: Tensor, mask: Tensor, gamma: float) -> Tensor:

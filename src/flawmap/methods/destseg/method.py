@@ -42,7 +42,7 @@ class DestsegMethod:
         with torch.no_grad():
             target = module.teacher(module.normalise_image(batch.clean))
         guessed = module.student(corrupted, self._guide(corrupted))
-        return cosine_loss(target, guessed, self.config.cosine_reduction)
+        return cosine_loss(target, guessed, self.config.cosine_reduction, self.config.hardness)
 
     def head_loss(self, batch: Batch) -> Tensor:
         """Head on teacher and frozen student, both on the corrupted image, as at test."""
