@@ -22,7 +22,7 @@ _ROUNDS = 5
 _TINY = 1e-12
 
 
-def scale_free(module: nn.Module) -> list[nn.Parameter]:
+def scale_free(module: nn.Module) -> list[Tensor]:
     """Weights of the convolutions that a norm follows: here those without a bias."""
     return [m.weight for m in module.modules() if isinstance(m, nn.Conv2d) and m.bias is None]
 
@@ -45,7 +45,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
         if turn < _ROUNDS - 1:
             gram = factor @ gram @ factor
     assert product is not None
-    found = product @ wide
+    found: Tensor = product @ wide
     return found if matrix.shape[0] <= matrix.shape[1] else found.T
 
 
@@ -66,15 +66,15 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    self._turn(weight, group["lr"], group["momentum"])
+                    self._turn(weight, weight.grad, group["lr"], group["momentum"])
 
-    def _turn(self, weight: Tensor, rate: float, momentum: float) -> None:
+    def _turn(self, weight: Tensor, gradient: Tensor, rate: float, momentum: float) -> None:
         state = self.state[weight]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(weight)
         mean: Tensor = state["momentum_buffer"]
-        mean.lerp_(weight.grad, 1 - momentum)
-        ahead = weight.grad.lerp(mean, momentum)
+        mean.lerp_(gradient, 1 - momentum)
+        ahead = gradient.lerp(mean, momentum)
         step = orthogonal(ahead.reshape(len(ahead), -1)).reshape(weight.shape)
         length = len(weight) ** 0.5
         weight.mul_(length / torch.linalg.vector_norm(weight).clamp(min=_TINY))

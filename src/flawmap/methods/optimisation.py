@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+from torch import Tensor, nn
 
 from flawmap.methods.muon import Muon, scale_free
 
@@ -52,7 +52,7 @@ def build_optimisers(
     return [torch.optim.SGD(parameters, momentum=config.momentum, weight_decay=config.weight_decay)]
 
 
-def _group(parameters: list[nn.Parameter], rate: float) -> dict[str, Any]:
+def _group(parameters: Sequence[Tensor], rate: float) -> dict[str, Any]:
     return {"params": parameters, "lr": rate, "peak": rate}
 
 
