@@ -75,8 +75,8 @@ class Muon(torch.optim.Optimizer):
         mean: Tensor = state["momentum_buffer"]
         mean.lerp_(gradient, 1 - momentum)
         ahead = gradient.lerp(mean, momentum)
-        step = orthogonal(ahead.reshape(len(ahead), -1)).reshape(weight.shape)
+        last = ahead.movedim(1, -1)  # channels-last weights are matrices without a copy then
+        step = orthogonal(last.reshape(len(last), -1)).view(last.shape).movedim(-1, 1)
         length = len(weight) ** 0.5
         weight.mul_(length / torch.linalg.vector_norm(weight).clamp(min=_TINY))
-        size = torch.linalg.vector_norm(step).clamp(min=_TINY)
-        weight.sub_(step * (rate * length / size))
+        weight.sub_(step.mul_(rate * length / torch.linalg.vector_norm(step).clamp(min=_TINY)))

@@ -17,7 +17,7 @@ from flawmap.product.drawing import describe_product, draw_dataset
 if TYPE_CHECKING:
     from flawmap.training.run import Reporter
 
-DEMO_STEPS = 800  # 213 s on two cores (benchmarks/results/demo.json)
+DEMO_STEPS = 500
 
 
 def demo(

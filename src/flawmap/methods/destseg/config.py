@@ -61,8 +61,8 @@ FAST = DestsegConfig(
     cosine_reduction="mean",
     hardness=1.0,
     batch_size=4,
-    steps=1400,
-    steps_when_turned=3000,
+    steps=1000,
+    steps_when_turned=2400,
     rotation_fill="edge",
     anomalies=AnomalyConfig(foreground_share=0.5),
     student_phase=PhaseConfig(
