@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import os
-import resource
 import signal
 import statistics
 import subprocess
@@ -23,52 +22,21 @@ from typing import Any
 
 from record import ROOT, write_result
 
+from flawmap.benchmark.grid import Cell, Options
+from flawmap.benchmark.run import measure
+
 SHARED = ROOT.parent / "shared"
 DATA = SHARED / "data" / "mvtec_ad_256"
 RESNET = SHARED / "weights" / "resnet18_imagenet_bnfolded.safetensors"
 FLAWMAP = [sys.executable, "-m", "flawmap"]
 
 
-def category(name: str, teacher: str, keep: Path | None = None, seed: int = 0) -> dict[str, Any]:
-    """Train with defaults on one category, then evaluate: figures, seconds, peak memory."""
+def category(name: str, teacher: str) -> dict[str, Any]:
+    """Train with defaults on one category, then evaluate: one cell of ``flawmap bench``."""
+    weights = str(RESNET) if teacher == "resnet18" else teacher
+    cell = Cell(DATA / name, "destseg", "fast", weights, 0, Options())
     with tempfile.TemporaryDirectory() as scratch:
-        run = keep or Path(scratch) / "run"
-        figures_file = Path(scratch) / "figures.json"
-        weights = str(RESNET) if teacher == "resnet18" else teacher
-        start = time.monotonic()
-        command = [*FLAWMAP, "train", str(DATA / name), "--out", str(run), "--teacher", weights]
-        subprocess.run([*command, "--seed", str(seed)], check=True)
-        trained = time.monotonic()
-        subprocess.run(
-            [*FLAWMAP, "evaluate", str(run), str(DATA / name), "--json", str(figures_file)],
-            check=True,
-        )
-        evaluated = time.monotonic()
-        manifest = json.loads((run / "manifest.json").read_text())
-        figures = json.loads(figures_file.read_text())
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    training = manifest["training"]
-    training.pop("trained_on")
-    return {
-        "method": manifest["method"],
-        "preset": manifest["preset"],
-        "teacher": teacher,
-        "dataset": "mvtec_ad_256",
-        "category": f"{name}*" if name == "toothbrush" else name,
-        "seed": seed,
-        "device": training["device"],
-        "figures": figures,
-        "seconds": {
-            "train_command": round(trained - start, 1),
-            "evaluate_command": round(evaluated - trained, 1),
-            **training["seconds"],
-        },
-        "peak_mb": round(peak),
-        "training": training,
-        "configuration": manifest["configuration"],
-        "parity": manifest["parity"],
-        "thresholds": {k: manifest["calibration"][k] for k in ("reject", "review", "pixel")},
-    }
+        return measure(cell, Path(scratch) / "run") | {"teacher": teacher}
 
 
 def demo() -> dict[str, Any]:

@@ -8,33 +8,21 @@ from typing import Any
 
 from record import RESULTS, ROOT
 
+from flawmap.benchmark.table import read_results
+from flawmap.benchmark.table import render as bench_table
+
 README = ROOT / "README.md"
 BEGIN, END = "<!-- results: made by benchmarks/tables.py -->\n", "<!-- end of results -->"
-_COLUMNS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
 
 
 def render() -> str:
     """The results section in Markdown."""
-    return "\n".join([*_accuracy(), "", *_rest(), ""])
+    return "\n".join([bench_table(read_results(RESULTS)), *_rest(), ""])
 
 
 def _load(name: str) -> dict[str, Any] | None:
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def _accuracy() -> list[str]:
-    heads = ["data", "teacher", "seed", "training", *(c.replace("_", " ") for c in _COLUMNS)]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for path in sorted(RESULTS.glob("*_*.json")):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if "figures" not in found or "category" not in found:
-            continue
-        cells = [found["category"], found["teacher"], str(found["seed"])]
-        cells.append(f"{found['seconds']['train'] / 60:.1f} min")
-        cells += [f"{found['figures'][c]:.3f}" for c in _COLUMNS]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
 
 
 def _rest() -> list[str]:

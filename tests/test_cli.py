@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def refused(said: Said, status: int) -> str:
 # --- help and wrong calls
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "info", "demo"])
+@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "info", "demo", "bench"])
 def test_every_verb_has_help(flawmap: Flawmap, verb: str) -> None:
     said = flawmap(verb, "--help")
     assert said.status == 0
@@ -371,3 +372,43 @@ def test_demo_does_not_write_over_an_earlier_one(flawmap: Flawmap, tmp_path: Pat
     (tmp_path / "run").mkdir()
     assert "another --out" in refused(flawmap("demo", "--out", tmp_path), 2)
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+# --- bench
+
+
+def test_bench_wants_something_to_measure(flawmap: Flawmap, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert "give a GRID.yaml, or --data" in refused(flawmap("bench", "--out", out), 2)
+    assert "is no folder" in refused(flawmap("bench", "--data", tmp_path / "no", "--out", out), 2)
+    assert "Cannot read" in refused(flawmap("bench", tmp_path / "no.yaml", "--out", out), 2)
+    assert "no result of a bench" in refused(flawmap("bench", "--table", "--out", out), 2)
+    assert not out.exists()
+
+
+def test_bench_flags_go_before_the_file_and_the_table_is_printed(
+    flawmap: Flawmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flawmap.benchmark import run
+
+    def stand_in(cell: Any, folder: Path) -> dict[str, Any]:
+        folder.mkdir(parents=True)
+        return {
+            "method": cell.method, "preset": cell.preset, "teacher": cell.teacher,
+            "dataset": cell.dataset, "category": cell.category, "seed": cell.seed,
+            "figures": {"image_auroc": 0.5 + 0.1 * cell.seed}, "seconds": {"train": 60.0},
+            "options": cell.options.model_dump(mode="json"),
+        }  # fmt: skip
+
+    monkeypatch.setattr(run, "measure", stand_in)
+    (tmp_path / "gear").mkdir()
+    (tmp_path / "grid.yaml").write_text("data: .\ncategory: gear\nseed: [1, 2, 3]\nsteps: 9\n")
+    said = flawmap(
+        "bench", tmp_path / "grid.yaml", "--seed", "1", "--seed", "2", "--out", tmp_path / "out"
+    )
+    assert said.status == 0
+    assert "| 2 | 1.0 min | 65.0 ± 7.1 |" in said.out
+    assert "2 of 2" in said.err
+    names = sorted(path.name for path in (tmp_path / "out").glob("*.json"))
+    assert [name.rsplit("-", 1)[1] for name in names] == ["1.json", "2.json"]
+    assert flawmap("bench", "--table", "--out", tmp_path / "out").out == said.out

@@ -38,10 +38,20 @@ def test_its_commands_are_real() -> None:
     verbs = get_command(app).commands  # type: ignore[attr-defined]
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     used = [line.split("#")[0].split() for line in lines if line.startswith("flawmap ")]
-    assert {words[1] for words in used} == {"train", "predict", "evaluate", "info"}
+    assert {words[1] for words in used} == {"train", "predict", "evaluate", "info", "bench"}
     for words in used:
         options = {name for p in verbs[words[1]].params for name in p.opts}
         assert {w for w in words if w.startswith("--")} <= options
+
+
+def test_its_grid_is_read(tmp_path: Path) -> None:
+    from flawmap.benchmark.grid import read_grid
+
+    (text,) = blocks("yaml")
+    for name in ("screw", "toothbrush"):
+        (tmp_path / "mvtec_ad" / name).mkdir(parents=True)
+    (tmp_path / "grid.yaml").write_text(text, encoding="utf-8")
+    assert len(read_grid(tmp_path / "grid.yaml").cells()) == 2 * 2 * 1 * 3
 
 
 def test_its_make_targets_are_real() -> None:

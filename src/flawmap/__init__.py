@@ -2,7 +2,7 @@
 
     >>> import flawmap
     >>> sorted(flawmap.__all__)
-    ['FlawmapError', 'Inspector', 'UsageError', 'demo', 'evaluate', 'predict', 'train']
+    ['FlawmapError', 'Inspector', 'UsageError', 'bench', 'demo', 'evaluate', 'predict', 'train']
 
 Each name is one import away and loads what it needs when first used.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flawmap.errors import FlawmapError, UsageError
 
 if TYPE_CHECKING:
+    from flawmap.benchmark.run import bench as bench
     from flawmap.inspector.evaluate import evaluate as evaluate
     from flawmap.inspector.inspector import Inspector as Inspector
     from flawmap.inspector.predict import predict as predict
@@ -22,10 +23,20 @@ if TYPE_CHECKING:
     from flawmap.training.run import train as train
 
 __version__ = "0.1.0"
-__all__ = ["FlawmapError", "Inspector", "UsageError", "demo", "evaluate", "predict", "train"]
+__all__ = [
+    "FlawmapError",
+    "Inspector",
+    "UsageError",
+    "bench",
+    "demo",
+    "evaluate",
+    "predict",
+    "train",
+]
 
 _HOMES = {
     "Inspector": "flawmap.inspector.inspector",
+    "bench": "flawmap.benchmark.run",
     "demo": "flawmap.product.demonstration",
     "evaluate": "flawmap.inspector.evaluate",
     "predict": "flawmap.inspector.predict",

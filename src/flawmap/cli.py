@@ -165,6 +165,58 @@ def demo(
     typer.echo(f"Report: {(out / 'report.html').resolve()}")
 
 
+@app.command()
+def bench(
+    grid: Annotated[
+        Path | None, typer.Argument(metavar="GRID.yaml", help="Keys: the options below.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of categories.")] = None,
+    category: Annotated[
+        list[str] | None, typer.Option(help="Folder in --data; may be repeated, as the next four.")
+    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help="destseg.")] = None,
+    preset: Annotated[list[str] | None, typer.Option(help="fast or paper.")] = None,
+    teacher: Annotated[list[str] | None, typer.Option(help="pocket, resnet18, a file.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="0 if none is given.")] = None,
+    textures: Annotated[Path | None, typer.Option(help="As for train.")] = None,
+    rotate: Annotated[Rotate | None, typer.Option(help="As for train.")] = None,
+    steps: Annotated[int | None, typer.Option(help="As for train.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="As for train.")] = None,
+    device: Annotated[str | None, typer.Option(help="As for train.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results, a JSON file a run.")] = Path(
+        "bench"
+    ),
+    work: Annotated[
+        Path | None, typer.Option(help="Folder of runs in training; OUT/runs if not given.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the inspectors in WORK.")] = False,
+    table: Annotated[
+        bool, typer.Option("--table", help="Measure nothing: print the results as Markdown.")
+    ] = False,
+) -> None:
+    """Train and evaluate a whole grid; print the table."""
+    import flawmap
+    from flawmap.benchmark.grid import check_grid, read_grid
+    from flawmap.benchmark.table import read_results, render
+
+    if table:
+        typer.echo(render(read_results(out)), nl=False)
+        return
+    _need_torch()
+    flags = {
+        "data": data, "category": category, "method": method, "preset": preset,
+        "teacher": teacher, "seed": seed, "textures": textures, "steps": steps,
+        "rotate": rotate.value if rotate else None, "batch_size": batch_size, "device": device,
+    }  # fmt: skip
+    given = {key: value for key, value in flags.items() if value not in (None, [])}
+    base = read_grid(grid).model_dump() if grid else {}
+    if "data" not in base | given:
+        raise UsageError("Nothing to measure: give a GRID.yaml, or --data.")
+    asked = check_grid(base | given, "The grid")
+    flawmap.bench(asked, out, work=work, keep=keep, say=lambda text: typer.echo(text, err=True))
+    typer.echo(render(read_results(out)), nl=False)
+
+
 def _need_torch() -> None:
     from importlib.util import find_spec
 

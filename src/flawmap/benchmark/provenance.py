@@ -1,0 +1,42 @@
+"""Where a figure comes from: command, date, commit, versions, hardware."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from flawmap.hardware import hardware, versions
+
+_CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+def commit() -> str | None:
+    """Commit of flawmap's own checkout, marked where its source differs; None if installed."""
+    if not (_CHECKOUT / ".git").exists():
+        return None
+    found = _git("rev-parse", "--short=12", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "src")
+    return f"{found}+changes" if changed else found or None
+
+
+def _git(*words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *words], cwd=_CHECKOUT, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def provenance(command: str) -> dict[str, Any]:
+    """What every result file says beside its figures."""
+    return {
+        "command": command,
+        "date": datetime.date.today().isoformat(),
+        "commit": commit(),
+        "versions": versions(),
+        "hardware": hardware(),
+    }

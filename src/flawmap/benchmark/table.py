@@ -1,0 +1,149 @@
+"""Result files -> Markdown: mean ± deviation over seeds, the paper's figures beside ours."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flawmap.benchmark.published import DTD_TEXTURES, MVTEC_TRAINING_IMAGES, Figure, published
+from flawmap.errors import UsageError
+
+_COLUMNS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
+_NEEDED = ("method", "preset", "teacher", "dataset", "category", "seed", "figures", "seconds")
+_SPLIT = "\\* another split than MVTec AD's: compares with runs on the same images only."
+_TEXTURES = "† anomalies cut from other pictures than the 5,640 of DTD, which the paper used."
+_HELD = "‡ a share of the good images calibrates and does not train; in the paper all train."
+
+
+@dataclass(frozen=True)
+class Row:
+    """The seeds of one cell of the grid."""
+
+    records: tuple[dict[str, Any], ...]
+
+    @property
+    def first(self) -> dict[str, Any]:
+        """The record that says what all share."""
+        return self.records[0]
+
+    def values(self, key: str) -> list[float]:
+        """A figure over the seeds, where it is defined."""
+        found = [record["figures"].get(key) for record in self.records]
+        return [float(value) for value in found if value is not None]
+
+    @property
+    def another_split(self) -> bool:
+        """Whether the good images are not as many as MVTec AD's category of that name has."""
+        official = MVTEC_TRAINING_IMAGES.get(self.first["category"])
+        training = self.first.get("training") or {}
+        counts = [training[k] for k in ("images", "held_out", "skipped") if k in training]
+        return official is not None and len(counts) == 3 and sum(counts) != official
+
+    @property
+    def other_textures(self) -> bool:
+        """Whether anomalies were cut from anything but all of DTD."""
+        told = str((self.first.get("training") or {}).get("textures", ""))
+        return not told.startswith(f"{DTD_TEXTURES} pictures")
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """Every result of a bench in ``folder``, by file name. UsageError where there is none."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise UsageError(f"{path} is damaged: move it away and measure it anew.") from error
+        if isinstance(record, dict) and all(key in record for key in _NEEDED):
+            found.append(record)
+    if not found:
+        raise UsageError(f"{folder} has no result of a bench in it: run flawmap bench first.")
+    return found
+
+
+def group(records: Iterable[dict[str, Any]]) -> list[Row]:
+    """Records that differ in their seed only, together."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for record in records:
+        told = json.dumps(record.get("options"), sort_keys=True)
+        key = (
+            *(str(record[k]) for k in ("dataset", "category", "method", "preset", "teacher")),
+            told,
+        )
+        groups.setdefault(key, []).append(record)
+    return [Row(tuple(sorted(g, key=lambda r: r["seed"]))) for _, g in sorted(groups.items())]
+
+
+def render(records: Iterable[dict[str, Any]]) -> str:
+    """Markdown table of all records, in percent, and what its marks mean."""
+    rows = group(records)
+    heads = ["data", "method", "teacher", "seeds", "training"]
+    heads += [key.replace("_", " ") for key in _COLUMNS]
+    lines = [_line(heads), "|" + "---|" * len(heads)]
+    for row in rows:
+        lines += _row_lines(row)
+    return "\n".join([*lines, "", *_notes(rows)]) + "\n"
+
+
+def _row_lines(row: Row) -> list[str]:
+    first = row.first
+    name = first["category"] + (r"\*" if row.another_split else "")
+    marks = ("†" if row.other_textures else "") + "‡"
+    cells = [
+        f"{first['dataset']} {name}",
+        f"{first['method']} {first['preset']}{marks}",
+        first["teacher"],
+        str(len(row.records)),
+        _minutes([r["seconds"]["train"] for r in row.records]),
+    ]
+    lines = [_line([*cells, *(spread(row.values(key)) for key in _COLUMNS)])]
+    paper = published(first["method"], first["category"])
+    if paper and not row.another_split and any(row.values(key) for key in paper):
+        lines.append(_line(["", "as published", "", "5", "", *_of_paper(paper)]))
+        lines.append(_line(["", "difference", "", "", "", *_differences(row, paper)]))
+    return lines
+
+
+def _of_paper(paper: dict[str, Figure]) -> list[str]:
+    return [
+        f"{100 * paper[key].mean:.1f} ± {100 * paper[key].deviation:.1f}" if key in paper else ""
+        for key in _COLUMNS
+    ]
+
+
+def _differences(row: Row, paper: dict[str, Figure]) -> list[str]:
+    return [
+        f"{100 * (statistics.fmean(row.values(key)) - paper[key].mean):+.1f}"
+        if key in paper and row.values(key)
+        else ""
+        for key in _COLUMNS
+    ]
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± sample deviation in percent; a single value alone, none as a dash."""
+    if not values:
+        return "-"
+    mean = f"{100 * statistics.fmean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ± {100 * statistics.stdev(values):.1f}"
+
+
+def _minutes(seconds: Sequence[float]) -> str:
+    return f"{statistics.fmean(seconds) / 60:.1f} min"
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    used = {
+        _SPLIT: any(row.another_split for row in rows),
+        _TEXTURES: any(row.other_textures for row in rows),
+        _HELD: True,
+    }
+    return [f"- {note}" for note, needed in used.items() if needed]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flawmap.benchmark import run as module
+from flawmap.benchmark.grid import Grid
+from flawmap.benchmark.run import bench, measure, phase_seconds
+from flawmap.errors import FlawmapError, UsageError
+
+KEYS = {
+    "method", "preset", "teacher", "dataset", "category", "seed", "device", "command", "commit",
+    "versions", "hardware", "figures", "seconds", "peak_mb",
+}  # fmt: skip
+
+
+@pytest.fixture
+def grid(tiny_data: Path, tiny_textures: Path) -> Grid:
+    return Grid(
+        data=tiny_data.parent, category=tiny_data.name, textures=tiny_textures,
+        rotate="slight", steps=4, batch_size=2, seed=(0, 1),
+    )  # fmt: skip
+
+
+def one_seed(grid: Grid) -> Grid:
+    return grid.model_copy(update={"seed": (0,)})
+
+
+def test_one_cell_from_images_to_a_result_file(grid: Grid, tmp_path: Path):
+    out, work = tmp_path / "out", tmp_path / "work"
+    (path,) = bench(one_seed(grid), out, work=work)
+    found = json.loads(path.read_text())
+    assert found.keys() >= KEYS
+    assert (found["method"], found["teacher"], found["seed"]) == ("destseg", "pocket", 0)
+    assert found["figures"]["instances"] >= 6
+    assert 0 <= found["figures"]["image_auroc"] <= 1
+    assert found["peak_mb"] > 100
+    assert {"train", "train_student", "train_head", "evaluate"} <= found["seconds"].keys()
+    parts = found["seconds"]["train_student"] + found["seconds"]["train_head"]
+    assert parts <= found["seconds"]["train"] + 0.2
+    assert found["command"].startswith("flawmap train ")
+    assert " && flawmap evaluate " in found["command"]
+    assert found["training"]["steps"] == 4
+    assert not list(work.iterdir()), "the run is not kept"
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the cells that were measured, by a stand-in that takes no time."""
+    names: list[str] = []
+
+    def stand_in(cell, run: Path) -> dict[str, Any]:
+        names.append(cell.name)
+        run.mkdir(parents=True)
+        if cell.teacher == "unknown":
+            raise FlawmapError("there is no such teacher.")
+        return {"seed": cell.seed, "options": cell.options.model_dump(mode="json")}
+
+    monkeypatch.setattr(module, "measure", stand_in)
+    return names
+
+
+def test_what_is_measured_is_not_measured_again(grid: Grid, tmp_path: Path, measured: list[str]):
+    said: list[str] = []
+    bench(one_seed(grid), tmp_path, say=said.append)
+    files = bench(grid, tmp_path, say=said.append)
+    assert measured == [cell.name for cell in grid.cells()]
+    assert [json.loads(path.read_text())["seed"] for path in files] == [0, 1]
+    assert "1 of 2 are measured already." in said
+    bench(grid, tmp_path)
+    assert len(measured) == 2
+
+
+def test_a_failure_is_told_after_all_others_were_measured(
+    grid: Grid, tmp_path: Path, measured: list[str]
+):
+    both = grid.model_copy(update={"teacher": ("unknown", "pocket")})
+    said: list[str] = []
+    with pytest.raises(FlawmapError, match=r"2 of 4 failed: .*unknown-0, .*unknown-1"):
+        bench(both, tmp_path / "out", work=tmp_path / "runs", say=said.append)
+    assert len(measured) == 4
+    assert len(list((tmp_path / "out").glob("*.json"))) == 2
+    assert sum("no such teacher" in text for text in said) == 2
+    assert len(list((tmp_path / "runs").iterdir())) == 2, "what failed is left to go on with"
+
+
+def test_a_result_of_other_options_is_refused(grid: Grid, tmp_path: Path, measured: list[str]):
+    bench(grid, tmp_path)
+    other = grid.model_copy(update={"steps": 6})
+    with pytest.raises(UsageError, match="made with other options"):
+        bench(other, tmp_path)
+
+
+def test_keep_leaves_the_inspectors(grid: Grid, tmp_path: Path, measured: list[str]):
+    bench(grid, tmp_path, keep=True)
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_a_file_that_is_no_result(grid: Grid, tmp_path: Path, measured: list[str]):
+    (tmp_path / f"{grid.cells()[0].name}.json").write_text("[]")
+    with pytest.raises(UsageError, match="is no result of a bench"):
+        bench(grid, tmp_path)
+    assert not measured
+
+
+def test_a_verb_that_fails_says_so(grid: Grid, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    cell = grid.model_copy(update={"teacher": ("no_such_teacher",)}).cells()[0]
+    with pytest.raises(FlawmapError, match=r"flawmap train ended with status [12]"):
+        measure(cell, tmp_path / "run")
+    assert "no_such_teacher" in capfd.readouterr().err
+
+
+def test_phases_by_the_log():
+    lines = [
+        {"phase": "student", "seconds": 4.0},
+        {"phase": "student", "seconds": 10.0},
+        {"phase": "head", "seconds": 13.5},
+    ]
+    assert phase_seconds(lines) == {"train_student": 10.0, "train_head": 3.5}
+    assert phase_seconds([]) == {}
+
+
+def test_a_grid_may_be_a_file(grid: Grid, tmp_path: Path, measured: list[str]):
+    path = tmp_path / "grid.yaml"
+    path.write_text(f"data: {grid.data}\ncategory: {grid.category[0]}\nseed: [5]\n")
+    (file,) = bench(path, tmp_path / "out")
+    assert json.loads(file.read_text())["seed"] == 5

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flawmap.benchmark.published import DTD_TEXTURES, MVTEC_TRAINING_IMAGES, published
+from flawmap.benchmark.table import group, read_results, render, spread
+from flawmap.errors import UsageError
+
+FULL_DTD = f"{DTD_TEXTURES} pictures of images (0123456789ab)"
+
+
+def record(seed: int = 0, ap: float | None = 0.5, **changes: Any) -> dict[str, Any]:
+    figures = {
+        "image_auroc": 0.9, "image_ap": 0.95, "pixel_auroc": 0.985, "pixel_ap": ap,
+        "pro": 0.9, "iap": 0.55, "iap90": 0.1,
+    }  # fmt: skip
+    return {
+        "method": "destseg",
+        "preset": "paper",
+        "teacher": "resnet18",
+        "dataset": "mvtec",
+        "category": "screw",
+        "seed": seed,
+        "figures": figures,
+        "seconds": {"train": 90.0},
+        "training": {"images": 256, "held_out": 64, "skipped": 0, "textures": FULL_DTD},
+    } | changes
+
+
+def table(*records: dict[str, Any]) -> list[list[str]]:
+    lines = [line for line in render(records).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_seeds_become_mean_and_sample_deviation():
+    head, _, row, *_ = table(record(0, 0.5), record(1, 0.6), record(2, 0.7))
+    assert row[head.index("pixel ap")] == "60.0 ± 10.0"
+    assert row[head.index("image auroc")] == "90.0 ± 0.0"
+    assert row[head.index("seeds")] == "3"
+    assert row[head.index("training")] == "1.5 min"
+
+
+def test_spread():
+    assert spread([]) == "-"
+    assert spread([0.5]) == "50.0"
+    assert spread([0.1, 0.2]) == "15.0 ± 7.1"
+
+
+def test_an_undefined_figure_is_a_dash_and_not_zero():
+    head, _, row, paper, difference = table(record(0, None))
+    assert row[head.index("pixel ap")] == "-"
+    assert paper[head.index("pixel ap")] == "58.7 ± 3.7"
+    assert difference[head.index("pixel ap")] == ""
+
+
+def test_the_paper_stands_below_with_the_difference():
+    head, _, _, paper, difference = table(record(0, 0.6))
+    assert paper[1] == "as published"
+    assert paper[head.index("iap90")] == "8.6 ± 2.3"
+    assert paper[head.index("image auroc")] == "", "it is in the paper's supplement only"
+    assert difference[head.index("pixel ap")] == "+1.3"
+    assert difference[head.index("pixel auroc")] == "+0.0"
+    assert difference[head.index("iap")] == "+1.4"
+
+
+def test_another_split_is_marked_and_not_compared():
+    training = {"images": 38, "held_out": 10, "skipped": 0, "textures": FULL_DTD}
+    found = render([record(category="toothbrush", training=training)])
+    assert r"mvtec toothbrush\*" in found
+    assert "another split" in found
+    assert "as published" not in found
+    training |= {"images": 48, "held_out": 12}
+    found = render([record(category="toothbrush", training=training)])
+    assert r"toothbrush\*" not in found
+    assert "another split" not in found
+    assert "as published" in found
+
+
+def test_other_textures_than_the_papers_are_marked():
+    training = record()["training"]
+    assert "†" not in render([record()])
+    for textures in ("256 drawn by flawmap", "800 pictures of images (0123456789ab)"):
+        found = render([record(training=training | {"textures": textures})])
+        assert found.count("†") == 2, "at the row, and the note"
+
+
+def test_other_options_are_another_row():
+    rows = group([record(0), record(1), record(2, options={"steps": 10}), record(0, preset="fast")])
+    assert sorted(len(row.records) for row in rows) == [1, 1, 2]
+
+
+def test_category_without_published_figures():
+    found = table(record(category="gear"))
+    assert len(found) == 3, "head, rule, row"
+
+
+def test_results_are_read_and_other_files_passed_over(tmp_path: Path):
+    (tmp_path / "b.json").write_text(json.dumps(record(1)))
+    (tmp_path / "a.json").write_text(json.dumps(record(0)))
+    (tmp_path / "install.json").write_text('{"packages": 20}')
+    assert [r["seed"] for r in read_results(tmp_path)] == [0, 1]
+    (tmp_path / "c.json").write_text("{")
+    with pytest.raises(UsageError, match=r"c\.json is damaged"):
+        read_results(tmp_path)
+
+
+def test_nothing_to_show(tmp_path: Path):
+    with pytest.raises(UsageError, match="no result of a bench"):
+        read_results(tmp_path)
+
+
+def test_published_means_are_the_papers():
+    """Means over the 15 categories as the paper gives them: 97.9, 75.8, 76.4, 57.8."""
+    assert len(MVTEC_TRAINING_IMAGES) == 15
+    assert sum(MVTEC_TRAINING_IMAGES.values()) == 3629
+    everything = [published("destseg", category) for category in MVTEC_TRAINING_IMAGES]
+    for key, mean in {"pixel_auroc": 97.9, "pixel_ap": 75.8, "iap": 76.4, "iap90": 57.8}.items():
+        found = sum(figures[key].mean for figures in everything) / 15
+        assert 100 * found == pytest.approx(mean, abs=0.051), key
+    assert published("stpm", "screw") == {}
