@@ -71,7 +71,7 @@ def test_every_verb_has_help(flawmap: Flawmap, verb: str) -> None:
 def test_train_has_the_options_of_the_contract(flawmap: Flawmap) -> None:
     text = flawmap("train", "--help").out
     for option in (
-        "--out", "--method", "--preset", "--teacher", "--textures", "--rotate", "--steps",
+        "--set", "--out", "--method", "--preset", "--teacher", "--textures", "--rotate", "--steps",
         "--batch-size", "--seed", "--device", "--resume", "--layout",
     ):  # fmt: skip
         assert option in text
@@ -397,7 +397,7 @@ def test_bench_flags_go_before_the_file_and_the_table_is_printed(
             "method": cell.method, "preset": cell.preset, "teacher": cell.teacher,
             "dataset": cell.dataset, "category": cell.category, "seed": cell.seed,
             "figures": {"image_auroc": 0.5 + 0.1 * cell.seed}, "seconds": {"train": 60.0},
-            "options": cell.options.model_dump(mode="json"),
+            "options": cell.options.model_dump(mode="json"), "changes": dict(cell.changes),
         }  # fmt: skip
 
     monkeypatch.setattr(run, "measure", stand_in)
@@ -412,3 +412,40 @@ def test_bench_flags_go_before_the_file_and_the_table_is_printed(
     names = sorted(path.name for path in (tmp_path / "out").glob("*.json"))
     assert [name.rsplit("-", 1)[1] for name in names] == ["1.json", "2.json"]
     assert flawmap("bench", "--table", "--out", tmp_path / "out").out == said.out
+
+
+def test_ablation_is_a_grid_of_its_own(
+    flawmap: Flawmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import flawmap as package
+    from flawmap.benchmark.ablation import ABLATION
+
+    asked: list[Any] = []
+    monkeypatch.setattr(package, "bench", lambda grid, *a, **k: asked.append(grid), raising=False)
+    (tmp_path / "gear").mkdir()
+    refused(
+        flawmap("bench", "ablation", "--data", tmp_path, "--out", tmp_path / "o"), 2
+    )  # no table
+    (grid,) = asked
+    assert grid.preset == ("paper",)
+    assert [cell.variant for cell in grid.cells()] == list(ABLATION)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("l1_weight", "give KEY=VALUE"),
+        ("=3", "give KEY=VALUE"),
+        ("l1_weigth=0", "--set l1_weigth 0: extra inputs"),
+        ("head=large", "--set head large: input should be"),
+        ("anomalies.opacity=[0.1]", "--set anomalies.opacity"),
+        ("anomalies.x.y=1", "no x with parts"),
+        ("decoder=false", "without a decoder"),
+    ],
+)
+def test_changes_that_do_not_fit(
+    flawmap: Flawmap, tiny_data: Path, tmp_path: Path, word: str, said: str
+) -> None:
+    out = tmp_path / "out"
+    assert said in refused(flawmap("train", tiny_data, "--out", out, "--set", word), 2)
+    assert not out.exists()

@@ -60,6 +60,10 @@ def train(
         int | None, typer.Option(help="Training steps, in place of the preset's.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="In place of the preset's.")] = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Change the preset; may be repeated."),
+    ] = None,
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[
@@ -84,6 +88,7 @@ def train(
             rotate=rotate.value,
             steps=steps,
             batch_size=batch_size,
+            changes=_changes(set or []),
             seed=seed,
             device=device,
             resume=resume,
@@ -168,7 +173,8 @@ def demo(
 @app.command()
 def bench(
     grid: Annotated[
-        Path | None, typer.Argument(metavar="GRID.yaml", help="Keys: the options below.")
+        Path | None,
+        typer.Argument(metavar="GRID.yaml", help="Its keys are the options; or: ablation."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of categories.")] = None,
     category: Annotated[
@@ -196,6 +202,7 @@ def bench(
 ) -> None:
     """Train and evaluate a whole grid; print the table."""
     import flawmap
+    from flawmap.benchmark.ablation import ABLATION
     from flawmap.benchmark.grid import check_grid, read_grid
     from flawmap.benchmark.table import read_results, render
 
@@ -209,12 +216,31 @@ def bench(
         "rotate": rotate.value if rotate else None, "batch_size": batch_size, "device": device,
     }  # fmt: skip
     given = {key: value for key, value in flags.items() if value not in (None, [])}
-    base = read_grid(grid).model_dump() if grid else {}
+    if grid is not None and str(grid) == "ablation":
+        base: dict[str, Any] = {"preset": "paper", "variant": ABLATION}
+    else:
+        base = read_grid(grid).model_dump() if grid else {}
     if "data" not in base | given:
         raise UsageError("Nothing to measure: give a GRID.yaml, or --data.")
     asked = check_grid(base | given, "The grid")
     flawmap.bench(asked, out, work=work, keep=keep, say=lambda text: typer.echo(text, err=True))
     typer.echo(render(read_results(out)), nl=False)
+
+
+def _changes(words: list[str]) -> dict[str, Any]:
+    """``KEY=VALUE`` words as configuration; a value that is no JSON is text."""
+    import json
+
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not (key and equals):
+            raise UsageError(f"--set {word}: give KEY=VALUE, such as --set l1_weight=0.")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
 
 
 def _need_torch() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flawmap.benchmark.ablation import ABLATION
 from flawmap.benchmark.grid import Grid, check_grid, read_grid
 from flawmap.errors import UsageError
 
@@ -98,3 +99,17 @@ def test_data_that_is_no_folder_or_empty(tmp_path: Path):
 def test_flags_are_checked_the_same_way():
     with pytest.raises(UsageError, match=r"^The grid: steps: "):
         check_grid({"data": ".", "steps": 0}, "The grid")
+
+
+def test_variants_are_an_axis(data: Path):
+    variant = {"": {}, "no L1": {"l1_weight": 0.0}}
+    cells = Grid(data=data, category="screw", variant=variant).cells()
+    assert [(c.variant, c.changes) for c in cells] == [("", {}), ("no L1", {"l1_weight": 0.0})]
+    assert [c.name for c in cells] == [
+        "mvtec-screw-destseg-fast-pocket-0", "mvtec-screw-destseg-fast-no_L1-pocket-0",
+    ]  # fmt: skip
+
+
+def test_every_row_of_the_ablation_has_its_own_name(data: Path):
+    cells = Grid(data=data, category="screw", variant=ABLATION).cells()
+    assert len({cell.name for cell in cells}) == len(ABLATION)

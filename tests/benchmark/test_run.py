@@ -57,7 +57,11 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         run.mkdir(parents=True)
         if cell.teacher == "unknown":
             raise FlawmapError("there is no such teacher.")
-        return {"seed": cell.seed, "options": cell.options.model_dump(mode="json")}
+        return {
+            "seed": cell.seed,
+            "options": cell.options.model_dump(mode="json"),
+            "changes": dict(cell.changes),
+        }
 
     monkeypatch.setattr(module, "measure", stand_in)
     return names
@@ -128,3 +132,21 @@ def test_a_grid_may_be_a_file(grid: Grid, tmp_path: Path, measured: list[str]):
     path.write_text(f"data: {grid.data}\ncategory: {grid.category[0]}\nseed: [5]\n")
     (file,) = bench(path, tmp_path / "out")
     assert json.loads(file.read_text())["seed"] == 5
+
+
+def test_a_variant_is_measured_under_its_own_name(grid: Grid, tmp_path: Path):
+    """A real run without a head: the changes reach the training."""
+    variants = {"read-out": {"head": "none", "levels": [2]}}
+    asked = one_seed(grid).model_copy(update={"variant": variants})
+    (path,) = bench(asked, tmp_path / "out")
+    assert "-read_out-" in path.name
+    found = json.loads(path.read_text())
+    assert found["variant"] == "read-out"
+    assert found["changes"] == variants["read-out"]
+    assert found["configuration"]["head"] == "none"
+    assert found["configuration"]["levels"] == [2]
+    assert "train_head" not in found["seconds"]
+    assert found["training"]["steps"] == 2, "the student's share of 4"
+    changed = asked.model_copy(update={"variant": {"read-out": {"head": "none"}}})
+    with pytest.raises(UsageError, match="made with other options"):
+        bench(changed, tmp_path / "out")

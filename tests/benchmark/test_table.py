@@ -93,6 +93,19 @@ def test_other_options_are_another_row():
     assert sorted(len(row.records) for row in rows) == [1, 1, 2]
 
 
+def test_variants_stand_beside_the_papers_ablation():
+    full = record(variant="den+ed+seg", changes={})
+    without = record(variant="den+ed", changes={"head": "none"})
+    head, _, _, first, _, second = table(full, without)
+    assert [first[head.index(k)] for k in ("image auroc", "pixel ap", "iap")] == [
+        "94.5", "54.0", "58.5",
+    ]  # fmt: skip
+    assert second[head.index("pixel ap")] == "75.8"
+    assert first[1] == second[1] == "as published, mean of 15"
+    own = table(record(variant="mine", changes={"focal_gamma": 2}))
+    assert len(own) == 3, "nothing is published on it"
+
+
 def test_category_without_published_figures():
     found = table(record(category="gear"))
     assert len(found) == 3, "head, rule, row"

@@ -118,3 +118,12 @@ def test_paper_head_has_two_rates():
 def test_turned_parts_get_their_own_budget(config):
     assert config.steps_for("full") == config.steps_when_turned
     assert config.steps_for("none") == config.steps_for("slight") == config.steps
+
+
+def test_without_denoising_the_student_sees_the_clean_image(batch):
+    method = tiny_method("paper", denoising=False)
+    method.module.eval()
+    other = Batch(batch.clean, torch.zeros_like(batch.corrupted), batch.mask)
+    assert torch.equal(method.student_loss(batch), method.student_loss(other))
+    corrupted = Batch(batch.corrupted, batch.corrupted, batch.mask)
+    assert not torch.equal(method.student_loss(batch), method.student_loss(corrupted))

@@ -7,17 +7,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy import ndimage
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from flawmap.methods.blocks import BasicBlock, init_kaiming, two_blocks
-from flawmap.methods.destseg.config import FAST, PAPER
-from flawmap.methods.destseg.head import PaperHead
+from flawmap.methods.destseg.config import FAST, PAPER, DestsegConfig
+from flawmap.methods.destseg.head import PaperHead, compare
 from flawmap.methods.destseg.model import Destseg, Smoothing
-from flawmap.methods.destseg.student import Decoder, Encoder
+from flawmap.methods.destseg.student import Decoder, Encoder, PlainStudent
 from flawmap.teachers.resnet import ResNetTeacher
-from methods.tiny import SIZE, tiny_method
+from methods.tiny import SIZE, tiny_config, tiny_method
 
 PRESETS = ("paper", "fast")
 WIDTHS = (64, 128, 256)
@@ -90,7 +92,7 @@ def test_shapes_of_the_paper(paper: Destseg):
     student = paper.student(x, teacher)
     assert [tuple(t.shape) for t in teacher] == expected
     assert [tuple(s.shape) for s in student] == expected
-    assert tuple(paper.student.encoder(x)[3].shape) == (2, 512, 8, 8)
+    assert tuple(paper.student.encoder.encode(x)[3].shape) == (2, 512, 8, 8)
     assert tuple(paper.segment(teacher, student).shape) == (2, 1, 64, 64)
 
 
@@ -248,3 +250,82 @@ def test_teacher_runs_once_an_image(preset, image):
     module.teacher.register_forward_hook(lambda *_: calls.append(1))
     module(image)
     assert len(calls) == 1
+
+
+# --- ablations
+
+
+def test_without_a_head_the_map_is_the_product_of_distances(image):
+    """DeST by hand: 1 - cosine of each level at the finest level's size, multiplied."""
+    module = tiny_method("paper", head="none").module.eval()
+    with torch.no_grad():
+        x = module.normalise_image(image)
+        teacher, student = module.teacher(x), module.student(x, ())
+        expected = 1.0
+        for t, s in zip(teacher, student, strict=True):
+            distance = 1 - F.cosine_similarity(t, s, dim=1, eps=1e-12)[:, None]
+            size = tuple(teacher[0].shape[-2:])
+            expected = expected * F.interpolate(distance, size=size, mode="bilinear")
+        found, score = module(image)
+        large = F.interpolate(expected, size=tuple(image.shape[-2:]), mode="bilinear")[:, 0]
+        torch.testing.assert_close(found, large, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(score, large.flatten(1).topk(100).values.mean(1))
+
+
+def test_single_levels_multiply_to_all_of_them(image):
+    def anomaly(levels):
+        module = tiny_method("paper", head="none", levels=levels).module.eval()
+        x = module.normalise_image(image)
+        return module.anomaly(module.teacher(x), module.student(x, ()))
+
+    with torch.no_grad():
+        product = anomaly((1,)) * anomaly((2,)) * anomaly((3,))
+        torch.testing.assert_close(anomaly((1, 2, 3)), product)
+
+
+@pytest.mark.parametrize(
+    ("how", "channels"),
+    [("products", (8, 16, 32)), ("distances", (1, 1, 1)), ("features", (16, 32, 64))],
+)
+def test_what_the_head_reads(how, channels, image):
+    module = tiny_method("paper", head_input=how).module.eval()
+    with torch.no_grad():
+        x = module.normalise_image(image)
+        teacher, student = module.teacher(x), module.student(x, ())
+        found = compare(teacher, student, how)
+    assert tuple(f.shape[1] for f in found) == channels
+    for t, s, f in zip(teacher, student, found, strict=True):
+        product = F.normalize(t, dim=1, eps=1e-12) * F.normalize(s, dim=1, eps=1e-12)
+        expected = {
+            "products": -product,
+            "distances": 1 - product.sum(1, keepdim=True),
+            "features": torch.cat([t, s], 1),
+        }[how]
+        torch.testing.assert_close(f, expected)
+
+
+def test_a_plain_student_is_a_resnet_18_up_to_stage_3():
+    plain = PlainStudent((64, 128, 256))
+    assert count(plain) == 2_782_784, "stem and stages 1-3 with their norms"
+    shapes = [tuple(f.shape[1:]) for f in plain.eval()(torch.zeros(1, 3, 256, 256), ())]
+    assert shapes == [(64, 64, 64), (128, 32, 32), (256, 16, 16)]
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "said"),
+    [
+        ("fast", {"decoder": False}, "without a decoder"),
+        ("paper", {"levels": (1,)}, "without a head only"),
+        ("paper", {"head": "none", "levels": ()}, "levels"),
+        ("paper", {"head": "none", "levels": (4,)}, "levels"),
+    ],
+)
+def test_changes_that_do_not_fit_together_are_refused(preset, changes, said):
+    with pytest.raises(ValidationError, match=said):
+        tiny_config(preset, **changes)
+
+
+def test_without_a_head_the_student_learns_as_long_as_with_one():
+    changes = PAPER.model_dump() | {"head": "none"}
+    assert DestsegConfig.model_validate(changes).steps_for("full") == 1000
+    assert PAPER.steps_for("full") == 5000

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,15 +57,20 @@ class Grid(Options):
     preset: Names = ("fast",)
     teacher: Names = ("pocket",)
     seed: Seeds = (0,)
+    variant: dict[str, dict[str, Any]] = Field({"": {}}, min_length=1)
+    """Named changes of the preset's configuration; keys as ``flawmap train --set`` takes them."""
 
     def cells(self) -> list[Cell]:
         """Every run of the grid, seeds last, so that one seed of all is there first."""
         options = Options.model_validate({k: getattr(self, k) for k in Options.model_fields})
-        axes = (self.seed, self._categories(), self.method, self.preset, self.teacher)
+        axes = (self.seed, self._categories(), self.method, self.preset, self.teacher, self.variant)
         return [
-            Cell(self.data / category, method, preset, teacher, seed, options)
-            for seed, category, method, preset, teacher in itertools.product(*axes)
-        ]
+            Cell(
+                self.data / category, method, preset, teacher, seed, options,
+                variant, self.variant[variant],
+            )
+            for seed, category, method, preset, teacher, variant in itertools.product(*axes)
+        ]  # fmt: skip
 
     def _categories(self) -> tuple[str, ...]:
         if not self.data.is_dir():
@@ -88,6 +94,8 @@ class Cell:
     teacher: str
     seed: int
     options: Options
+    variant: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def category(self) -> str:
@@ -103,8 +111,9 @@ class Cell:
     def name(self) -> str:
         """File name of the result, without its ending; a teacher's file counts by its name."""
         teacher = Path(self.teacher).stem
-        words = (self.dataset, self.category, self.method, self.preset, teacher, str(self.seed))
-        return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", word) for word in words)
+        words = (self.dataset, self.category, self.method, self.preset, self.variant, teacher)
+        parts = [re.sub(r"[^A-Za-z0-9_.+]+", "_", word) for word in words if word]
+        return "-".join([*parts, str(self.seed)])
 
 
 def read_grid(path: Path) -> Grid:

@@ -36,10 +36,10 @@ DTD_TEXTURES = 5640
 
 @dataclass(frozen=True)
 class Figure:
-    """Mean and deviation over the paper's seeds, as fractions."""
+    """Mean and deviation over the paper's seeds, as fractions; None where it gives none."""
 
     mean: float
-    deviation: float
+    deviation: float | None
 
 
 def published(method: str, category: str) -> dict[str, Figure]:

@@ -68,12 +68,19 @@ def _is_there(path: Path, cell: Cell) -> bool:
     if not path.is_file():
         return False
     try:
-        options = json.loads(path.read_text(encoding="utf-8"))["options"]
+        found = json.loads(path.read_text(encoding="utf-8"))
+        made = found["options"], found["changes"]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is no result of a bench: move it away.") from error
-    if options != cell.options.model_dump(mode="json"):
+    if made != _asked(cell):
         raise UsageError(f"{path} was made with other options: give another --out.")
     return True
+
+
+def _asked(cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options and changes as a result file holds them."""
+    changes: dict[str, Any] = json.loads(json.dumps(dict(cell.changes)))
+    return cell.options.model_dump(mode="json"), changes
 
 
 def measure(cell: Cell, run: Path) -> dict[str, Any]:
@@ -85,6 +92,8 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
     train = ["train", str(cell.data), "--out", str(run), "--method", cell.method]
     train += ["--preset", cell.preset, "--teacher", cell.teacher, "--seed", str(cell.seed)]
     train += cell.options.arguments()
+    for key, value in cell.changes.items():
+        train += ["--set", f"{key}={json.dumps(value)}"]
     figures_file = run / "figures.json"
     evaluate = ["evaluate", str(run), str(cell.data), "--json", str(figures_file)]
     trained_before = (run / "manifest.json").is_file()
@@ -103,6 +112,7 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
     return {
         "method": manifest.method,
         "preset": manifest.preset,
+        "variant": cell.variant,
         "teacher": cell.teacher
         if cell.teacher == manifest.teacher.name
         else Path(cell.teacher).stem,
@@ -114,7 +124,8 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
         "figures": json.loads(figures_file.read_text(encoding="utf-8")),
         "seconds": seconds,
         "peak_mb": None if trained_before else peak,
-        "options": cell.options.model_dump(mode="json"),
+        "options": _asked(cell)[0],
+        "changes": _asked(cell)[1],
         "training": training,
         "configuration": manifest.configuration,
     }

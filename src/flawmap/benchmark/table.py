@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flawmap.benchmark.ablation import published_ablation
 from flawmap.benchmark.published import DTD_TEXTURES, MVTEC_TRAINING_IMAGES, Figure, published
 from flawmap.errors import UsageError
 
@@ -69,11 +70,9 @@ def group(records: Iterable[dict[str, Any]]) -> list[Row]:
     """Records that differ in their seed only, together."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for record in records:
-        told = json.dumps(record.get("options"), sort_keys=True)
-        key = (
-            *(str(record[k]) for k in ("dataset", "category", "method", "preset", "teacher")),
-            told,
-        )
+        names = ("dataset", "category", "method", "preset", "teacher", "variant")
+        told = [json.dumps(record.get(k), sort_keys=True) for k in ("options", "changes")]
+        key = (*(str(record.get(k, "")) for k in names), *told)
         groups.setdefault(key, []).append(record)
     return [Row(tuple(sorted(g, key=lambda r: r["seed"]))) for _, g in sorted(groups.items())]
 
@@ -91,28 +90,40 @@ def render(records: Iterable[dict[str, Any]]) -> str:
 
 def _row_lines(row: Row) -> list[str]:
     first = row.first
+    variant = str(first.get("variant") or "")
     name = first["category"] + (r"\*" if row.another_split else "")
     marks = ("†" if row.other_textures else "") + "‡"
     cells = [
         f"{first['dataset']} {name}",
-        f"{first['method']} {first['preset']}{marks}",
+        f"{first['method']} {first['preset']}{': ' if variant else ''}{variant}{marks}",
         first["teacher"],
         str(len(row.records)),
         _minutes([r["seconds"]["train"] for r in row.records]),
     ]
     lines = [_line([*cells, *(spread(row.values(key)) for key in _COLUMNS)])]
     paper = published(first["method"], first["category"])
-    if paper and not row.another_split and any(row.values(key) for key in paper):
+    if variant:
+        lines += _ablation_lines(variant)
+    elif paper and not row.another_split and any(row.values(key) for key in paper):
         lines.append(_line(["", "as published", "", "5", "", *_of_paper(paper)]))
         lines.append(_line(["", "difference", "", "", "", *_differences(row, paper)]))
     return lines
 
 
+def _ablation_lines(variant: str) -> list[str]:
+    paper = published_ablation(variant)
+    if not paper:
+        return []
+    return [_line(["", "as published, mean of 15", "", "5", "", *_of_paper(paper)])]
+
+
 def _of_paper(paper: dict[str, Figure]) -> list[str]:
-    return [
-        f"{100 * paper[key].mean:.1f} ± {100 * paper[key].deviation:.1f}" if key in paper else ""
-        for key in _COLUMNS
-    ]
+    return [_published(paper[key]) if key in paper else "" for key in _COLUMNS]
+
+
+def _published(figure: Figure) -> str:
+    mean = f"{100 * figure.mean:.1f}"
+    return mean if figure.deviation is None else f"{mean} ± {100 * figure.deviation:.1f}"
 
 
 def _differences(row: Row, paper: dict[str, Figure]) -> list[str]:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,7 @@ def train(
     rotate: Choice = "auto",
     steps: int | None = None,
     batch_size: int | None = None,
+    changes: Mapping[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
     resume: bool = False,
@@ -85,8 +86,9 @@ def train(
     """Learn from the good images in ``data`` and leave an inspector in ``out``.
 
     20 % of the good images (at least 5) are held out for calibration. ``steps`` and
-    ``batch_size`` override the preset's. With ``resume`` a run that was stopped goes on from its
-    newest checkpoint and ends with the weights of one never stopped. Raises FlawmapError or
+    ``batch_size`` override the preset's, and ``changes`` any other field of its configuration
+    (``{"anomalies.foreground_share": 0.0}``). With ``resume`` a run that was stopped goes on from
+    its newest checkpoint and ends with the weights of one never stopped. Raises FlawmapError or
     UsageError with the mend.
     """
     tell = reporter or Reporter()
@@ -100,7 +102,7 @@ def train(
     clock = _Clock()
     where = choose_device(device)
     precision = choose_precision(where)
-    config = _configure(find_preset(method, preset), steps, batch_size)
+    config = _configure(find_preset(method, preset), steps, batch_size, changes or {})
     dataset = open_dataset(data, layout)
     tell.say(dataset.describe())
     network, source = load_teacher(teacher)
@@ -155,15 +157,30 @@ def train(
     return inspector
 
 
-def _configure(config: DestsegConfig, steps: int | None, batch_size: int | None) -> DestsegConfig:
+def _configure(
+    config: DestsegConfig,
+    steps: int | None,
+    batch_size: int | None,
+    changes: Mapping[str, Any],
+) -> DestsegConfig:
     asked = {"steps": steps, "steps_when_turned": steps, "batch_size": batch_size}
-    changes = {name: value for name, value in asked.items() if value is not None}
+    values = config.model_dump() | {k: v for k, v in asked.items() if v is not None}
+    for name, value in changes.items():
+        *path, last = name.split(".")
+        part: Any = values
+        for key in path:
+            part = part.get(key)
+            if not isinstance(part, dict):
+                raise UsageError(f"--set {name}: the configuration has no {key} with parts.")
+        part[last] = value
     try:
-        return type(config).model_validate(config.model_dump() | changes)
+        return type(config).model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"--{option} {first['input']}: {first['msg'].lower()}.") from error
+        name = ".".join(str(part) for part in first["loc"])
+        option = f"--{name.replace('_', '-')}" if name in asked else f"--set {name}".rstrip()
+        given = f" {first['input']}" if first["loc"] else ""
+        raise UsageError(f"{option}{given}: {first['msg'].lower()}.") from error
 
 
 def _features(method: Method, x: Tensor) -> Features:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from flawmap.methods.optimisation import PhaseConfig
+from flawmap.methods.optimisation import PhaseConfig, phase_steps
 from flawmap.synthesis.anomalies import AnomalyConfig
 
 
@@ -21,7 +21,21 @@ class DestsegConfig(BaseModel):
     encoder: Literal["own", "teacher"] = Field(
         "own", description="the student's encoder: its own, or the frozen teacher's features"
     )
-    head: Literal["paper", "pyramid"] = "paper"
+    decoder: bool = Field(
+        True, description="off: a plain student, whose encoder's stages 1-3 are its features"
+    )
+    denoising: bool = Field(
+        True, description="off: the student learns from the clean image, as STPM's does"
+    )
+    head: Literal["paper", "pyramid", "none"] = Field(
+        "paper", description="none: the map is the product of the levels' cosine distances"
+    )
+    head_input: Literal["products", "distances", "features"] = Field(
+        "products", description="what the head reads of teacher and student"
+    )
+    levels: tuple[Literal[1, 2, 3], ...] = Field(
+        (1, 2, 3), min_length=1, description="without a head: the levels whose distances multiply"
+    )
     head_widths: tuple[int, ...] = Field((256,), description="channels, finest level first")
     cosine_reduction: Literal["sum", "mean"] = Field("sum", description="over the batch")
     hardness: float = Field(
@@ -45,9 +59,23 @@ class DestsegConfig(BaseModel):
     student_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.4,), share=0.2)
     head_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.1, 0.01), share=0.8)
 
+    @model_validator(mode="after")
+    def _fits(self) -> DestsegConfig:
+        if not self.decoder and (self.encoder != "own" or self.student_width != 1):
+            raise ValueError('without a decoder the encoder is "own" and the student_width 1')
+        if self.head != "none" and self.levels != (1, 2, 3):
+            raise ValueError('levels are chosen without a head only: set head to "none"')
+        return self
+
     def steps_for(self, rotation: str) -> int:
-        """Steps of a run whose good images are turned as ``rotation`` says."""
-        return self.steps_when_turned if rotation == "full" else self.steps
+        """Steps of a run whose good images are turned as ``rotation`` says.
+
+        Without a head these are the student's alone, as many as it has with one.
+        """
+        both = self.steps_when_turned if rotation == "full" else self.steps
+        if self.head != "none":
+            return both
+        return phase_steps([self.student_phase, self.head_phase], both)[0]
 
 
 PAPER = DestsegConfig()

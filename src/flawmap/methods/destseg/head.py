@@ -1,22 +1,51 @@
 """DeSTSeg's segmentation network (section 3.3), the paper's and a light one.
 
 Both read ``X_k = -(T̂_k · Ŝ_k)``: the channel-wise products of teacher's and student's features,
-each normalised over channels, whose sum is their cosine. Both return logits.
+each normalised over channels, whose sum is their cosine. Both return logits. What else the paper
+let them read (its ablation of the head's input) is :func:`compare`.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from flawmap.methods.blocks import conv_norm_relu, init_kaiming, two_blocks, upsample
+from flawmap.methods.destseg.losses import normalise
 from flawmap.teachers.resnet import Features
 
 # The light head starts by calling 1 pixel in 20 anomalous, about the share that synthesis makes so
 # (some 5 %), instead of spending its first steps on coming down from one half.
 _PRIOR_LOGIT = -3.0
+
+
+def compare(
+    teacher: Features, student: Features, how: Literal["products", "distances", "features"]
+) -> Features:
+    """What the head reads, level by level.
+
+    ``products``: minus the channel-wise product of unit features; ``distances``: 1 - cosine, one
+    channel; ``features``: both networks' features as they are, one after the other.
+    """
+    first, second, third = (_compare(t, s, how) for t, s in zip(teacher, student, strict=True))
+    return first, second, third
+
+
+def _compare(teacher: Tensor, student: Tensor, how: str) -> Tensor:
+    if how == "features":
+        return torch.cat([teacher, student], 1)
+    product = normalise(teacher) * normalise(student)
+    return -product if how == "products" else 1.0 - product.sum(1, keepdim=True)
+
+
+def compared_widths(widths: tuple[int, int, int], how: str) -> tuple[int, int, int]:
+    """Channels of :func:`compare`'s levels."""
+    if how == "distances":
+        return 1, 1, 1
+    w1, w2, w3 = widths
+    return (2 * w1, 2 * w2, 2 * w3) if how == "features" else widths
 
 
 class Aspp(nn.Module):

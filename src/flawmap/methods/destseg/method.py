@@ -24,11 +24,13 @@ class DestsegMethod:
         self.module = Destseg(teacher, config)
 
     def phases(self) -> tuple[Phase, ...]:
-        """Student on the cosine loss, then head on the segmentation loss."""
-        return (
-            Phase("student", self.config.student_phase, (self.module.student,), self.student_loss),
-            Phase("head", self.config.head_phase, self._head_groups(), self.head_loss),
+        """Student on the cosine loss, then head, if there is one, on the segmentation loss."""
+        student = Phase(
+            "student", self.config.student_phase, (self.module.student,), self.student_loss
         )
+        if self.config.head == "none":
+            return (student,)
+        return student, Phase("head", self.config.head_phase, self._head_groups(), self.head_loss)
 
     def _head_groups(self) -> tuple[nn.Module, ...]:
         """The paper's head learns its residual blocks faster than the rest."""
@@ -38,10 +40,14 @@ class DestsegMethod:
     def student_loss(self, batch: Batch) -> Tensor:
         """Student on the corrupted image against the teacher on the clean one."""
         module = self.module
-        corrupted = module.normalise_image(batch.corrupted)
+        clean = module.normalise_image(batch.clean)
         with torch.no_grad():
-            target = module.teacher(module.normalise_image(batch.clean))
-        guessed = module.student(corrupted, self._guide(corrupted))
+            target = module.teacher(clean)
+        if self.config.denoising:
+            corrupted = module.normalise_image(batch.corrupted)
+            guessed = module.student(corrupted, self._guide(corrupted))
+        else:
+            guessed = module.student(clean, target)
         return cosine_loss(target, guessed, self.config.cosine_reduction, self.config.hardness)
 
     def head_loss(self, batch: Batch) -> Tensor:

@@ -10,9 +10,8 @@ from torch.nn import functional as F
 
 from flawmap.methods.blocks import upsample
 from flawmap.methods.destseg.config import DestsegConfig
-from flawmap.methods.destseg.head import PaperHead, PyramidHead
-from flawmap.methods.destseg.losses import normalise
-from flawmap.methods.destseg.student import GuidedStudent, Student
+from flawmap.methods.destseg.head import PaperHead, PyramidHead, compare, compared_widths
+from flawmap.methods.destseg.student import GuidedStudent, PlainStudent, Student
 from flawmap.teachers.resnet import Features, ResNetTeacher
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -29,8 +28,7 @@ class Destseg(nn.Module):
         super().__init__()
         self.config = config
         self.teacher = teacher
-        build_student = Student if config.encoder == "own" else GuidedStudent
-        self.student = build_student(config.student_width, teacher.widths)
+        self.student = _build_student(teacher.widths, config)
         self.head = _build_head(teacher.widths, config)
         self.smooth = Smoothing(config.smoothing) if config.smoothing else nn.Identity()
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -42,18 +40,28 @@ class Destseg(nn.Module):
 
     def segment(self, teacher: Features, student: Features) -> Tensor:
         """Logits (B, 1, H/4, W/4) from both networks' features."""
-        t1, t2, t3 = (normalise(t) for t in teacher)
-        s1, s2, s3 = (normalise(s) for s in student)
-        logits: Tensor = self.head((-(t1 * s1), -(t2 * s2), -(t3 * s3)))
+        logits: Tensor = self.head(compare(teacher, student, self.config.head_input))
         return logits
+
+    def anomaly(self, teacher: Features, student: Features) -> Tensor:
+        """Anomaly (B, 1, H/4, W/4) in 0..1: the head's probability.
+
+        Without a head, "DeST": the product of the levels' cosine distances.
+        """
+        if self.config.head != "none":
+            return self.segment(teacher, student).sigmoid()
+        distances = compare(teacher, student, "distances")
+        size = (distances[0].shape[-2], distances[0].shape[-1])
+        enlarged = [upsample(distances[level - 1], size) for level in self.config.levels]
+        return torch.stack(enlarged).prod(0).clamp(min=0.0, max=1.0)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Anomaly map (B, H, W) in 0..1 and image score (B,): mean of the highest map values."""
         x = self.normalise_image(image)
         features = self.teacher(x)
-        probability = self.segment(features, self.student(x, features)).sigmoid()
+        anomaly = self.anomaly(features, self.student(x, features))
         height, width = image.shape[-2:]
-        anomaly_map = upsample(self.smooth(probability), (height, width))[:, 0]
+        anomaly_map = upsample(self.smooth(anomaly), (height, width))[:, 0]
         count = min(self.config.top_pixels, height * width)
         return anomaly_map, anomaly_map.flatten(1).topk(count, sorted=False).values.mean(1)
 
@@ -76,7 +84,17 @@ class Smoothing(nn.Module):
         return F.conv2d(padded, self.kernel.to(x.dtype))
 
 
-def _build_head(inputs: tuple[int, int, int], config: DestsegConfig) -> nn.Module:
+def _build_student(outputs: tuple[int, int, int], config: DestsegConfig) -> nn.Module:
+    if not config.decoder:
+        return PlainStudent(outputs)
+    build = Student if config.encoder == "own" else GuidedStudent
+    return build(config.student_width, outputs)
+
+
+def _build_head(widths: tuple[int, int, int], config: DestsegConfig) -> nn.Module:
+    if config.head == "none":
+        return nn.Identity()
+    inputs = compared_widths(widths, config.head_input)
     if config.head == "paper":
         return PaperHead(inputs, *config.head_widths)
     w1, w2, w3 = config.head_widths

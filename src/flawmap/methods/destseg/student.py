@@ -13,25 +13,38 @@ from flawmap.methods.blocks import init_kaiming, two_blocks, upsample
 from flawmap.teachers.resnet import Features
 
 
-class Encoder(nn.Module):
-    """ResNet-18 without its classifier: four stages at strides 4, 8, 16, 32."""
+class PlainEncoder(nn.Module):
+    """Stem and stages 1-3 of a ResNet-18: strides 4, 8, 16."""
 
-    def __init__(self, widths: tuple[int, int, int, int]) -> None:
+    def __init__(self, widths: tuple[int, int, int]) -> None:
         super().__init__()
-        w1, w2, w3, w4 = widths
+        w1, w2, w3 = widths
         self.conv1 = nn.Conv2d(3, w1, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(w1)
         self.layer1 = two_blocks(w1, w1)
         self.layer2 = two_blocks(w1, w2, 2)
         self.layer3 = two_blocks(w2, w3, 2)
-        self.layer4 = two_blocks(w3, w4, 2)
         init_kaiming(self, zero_last_norm=True)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> Features:
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x)), inplace=True), 3, 2, 1)
         e1 = self.layer1(x)
         e2 = self.layer2(e1)
-        e3 = self.layer3(e2)
+        return e1, e2, self.layer3(e2)
+
+
+class Encoder(PlainEncoder):
+    """ResNet-18 without its classifier: a fourth stage at stride 32 on top."""
+
+    def __init__(self, widths: tuple[int, int, int, int]) -> None:
+        w1, w2, w3, w4 = widths
+        super().__init__((w1, w2, w3))
+        self.layer4 = two_blocks(w3, w4, 2)
+        init_kaiming(self.layer4, zero_last_norm=True)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Outputs of all four stages."""
+        e1, e2, e3 = self(x)
         return e1, e2, e3, self.layer4(e3)
 
 
@@ -85,7 +98,21 @@ class Student(nn.Module):
     def forward(self, image: Tensor, teacher: Features) -> Features:
         """Clean features guessed from the normalised corrupted image (B, 3, H, W) alone."""
         del teacher
-        features: Features = self.decoder(self.encoder(image))
+        features: Features = self.decoder(self.encoder.encode(image))
+        return features
+
+
+class PlainStudent(nn.Module):
+    """A student without a decoder: the features are its encoder's own (Table 4, "ed" off)."""
+
+    def __init__(self, outputs: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.encoder = PlainEncoder(outputs)
+
+    def forward(self, image: Tensor, teacher: Features) -> Features:
+        """Features guessed from the normalised image (B, 3, H, W) alone."""
+        del teacher
+        features: Features = self.encoder(image)
         return features
 
 

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from flawmap.benchmark.ablation import ABLATION, published_ablation
+from flawmap.training.batches import Batch
+from methods.tiny import SIZE, tiny_method
+
+
+@pytest.fixture
+def batch() -> Batch:
+    draw = torch.Generator().manual_seed(0)
+    clean = torch.rand(4, 3, *SIZE, generator=draw)
+    mask = torch.zeros(4, 1, *SIZE)
+    mask[:, :, 16:40, 8:32] = 1
+    return Batch(clean, torch.where(mask > 0, 1 - clean, clean), mask)
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.mark.parametrize("variant", ABLATION)
+def test_every_variant_trains_and_judges(preset: str, variant: str, batch: Batch):
+    method = tiny_method(preset, **ABLATION[variant])
+    for phase in method.phases():
+        method.module.eval().requires_grad_(False)
+        for group in phase.groups:
+            group.train().requires_grad_(True)
+        phase.loss(batch).backward()
+        assert all(p.grad is not None for g in phase.groups for p in g.parameters())
+    with torch.no_grad():
+        anomaly_map, score = method.module.eval()(batch.corrupted)
+    assert anomaly_map.shape == (4, *SIZE)
+    assert score.shape == (4,)
+    assert anomaly_map.min() >= 0
+    assert anomaly_map.max() <= 1
+
+
+def test_the_eight_rows_are_all_on_and_off_of_three_parts():
+    rows = {frozenset(name.split("+")) for name in list(ABLATION)[:8]}
+    parts = {"den", "ed", "seg"}
+    assert len(rows) == 8
+    for name, changes in list(ABLATION.items())[:8]:
+        there = set() if name == "none" else set(name.split("+"))
+        assert there <= parts
+        assert (changes.get("denoising", True)) == ("den" in there)
+        assert (changes.get("decoder", True)) == ("ed" in there)
+        assert (changes.get("head") != "none") == ("seg" in there)
+
+
+def test_published_rows():
+    assert published_ablation("den+ed+seg")["pixel_ap"].mean == pytest.approx(0.758)
+    assert published_ablation("none")["image_auroc"].mean == pytest.approx(0.948)
+    assert published_ablation("none, level 1") == {}
+    assert {name for name in ABLATION if published_ablation(name)} == set(list(ABLATION)[:11])
