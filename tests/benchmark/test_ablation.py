@@ -5,16 +5,12 @@ import torch
 
 from flawmap.benchmark.ablation import ABLATION, published_ablation
 from flawmap.training.batches import Batch
-from methods.tiny import SIZE, tiny_method
+from methods.tiny import SIZE, tiny_batch, tiny_method
 
 
 @pytest.fixture
 def batch() -> Batch:
-    draw = torch.Generator().manual_seed(0)
-    clean = torch.rand(4, 3, *SIZE, generator=draw)
-    mask = torch.zeros(4, 1, *SIZE)
-    mask[:, :, 16:40, 8:32] = 1
-    return Batch(clean, torch.where(mask > 0, 1 - clean, clean), mask)
+    return tiny_batch()
 
 
 @pytest.mark.parametrize("preset", ["paper", "fast"])

@@ -7,6 +7,7 @@ import torch
 from flawmap.methods.destseg.config import PRESETS, DestsegConfig
 from flawmap.methods.destseg.method import DestsegMethod
 from flawmap.teachers.resnet import ResNetTeacher
+from flawmap.training.batches import Batch
 
 SIZE = (64, 64)
 TEACHER_WIDTHS = (8, 16, 32)
@@ -40,3 +41,11 @@ def tiny_method(preset: str, seed: int = 0, **changes: object) -> DestsegMethod:
     teacher = tiny_teacher()
     torch.manual_seed(seed)
     return DestsegMethod(teacher, tiny_config(preset, **changes))
+
+
+def tiny_batch() -> Batch:
+    """Four noisy images, inverted inside one rectangle."""
+    clean = torch.rand(4, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(4, 1, *SIZE)
+    mask[:, :, 16:40, 8:32] = 1
+    return Batch(clean, torch.where(mask > 0, 1 - clean, clean), mask)
