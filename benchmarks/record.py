@@ -14,10 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
 
-def write_result(name: str, **measured: Any) -> Path:
-    """Write ``benchmarks/results/NAME.json``."""
-    arguments = [str(Path(sys.argv[0]).name), *sys.argv[1:]]
-    command = shlex.join(["python", f"benchmarks/{arguments[0]}", *arguments[1:]])
+def write_result(name: str, command: str = "", **measured: Any) -> Path:
+    """Write ``benchmarks/results/NAME.json``; ``command`` is this process's unless it is given."""
+    script = f"benchmarks/{Path(sys.argv[0]).name}"
+    command = command or shlex.join(["python", script, *sys.argv[1:]])
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
     write_json(path, {"name": name, **provenance(command), **measured})

@@ -42,7 +42,9 @@ def test_one_cell_from_images_to_a_result_file(grid: Grid, tmp_path: Path):
     parts = found["seconds"]["train_student"] + found["seconds"]["train_head"]
     assert parts <= found["seconds"]["train"] + 0.2
     assert found["command"].startswith("flawmap train ")
-    assert " && flawmap evaluate " in found["command"]
+    assert " --out RUN " in found["command"]
+    assert " && flawmap evaluate RUN " in found["command"]
+    assert str(work) not in found["command"], "a folder that is gone"
     assert found["training"]["steps"] == 4
     assert not list(work.iterdir()), "the run is not kept"
 

@@ -87,7 +87,7 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
     """Train and evaluate one cell in the folder ``run``; the object of its result file.
 
     ``peak_mb`` is the training process's; None where the system does not tell, or where an
-    earlier bench had trained already.
+    earlier bench had trained already. In ``command`` the folder is called RUN.
     """
     train = ["train", str(cell.data), "--out", str(run), "--method", cell.method]
     train += ["--preset", cell.preset, "--teacher", cell.teacher, "--seed", str(cell.seed)]
@@ -109,6 +109,7 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
         seconds["train_command"] = round(trained - start, 1)
     seconds |= phase_seconds(read_log(run / "training.jsonl"))
     seconds |= {"evaluate": round(evaluated - trained, 1)}
+    options, changes = _asked(cell)
     return {
         "method": manifest.method,
         "preset": manifest.preset,
@@ -120,15 +121,21 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
         "category": cell.category,
         "seed": cell.seed,
         "device": manifest.training.device,
-        **provenance(" && ".join(shlex.join(["flawmap", *words]) for words in (train, evaluate))),
+        **provenance(_told((train, evaluate[:3]), run)),
         "figures": json.loads(figures_file.read_text(encoding="utf-8")),
         "seconds": seconds,
         "peak_mb": None if trained_before else peak,
-        "options": _asked(cell)[0],
-        "changes": _asked(cell)[1],
+        "options": options,
+        "changes": changes,
         "training": training,
         "configuration": manifest.configuration,
     }
+
+
+def _told(commands: Sequence[Sequence[str]], run: Path) -> str:
+    """Command lines for a reader, who has no use for the name of a folder that is gone."""
+    lines = [["RUN" if word == str(run) else word for word in words] for words in commands]
+    return " && ".join(shlex.join(["flawmap", *words]) for words in lines)
 
 
 def phase_seconds(lines: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024). A plain step
 follows the few directions in which the gradient is large; the orthogonal one learns all of them at
-once, which is worth several times its cost where images are few and training is short.
+once.
 
 A norm undoes the scale of the convolution before it. So every weight is kept at one length, and
 the rate says how far a step turns it: 0.1 is a tenth of its length.
