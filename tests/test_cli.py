@@ -449,3 +449,18 @@ def test_changes_that_do_not_fit(
     out = tmp_path / "out"
     assert said in refused(flawmap("train", tiny_data, "--out", out, "--set", word), 2)
     assert not out.exists()
+
+
+# --- read-outs
+
+
+def test_evaluate_tells_which_distances_it_read_out(flawmap, run_copy, tiny_data):
+    said = flawmap("evaluate", run_copy, tiny_data, "--distances", "1,3")
+    assert said.status == 0
+    assert "product of the distances at levels 1, 3" in said.out
+    assert "rejected" not in said.out, "no thresholds, no verdicts"
+
+
+def test_levels_that_are_no_numbers(flawmap, run_copy, tiny_data):
+    said = flawmap("evaluate", run_copy, tiny_data, "--distances", "fine")
+    assert "such as 1,2,3" in refused(said, 2)

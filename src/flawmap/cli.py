@@ -104,14 +104,25 @@ def evaluate(
     data: Data,
     json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report to this file.")] = None,
+    distances: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVELS",
+            help="Measure the product of teacher's and student's distances at these levels, "
+            "such as 1,2,3, and not the map.",
+        ),
+    ] = None,
     layout: Layout = "auto",
 ) -> None:
     """Measure an inspector on labelled images."""
     import flawmap
     from flawmap.console import counting_display, show_evaluation
 
+    levels = _levels(distances)
     with counting_display("evaluating") as show:
-        found = flawmap.evaluate(run, data, layout=layout, json_file=json, report=report, show=show)
+        found = flawmap.evaluate(
+            run, data, layout=layout, json_file=json, report=report, distances=levels, show=show
+        )
     show_evaluation(found)
     for path in (json, report):
         if path is not None:
@@ -225,6 +236,13 @@ def bench(
     asked = check_grid(base | given, "The grid")
     flawmap.bench(asked, out, work=work, keep=keep, say=lambda text: typer.echo(text, err=True))
     typer.echo(render(read_results(out)), nl=False)
+
+
+def _levels(text: str | None) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")] if text is not None else []
+    except ValueError as error:
+        raise UsageError(f"--distances {text}: give levels such as 1,2,3.") from error
 
 
 def _changes(words: list[str]) -> dict[str, Any]:

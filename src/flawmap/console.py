@@ -153,7 +153,9 @@ def show_evaluation(found: Evaluation) -> None:
         table.add_row(name, "–" if value is None else f"{value:.4f}", why)
     console.print(found.dataset.describe())
     console.print(table, soft_wrap=False)
-    for label in ("good", "defective"):
+    if found.distances:
+        console.print(f"Not the inspector's map, but the {values['notes']['read_out']}.")
+    for label in ("good", "defective") if found.rows else ():
         console.print(_verdicts(found, label))
     console.print(
         f"{plural(values['images'], 'image(s)')}, "

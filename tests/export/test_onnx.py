@@ -67,7 +67,7 @@ def test_graph_equals_torch_at_any_batch_size(exported: Exported, count):
     exported.module.eval()
     with torch.no_grad():
         x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-        expected_maps, expected_scores = exported.module(x)
+        expected_maps, expected_scores, _ = exported.module(x)
     np.testing.assert_allclose(maps, expected_maps.numpy(), atol=1e-5)
     np.testing.assert_allclose(scores, expected_scores.numpy(), atol=1e-5)
     assert np.isfinite(maps).all()

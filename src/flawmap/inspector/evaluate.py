@@ -7,7 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawmap.datasets import Dataset, Sample, open_dataset
-from flawmap.errors import FlawmapError
+from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, write_json
 from flawmap.images import ImageError, read_mask
+from flawmap.inspector.distances import load_distances
 from flawmap.inspector.inspector import Inspection, Inspector
 from flawmap.inspector.manifest import write_manifest
 from flawmap.inspector.pipeline import Inspected, inspect_files
@@ -32,7 +33,10 @@ _KEYS = (
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures (the keys of ``evaluate --json``), one row an image, and what to know about both."""
+    """Figures (the keys of ``evaluate --json``), one row an image, and what to know about both.
+
+    There are no rows where ``distances`` were read out, which have no thresholds.
+    """
 
     dataset: Dataset
     samples: tuple[Sample, ...]
@@ -40,11 +44,14 @@ class Evaluation:
     rows: tuple[ImageRow, ...]
     seconds: float
     warnings: tuple[str, ...]
+    distances: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The object that ``evaluate --json`` writes."""
         found = self.figures.to_dict()
         notes = {str(k): str(v) for k, v in found["notes"].items()}
+        if self.distances:
+            notes["read_out"] = f"product of the distances at levels {_told(self.distances)}"
         figures = {key: found[key] for key in _KEYS}
         return figures | {"seconds": round(self.seconds, 3), "notes": notes}
 
@@ -56,18 +63,26 @@ def evaluate(
     layout: str = "auto",
     json_file: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
+    distances: Sequence[int] = (),
     show: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Run the inspector in ``run`` over the test images of ``data`` and measure it.
 
     Good images that it was trained on are left out. ``json_file`` and ``report`` name files to
-    write. Raises FlawmapError where there is nothing to test on.
+    write. ``distances`` names levels, 1 the finest, the product of whose distances is measured in
+    place of the inspector's map: (1, 2, 3) is DeSTSeg's "DeST". Raises FlawmapError where there
+    is nothing to test on, UsageError where levels do not fit or a report of them is asked for.
     """
-    inspector = Inspector.load(run)
+    if distances and report is not None:
+        raise UsageError("A report shows verdicts, which distances have none of: leave one out.")
+    inspector = load_distances(Path(run), distances) if distances else Inspector.load(run)
     dataset = open_dataset(data, layout, training=False)
     samples, warnings = _unseen(dataset, inspector)
     evaluation = _measure(inspector, dataset, samples, warnings, show)
-    _remember(Path(run), inspector, evaluation)
+    if distances:
+        evaluation = replace(evaluation, rows=(), distances=tuple(distances))
+    else:
+        _remember(Path(run), inspector, evaluation)
     if json_file is not None:
         make_folder(Path(json_file).parent)
         write_json(Path(json_file), evaluation.to_dict())
@@ -76,6 +91,10 @@ def evaluate(
 
         write_evaluation_report(Path(report), Path(run), inspector, evaluation)
     return evaluation
+
+
+def _told(levels: Sequence[int]) -> str:
+    return ", ".join(str(level) for level in levels)
 
 
 def _unseen(dataset: Dataset, inspector: Inspector) -> tuple[tuple[Sample, ...], list[str]]:

@@ -43,7 +43,7 @@ class Graph:
     """The inference graph on ONNX Runtime."""
 
     def __init__(self, graph: bytes, threads: int | None = None) -> None:
-        self._session = _session(graph, threads)
+        self._session = open_session(graph, threads)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -55,8 +55,29 @@ class Graph:
         self, images: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Images (B, h, w, 3) uint8 of the working size -> maps (B, h, w), scores (B,)."""
-        maps, scores = self._session.run(["map", "score"], {"images": np.ascontiguousarray(images)})
-        return cast(NDArray[np.float32], maps), cast(NDArray[np.float32], scores)
+        maps, scores = self._run(["map", "score"], images)
+        return maps, scores
+
+    def _run(self, names: list[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Values of the graph by name; what does not lead to them is not computed."""
+        options = ort.RunOptions()
+        options.only_execute_path_to_fetches = True
+        found = self._session.run(names, {"images": np.ascontiguousarray(images)}, options)
+        return cast(list[NDArray[np.float32]], found)
+
+
+def read_graph(folder: Path, manifest: Manifest) -> bytes:
+    """The graph's file, checked against its digest in the manifest; FlawmapError if it is not."""
+    try:
+        graph = (folder / GRAPH).read_bytes()
+    except OSError as error:
+        raise FlawmapError(f"Cannot read {folder / GRAPH}: {error.strerror}.") from error
+    if hashlib.sha256(graph).hexdigest() != manifest.files.get(GRAPH):
+        raise FlawmapError(
+            f"{folder / GRAPH} is not the graph that its manifest names: it was changed or "
+            "cut short. Copy the whole run folder again, or train anew."
+        )
+    return graph
 
 
 class Inspector:
@@ -75,16 +96,7 @@ class Inspector:
         """
         folder = Path(run)
         manifest = read_manifest(folder)
-        try:
-            graph = (folder / GRAPH).read_bytes()
-        except OSError as error:
-            raise FlawmapError(f"Cannot read {folder / GRAPH}: {error.strerror}.") from error
-        if hashlib.sha256(graph).hexdigest() != manifest.files.get(GRAPH):
-            raise FlawmapError(
-                f"{folder / GRAPH} is not the graph that its manifest names: it was changed or "
-                "cut short. Copy the whole run folder again, or train anew."
-            )
-        loaded = Graph(graph, threads)
+        loaded = Graph(read_graph(folder, manifest), threads)
         if loaded.size != manifest.preprocessing.size:
             raise FlawmapError(
                 f"{folder / MANIFEST} was changed: its working size is not that of {GRAPH}. "
@@ -142,7 +154,8 @@ def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image
 
 
-def _session(graph: bytes, threads: int | None) -> ort.InferenceSession:
+def open_session(graph: bytes, threads: int | None) -> ort.InferenceSession:
+    """ONNX Runtime's session of a graph; FlawmapError where it cannot load it."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads or available_cores()

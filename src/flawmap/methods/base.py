@@ -24,8 +24,11 @@ class Phase:
 
 
 class Method(Protocol):
-    """A trainable method. ``module`` holds every weight and maps images (B, 3, H, W) in 0..1 to
-    anomaly maps (B, H, W) and image scores (B,)."""
+    """A trainable method.
+
+    ``module`` holds every weight and maps images (B, 3, H, W) in 0..1 to anomaly maps (B, H, W),
+    image scores (B,), and the distances of teacher and student at every level (B, levels, h, w).
+    """
 
     @property
     def module(self) -> nn.Module: ...

@@ -79,7 +79,7 @@ def measure_parity(
     for image in images:
         maps, scores = graph(image[None])
         with torch.no_grad():
-            twin_maps, twin_scores = twin(torch.from_numpy(image[None].copy()))
+            twin_maps, twin_scores, _ = twin(torch.from_numpy(image[None].copy()))
         # np.maximum keeps a NaN, Python's max() loses it
         worst_map = float(np.maximum(worst_map, np.abs(maps - twin_maps.numpy()).max()))
         worst_score = float(np.maximum(worst_score, np.abs(scores - twin_scores.numpy()).max()))

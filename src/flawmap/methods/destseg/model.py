@@ -43,27 +43,33 @@ class Destseg(nn.Module):
         logits: Tensor = self.head(compare(teacher, student, self.config.head_input))
         return logits
 
-    def anomaly(self, teacher: Features, student: Features) -> Tensor:
-        """Anomaly (B, 1, H/4, W/4) in 0..1: the head's probability.
+    def distances(self, teacher: Features, student: Features) -> Tensor:
+        """Cosine distances of the three levels (B, 3, H/4, W/4), 0..1."""
+        levels = compare(teacher, student, "distances")
+        size = (levels[0].shape[-2], levels[0].shape[-1])
+        return torch.cat([upsample(level, size) for level in levels], 1).clamp(min=0.0, max=1.0)
 
-        Without a head, "DeST": the product of the levels' cosine distances.
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Anomaly map (B, H, W) in 0..1; image score (B,): mean of the highest map values;
+        :meth:`distances`.
+
+        The map is the head's probability or, without a head, "DeST": the product of the
+        distances of the configured levels.
         """
-        if self.config.head != "none":
-            return self.segment(teacher, student).sigmoid()
-        distances = compare(teacher, student, "distances")
-        size = (distances[0].shape[-2], distances[0].shape[-1])
-        enlarged = [upsample(distances[level - 1], size) for level in self.config.levels]
-        return torch.stack(enlarged).prod(0).clamp(min=0.0, max=1.0)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Anomaly map (B, H, W) in 0..1 and image score (B,): mean of the highest map values."""
         x = self.normalise_image(image)
-        features = self.teacher(x)
-        anomaly = self.anomaly(features, self.student(x, features))
+        teacher = self.teacher(x)
+        student = self.student(x, teacher)
+        distances = self.distances(teacher, student)
+        if self.config.head == "none":
+            chosen = [level - 1 for level in self.config.levels]
+            anomaly = distances[:, chosen].prod(1, keepdim=True)
+        else:
+            anomaly = self.segment(teacher, student).sigmoid()
         height, width = image.shape[-2:]
         anomaly_map = upsample(self.smooth(anomaly), (height, width))[:, 0]
         count = min(self.config.top_pixels, height * width)
-        return anomaly_map, anomaly_map.flatten(1).topk(count, sorted=False).values.mean(1)
+        score = anomaly_map.flatten(1).topk(count, sorted=False).values.mean(1)
+        return anomaly_map, score, distances
 
 
 class Smoothing(nn.Module):

@@ -1,0 +1,88 @@
+"""Another read-out of an inspector: the distances of teacher and student alone.
+
+DeSTSeg calls the product over its levels, with no segmentation network, "DeST" (section 4.4); one
+level alone is what STPM's multi-level product is measured against.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.inspector.inspector import Graph, Inspector, read_graph
+from flawmap.inspector.manifest import Manifest, read_manifest
+
+_NAME = "distances"
+
+
+class DistanceGraph(Graph):
+    """Maps and scores from the product of the graph's distances at ``levels``, 1 the finest.
+
+    The map is blurred and the score taken as the method's configuration says of its own map.
+    """
+
+    def __init__(self, graph: bytes, levels: Sequence[int], configuration: dict[str, object]):
+        super().__init__(_with_distances(graph))
+        self._levels = [level - 1 for level in levels]
+        self._smoothing = float(str(configuration.get("smoothing", 0.0)))
+        self._top_pixels = int(str(configuration.get("top_pixels", 1)))
+
+    def __call__(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Images (B, h, w, 3) uint8 of the working size -> maps (B, h, w), scores (B,)."""
+        (distances,) = self._run([_NAME], images)
+        if max(self._levels) >= distances.shape[1]:
+            raise UsageError(f"Distances have levels 1 to {distances.shape[1]}: choose of these.")
+        product = distances[:, self._levels].prod(1)
+        maps = np.stack([self._map(one) for one in product])
+        count = min(self._top_pixels, maps[0].size)
+        highest = np.partition(maps.reshape(len(maps), -1), -count, axis=1)[:, -count:]
+        return maps, highest.mean(1)
+
+    def _map(self, small: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Blurred, then enlarged to the working size, as the graph does it to its own map."""
+        if self._smoothing:
+            radius = math.ceil(3.0 * self._smoothing)
+            small = gaussian_filter(small, self._smoothing, mode="nearest", radius=radius)
+        height, width = self.size
+        large = Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(large, np.float32)
+
+
+def load_distances(run: Path, levels: Sequence[int]) -> Inspector:
+    """Inspector of the folder ``run`` that maps the product of the distances at ``levels``.
+
+    Its verdicts mean nothing: thresholds belong to the map they were calibrated on. Raises
+    UsageError where the levels are not the method's.
+    """
+    if not levels or min(levels) < 1 or len(set(levels)) < len(levels):
+        raise UsageError("Levels are numbers from 1, each once, such as 1,2,3.")
+    manifest: Manifest = read_manifest(run)
+    graph = read_graph(run, manifest)
+    return Inspector(manifest, DistanceGraph(graph, levels, manifest.configuration))
+
+
+def _with_distances(graph: bytes) -> bytes:
+    """The graph with its inner value ``distances`` as an output."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise FlawmapError(
+            "Reading out distances needs onnx: pip install 'flawmap[train]'"
+        ) from error
+    model = onnx.load_from_string(graph)
+    if not any(_NAME in node.output for node in model.graph.node):
+        raise UsageError("This inspector's graph holds no distances: train it anew.")
+    model.graph.output.append(
+        onnx.helper.make_tensor_value_info(_NAME, onnx.TensorProto.FLOAT, None)
+    )
+    found: bytes = model.SerializeToString()
+    return found
