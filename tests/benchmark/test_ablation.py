@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from flawmap.benchmark.ablation import ABLATION, published_ablation
+from flawmap.benchmark.grid import Grid
 from flawmap.training.batches import Batch
 from methods.tiny import SIZE, tiny_batch, tiny_method
 
@@ -16,7 +17,7 @@ def batch() -> Batch:
 @pytest.mark.parametrize("preset", ["paper", "fast"])
 @pytest.mark.parametrize("variant", ABLATION)
 def test_every_variant_trains_and_judges(preset: str, variant: str, batch: Batch):
-    method = tiny_method(preset, **ABLATION[variant])
+    method = tiny_method(preset, **ABLATION[variant].changes)
     for phase in method.phases():
         method.module.eval().requires_grad_(False)
         for group in phase.groups:
@@ -24,7 +25,7 @@ def test_every_variant_trains_and_judges(preset: str, variant: str, batch: Batch
         phase.loss(batch).backward()
         assert all(p.grad is not None for g in phase.groups for p in g.parameters())
     with torch.no_grad():
-        anomaly_map, score = method.module.eval()(batch.corrupted)
+        anomaly_map, score, _ = method.module.eval()(batch.corrupted)
     assert anomaly_map.shape == (4, *SIZE)
     assert score.shape == (4,)
     assert anomaly_map.min() >= 0
@@ -35,12 +36,22 @@ def test_the_eight_rows_are_all_on_and_off_of_three_parts():
     rows = {frozenset(name.split("+")) for name in list(ABLATION)[:8]}
     parts = {"den", "ed", "seg"}
     assert len(rows) == 8
-    for name, changes in list(ABLATION.items())[:8]:
+    for name, variant in list(ABLATION.items())[:8]:
+        changes = variant.changes
         there = set() if name == "none" else set(name.split("+"))
         assert there <= parts
         assert (changes.get("denoising", True)) == ("den" in there)
         assert (changes.get("decoder", True)) == ("ed" in there)
-        assert (changes.get("head") != "none") == ("seg" in there)
+        assert (not variant.distances) == ("seg" in there)
+
+
+def test_read_outs_share_the_training_of_the_method_with_a_head(tmp_path):
+    (tmp_path / "gear").mkdir()
+    cells = Grid(data=tmp_path, variant=ABLATION).cells()
+    trained = {cell.variant: cell.trained_as for cell in cells}
+    assert len(set(trained.values())) == 7
+    assert trained["den+ed"] == "den+ed+seg"
+    assert trained["none"] == trained["none, level 2"] == "seg"
 
 
 def test_published_rows():

@@ -102,11 +102,16 @@ def test_flags_are_checked_the_same_way():
 
 
 def test_variants_are_an_axis(data: Path):
-    variant = {"": {}, "no L1": {"l1_weight": 0.0}}
-    cells = Grid(data=data, category="screw", variant=variant).cells()
-    assert [(c.variant, c.changes) for c in cells] == [("", {}), ("no L1", {"l1_weight": 0.0})]
+    variant = {"": {}, "no L1": {"changes": {"l1_weight": 0.0}}, "DeST": {"distances": [1, 2, 3]}}
+    cells = check_grid({"data": data, "category": "screw", "variant": variant}, "here").cells()
+    assert [(c.variant, c.what.changes) for c in cells] == [
+        ("", {}), ("no L1", {"l1_weight": 0.0}), ("DeST", {}),
+    ]  # fmt: skip
+    assert [c.what.distances for c in cells] == [(), (), (1, 2, 3)]
+    assert [c.trained_as for c in cells] == ["", "no L1", ""], "a read-out needs no training"
     assert [c.name for c in cells] == [
         "mvtec-screw-destseg-fast-pocket-0", "mvtec-screw-destseg-fast-no_L1-pocket-0",
+        "mvtec-screw-destseg-fast-DeST-pocket-0",
     ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flawmap.benchmark import run as module
-from flawmap.benchmark.grid import Grid
+from flawmap.benchmark.grid import Grid, Variant
 from flawmap.benchmark.run import bench, measure, phase_seconds
 from flawmap.errors import FlawmapError, UsageError
 
@@ -56,13 +56,12 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def stand_in(cell, run: Path) -> dict[str, Any]:
         names.append(cell.name)
-        run.mkdir(parents=True)
+        run.mkdir(parents=True, exist_ok=True)
         if cell.teacher == "unknown":
             raise FlawmapError("there is no such teacher.")
         return {
             "seed": cell.seed,
-            "options": cell.options.model_dump(mode="json"),
-            "changes": dict(cell.changes),
+            **module._asked(cell),
         }
 
     monkeypatch.setattr(module, "measure", stand_in)
@@ -136,19 +135,26 @@ def test_a_grid_may_be_a_file(grid: Grid, tmp_path: Path, measured: list[str]):
     assert json.loads(file.read_text())["seed"] == 5
 
 
-def test_a_variant_is_measured_under_its_own_name(grid: Grid, tmp_path: Path):
-    """A real run without a head: the changes reach the training."""
-    variants = {"read-out": {"head": "none", "levels": [2]}}
+def test_variants_of_one_training_are_read_out_of_it(grid: Grid, tmp_path: Path, capfd):
+    """Real runs: the changes reach the training, and a second read-out trains nothing."""
+    changes = {"l1_weight": 0.5}
+    variants = {
+        "map": Variant(changes=changes),
+        "read-out": Variant(changes=changes, distances=(1, 2)),
+    }
     asked = one_seed(grid).model_copy(update={"variant": variants})
-    (path,) = bench(asked, tmp_path / "out")
-    assert "-read_out-" in path.name
-    found = json.loads(path.read_text())
-    assert found["variant"] == "read-out"
-    assert found["changes"] == variants["read-out"]
-    assert found["configuration"]["head"] == "none"
-    assert found["configuration"]["levels"] == [2]
-    assert "train_head" not in found["seconds"]
-    assert found["training"]["steps"] == 2, "the student's share of 4"
-    changed = asked.model_copy(update={"variant": {"read-out": {"head": "none"}}})
+    paths = bench(asked, tmp_path / "out")
+    assert ["-map-" in paths[0].name, "-read_out-" in paths[1].name] == [True, True]
+    whole, part = (json.loads(path.read_text()) for path in paths)
+    assert (whole["variant"], part["variant"]) == ("map", "read-out")
+    assert (whole["distances"], part["distances"]) == ([], [1, 2])
+    assert whole["configuration"]["l1_weight"] == part["configuration"]["l1_weight"] == 0.5
+    assert whole["figures"]["pixel_ap"] != part["figures"]["pixel_ap"]
+    assert part["command"].endswith("--distances 1,2")
+    assert capfd.readouterr().err.count("training: 4 of 4") == 1
+    assert part["peak_mb"] == whole["peak_mb"] > 100
+    assert part["seconds"]["train"] == whole["seconds"]["train"]
+    assert not list((tmp_path / "out" / "runs").iterdir())
+    changed = asked.model_copy(update={"variant": {"map": Variant()}})
     with pytest.raises(UsageError, match="made with other options"):
         bench(changed, tmp_path / "out")

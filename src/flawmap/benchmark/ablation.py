@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+from flawmap.benchmark.grid import Variant
 from flawmap.benchmark.published import Figure
 
 _PLAIN: dict[str, Any] = {"decoder": False, "encoder": "own", "student_width": 1.0}
 _CLEAN: dict[str, Any] = {"denoising": False}
-_READ_OUT: dict[str, Any] = {"head": "none"}
+_ALL_LEVELS = (1, 2, 3)
+
+
+def _read(changes: dict[str, Any], *levels: int) -> Variant:
+    """Without the segmentation network: the student is the one that was trained with it."""
+    return Variant(changes=changes, distances=levels)
+
 
 # Named by what is there: denoising, encoder-decoder, segmentation network.
-ABLATION: dict[str, dict[str, Any]] = {
-    "none": _CLEAN | _PLAIN | _READ_OUT,
-    "den": _PLAIN | _READ_OUT,
-    "ed": _CLEAN | _READ_OUT,
-    "seg": _CLEAN | _PLAIN,
-    "den+ed": _READ_OUT,
-    "den+seg": _PLAIN,
-    "ed+seg": _CLEAN,
-    "den+ed+seg": {},
-    "without L1": {"l1_weight": 0.0},
-    "head reads distances": {"head_input": "distances"},
-    "head reads features": {"head_input": "features"},
-    **{f"none, level {k}": _CLEAN | _PLAIN | _READ_OUT | {"levels": (k,)} for k in (1, 2, 3)},
+ABLATION: dict[str, Variant] = {
+    "den+ed+seg": Variant(),
+    "ed+seg": Variant(changes=_CLEAN),
+    "den+seg": Variant(changes=_PLAIN),
+    "seg": Variant(changes=_CLEAN | _PLAIN),
+    "den+ed": _read({}, *_ALL_LEVELS),
+    "ed": _read(_CLEAN, *_ALL_LEVELS),
+    "den": _read(_PLAIN, *_ALL_LEVELS),
+    "none": _read(_CLEAN | _PLAIN, *_ALL_LEVELS),
+    "without L1": Variant(changes={"l1_weight": 0.0}),
+    "head reads distances": Variant(changes={"head_input": "distances"}),
+    "head reads features": Variant(changes={"head_input": "features"}),
+    **{f"none, level {k}": _read(_CLEAN | _PLAIN, k) for k in _ALL_LEVELS},
+    **{f"den+ed, level {k}": _read({}, k) for k in _ALL_LEVELS},
 }
 
 # Image AUROC, pixel AP and IAP in percent, means over the 15 categories of MVTec AD.

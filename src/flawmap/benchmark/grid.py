@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,6 +45,17 @@ class Options(BaseModel):
         ]
 
 
+class Variant(BaseModel):
+    """One way to train and read out a method."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    changes: dict[str, Any] = {}
+    """Changes of the preset's configuration; keys as ``flawmap train --set`` takes them."""
+    distances: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Levels to read out, as ``flawmap evaluate --distances`` takes them; none for the map."""
+
+
 class Grid(Options):
     """A grid, as the keys of its YAML file. Any list may be given as a single value."""
 
@@ -57,8 +67,8 @@ class Grid(Options):
     preset: Names = ("fast",)
     teacher: Names = ("pocket",)
     seed: Seeds = (0,)
-    variant: dict[str, dict[str, Any]] = Field({"": {}}, min_length=1)
-    """Named changes of the preset's configuration; keys as ``flawmap train --set`` takes them."""
+    variant: dict[str, Variant] = Field({"": Variant()}, min_length=1)
+    """Named variants. Those of the same changes are read-outs of one training."""
 
     def cells(self) -> list[Cell]:
         """Every run of the grid, seeds last, so that one seed of all is there first."""
@@ -67,10 +77,15 @@ class Grid(Options):
         return [
             Cell(
                 self.data / category, method, preset, teacher, seed, options,
-                variant, self.variant[variant],
+                variant, self.variant[variant], self._trained_as(variant),
             )
             for seed, category, method, preset, teacher, variant in itertools.product(*axes)
         ]  # fmt: skip
+
+    def _trained_as(self, variant: str) -> str:
+        """The first variant of the same changes: one training serves them all."""
+        changes = self.variant[variant].changes
+        return next(name for name, other in self.variant.items() if other.changes == changes)
 
     def _categories(self) -> tuple[str, ...]:
         if not self.data.is_dir():
@@ -95,7 +110,8 @@ class Cell:
     seed: int
     options: Options
     variant: str = ""
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    what: Variant = field(default_factory=Variant)
+    trained_as: str = ""
 
     @property
     def category(self) -> str:
@@ -110,8 +126,16 @@ class Cell:
     @property
     def name(self) -> str:
         """File name of the result, without its ending; a teacher's file counts by its name."""
+        return self._named(self.variant)
+
+    @property
+    def run(self) -> str:
+        """Name of the folder it trains in."""
+        return self._named(self.trained_as)
+
+    def _named(self, variant: str) -> str:
         teacher = Path(self.teacher).stem
-        words = (self.dataset, self.category, self.method, self.preset, self.variant, teacher)
+        words = (self.dataset, self.category, self.method, self.preset, variant, teacher)
         parts = [re.sub(r"[^A-Za-z0-9_.+]+", "_", word) for word in words if word]
         return "-".join([*parts, str(self.seed)])
 

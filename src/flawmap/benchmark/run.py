@@ -49,13 +49,13 @@ def bench(
     for count, cell in enumerate(waiting, 1):
         say(f"{count} of {len(waiting)}: {cell.name}")
         try:
-            write_json(results / f"{cell.name}.json", measure(cell, runs / cell.name))
+            write_json(results / f"{cell.name}.json", measure(cell, runs / cell.run))
         except FlawmapError as error:
             say(f"{cell.name}: {error}")
             failed.append(cell.name)
         else:
-            if not keep:
-                shutil.rmtree(runs / cell.name)
+            if not keep and all(later.run != cell.run for later in waiting[count:]):
+                shutil.rmtree(runs / cell.run)
     if failed:
         raise FlawmapError(
             f"{len(failed)} of {len(cells)} failed: {', '.join(failed)}. "
@@ -69,7 +69,7 @@ def _is_there(path: Path, cell: Cell) -> bool:
         return False
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        made = found["options"], found["changes"]
+        made = {key: found[key] for key in _asked(cell)}
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is no result of a bench: move it away.") from error
     if made != _asked(cell):
@@ -77,39 +77,34 @@ def _is_there(path: Path, cell: Cell) -> bool:
     return True
 
 
-def _asked(cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options and changes as a result file holds them."""
-    changes: dict[str, Any] = json.loads(json.dumps(dict(cell.changes)))
-    return cell.options.model_dump(mode="json"), changes
+def _asked(cell: Cell) -> dict[str, Any]:
+    """Options, changes and read-out as a result file holds them."""
+    options = {"options": cell.options.model_dump(mode="json")}
+    return options | cell.what.model_dump(mode="json")
 
 
 def measure(cell: Cell, run: Path) -> dict[str, Any]:
-    """Train and evaluate one cell in the folder ``run``; the object of its result file.
+    """Train one cell in the folder ``run``, unless that is done, and evaluate it.
 
-    ``peak_mb`` is the training process's; None where the system does not tell, or where an
-    earlier bench had trained already. In ``command`` the folder is called RUN.
+    Gives the object of its result file. ``peak_mb`` is the training process's, None where the
+    system does not tell. In ``command`` the folder is called RUN.
     """
     train = ["train", str(cell.data), "--out", str(run), "--method", cell.method]
     train += ["--preset", cell.preset, "--teacher", cell.teacher, "--seed", str(cell.seed)]
     train += cell.options.arguments()
-    for key, value in cell.changes.items():
+    for key, value in cell.what.changes.items():
         train += ["--set", f"{key}={json.dumps(value)}"]
     figures_file = run / "figures.json"
-    evaluate = ["evaluate", str(run), str(cell.data), "--json", str(figures_file)]
-    trained_before = (run / "manifest.json").is_file()
+    evaluate = ["evaluate", str(run), str(cell.data)]
+    if cell.what.distances:
+        evaluate += ["--distances", ",".join(map(str, cell.what.distances))]
+    peak = _train([*train, "--resume"], run)
     start = time.monotonic()
-    peak = _flawmap([*train, "--resume"])
-    trained = time.monotonic()
-    _flawmap(evaluate)
-    evaluated = time.monotonic()
+    _flawmap([*evaluate, "--json", str(figures_file)])
+    evaluated = round(time.monotonic() - start, 1)
     manifest = read_manifest(run)
     training = manifest.training.model_dump(mode="json", exclude={"trained_on"})
-    seconds: dict[str, float] = dict(manifest.training.seconds)
-    if not trained_before:
-        seconds["train_command"] = round(trained - start, 1)
-    seconds |= phase_seconds(read_log(run / "training.jsonl"))
-    seconds |= {"evaluate": round(evaluated - trained, 1)}
-    options, changes = _asked(cell)
+    phases = phase_seconds(read_log(run / "training.jsonl"))
     return {
         "method": manifest.method,
         "preset": manifest.preset,
@@ -121,15 +116,28 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
         "category": cell.category,
         "seed": cell.seed,
         "device": manifest.training.device,
-        **provenance(_told((train, evaluate[:3]), run)),
+        **provenance(_told((train, evaluate), run)),
         "figures": json.loads(figures_file.read_text(encoding="utf-8")),
-        "seconds": seconds,
-        "peak_mb": None if trained_before else peak,
-        "options": options,
-        "changes": changes,
+        "seconds": {**manifest.training.seconds, **phases, "evaluate": evaluated},
+        "peak_mb": peak,
+        **_asked(cell),
         "training": training,
         "configuration": manifest.configuration,
     }
+
+
+def _train(command: Sequence[str], run: Path) -> int | None:
+    """Train, or see that the run is trained; the training's peak memory in MB, from a note."""
+    note = run / "peak_mb.json"
+    done = (run / "manifest.json").is_file()
+    peak = _flawmap(command)
+    if not done:
+        write_json(note, peak)
+    try:
+        kept = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return kept if isinstance(kept, int) else None
 
 
 def _told(commands: Sequence[Sequence[str]], run: Path) -> str:
@@ -147,7 +155,7 @@ def phase_seconds(lines: Sequence[dict[str, Any]]) -> dict[str, float]:
     return {k: round(end - start, 1) for (k, end), start in zip(ends.items(), starts, strict=False)}
 
 
-def _flawmap(words: list[str]) -> int | None:
+def _flawmap(words: Sequence[str]) -> int | None:
     """Run a verb to its end; its peak memory in MB where the system tells."""
     process = subprocess.Popen([*_FLAWMAP, *words], stdout=subprocess.DEVNULL)
     peak = None

@@ -71,7 +71,9 @@ def group(records: Iterable[dict[str, Any]]) -> list[Row]:
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for record in records:
         names = ("dataset", "category", "method", "preset", "teacher", "variant")
-        told = [json.dumps(record.get(k), sort_keys=True) for k in ("options", "changes")]
+        told = [
+            json.dumps(record.get(k), sort_keys=True) for k in ("options", "changes", "distances")
+        ]
         key = (*(str(record.get(k, "")) for k in names), *told)
         groups.setdefault(key, []).append(record)
     return [Row(tuple(sorted(g, key=lambda r: r["seed"]))) for _, g in sorted(groups.items())]
