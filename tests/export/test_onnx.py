@@ -47,7 +47,7 @@ def silence(stage: nn.Module) -> None:
 def exported(request: pytest.FixtureRequest, tmp_path_factory) -> Exported:
     module = lively(request.param)
     if request.param == "fast":
-        silence(module.student.decoder.stage1)
+        silence(module.student.decoder.stages[0])
     path = tmp_path_factory.mktemp("export") / "graph.onnx"
     twin = export_onnx(module, SIZE, path)
     return Exported(module, twin, path, Graph(path.read_bytes()))

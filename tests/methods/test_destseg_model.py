@@ -193,7 +193,7 @@ def bilinear(small: np.ndarray, factor: int) -> np.ndarray:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_map_is_the_enlarged_sigmoid_and_score_its_top_100(preset, image):
-    module = tiny_method(preset, smoothing=0.0).module.eval()
+    module = tiny_method(preset, smoothing=0.0, distance_power=0.0).module.eval()
     module.head = Spy()
     with torch.no_grad():
         anomaly_map, score, _ = module(image)
@@ -250,6 +250,22 @@ def test_teacher_runs_once_an_image(preset, image):
     module.teacher.register_forward_hook(lambda *_: calls.append(1))
     module(image)
     assert len(calls) == 1
+
+
+def test_where_teacher_and_student_agree_the_head_counts_less(image):
+    """The probability, times the three distances to the power, then blurred."""
+    module = tiny_method("fast", distance_power=0.3, smoothing=0.0).module.eval()
+    with torch.no_grad():
+        x = module.normalise_image(image)
+        teacher = module.teacher(x)
+        student = module.student(x, teacher)
+        expected = module.segment(teacher, student).sigmoid()
+        size = tuple(teacher[0].shape[-2:])
+        for t, s in zip(teacher, student, strict=True):
+            distance = 1 - F.cosine_similarity(t, s, dim=1, eps=1e-12)[:, None]
+            expected = expected * F.interpolate(distance, size=size, mode="bilinear") ** 0.3
+        large = F.interpolate(expected, size=tuple(image.shape[-2:]), mode="bilinear")[:, 0]
+        torch.testing.assert_close(module(image)[0], large, rtol=1e-4, atol=1e-5)
 
 
 # --- ablations

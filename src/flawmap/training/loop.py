@@ -95,7 +95,7 @@ class Loop:
         tensors: dict[str, torch.Tensor],
         log: TrainingLog,
     ) -> None:
-        self._set_modes(phase)
+        self.set_modes(phase)
         optimisers = build_optimisers(phase.groups, phase.config)
         if start > first:
             unpack_optimisers(optimisers, tensors)
@@ -103,7 +103,7 @@ class Loop:
         losses: list[torch.Tensor] = []
         for step in range(start, first + count):
             set_rate(optimisers, rate_factor(phase.config, step - first, count))
-            losses.append(self._step(phase, optimisers, step))
+            losses.append(self.step(phase, optimisers, step))
             done = step + 1
             if done % _LOG_EVERY == 0 or done == first + count:
                 loss = self._mean_loss(losses, done)
@@ -127,9 +127,10 @@ class Loop:
                     "The same command with --resume goes on from there."
                 )
 
-    def _step(
+    def step(
         self, phase: Phase, optimisers: list[torch.optim.Optimizer], step: int
     ) -> torch.Tensor:
+        """Learn from batch ``step``; the loss, still on the device."""
         batch = self.batches(step)
         with autocast(self.device, self.precision):
             loss = phase.loss(batch)
@@ -140,8 +141,8 @@ class Loop:
             optimiser.step()
         return loss.detach()
 
-    def _set_modes(self, phase: Phase) -> None:
-        """What learns is in training mode and takes gradients; all else is frozen."""
+    def set_modes(self, phase: Phase) -> None:
+        """For a phase: what learns is in training mode and takes gradients; all else is frozen."""
         self.method.module.eval().requires_grad_(False)
         for module in phase.groups:
             module.train().requires_grad_(True)

@@ -43,6 +43,11 @@ class DestsegConfig(BaseModel):
     )
     focal_gamma: float = 4.0
     l1_weight: float = 1.0
+    distance_power: float = Field(
+        0.0,
+        ge=0,
+        description="the head's probability is multiplied by the levels' distances to this power",
+    )
     smoothing: float = Field(
         0.0, ge=0, description="Gaussian blur of the map at (H/4, W/4), deviation in its cells"
     )
@@ -85,12 +90,14 @@ FAST = DestsegConfig(
     encoder="teacher",
     head="pyramid",
     head_widths=(32, 64, 96),
-    smoothing=1.0,
+    focal_gamma=2.0,
+    distance_power=0.2,
+    smoothing=0.5,
     cosine_reduction="mean",
     hardness=1.0,
     batch_size=4,
-    steps=1000,
-    steps_when_turned=2400,
+    steps=1200,
+    steps_when_turned=3000,
     rotation_fill="edge",
     anomalies=AnomalyConfig(foreground_share=0.5),
     student_phase=PhaseConfig(

@@ -16,6 +16,7 @@ from flawmap.teachers.resnet import Features, ResNetTeacher
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_LEAST = 1e-3  # distances below it differ by rounding only, which a power below 1 would enlarge
 
 
 class Destseg(nn.Module):
@@ -53,8 +54,8 @@ class Destseg(nn.Module):
         """Anomaly map (B, H, W) in 0..1; image score (B,): mean of the highest map values;
         :meth:`distances`.
 
-        The map is the head's probability or, without a head, "DeST": the product of the
-        distances of the configured levels.
+        The map is the head's probability, lowered by ``distance_power`` where teacher and student
+        agree; or, without a head, "DeST": the product of the distances of the configured levels.
         """
         x = self.normalise_image(image)
         teacher = self.teacher(x)
@@ -65,6 +66,9 @@ class Destseg(nn.Module):
             anomaly = distances[:, chosen].prod(1, keepdim=True)
         else:
             anomaly = self.segment(teacher, student).sigmoid()
+            if self.config.distance_power:
+                agreed = distances.clamp(min=_LEAST).prod(1, keepdim=True)
+                anomaly = anomaly * agreed.pow(self.config.distance_power)
         height, width = image.shape[-2:]
         anomaly_map = upsample(self.smooth(anomaly), (height, width))[:, 0]
         count = min(self.config.top_pixels, height * width)

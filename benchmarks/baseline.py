@@ -1,0 +1,140 @@
+"""DeSTSeg's training step as published, transcribed plainly: what flawmap's speed is measured by.
+
+From the paper and what is known of its code: float32; one image at a time is read, turned and
+corrupted on the host; every step runs the whole model and the teacher a second time on the clean
+image; the second phase also computes the student's gradients, which nobody uses. The networks are
+flawmap's own, whose teacher has its norms folded, so the baseline is a little faster than it was.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional as F
+
+from flawmap.methods.destseg.head import PaperHead
+from flawmap.methods.destseg.model import Destseg
+
+Phase = Literal["student", "head"]
+_SIZE = 256
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+class Baseline:
+    """Trains the paper's model on images of a category, corrupted with pictures of textures."""
+
+    def __init__(self, model: Destseg, images: list[Path], textures: list[Path], batch: int):
+        self.model = model
+        self.images = images
+        self.textures = textures
+        self.batch = batch
+        self.rng = np.random.default_rng(0)
+        head = model.head
+        assert isinstance(head, PaperHead)
+        sgd = {"momentum": 0.9, "weight_decay": 1e-4}
+        self.student_optimiser = torch.optim.SGD(model.student.parameters(), lr=0.4, **sgd)
+        self.head_optimiser = torch.optim.SGD(
+            [
+                {"params": head.res.parameters(), "lr": 0.1},
+                {"params": head.head.parameters(), "lr": 0.01},
+            ],
+            lr=0.01,
+            **sgd,
+        )
+
+    def step(self, phase: Phase) -> float:
+        """One step of a phase; its loss."""
+        device = self.model.mean.device
+        clean, corrupted, mask = (torch.from_numpy(x).to(device) for x in self._make_batch())
+        self.model.student.train(phase == "student").requires_grad_(True)
+        self.model.head.train(phase == "head").requires_grad_(True)
+        with torch.no_grad():
+            teacher = self.model.teacher(corrupted)
+            target = self.model.teacher(clean)
+        student = self.model.student(corrupted, teacher)
+        products = [-_unit(t) * _unit(s) for t, s in zip(teacher, student, strict=True)]
+        output = self.model.head((products[0], products[1], products[2])).sigmoid()
+        distances = [1 - (_unit(t) * _unit(s)).sum(1) for t, s in zip(target, student, strict=True)]
+        if phase == "student":
+            optimiser = self.student_optimiser
+            loss = sum((d.mean((1, 2)).sum() for d in distances), torch.zeros((), device=device))
+        else:
+            optimiser = self.head_optimiser
+            loss = _segmentation_loss(output, mask)
+        self.student_optimiser.zero_grad()
+        self.head_optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return loss.item()
+
+    def _make_batch(self) -> tuple[NDArray[np.float32], ...]:
+        made = [self._make_image() for _ in range(self.batch)]
+        return tuple(np.stack(column) for column in zip(*made, strict=True))
+
+    def _make_image(self) -> tuple[NDArray[np.float32], ...]:
+        clean = self._turned(_read(self.images[self.rng.integers(len(self.images))]))
+        texture = np.asarray(_read(self.textures[self.rng.integers(len(self.textures))]))
+        mask = perlin_mask(self.rng)[:, :, None]
+        share = np.float32(self.rng.uniform(0, 0.8))
+        good = np.asarray(clean, np.float32) / 255
+        mixed = (1 - share) * texture.astype(np.float32) / 255 + share * good
+        corrupted = np.where(mask, mixed, good)
+        tensors = [((x - _MEAN) / _STD).transpose(2, 0, 1) for x in (good, corrupted)]
+        return (*tensors, mask.transpose(2, 0, 1).astype(np.float32))
+
+    def _turned(self, image: Image.Image) -> Image.Image:
+        grey = (114, 114, 114)
+        for degrees in (90 * self.rng.integers(0, 4), self.rng.uniform(-5, 5)):
+            image = image.rotate(float(degrees), Image.Resampling.BILINEAR, fillcolor=grey)
+        return image
+
+
+def perlin_mask(rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Turned Perlin noise above one half, (256, 256)."""
+    rows, columns = 2 ** rng.integers(0, 6, 2)
+    angles = rng.uniform(0, 2 * np.pi, (rows + 1, columns + 1))
+    y, x = np.meshgrid(
+        np.linspace(0, rows, _SIZE, endpoint=False),
+        np.linspace(0, columns, _SIZE, endpoint=False),
+        indexing="ij",
+    )
+    row, column = y.astype(int), x.astype(int)
+    y, x = y - row, x - column
+    corner = {}
+    for i in (0, 1):
+        for j in (0, 1):
+            angle = angles[row + i, column + j]
+            corner[i, j] = np.cos(angle) * (x - j) + np.sin(angle) * (y - i)
+    fade_x, fade_y = (6 * t**5 - 15 * t**4 + 10 * t**3 for t in (x, y))
+    top = corner[0, 0] + fade_x * (corner[0, 1] - corner[0, 0])
+    bottom = corner[1, 0] + fade_x * (corner[1, 1] - corner[1, 0])
+    noise = np.sqrt(2) * (top + fade_y * (bottom - top))
+    turned = ndimage.rotate(noise, rng.uniform(-90, 90), reshape=False, order=1)
+    found: NDArray[np.bool_] = turned > 0.5
+    return found
+
+
+def _read(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB").resize((_SIZE, _SIZE), Image.Resampling.BILINEAR)
+
+
+def _unit(x: Tensor) -> Tensor:
+    unit: Tensor = x / (x.norm(dim=1, keepdim=True) + 1e-12)
+    return unit
+
+
+def _segmentation_loss(output: Tensor, mask: Tensor) -> Tensor:
+    size = (output.shape[-2], output.shape[-1])
+    small = (F.interpolate(mask, size=size, mode="bilinear") >= 0.5).float()
+    right = output * small + (1 - output) * (1 - small)
+    focal = -((1 - right) ** 4 * right.clamp(min=1e-8).log()).mean()
+    return focal + (output - small).abs().mean()

@@ -1,0 +1,155 @@
+"""Training speed: flawmap's steps against the plain ones of ``baseline.py``, in one run.
+
+``python benchmarks/speed.py`` writes ``benchmarks/results/speed.json``. Rounds alternate, so that
+whatever else the machine does falls on all alike; medians are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from baseline import Baseline
+from record import ROOT, write_result
+
+from flawmap.images import read_image, resize_image
+from flawmap.methods.optimisation import build_optimisers
+from flawmap.methods.registry import METHODS, find_preset
+from flawmap.teachers.weights import load_teacher
+from flawmap.training.batches import BatchMaker
+from flawmap.training.device import choose_device, choose_precision
+from flawmap.training.loop import Loop
+
+SHARED = ROOT.parent / "shared"
+IMAGES = sorted((SHARED / "data" / "mvtec_ad_256" / "screw" / "train" / "good").glob("*.png"))
+TEXTURES = sorted((SHARED / "data" / "dtd_256").rglob("*.jpg"))
+RESNET = str(SHARED / "weights" / "resnet18_imagenet_bnfolded.safetensors")
+PHASES = ("student", "head")
+_KEPT = 64  # pictures that flawmap holds decoded here
+
+Steps = dict[str, Callable[[], object]]
+
+
+def ours(preset: str, teacher: str, batch: int | None, device: torch.device) -> tuple[Steps, int]:
+    """A training step of each phase of a preset, and its images."""
+    config = find_preset("destseg", preset)
+    config = config.model_copy(update={"batch_size": batch}) if batch else config
+    method = METHODS["destseg"].build(load_teacher(teacher)[0], config)
+    method.module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pictures = [
+        np.stack([resize_image(read_image(p), config.size) for p in paths[:_KEPT]])
+        for paths in (IMAGES, TEXTURES)
+    ]
+    batches = BatchMaker(
+        *pictures, config.anomalies, config.batch_size, "full", config.rotation_fill, 0, device
+    )
+    folder = Path(tempfile.gettempdir())  # nothing is written
+    loop = Loop(method, batches, 2, folder, device, choose_precision(device))
+    steps: Steps = {}
+    for phase in method.phases():
+        optimisers = build_optimisers(phase.groups, phase.config)
+
+        def step(phase: Any = phase, optimisers: Any = optimisers) -> None:
+            loop.set_modes(phase)
+            loop.step(phase, optimisers, 3)
+
+        steps[phase.name] = step
+    return steps, config.batch_size
+
+
+def baseline(batch: int, device: torch.device) -> Steps:
+    """The plain step of each phase."""
+    config = find_preset("destseg", "paper")
+    model = METHODS["destseg"].build(load_teacher(RESNET)[0], config).module.to(device)
+    plain = Baseline(model, IMAGES, TEXTURES, batch)  # type: ignore[arg-type]
+    return {"student": lambda: plain.step("student"), "head": lambda: plain.step("head")}
+
+
+def shares(preset: str) -> dict[str, float]:
+    """Each phase's share of a preset's steps."""
+    config = find_preset("destseg", preset)
+    return {"student": config.student_phase.share, "head": config.head_phase.share}
+
+
+def measure(rounds: int, batch: int, repeats: int, device: torch.device) -> dict[str, Any]:
+    """Seconds an image of every step, and the ratios to the baseline's."""
+    todo: dict[str, tuple[Callable[[], object], int, int]] = {}
+    plain = baseline(batch, device)
+    for name in PHASES:
+        todo[f"baseline {name}"] = plain[name], batch, 1
+    for label, preset, teacher in (
+        ("paper", "paper", RESNET),
+        ("fast resnet18", "fast", RESNET),
+        ("fast pocket", "fast", "pocket"),
+    ):
+        steps, count = ours(preset, teacher, batch if preset == "paper" else None, device)
+        for name in PHASES:
+            todo[f"{label} {name}"] = steps[name], count, 1 if preset == "paper" else repeats
+    laps: dict[str, list[float]] = {name: [] for name in todo}
+    for number in range(rounds + 1):
+        for name, (step, images, times) in todo.items():
+            lap = _seconds(step, times, device) / (images * times)
+            if number:  # the first round warms up
+                laps[name].append(lap)
+    seconds = {name: statistics.median(values) for name, values in laps.items()}
+    return {
+        "batch": batch,
+        "rounds": rounds,
+        "device": str(device),
+        "seconds_an_image": {k: round(v, 5) for k, v in seconds.items()},
+        "speed_up": _speed_ups(seconds),
+    }
+
+
+def _speed_ups(seconds: dict[str, float]) -> dict[str, float]:
+    """How many times as many images a second; over both phases by the preset's own shares."""
+    found = {
+        f"paper, {name} phase": seconds[f"baseline {name}"] / seconds[f"paper {name}"]
+        for name in PHASES
+    }
+    whole = {
+        label: sum(share * seconds[f"{label} {name}"] for name, share in shares(preset).items())
+        for label, preset in (
+            ("baseline", "paper"), ("paper", "paper"),
+            ("fast resnet18", "fast"), ("fast pocket", "fast"),
+        )
+    }  # fmt: skip
+    found |= {
+        f"{label}, both phases": whole["baseline"] / value
+        for label, value in whole.items()
+        if label != "baseline"
+    }
+    return {k: round(v, 2) for k, v in found.items()}
+
+
+def _seconds(step: Callable[[], object], times: int, device: torch.device) -> float:
+    start = time.perf_counter()
+    for _ in range(times):
+        step()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=8, help="of the paper's networks")
+    parser.add_argument("--repeats", type=int, default=6, help="steps of fast in a round")
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args()
+    device = choose_device(given.device)
+    name = "speed" if device.type == "cpu" else f"speed_{device.type}"
+    write_result(name, **measure(given.rounds, given.batch, given.repeats, device))
+
+
+if __name__ == "__main__":
+    main()
