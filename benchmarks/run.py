@@ -1,4 +1,4 @@
-"""Measure what the README claims, on the real data in ``../shared`` beside the checkout.
+"""Measure what the README claims and no grid does, beside the data in ``../shared``.
 
 ``python benchmarks/run.py NAME`` measures one thing and writes ``benchmarks/results/NAME.json``;
 ``all`` measures everything, one after the other, on an otherwise idle machine.
@@ -22,23 +22,10 @@ from typing import Any
 
 from record import ROOT, write_result
 
-from flawmap.benchmark.grid import Cell, Options
-from flawmap.benchmark.run import measure
-
 SHARED = ROOT.parent / "shared"
 DATA = SHARED / "data" / "mvtec_ad_256"
 RESNET = SHARED / "weights" / "resnet18_imagenet_bnfolded.safetensors"
 FLAWMAP = [sys.executable, "-m", "flawmap"]
-
-
-def category(name: str, teacher: str) -> dict[str, Any]:
-    """Train with defaults on one category, then evaluate: one cell of ``flawmap bench``."""
-    weights = str(RESNET) if teacher == "resnet18" else teacher
-    cell = Cell(DATA / name, "destseg", "fast", weights, 0, Options())
-    with tempfile.TemporaryDirectory() as scratch:
-        found = measure(cell, Path(scratch) / "run") | {"teacher": teacher}
-    del found["command"]  # this script's own says it without the paths of one machine
-    return found
 
 
 def demo() -> dict[str, Any]:
@@ -240,10 +227,6 @@ def _packages(pip: list[str]) -> set[str]:
 
 
 MEASUREMENTS: dict[str, Callable[[], dict[str, Any]]] = {
-    "toothbrush_resnet18": lambda: category("toothbrush", "resnet18"),
-    "toothbrush_pocket": lambda: category("toothbrush", "pocket"),
-    "screw_resnet18": lambda: category("screw", "resnet18"),
-    "screw_pocket": lambda: category("screw", "pocket"),
     "demo": demo,
     "resume": resume,
     "synthesis": synthesis,

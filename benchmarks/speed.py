@@ -24,7 +24,7 @@ from flawmap.methods.optimisation import build_optimisers
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.teachers.weights import load_teacher
 from flawmap.training.batches import BatchMaker
-from flawmap.training.device import choose_device, choose_precision
+from flawmap.training.device import choose_device, choose_layout, choose_precision
 from flawmap.training.loop import Loop
 
 SHARED = ROOT.parent / "shared"
@@ -42,16 +42,19 @@ def ours(preset: str, teacher: str, batch: int | None, device: torch.device) -> 
     config = find_preset("destseg", preset)
     config = config.model_copy(update={"batch_size": batch}) if batch else config
     method = METHODS["destseg"].build(load_teacher(teacher)[0], config)
-    method.module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    precision = choose_precision(device)
+    layout = choose_layout(method.module, device, precision)
+    method.module.to(device, memory_format=layout)  # type: ignore[call-overload]
     pictures = [
         np.stack([resize_image(read_image(p), config.size) for p in paths[:_KEPT]])
         for paths in (IMAGES, TEXTURES)
     ]
     batches = BatchMaker(
-        *pictures, config.anomalies, config.batch_size, "full", config.rotation_fill, 0, device
-    )
+        *pictures, config.anomalies, config.batch_size, "full", config.rotation_fill, 0, device,
+        layout=layout,
+    )  # fmt: skip
     folder = Path(tempfile.gettempdir())  # nothing is written
-    loop = Loop(method, batches, 2, folder, device, choose_precision(device))
+    loop = Loop(method, batches, 2, folder, device, precision)
     steps: Steps = {}
     for phase in method.phases():
         optimisers = build_optimisers(phase.groups, phase.config)

@@ -93,6 +93,10 @@ def test_shapes_ranges_and_layout(maker: BatchMaker):
     for x in (batch.clean, batch.corrupted):
         assert x.is_contiguous(memory_format=torch.channels_last)
         assert 0 <= x.min() < x.max() <= 1
+    other = dataclasses.replace(maker, layout=torch.contiguous_format)(0)
+    assert other.clean.is_contiguous()
+    assert other.corrupted.is_contiguous()
+    assert same(other, batch)
     outside = (batch.mask == 0).expand_as(batch.clean)
     assert torch.equal(batch.clean[outside], batch.corrupted[outside])
 

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from flawmap.errors import UsageError
-from flawmap.training.device import autocast, choose_device, choose_precision
+from flawmap.methods.registry import METHODS, find_preset
+from flawmap.teachers.resnet import ResNetTeacher
+from flawmap.training.device import autocast, choose_device, choose_layout, choose_precision
 
 CPU = torch.device("cpu")
 
@@ -37,3 +39,13 @@ def test_autocast_changes_convolutions_only_where_asked():
         assert torch.conv2d(x, weight).dtype == torch.float32
     with autocast(CPU, "bfloat16"):
         assert torch.conv2d(x, weight).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("preset", "precision", "last"),
+    [("fast", "float32", True), ("paper", "float32", False), ("paper", "bfloat16", True)],
+)
+def test_wide_convolutions_in_float32_are_laid_out_as_pytorch_likes_them(preset, precision, last):
+    module = METHODS["destseg"].build(ResNetTeacher(), find_preset("destseg", preset)).module
+    expected = torch.channels_last if last else torch.contiguous_format
+    assert choose_layout(module, CPU, precision) == expected

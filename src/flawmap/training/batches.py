@@ -35,7 +35,7 @@ class Batch:
 class BatchMaker:
     """Makes batch ``t`` from good images (N, H, W, 3) and textures (M, H, W, 3), both uint8.
 
-    ``rows``: which of the images to use, all of them if None.
+    ``rows``: which of the images to use, all of them if None. ``layout``: of images in memory.
     """
 
     images: np.ndarray
@@ -47,6 +47,7 @@ class BatchMaker:
     seed: int
     device: torch.device
     rows: np.ndarray | None = None
+    layout: torch.memory_format = torch.channels_last
 
     def __call__(self, step: int) -> Batch:
         clean = self._to_device(self.images[self.order(step)])
@@ -57,10 +58,8 @@ class BatchMaker:
         parameters = draw_parameters(rng, self.batch_size, len(self.textures), self.anomalies)
         textures = self._to_device(self.textures[parameters.texture])
         corrupted, mask = corrupt(clean, textures, parameters, self.anomalies)
-        layout = torch.channels_last
-        return Batch(
-            clean.contiguous(memory_format=layout), corrupted.contiguous(memory_format=layout), mask
-        )
+        clean, corrupted = (x.contiguous(memory_format=self.layout) for x in (clean, corrupted))
+        return Batch(clean, corrupted, mask)
 
     def order(self, step: int) -> np.ndarray:
         """Rows (B,) of the step's images: each epoch is a fresh permutation of all of them."""

@@ -6,10 +6,12 @@ import contextlib
 from typing import Literal
 
 import torch
+from torch import nn
 
 from flawmap.errors import UsageError
 
 Precision = Literal["float32", "bfloat16"]
+_WIDE = 256  # channels
 
 
 def choose_device(name: str) -> torch.device:
@@ -48,6 +50,20 @@ def _cpu_multiplies_bf16() -> bool:
         return False
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+
+
+def choose_layout(
+    module: nn.Module, device: torch.device, precision: Precision
+) -> torch.memory_format:
+    """Channels last, but for wide convolutions in float32 on a CPU.
+
+    There PyTorch's gradient of the weights is half as fast that way (256 channels at 64x64: 8
+    against 18 GMAC/s on one AVX2 core); of narrow ones nothing is gained by either.
+    """
+    widest = max((m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)), default=0)
+    if device.type == "cpu" and precision == "float32" and widest > _WIDE:
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def autocast(

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from flawmap.teachers.resnet import Features
 from flawmap.teachers.weights import TeacherSource, load_teacher
 from flawmap.training.batches import BatchMaker
 from flawmap.training.checkpoint import remove_checkpoints
-from flawmap.training.device import choose_device, choose_precision
+from flawmap.training.device import choose_device, choose_layout, choose_precision
 from flawmap.training.finish import finish
 from flawmap.training.images import GoodImages, load_good_images
 from flawmap.training.loop import Loop, Progress
@@ -134,8 +134,9 @@ def train(
 
     total = config.steps_for(rotation.rotation)
     tell.say(f"Training {method} ({preset}): {total} steps of {config.batch_size} in {precision}")
-    trained.module.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    batches = _batches(images, bank, config, rotation, seed, where)
+    in_memory = choose_layout(trained.module, where, precision)
+    trained.module.to(where, memory_format=in_memory)  # type: ignore[call-overload]
+    batches = replace(_batches(images, bank, config, rotation, seed, where), layout=in_memory)
     Loop(trained, batches, total, folder, where, precision, checkpoint_seconds, tell.show).run()
     clock.lap("train")
 
