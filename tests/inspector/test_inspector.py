@@ -58,10 +58,10 @@ def test_map_mask_and_score(inspector: Inspector, photographs: Path) -> None:
     assert np.isfinite(seen.anomaly_map).all()
     limit = inspector.manifest.calibration.pixel.value
     assert np.array_equal(seen.mask, seen.anomaly_map > limit)
-    # the score is the mean of the highest pixels, whose number the manifest tells
+    # the score is the mean of the highest pixels, lowered where teacher and student agree
     count = inspector.manifest.configuration["top_pixels"]
     top = np.sort(seen.anomaly_map, axis=None)[-count:].astype(np.float64)
-    assert seen.score == pytest.approx(top.mean(), abs=1e-6)
+    assert 0 < seen.score < top.mean()
     held_out = inspector.manifest.calibration.scores
     above = sum(score >= seen.score for score in held_out)
     assert seen.p_value == (1 + above) / (len(held_out) + 1)

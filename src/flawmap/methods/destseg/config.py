@@ -46,7 +46,14 @@ class DestsegConfig(BaseModel):
     distance_power: float = Field(
         0.0,
         ge=0,
-        description="the head's probability is multiplied by the levels' distances to this power",
+        description="with a head: its probability is multiplied by the levels' distances to this "
+        "power",
+    )
+    score_power: float = Field(
+        0.0,
+        ge=0,
+        description="with a head: the image score is multiplied by that of the distances' product "
+        "to this power",
     )
     smoothing: float = Field(
         0.0, ge=0, description="Gaussian blur of the map at (H/4, W/4), deviation in its cells"
@@ -91,7 +98,8 @@ FAST = DestsegConfig(
     head="pyramid",
     head_widths=(32, 64, 96),
     focal_gamma=2.0,
-    distance_power=0.2,
+    distance_power=0.1,
+    score_power=0.5,
     smoothing=0.5,
     cosine_reduction="mean",
     hardness=1.0,

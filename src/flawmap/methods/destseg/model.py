@@ -16,6 +16,7 @@ from flawmap.teachers.resnet import Features, ResNetTeacher
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_CELL = 16  # pixels of the image in one of a map at (H/4, W/4)
 _LEAST = 1e-3  # distances below it differ by rounding only, which a power below 1 would enlarge
 
 
@@ -51,11 +52,12 @@ class Destseg(nn.Module):
         return torch.cat([upsample(level, size) for level in levels], 1).clamp(min=0.0, max=1.0)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Anomaly map (B, H, W) in 0..1; image score (B,): mean of the highest map values;
-        :meth:`distances`.
+        """Anomaly map (B, H, W) in 0..1; image score (B,) in 0..1; :meth:`distances`.
 
         The map is the head's probability, lowered by ``distance_power`` where teacher and student
         agree; or, without a head, "DeST": the product of the distances of the configured levels.
+        The score is the mean of the highest map values, lowered by ``score_power`` where the
+        highest distances are low.
         """
         x = self.normalise_image(image)
         teacher = self.teacher(x)
@@ -64,16 +66,29 @@ class Destseg(nn.Module):
         if self.config.head == "none":
             chosen = [level - 1 for level in self.config.levels]
             anomaly = distances[:, chosen].prod(1, keepdim=True)
-        else:
-            anomaly = self.segment(teacher, student).sigmoid()
-            if self.config.distance_power:
-                agreed = distances.clamp(min=_LEAST).prod(1, keepdim=True)
-                anomaly = anomaly * agreed.pow(self.config.distance_power)
+            return *self._read_out(anomaly, image), distances
+        anomaly = self.segment(teacher, student).sigmoid()
+        product = distances.clamp(min=_LEAST).prod(1, keepdim=True)
+        if self.config.distance_power:
+            anomaly = anomaly * product.pow(self.config.distance_power)
+        anomaly_map, score = self._read_out(anomaly, image)
+        if self.config.score_power:
+            cells = math.ceil(self.config.top_pixels / _CELL)
+            score = score * _highest(product, cells).pow(self.config.score_power)
+        return anomaly_map, score, distances
+
+    def _read_out(self, anomaly: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Map at the image's size and the mean of its highest values."""
         height, width = image.shape[-2:]
         anomaly_map = upsample(self.smooth(anomaly), (height, width))[:, 0]
-        count = min(self.config.top_pixels, height * width)
-        score = anomaly_map.flatten(1).topk(count, sorted=False).values.mean(1)
-        return anomaly_map, score, distances
+        return anomaly_map, _highest(anomaly_map, self.config.top_pixels)
+
+
+def _highest(x: Tensor, count: int) -> Tensor:
+    """Mean of the ``count`` highest values of each of a batch (B,)."""
+    values = x.flatten(1)
+    count = min(count, values.shape[1])
+    return values.topk(count, sorted=False).values.mean(1)
 
 
 class Smoothing(nn.Module):
