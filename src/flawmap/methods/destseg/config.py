@@ -96,23 +96,23 @@ FAST = DestsegConfig(
     student_width=0.5,
     encoder="teacher",
     head="pyramid",
-    head_widths=(32, 64, 96),
+    head_widths=(16, 32, 48),
     focal_gamma=2.0,
-    distance_power=0.1,
+    distance_power=0.2,
     score_power=0.5,
     smoothing=0.5,
     cosine_reduction="mean",
     hardness=1.0,
     batch_size=4,
     steps=1200,
-    steps_when_turned=3000,
+    steps_when_turned=3100,
     rotation_fill="edge",
     anomalies=AnomalyConfig(foreground_share=0.5),
     student_phase=PhaseConfig(
-        optimiser="muon", learning_rates=(0.05,), schedule="one-cycle", share=0.5
+        optimiser="muon", learning_rates=(0.05,), schedule="one-cycle", share=0.7
     ),
     head_phase=PhaseConfig(
-        optimiser="muon", learning_rates=(0.03,), schedule="one-cycle", share=0.5
+        optimiser="muon", learning_rates=(0.03,), schedule="one-cycle", share=0.3
     ),
 )
 PRESETS = {"paper": PAPER, "fast": FAST}

@@ -92,7 +92,7 @@ class PyramidHead(nn.Module):
     """
 
     def __init__(
-        self, inputs: tuple[int, int, int], widths: tuple[int, int, int] = (32, 64, 96)
+        self, inputs: tuple[int, int, int], widths: tuple[int, int, int] = (16, 32, 48)
     ) -> None:
         super().__init__()
         w1, w2, w3 = widths
