@@ -17,7 +17,7 @@ from flawmap.product.drawing import describe_product, draw_dataset
 if TYPE_CHECKING:
     from flawmap.training.run import Reporter
 
-DEMO_STEPS = 500
+DEMO_STEPS = 650
 
 
 def demo(

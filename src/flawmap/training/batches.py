@@ -84,8 +84,10 @@ class BatchMaker:
 
     def _turned(self, clean: Tensor, degrees: Tensor) -> Tensor:
         if self.fill == "edge":
-            return turn(clean, degrees, padding="border")
-        return turn(clean - _GREY, degrees) + _GREY
+            turned = turn(clean, degrees, padding="border")
+        else:
+            turned = turn(clean - _GREY, degrees) + _GREY
+        return turned.contiguous(memory_format=torch.channels_last)  # as textures are
 
     def _to_device(self, pictures: np.ndarray) -> Tensor:
         rows = torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device)
