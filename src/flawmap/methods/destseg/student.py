@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flawmap.methods.blocks import init_kaiming, two_blocks, upsample
+from flawmap.methods.blocks import conv_norm_relu, init_kaiming, two_blocks, upsample
 from flawmap.teachers.resnet import Features
 
 Size = tuple[int, int]  # height, width
@@ -67,11 +67,7 @@ class Decoder(nn.Module):
         self.stage2 = two_blocks(w3, w2)
         self.stage1 = two_blocks(w2, w1)
         self.lift = nn.ModuleList(
-            nn.Identity()
-            if inner == outer
-            else nn.Sequential(
-                nn.Conv2d(inner, outer, 1, bias=False), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)
-            )
+            nn.Identity() if inner == outer else conv_norm_relu(inner, outer, 1)
             for inner, outer in zip(widths, outputs, strict=True)
         )
         init_kaiming(self)
@@ -137,10 +133,7 @@ class LightDecoder(nn.Module):
         )
         self.stages = nn.ModuleList(two_blocks(w, w) for w in widths)
         self.lift = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(inner, outer, 1, bias=False), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)
-            )
-            for inner, outer in zip(widths, outputs, strict=True)
+            conv_norm_relu(inner, outer, 1) for inner, outer in zip(widths, outputs, strict=True)
         )
         init_kaiming(self)
 
