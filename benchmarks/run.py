@@ -90,10 +90,10 @@ def synthesis() -> dict[str, Any]:
     """Images a second of corruption alone, and its share of a training step."""
     import numpy as np
     import torch
+    from speed import ours, shares
 
-    from flawmap.methods.registry import METHODS, find_preset
+    from flawmap.methods.registry import find_preset
     from flawmap.synthesis.textures import draw_textures
-    from flawmap.teachers.weights import load_teacher
     from flawmap.training.batches import BatchMaker
 
     config = find_preset("destseg", "fast")
@@ -102,38 +102,20 @@ def synthesis() -> dict[str, Any]:
     drawing = 64 / (time.perf_counter() - start)
     images = np.random.default_rng(0).integers(0, 256, (64, *config.size, 3), dtype=np.uint8)
     result: dict[str, Any] = {"textures_drawn_per_s": round(drawing, 1)}
+    make = BatchMaker(
+        images, bank, config.anomalies, config.batch_size, "full", "edge", 0, torch.device("cpu")
+    )
     for teacher in ("pocket", RESNET):
-        network, source = load_teacher(teacher)
-        method = METHODS["destseg"].build(network, config)
-        method.module.to(memory_format=torch.channels_last)
-        make = BatchMaker(
-            images,
-            bank,
-            config.anomalies,
-            config.batch_size,
-            "full",
-            "edge",
-            0,
-            torch.device("cpu"),
-        )
-        seconds = _phase_seconds(method, make)
-        step = seconds["student"] + seconds["head"] + 2 * seconds["synthesis"]
-        result[source.name] = {
-            "synthesis_images_per_s": round(config.batch_size / seconds["synthesis"], 1),
-            "synthesis_share_of_step": round(2 * seconds["synthesis"] / step, 4),
-            "seconds": {k: round(v, 4) for k, v in seconds.items()},
+        steps, count = ours("fast", str(teacher), None, torch.device("cpu"))
+        seconds = {name: _median(step) for name, step in steps.items()}
+        step = sum(share * seconds[name] for name, share in shares("fast").items())
+        alone = _median(lambda: make(3))
+        result[Path(teacher).stem.split("_")[0]] = {
+            "synthesis_images_per_s": round(count / alone, 1),
+            "synthesis_share_of_step": round(alone / step, 4),
+            "seconds": {k: round(v, 4) for k, v in (seconds | {"synthesis": alone}).items()},
         }
     return result
-
-
-def _phase_seconds(method: Any, make: Callable[[int], Any]) -> dict[str, float]:
-    seconds = {"synthesis": _median(lambda: make(3))}
-    batch = make(3)
-    for phase in method.phases():
-        for group in phase.groups:
-            group.train()
-        seconds[phase.name] = _median(lambda phase=phase: phase.loss(batch).backward())
-    return seconds
 
 
 def _median(work: Callable[[], object], times: int = 7) -> float:
