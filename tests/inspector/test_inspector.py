@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import pytest
 import flawmap
 from flawmap import FlawmapError, Inspector, UsageError
 from flawmap.datasets import open_dataset
-from flawmap.images import read_image
+from flawmap.images import read_image, resize_image
+from flawmap.inspector.distances import load_distances
 from flawmap.inspector.inspector import Graph
 
 
@@ -50,7 +52,7 @@ def test_file_bytes_and_array_agree(inspector: Inspector, photographs: Path) -> 
         )  # fmt: skip
 
 
-def test_map_mask_and_score(inspector: Inspector, photographs: Path) -> None:
+def test_map_mask_and_score(inspector: Inspector, photographs: Path, tiny_run: Path) -> None:
     seen = inspector.inspect(photographs / "part2.png")
     assert seen.anomaly_map.shape == seen.mask.shape == inspector.size == (256, 256)
     assert seen.anomaly_map.dtype == np.float32
@@ -61,7 +63,12 @@ def test_map_mask_and_score(inspector: Inspector, photographs: Path) -> None:
     # the score is the mean of the highest pixels, lowered where teacher and student agree
     count = inspector.manifest.configuration["top_pixels"]
     top = np.sort(seen.anomaly_map, axis=None)[-count:].astype(np.float64)
-    assert 0 < seen.score < top.mean()
+    graph = load_distances(tiny_run, (1, 2, 3)).graph
+    image = resize_image(read_image(photographs / "part2.png"), inspector.size)
+    (distances,) = graph._run(["distances"], image[None])
+    apart = np.sort(distances.clip(min=1e-3).prod(1), axis=None)[-math.ceil(count / 16) :].mean()
+    power = inspector.manifest.configuration["score_power"]
+    assert seen.score == pytest.approx(top.mean() * apart**power, rel=1e-4)
     held_out = inspector.manifest.calibration.scores
     above = sum(score >= seen.score for score in held_out)
     assert seen.p_value == (1 + above) / (len(held_out) + 1)
