@@ -142,6 +142,17 @@ def check_resumed(folder: Path, preset, precision, stops, never_stopped) -> None
     assert seconds == sorted(seconds)
 
 
+def test_resumed_run_ends_bit_identical_where_the_teacher_remembers(tmp_path: Path):
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    whole = tiny_loop(tmp_path / "whole", rotation="none")
+    whole.run()
+    stop_after(tiny_loop(tmp_path / "cut", rotation="none"), 5)
+    resumed = tiny_loop(tmp_path / "cut", rotation="none")
+    resumed.run()
+    assert all(torch.equal(v, weights(whole)[k]) for k, v in weights(resumed).items())
+
+
 def test_another_seed_ends_elsewhere(tmp_path: Path, never_stopped):
     loop = tiny_loop(tmp_path, "fast", seed=1)
     loop.run()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from flawmap.synthesis.textures import draw_textures
-from flawmap.training.batches import BatchMaker
+from flawmap.training.batches import BatchMaker, Rotation
 from flawmap.training.loop import Loop, Progress
 from methods.tiny import SIZE, tiny_method
 
@@ -32,6 +32,7 @@ def tiny_loop(
     precision: str = "float32",
     show: Callable[[Progress], None] = lambda progress: None,
     checkpoint_seconds: float = 1e9,
+    rotation: Rotation = "slight",
     **changes: object,
 ) -> Loop:
     """A loop as ``flawmap train`` builds it; the same seed, so the same weights to start with."""
@@ -40,7 +41,7 @@ def tiny_loop(
     config = method.config
     batches = BatchMaker(
         tiny_images(), draw_textures(6, SIZE, 0), config.anomalies, config.batch_size,
-        "slight", config.rotation_fill, 0, CPU,
+        rotation, config.rotation_fill, 0, CPU,
     )  # fmt: skip
     return Loop(method, batches, steps, folder, CPU, precision, checkpoint_seconds, show)
 

@@ -29,6 +29,8 @@ class Batch:
     clean: Tensor
     corrupted: Tensor
     mask: Tensor
+    rows: np.ndarray | None = None
+    """Which of the good images ``clean`` are (B,), where they are just as they were read."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class BatchMaker:
     layout: torch.memory_format = torch.channels_last
 
     def __call__(self, step: int) -> Batch:
-        clean = self._to_device(self.images[self.order(step)])
+        rows = self.order(step)
+        clean = self._to_device(self.images[rows])
         degrees = self._degrees(step)
         if degrees is not None:
             clean = self._turned(clean, torch.from_numpy(degrees).to(self.device))
@@ -59,7 +62,7 @@ class BatchMaker:
         textures = self._to_device(self.textures[parameters.texture])
         corrupted, mask = corrupt(clean, textures, parameters, self.anomalies)
         clean, corrupted = (x.contiguous(memory_format=self.layout) for x in (clean, corrupted))
-        return Batch(clean, corrupted, mask)
+        return Batch(clean, corrupted, mask, rows if degrees is None else None)
 
     def order(self, step: int) -> np.ndarray:
         """Rows (B,) of the step's images: each epoch is a fresh permutation of all of them."""

@@ -12,6 +12,7 @@ from flawmap.methods.destseg.config import DestsegConfig
 from flawmap.methods.destseg.head import PaperHead
 from flawmap.methods.destseg.losses import cosine_loss, segmentation_loss, shrink_mask
 from flawmap.methods.destseg.model import Destseg
+from flawmap.teachers.memory import TeacherMemory
 from flawmap.teachers.resnet import Features, ResNetTeacher
 from flawmap.training.batches import Batch
 
@@ -22,6 +23,7 @@ class DestsegMethod:
     def __init__(self, teacher: ResNetTeacher, config: DestsegConfig) -> None:
         self.config = config
         self.module = Destseg(teacher, config)
+        self._memory = TeacherMemory(teacher)
 
     def phases(self) -> tuple[Phase, ...]:
         """Student on the cosine loss, then head, if there is one, on the segmentation loss."""
@@ -41,8 +43,7 @@ class DestsegMethod:
         """Student on the corrupted image against the teacher on the clean one."""
         module = self.module
         clean = module.normalise_image(batch.clean)
-        with torch.no_grad():
-            target = module.teacher(clean)
+        target = self._memory(clean, batch.rows)
         if self.config.denoising:
             corrupted = module.normalise_image(batch.corrupted)
             guessed = module.student(corrupted, self._guide(corrupted))
