@@ -25,6 +25,7 @@ from flawmap.images import (
     encode_png,
     exif_orientation,
     is_image_name,
+    marks_anything,
     read_file,
     read_image,
     read_mask,
@@ -504,6 +505,22 @@ def test_mask_is_resized_by_area_whatever_its_values(top):
 def test_an_exact_half_counts_as_marked():
     mask = np.array([[255, 0]], np.uint8)
     assert read_mask(stored(mask), (1, 1)).tolist() == [[1]]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "LA", "RGBA", "I;16"])
+@pytest.mark.parametrize("marked", [False, True])
+def test_whether_a_mask_marks_anything(mode, marked):
+    values = np.zeros((5, 4), np.uint16 if mode == "I;16" else np.uint8)
+    values[3, 1] = marked * (1 if mode != "1" else 255)
+    if mode == "P":
+        image = Image.fromarray(values, "P")
+        image.putpalette([0, 0, 0, 200, 0, 0])
+    else:
+        image = Image.fromarray(values)
+        image = image if mode == "I;16" else image.convert(mode)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    assert marks_anything(file.getvalue()) is marked
 
 
 def test_mask_of_another_size():

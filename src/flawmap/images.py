@@ -162,6 +162,20 @@ def read_mask(
         return (marked >= 0.5).astype(np.uint8)
 
 
+def marks_anything(source: Source) -> bool:
+    """Whether a mask has a pixel above 0, for data sets whose labels are their masks.
+
+    Raises `ImageError` where it cannot be read.
+    """
+    name = _name(source)
+    image, _ = _decode(source, name, MAX_BYTES, MAX_PIXELS)
+    with _decoding(name):
+        if image.mode not in ("1", "L", "I;16"):
+            return bool(np.asarray(_as_rgb(image)).any())
+        _, highest = image.getextrema()
+        return bool(highest)
+
+
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Resize uint8 (H, W, 3) bilinearly to `size`, (height, width); antialiased where it shrinks.
 

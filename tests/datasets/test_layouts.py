@@ -41,6 +41,84 @@ def trained_on(dataset: Dataset):
     return [path.relative_to(dataset.root).as_posix() for path in dataset.good_train]
 
 
+# --- KolektorSDD
+
+
+def put_label(path, marked=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    label = np.zeros((3, 2), np.uint8)
+    label[1, 1] = 255 * marked
+    path.write_bytes(encode_png(label))
+
+
+def kolektor(root, items, defective=()):
+    """Items of two images each; ``defective`` names some of the images."""
+    for number, item in enumerate(items):
+        for part in ("Part0", "Part1"):
+            name = f"{item}/{part}"
+            fill(root, f"{name}.png")
+            grey = np.full((2, 2), 9 * number + (part == "Part1"), np.uint8)
+            (root / f"{name}.png").write_bytes(encode_png(grey))
+            put_label(root / f"{name}_label.png", name in defective)
+    return root
+
+
+def test_kolektor_items_alternate_and_labels_come_from_masks(tmp_path):
+    defective = ("kos01/Part1", "kos04/Part0")
+    root = kolektor(tmp_path, ["kos01", "kos02", "kos03", "kos04"], defective)
+    dataset = open_dataset(root)
+    assert dataset.layout == "kolektor_sdd"
+    assert trained_on(dataset) == ["kos01/Part0.png", "kos03/Part0.png", "kos03/Part1.png"]
+    assert found(dataset) == [
+        ("kos02/Part0.png", "good", None, None),
+        ("kos02/Part1.png", "good", None, None),
+        ("kos04/Part0.png", "defective", "crack", "kos04/Part0_label.png"),
+        ("kos04/Part1.png", "good", None, None),
+    ]
+    assert "2 items to train on, 2 to test on; 1 defective image of the former" in dataset.notes[0]
+
+
+def test_kolektor_twins_stay_on_one_side(tmp_path):
+    root = kolektor(tmp_path, ["kos01", "kos02", "kos03", "kos04"])
+    (root / "kos04/Part1.png").write_bytes((root / "kos01/Part1.png").read_bytes())
+    dataset = open_dataset(root)
+    assert {p.split("/")[0] for p in trained_on(dataset)} == {"kos01", "kos03", "kos04"}
+    assert {name.split("/")[0] for name, *_ in found(dataset)} == {"kos02"}
+
+
+def test_kolektor2(tmp_path):
+    for name, marked in (("train/1", 0), ("train/2", 1), ("test/3", 1), ("test/4", 0)):
+        fill(tmp_path, f"{name}.png")
+        put_label(tmp_path / f"{name}_GT.png", bool(marked))
+    dataset = open_dataset(tmp_path)
+    assert dataset.layout == "kolektor_sdd2"
+    assert trained_on(dataset) == ["train/1.png"]
+    assert found(dataset) == [
+        ("test/3.png", "defective", "defect", "test/3_GT.png"),
+        ("test/4.png", "good", None, None),
+    ]
+    assert dataset.notes == ("1 defective image in train left out",)
+
+
+def test_damaged_label_is_named(tmp_path):
+    root = kolektor(tmp_path, ["kos01", "kos02"])
+    (root / "kos02/Part1_label.png").write_bytes(b"no image")
+    with pytest.raises(FlawmapError, match=r"kos02.Part1_label\.png"):
+        open_dataset(root)
+
+
+@pytest.mark.realdata
+def test_real_kolektor(shared_data):
+    dataset = open_dataset(shared_data / "kolektor_sdd")
+    items = [{s.path.parent.name for s in part} for part in (dataset.train, dataset.test)]
+    assert not items[0] & items[1]
+    for pair in ({"kos01", "kos26"}, {"kos27", "kos34"}):
+        assert any(pair <= side for side in items)
+    defective = len(dataset.defective_test)
+    assert (len(dataset.train), len(dataset.good_test), defective) == (173, 174, 26)
+    assert dataset.mask_count == defective
+
+
 # --- MVTec AD
 
 
@@ -241,7 +319,7 @@ def test_layout_can_be_chosen(tmp_path):
 
 
 def test_unknown_layout_lists_the_names(tmp_path):
-    with pytest.raises(UsageError, match="voc: no such layout; choose one of auto, mvtec, folder"):
+    with pytest.raises(UsageError, match="voc: no such layout; choose one of auto, kolektor_sdd"):
         open_dataset(tmp_path, "voc")
     assert "mvtec" in LAYOUTS
 

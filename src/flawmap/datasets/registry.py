@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flawmap.datasets import folder, mvtec
+from flawmap.datasets import folder, kolektor_sdd, kolektor_sdd2, mvtec
 from flawmap.datasets.base import Dataset, DatasetError, child_folder, list_folders, list_images
 from flawmap.errors import UsageError
 
@@ -22,6 +22,8 @@ class Layout:
 
 # Asked in this order; the plain folder asks for least, so it comes last.
 LAYOUTS: dict[str, Layout] = {
+    kolektor_sdd.NAME: Layout(kolektor_sdd.recognises, kolektor_sdd.open_layout),
+    kolektor_sdd2.NAME: Layout(kolektor_sdd2.recognises, kolektor_sdd2.open_layout),
     mvtec.NAME: Layout(mvtec.recognises, mvtec.open_layout),
     folder.NAME: Layout(folder.recognises, folder.open_layout),
 }
