@@ -23,7 +23,7 @@ from flawmap.images import read_image, resize_image
 from flawmap.methods.optimisation import build_optimisers
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.teachers.weights import load_teacher
-from flawmap.training.batches import BatchMaker
+from flawmap.training.batches import BatchMaker, Rotation
 from flawmap.training.device import choose_device, choose_layout, choose_precision
 from flawmap.training.loop import Loop
 
@@ -37,11 +37,25 @@ _KEPT = 64  # pictures that flawmap holds decoded here
 Steps = dict[str, Callable[[], object]]
 
 
-def ours(preset: str, teacher: str, batch: int | None, device: torch.device) -> tuple[Steps, int]:
+# What is measured: preset, teacher, and whether parts are turned. Those that are not come again
+# as they were, and the teacher remembers them.
+OURS: dict[str, tuple[str, str, Rotation]] = {
+    "paper": ("paper", RESNET, "full"),
+    "paper, not turned": ("paper", RESNET, "none"),
+    "fast resnet18": ("fast", RESNET, "full"),
+    "fast resnet18, not turned": ("fast", RESNET, "none"),
+    "fast pocket": ("fast", "pocket", "full"),
+    "fast pocket, not turned": ("fast", "pocket", "none"),
+}
+
+
+def ours(
+    preset: str, teacher: str, rotation: Rotation, batch: int | None, device: torch.device
+) -> tuple[Steps, int]:
     """A training step of each phase of a preset, and its images."""
     config = find_preset("destseg", preset)
     config = config.model_copy(update={"batch_size": batch}) if batch else config
-    method = METHODS["destseg"].build(load_teacher(teacher)[0], config)
+    method = METHODS["destseg"](load_teacher(teacher)[0], config)
     precision = choose_precision(device)
     layout = choose_layout(method.module, device, precision)
     method.module.to(device, memory_format=layout)  # type: ignore[call-overload]
@@ -50,7 +64,7 @@ def ours(preset: str, teacher: str, batch: int | None, device: torch.device) -> 
         for paths in (IMAGES, TEXTURES)
     ]
     batches = BatchMaker(
-        *pictures, config.anomalies, config.batch_size, "full", config.rotation_fill, 0, device,
+        *pictures, config.anomalies, config.batch_size, rotation, config.rotation_fill, 0, device,
         layout=layout,
     )  # fmt: skip
     folder = Path(tempfile.gettempdir())  # nothing is written
@@ -70,7 +84,7 @@ def ours(preset: str, teacher: str, batch: int | None, device: torch.device) -> 
 def baseline(batch: int, device: torch.device) -> Steps:
     """The plain step of each phase."""
     config = find_preset("destseg", "paper")
-    model = METHODS["destseg"].build(load_teacher(RESNET)[0], config).module.to(device)
+    model = METHODS["destseg"](load_teacher(RESNET)[0], config).module.to(device)
     plain = Baseline(model, IMAGES, TEXTURES, batch)  # type: ignore[arg-type]
     return {"student": lambda: plain.step("student"), "head": lambda: plain.step("head")}
 
@@ -87,12 +101,9 @@ def measure(rounds: int, batch: int, repeats: int, device: torch.device) -> dict
     plain = baseline(batch, device)
     for name in PHASES:
         todo[f"baseline {name}"] = plain[name], batch, 1
-    for label, preset, teacher in (
-        ("paper", "paper", RESNET),
-        ("fast resnet18", "fast", RESNET),
-        ("fast pocket", "fast", "pocket"),
-    ):
-        steps, count = ours(preset, teacher, batch if preset == "paper" else None, device)
+    for label, (preset, teacher, rotation) in OURS.items():
+        own = batch if preset == "paper" else None
+        steps, count = ours(preset, teacher, rotation, own, device)
         for name in PHASES:
             todo[f"{label} {name}"] = steps[name], count, 1 if preset == "paper" else repeats
     laps: dict[str, list[float]] = {name: [] for name in todo}
@@ -114,16 +125,16 @@ def measure(rounds: int, batch: int, repeats: int, device: torch.device) -> dict
 def _speed_ups(seconds: dict[str, float]) -> dict[str, float]:
     """How many times as many images a second; over both phases by the preset's own shares."""
     found = {
-        f"paper, {name} phase": seconds[f"baseline {name}"] / seconds[f"paper {name}"]
+        f"{label}, {name} phase": seconds[f"baseline {name}"] / seconds[f"{label} {name}"]
+        for label in OURS
+        if label.startswith("paper")
         for name in PHASES
     }
+    presets = {"baseline": "paper"} | {label: preset for label, (preset, _, _) in OURS.items()}
     whole = {
         label: sum(share * seconds[f"{label} {name}"] for name, share in shares(preset).items())
-        for label, preset in (
-            ("baseline", "paper"), ("paper", "paper"),
-            ("fast resnet18", "fast"), ("fast pocket", "fast"),
-        )
-    }  # fmt: skip
+        for label, preset in presets.items()
+    }
     found |= {
         f"{label}, both phases": whole["baseline"] / value
         for label, value in whole.items()

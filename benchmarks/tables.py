@@ -56,7 +56,7 @@ def _rest() -> list[str]:
             f"{pocket['synthesis_share_of_step']:.1%} of training with `pocket`."
         )
     if speed := _load("speed"):
-        ratios = ", ".join(f"{name} {ratio:.1f}" for name, ratio in speed["speed_up"].items())
+        ratios = "; ".join(f"{name} {ratio:.1f}" for name, ratio in speed["speed_up"].items())
         lines.append(
             f"- Training, images a second against the published step transcribed plainly "
             f"(`benchmarks/baseline.py`, batch {speed['batch']}), in one run: {ratios}."

@@ -408,7 +408,7 @@ def test_bench_flags_go_before_the_file_and_the_table_is_printed(
         "bench", tmp_path / "grid.yaml", "--seed", "1", "--seed", "2", "--out", tmp_path / "out"
     )
     assert said.status == 0
-    assert "| 2 | 1.0 min | 65.0 ± 7.1 |" in said.out
+    assert "| 2 | 1.0 min | - | 65.0 ± 7.1 |" in said.out
     assert "2 of 2" in said.err
     names = sorted(path.name for path in (tmp_path / "out").glob("*.json"))
     assert [name.rsplit("-", 1)[1] for name in names] == ["1.json", "2.json"]
@@ -419,7 +419,7 @@ def test_ablation_is_a_grid_of_its_own(
     flawmap: Flawmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import flawmap as package
-    from flawmap.benchmark.ablation import ABLATION
+    from flawmap.benchmark.ablation import ABLATIONS
 
     asked: list[Any] = []
     monkeypatch.setattr(package, "bench", lambda grid, *a, **k: asked.append(grid), raising=False)
@@ -429,7 +429,7 @@ def test_ablation_is_a_grid_of_its_own(
     )  # no table
     (grid,) = asked
     assert grid.preset == ("paper",)
-    assert [cell.variant for cell in grid.cells()] == list(ABLATION)
+    assert [cell.variant for cell in grid.cells()] == list(ABLATIONS["destseg"])
 
 
 @pytest.mark.parametrize(
@@ -450,6 +450,40 @@ def test_changes_that_do_not_fit(
     out = tmp_path / "out"
     assert said in refused(flawmap("train", tiny_data, "--out", out, "--set", word), 2)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--size", "640"], "--size 640: give height x width in pixels, such as 640x256"),
+        (["--size", "-64x64"], "--size -64x64: give height"),
+        (["--size", "100x64"], "--size 100x64: height and width must be multiples of 32 pixels"),
+        (["--size", "640x256", "--method", "adps", "--set", "patches=16"], "such as 512x256"),
+        (["--method", "patchcore"], "choose one of destseg, adps, stpm"),
+    ],
+)
+def test_sizes_and_methods_that_do_not_fit(
+    flawmap: Flawmap, tiny_data: Path, tmp_path: Path, options: list[str], said: str
+) -> None:
+    out = tmp_path / "out"
+    assert said in refused(flawmap("train", tiny_data, "--out", out, *options), 2)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("method", ["stpm", "adps"])
+def test_other_methods_and_sizes_from_images_to_verdicts(
+    flawmap: Flawmap, tiny_data: Path, tmp_path: Path, method: str
+) -> None:
+    out, figures = tmp_path / "run", tmp_path / "figures.json"
+    options = ["--method", method, "--size", "128x256", "--steps", "2", "--batch-size", "2"]
+    said = flawmap("train", tiny_data, "--out", out, *options, "--rotate", "none")
+    assert said.status == 0, said.err
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["method"], manifest["preprocessing"]["size"]) == (method, [128, 256])
+    assert ("none: this method" in manifest["training"]["textures"]) == (method == "stpm")
+    assert flawmap("evaluate", out, tiny_data, "--json", figures).status == 0
+    assert 0 <= json.loads(figures.read_text())["pixel_auroc"] <= 1
+    assert flawmap("evaluate", out, tiny_data, "--distances", "2").status == 0
 
 
 # --- read-outs

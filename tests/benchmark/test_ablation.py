@@ -3,10 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from flawmap.benchmark.ablation import ABLATION, published_ablation
+from flawmap.benchmark.ablation import ABLATIONS, find_ablation, published_ablation
 from flawmap.benchmark.grid import Grid
+from flawmap.errors import UsageError
+from flawmap.methods.registry import find_preset
 from flawmap.training.batches import Batch
 from methods.tiny import SIZE, tiny_batch, tiny_method
+
+ABLATION = ABLATIONS["destseg"]
 
 
 @pytest.fixture
@@ -55,7 +59,23 @@ def test_read_outs_share_the_training_of_the_method_with_a_head(tmp_path):
 
 
 def test_published_rows():
-    assert published_ablation("den+ed+seg")["pixel_ap"].mean == pytest.approx(0.758)
-    assert published_ablation("none")["image_auroc"].mean == pytest.approx(0.948)
-    assert published_ablation("none, level 1") == {}
-    assert {name for name in ABLATION if published_ablation(name)} == set(list(ABLATION)[:11])
+    assert published_ablation("destseg", "den+ed+seg")["pixel_ap"].mean == pytest.approx(0.758)
+    assert published_ablation("destseg", "none")["image_auroc"].mean == pytest.approx(0.948)
+    assert published_ablation("destseg", "none, level 1") == {}
+    assert {name for name in ABLATION if published_ablation("destseg", name)} == set(
+        list(ABLATION)[:11]
+    )
+
+
+def test_each_methods_rows_change_fields_that_it_has():
+    for name, rows in ABLATIONS.items():
+        config = find_preset(name, "paper")
+        for variant in rows.values():
+            changed = type(config).model_validate(config.model_dump() | variant.changes)
+            assert (changed != config) == bool(variant.changes)
+
+
+def test_a_method_without_an_ablation_lists_those_with_one():
+    with pytest.raises(UsageError, match="destseg, adps, stpm"):
+        find_ablation("mine")
+    assert published_ablation("stpm", "none") == {}

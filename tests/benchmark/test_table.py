@@ -106,6 +106,21 @@ def test_variants_stand_beside_the_papers_ablation():
     assert len(own) == 3, "nothing is published on it"
 
 
+def test_milliseconds_are_the_median_of_those_that_have_them():
+    head, _, row = table(*(record(n, milliseconds=ms) for n, ms in ((0, 40.2), (1, 44), (2, 90))))[
+        :3
+    ]
+    assert row[head.index("ms an image")] == "44"
+    head, _, row = table(record())[:3]
+    assert row[head.index("ms an image")] == "-"
+
+
+def test_stpm_stands_beside_what_destsegs_authors_measured_of_it():
+    head, _, _, paper, _ = table(record(method="stpm"))
+    assert paper[head.index("pixel ap")] == "26.9"
+    assert paper[head.index("seeds")] == ""
+
+
 def test_category_without_published_figures():
     found = table(record(category="gear"))
     assert len(found) == 3, "head, rule, row"
@@ -134,4 +149,4 @@ def test_published_means_are_the_papers():
     for key, mean in {"pixel_auroc": 97.9, "pixel_ap": 75.8, "iap": 76.4, "iap90": 57.8}.items():
         found = sum(figures[key].mean for figures in everything) / 15
         assert 100 * found == pytest.approx(mean, abs=0.051), key
-    assert published("stpm", "screw") == {}
+    assert published("adps", "screw") == {}

@@ -50,7 +50,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory) -> Exported:
     if request.param == "fast":
         silence(module.student.decoder.stages[0])
     path = tmp_path_factory.mktemp("export") / "graph.onnx"
-    twin = export_onnx(module, SIZE, path)
+    twin = export_onnx(module, SIZE, path, has_distances=True)
     return Exported(module, twin, path, Graph(path.read_bytes()))
 
 

@@ -27,7 +27,7 @@ def test_it_is_the_map_of_the_method_without_a_head(preset, levels, tmp_path):
     whole = tiny_method(preset).module.eval()
     bare = tiny_method(preset, head="none", levels=levels).module.eval()
     bare.teacher, bare.student = whole.teacher, whole.student
-    export_onnx(whole, SIZE, tmp_path / "graph.onnx")
+    export_onnx(whole, SIZE, tmp_path / "graph.onnx", has_distances=True)
     graph = DistanceGraph(
         (tmp_path / "graph.onnx").read_bytes(), levels, whole.config.model_dump(mode="json")
     )

@@ -67,7 +67,10 @@ def test_metrics_are_remembered_in_the_manifest(run_copy: Path, data: Path, tmp_
     found = written(run_copy, data, tmp_path)
     after = read_manifest(run_copy)
     assert before.metrics is None
+    assert after.metrics is not None
+    milliseconds = after.metrics.pop("milliseconds")
     assert after.metrics == found | {"data": "product"}
+    assert 0 < milliseconds < 1000 * found["seconds"]
     assert after.model_copy(update={"metrics": None}) == before
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flawmap.methods.destseg.config import FAST, PAPER
-from flawmap.methods.destseg.losses import normalise
+from flawmap.methods.features import normalise
 from flawmap.training.batches import Batch
 from methods.tiny import tiny_batch, tiny_method
 
@@ -112,8 +112,8 @@ def test_paper_head_has_two_rates():
 
 @pytest.mark.parametrize("config", [PAPER, FAST])
 def test_turned_parts_get_their_own_budget(config):
-    assert config.steps_for("full") == config.steps_when_turned
-    assert config.steps_for("none") == config.steps_for("slight") == config.steps
+    assert config.steps_for("full", 100) == config.steps_when_turned
+    assert config.steps_for("none", 100) == config.steps_for("slight", 100) == config.steps
 
 
 def test_without_denoising_the_student_sees_the_clean_image(batch):

@@ -128,3 +128,9 @@ def test_muon_turns_convolutions_before_a_norm_and_leaves_the_rest_to_adamw():
 def test_config_refuses(change):
     with pytest.raises(ValidationError):
         config(**change)
+
+
+def test_drops_to_a_fifth_twice():
+    config = PhaseConfig(optimiser="adamw", learning_rates=(1e-4,), schedule="drops", share=1.0)
+    found = [rate_factor(config, step, 300) for step in (0, 239, 240, 269, 270, 299)]
+    assert found == pytest.approx([1, 1, 0.2, 0.2, 0.04, 0.04])

@@ -6,7 +6,7 @@ import torch
 
 from flawmap.methods.destseg.config import PRESETS, DestsegConfig
 from flawmap.methods.destseg.method import DestsegMethod
-from flawmap.teachers.resnet import ResNetTeacher
+from flawmap.teachers.resnet import ResNetTeacher, basic
 from flawmap.training.batches import Batch
 
 SIZE = (64, 64)
@@ -28,7 +28,7 @@ def tiny_config(preset: str, **changes: object) -> DestsegConfig:
 def tiny_teacher(seed: int = 0) -> ResNetTeacher:
     """Random weights, scaled so that features neither die nor explode."""
     torch.manual_seed(seed)
-    teacher = ResNetTeacher(TEACHER_WIDTHS)
+    teacher = ResNetTeacher(basic(TEACHER_WIDTHS))
     for parameter in teacher.parameters():
         if parameter.ndim == 4:
             torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flawmap.teachers.memory import TeacherMemory
-from flawmap.teachers.resnet import ResNetTeacher
+from flawmap.teachers.resnet import ResNetTeacher, basic
 from methods.tiny import tiny_teacher
 
 PER_IMAGE = 4 * (8 * 16 * 16 + 16 * 8 * 8 + 32 * 4 * 4)  # bytes of a 64x64 image's features
@@ -25,7 +25,7 @@ class Counted(ResNetTeacher):
 
 @pytest.fixture
 def teacher() -> Counted:
-    counted = Counted((8, 16, 32))
+    counted = Counted(basic((8, 16, 32)))
     counted.load_state_dict(tiny_teacher().state_dict())
     return counted
 

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flawmap.errors import FlawmapError, UsageError
+from flawmap.methods.encoder import ResNetEncoder
 from flawmap.teachers import weights
+from flawmap.teachers.resnet import Architecture
 from flawmap.teachers.weights import TEACHERS, cache_folder, fold_batch_norm, load_teacher
 
 WIDTHS = (8, 12, 16)
@@ -105,6 +107,28 @@ def test_folded_layout_loads(network: TorchvisionResNet, saved: Path, tmp_path: 
     x = torch.randn(1, 3, 32, 32)
     a, b = load_teacher(saved)[0](x), load_teacher(tmp_path / "folded.safetensors")[0](x)
     assert all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture((16, 32, 64), (8, 16, 32), (3, 4, 6), stem=8),
+        Architecture((8, 12, 16), None, (3, 4, 6), stem=8),
+    ],
+    ids=["bottlenecks", "34 layers"],
+)
+def test_other_resnets_load_in_torchvisions_layout(architecture: Architecture, tmp_path: Path):
+    torch.manual_seed(0)
+    network = ResNetEncoder(architecture, zero_last_norm=False)
+    with torch.no_grad():
+        for _ in range(3):  # running statistics
+            network(torch.randn(4, 3, 64, 64))
+    save_file(network.eval().state_dict(), tmp_path / "resnet.safetensors")
+    teacher, _ = load_teacher(tmp_path / "resnet.safetensors")
+    assert teacher.architecture == architecture
+    x = torch.randn(2, 3, 64, 64)
+    for found, expected in zip(teacher(x), network(x), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_what_the_pocket_trainer_saves_loads(tmp_path: Path):
@@ -203,7 +227,7 @@ def download(nowhere: Path, network: TorchvisionResNet, monkeypatch: pytest.Monk
     torch.save(network.state_dict(), buffer)
     data = buffer.getvalue()
     digest = hashlib.sha256(data).hexdigest()
-    known = weights.KnownTeacher("resnet18", WIDTHS, "https://x.test/resnet18-1.pth", digest)
+    known = weights.KnownTeacher("resnet18", "https://x.test/resnet18-1.pth", digest)
     monkeypatch.setitem(TEACHERS, "resnet18", known)
     monkeypatch.setattr(urllib.request, "urlopen", lambda *a, **k: Answer(data))
     return data
@@ -259,7 +283,7 @@ def test_legacy_archives_are_read_as_data_only(download: bytes, monkeypatch: pyt
 
 
 def test_unknown_name():
-    with pytest.raises(UsageError, match="resnet18, pocket"):
+    with pytest.raises(UsageError, match="resnet18, wide_resnet50_2, pocket"):
         load_teacher("resnet19")
 
 
@@ -343,7 +367,7 @@ def test_pocket_is_shipped_and_small(nowhere: Path):
     data = file.read_bytes()
     assert len(data) <= 3e6
     teacher, source = load_teacher("pocket")
-    assert teacher.widths == TEACHERS["pocket"].widths
+    assert teacher.widths == (32, 64, 128)
     assert source.sha256 == hashlib.sha256(data).hexdigest()
     assert all(torch.isfinite(p).all() for p in teacher.parameters())
 

@@ -176,3 +176,22 @@ def test_clean_images_are_numbered_where_they_come_again_unchanged(maker: BatchM
         assert batch.rows is not None
         read = torch.from_numpy(maker.images[batch.rows]).permute(0, 3, 1, 2).float() / 255
         assert torch.equal(batch.clean, read)
+
+
+def test_without_anomalies_images_stay_good_and_are_the_same_ones(maker: BatchMaker):
+    plain = dataclasses.replace(maker, anomalies=None, textures=maker.textures[:0])
+    for step in range(3):
+        batch = plain(step)
+        assert torch.equal(batch.clean, maker(step).clean)
+        assert torch.equal(batch.corrupted, batch.clean)
+        assert batch.mask.shape == maker(step).mask.shape
+        assert not batch.mask.any()
+
+
+def test_draem_turns_three_in_ten_by_up_to_90_degrees(maker: BatchMaker):
+    draem = dataclasses.replace(maker, rotation="draem", batch_size=100)
+    degrees = np.concatenate([draem._degrees(step) for step in range(40)])
+    assert (degrees != 0).mean() == pytest.approx(0.3, abs=0.03)
+    assert np.abs(degrees).max() == pytest.approx(90, abs=2)
+    assert degrees[degrees != 0].mean() == pytest.approx(0, abs=5)
+    assert draem(0).rows is None

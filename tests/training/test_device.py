@@ -46,6 +46,6 @@ def test_autocast_changes_convolutions_only_where_asked():
     [("fast", "float32", True), ("paper", "float32", False), ("paper", "bfloat16", True)],
 )
 def test_wide_convolutions_in_float32_are_laid_out_as_pytorch_likes_them(preset, precision, last):
-    module = METHODS["destseg"].build(ResNetTeacher(), find_preset("destseg", preset)).module
+    module = METHODS["destseg"](ResNetTeacher(), find_preset("destseg", preset)).module
     expected = torch.channels_last if last else torch.contiguous_format
     assert choose_layout(module, CPU, precision) == expected

@@ -13,7 +13,7 @@ from flawmap.errors import FlawmapError
 from flawmap.training.checkpoint import newest_checkpoint
 from flawmap.training.loop import Loop, Progress
 from flawmap.training_log import read_log
-from training.tiny import tiny_loop, weights
+from training.tiny import stop_after, tiny_loop, weights
 
 PRESETS = ("paper", "fast")
 # The published rate of 0.4 on a loss summed over 32 is far too much for these few weights.
@@ -75,23 +75,6 @@ def test_each_phase_moves_its_own_network(tmp_path: Path, preset):
 
 
 # --- stopping and going on
-
-
-def stop_after(loop: Loop, step: int) -> None:
-    """Ask the loop to stop once ``step`` steps are done, as a signal would, and run it."""
-    make, stop = type(loop.batches).__call__, loop._stop
-
-    class Counting:
-        batch_size = loop.batches.batch_size
-
-        def __call__(self, t: int):
-            if t == step - 1:
-                stop.set()
-            return make(batches, t)
-
-    batches, loop.batches = loop.batches, Counting()
-    with pytest.raises(FlawmapError, match=f"Stopped after step {step} of .*--resume"):
-        loop.run()
 
 
 @pytest.fixture(scope="module")

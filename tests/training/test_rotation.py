@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from flawmap.images import read_image
-from flawmap.methods.destseg.model import IMAGENET_MEAN, IMAGENET_STD
+from flawmap.teachers.resnet import IMAGENET_MEAN, IMAGENET_STD
 from flawmap.teachers.weights import load_teacher
 from flawmap.training.rotation import decide_rotation
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from flawmap.errors import FlawmapError
 from flawmap.synthesis.textures import draw_textures
 from flawmap.training.batches import BatchMaker, Rotation
 from flawmap.training.loop import Loop, Progress
@@ -49,3 +51,20 @@ def tiny_loop(
 def weights(loop: Loop) -> dict[str, torch.Tensor]:
     """A copy of every weight and running statistic."""
     return {k: v.clone() for k, v in loop.method.module.state_dict().items()}
+
+
+def stop_after(loop: Loop, step: int) -> None:
+    """Ask the loop to stop once ``step`` steps are done, as a signal would, and run it."""
+    make, stop = type(loop.batches).__call__, loop._stop
+
+    class Counting:
+        batch_size = loop.batches.batch_size
+
+        def __call__(self, t: int):
+            if t == step - 1:
+                stop.set()
+            return make(batches, t)
+
+    batches, loop.batches = loop.batches, Counting()
+    with pytest.raises(FlawmapError, match=f"Stopped after step {step} of .*--resume"):
+        loop.run()

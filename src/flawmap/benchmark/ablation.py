@@ -1,4 +1,8 @@
-"""The paper's ablations (DeSTSeg, table 4 and section 4.4) as changes of a preset."""
+"""The papers' ablations as changes of a preset, method by method.
+
+DeSTSeg's are its table 4 and section 4.4. ADPS's paper gives its tables as pictures: their rows
+are here, their figures are not.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from typing import Any
 
 from flawmap.benchmark.grid import Variant
 from flawmap.benchmark.published import Figure
+from flawmap.errors import UsageError
 
 _PLAIN: dict[str, Any] = {"decoder": False, "encoder": "own", "student_width": 1.0}
 _CLEAN: dict[str, Any] = {"denoising": False}
@@ -18,7 +23,7 @@ def _read(changes: dict[str, Any], *levels: int) -> Variant:
 
 
 # Named by what is there: denoising, encoder-decoder, segmentation network.
-ABLATION: dict[str, Variant] = {
+_DESTSEG_ROWS: dict[str, Variant] = {
     "den+ed+seg": Variant(),
     "ed+seg": Variant(changes=_CLEAN),
     "den+seg": Variant(changes=_PLAIN),
@@ -33,6 +38,28 @@ ABLATION: dict[str, Variant] = {
     **{f"none, level {k}": _read(_CLEAN | _PLAIN, k) for k in _ALL_LEVELS},
     **{f"den+ed, level {k}": _read({}, k) for k in _ALL_LEVELS},
 }
+
+_ADPS_ROWS: dict[str, Variant] = {
+    "whole": Variant(),
+    "no gate: both features": Variant(changes={"gate": "concatenation"}),
+    "no segmentation": Variant(changes={"segmentation": False}),
+    "neither": Variant(changes={"segmentation": False, "gate": "none"}),
+    "gate: difference": Variant(changes={"gate": "difference"}),
+    "teacher alone": Variant(changes={"gate": "teacher"}),
+    "student alone": Variant(changes={"gate": "student"}),
+    "squared error": Variant(changes={"similarity": "squared"}),
+    "gate detached": Variant(changes={"detach_gate": True}),
+    "k=1 (symmetric)": Variant(changes={"patches": 1}),
+    **{f"k={k}": Variant(changes={"patches": k}) for k in (2, 4, 16)},
+}
+
+_STPM_ROWS: dict[str, Variant] = {
+    "product": Variant(),
+    "sum": Variant(changes={"read_out": "sum"}),
+    **{f"level {k}": Variant(distances=(k,)) for k in _ALL_LEVELS},
+}
+
+ABLATIONS = {"destseg": _DESTSEG_ROWS, "adps": _ADPS_ROWS, "stpm": _STPM_ROWS}
 
 # Image AUROC, pixel AP and IAP in percent, means over the 15 categories of MVTec AD.
 _PUBLISHED = {
@@ -50,8 +77,15 @@ _PUBLISHED = {
 }
 
 
-def published_ablation(variant: str) -> dict[str, Figure]:
+def find_ablation(method: str) -> dict[str, Variant]:
+    """Rows of a method's ablation; UsageError where it has none."""
+    if method not in ABLATIONS:
+        raise UsageError(f"No ablation of {method!r}: there are those of {', '.join(ABLATIONS)}.")
+    return ABLATIONS[method]
+
+
+def published_ablation(method: str, variant: str) -> dict[str, Figure]:
     """The paper's figures of a variant, as means over all 15 categories; empty if unknown."""
-    found = _PUBLISHED.get(variant, ())
+    found = _PUBLISHED.get(variant, ()) if method == "destseg" else ()
     keys = ("image_auroc", "pixel_ap", "iap")
     return {k: Figure(v / 100, None) for k, v in zip(keys, found, strict=False)}

@@ -31,6 +31,7 @@ class Options(BaseModel):
 
     textures: Path | None = None
     rotate: str | None = None
+    size: str | None = Field(None, pattern=r"^\d+x\d+$", description="height x width")
     steps: int | None = Field(None, ge=2)
     batch_size: int | None = Field(None, ge=2)
     device: str | None = None

@@ -87,7 +87,8 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
     """Train one cell in the folder ``run``, unless that is done, and evaluate it.
 
     Gives the object of its result file. ``peak_mb`` is the training process's, None where the
-    system does not tell. In ``command`` the folder is called RUN.
+    system does not tell; ``milliseconds`` the median of an image in ``evaluate``, decoding to
+    verdict. In ``command`` the folder is called RUN.
     """
     train = ["train", str(cell.data), "--out", str(run), "--method", cell.method]
     train += ["--preset", cell.preset, "--teacher", cell.teacher, "--seed", str(cell.seed)]
@@ -120,6 +121,9 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
         "figures": json.loads(figures_file.read_text(encoding="utf-8")),
         "seconds": {**manifest.training.seconds, **phases, "evaluate": evaluated},
         "peak_mb": peak,
+        "milliseconds": None
+        if cell.what.distances
+        else (manifest.metrics or {}).get("milliseconds"),
         **_asked(cell),
         "training": training,
         "configuration": manifest.configuration,

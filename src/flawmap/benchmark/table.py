@@ -82,7 +82,7 @@ def group(records: Iterable[dict[str, Any]]) -> list[Row]:
 def render(records: Iterable[dict[str, Any]]) -> str:
     """Markdown table of all records, in percent, and what its marks mean."""
     rows = group(records)
-    heads = ["data", "method", "teacher", "seeds", "training"]
+    heads = ["data", "method", "teacher", "seeds", "training", "ms an image"]
     heads += [key.replace("_", " ") for key in _COLUMNS]
     lines = [_line(heads), "|" + "---|" * len(heads)]
     for row in rows:
@@ -101,22 +101,24 @@ def _row_lines(row: Row) -> list[str]:
         first["teacher"],
         str(len(row.records)),
         _minutes([r["seconds"]["train"] for r in row.records]),
+        _milliseconds([r.get("milliseconds") for r in row.records]),
     ]
     lines = [_line([*cells, *(spread(row.values(key)) for key in _COLUMNS)])]
     paper = published(first["method"], first["category"])
     if variant:
-        lines += _ablation_lines(variant)
+        lines += _ablation_lines(first["method"], variant)
     elif paper and not row.another_split and any(row.values(key) for key in paper):
-        lines.append(_line(["", "as published", "", "5", "", *_of_paper(paper)]))
-        lines.append(_line(["", "difference", "", "", "", *_differences(row, paper)]))
+        seeds = "5" if first["method"] == "destseg" else ""
+        lines.append(_line(["", "as published", "", seeds, "", "", *_of_paper(paper)]))
+        lines.append(_line(["", "difference", "", "", "", "", *_differences(row, paper)]))
     return lines
 
 
-def _ablation_lines(variant: str) -> list[str]:
-    paper = published_ablation(variant)
+def _ablation_lines(method: str, variant: str) -> list[str]:
+    paper = published_ablation(method, variant)
     if not paper:
         return []
-    return [_line(["", "as published, mean of 15", "", "5", "", *_of_paper(paper)])]
+    return [_line(["", "as published, mean of 15", "", "5", "", "", *_of_paper(paper)])]
 
 
 def _of_paper(paper: dict[str, Figure]) -> list[str]:
@@ -147,6 +149,11 @@ def spread(values: Sequence[float]) -> str:
 
 def _minutes(seconds: Sequence[float]) -> str:
     return f"{statistics.fmean(seconds) / 60:.1f} min"
+
+
+def _milliseconds(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{statistics.median(known):.0f}" if known else "-"
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:

@@ -18,17 +18,17 @@ OPSET = 18
 
 
 class InferenceGraph(nn.Module):
-    """``images`` (B, H, W, 3) uint8 RGB -> ``map`` (B, H, W), ``score`` (B,) and the teacher's and
-    student's ``distances`` (B, levels, h, w), all float32."""
+    """``images`` (B, H, W, 3) uint8 RGB -> ``map`` (B, H, W), ``score`` (B,) and, where the method
+    has them, the teacher's and student's ``distances`` (B, levels, h, w), all float32."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         x = images.permute(0, 3, 1, 2).float() * (1.0 / 255.0)
-        anomaly_map, score, distances = self.module(x)
-        return anomaly_map, score, distances
+        found: tuple[Tensor, ...] = self.module(x)
+        return found
 
 
 def inference_graph(module: nn.Module) -> InferenceGraph:
@@ -40,12 +40,15 @@ def inference_graph(module: nn.Module) -> InferenceGraph:
     return graph
 
 
-def export_onnx(module: nn.Module, size: tuple[int, int], path: Path) -> InferenceGraph:
+def export_onnx(
+    module: nn.Module, size: tuple[int, int], path: Path, *, has_distances: bool
+) -> InferenceGraph:
     """Write the graph for images of ``size`` (height, width) and any batch; give its twin.
 
     Its outputs are ``map`` and ``score``. ``distances`` stays a value inside that nothing reads,
-    for :mod:`flawmap.inspector.distances` to ask for.
+    for :mod:`flawmap.inspector.distances` to ask for; ``has_distances`` says whether there are.
     """
+    names = ["map", "score", "distances"] if has_distances else ["map", "score"]
     graph = inference_graph(module)
     example = torch.zeros(2, *size, 3, dtype=torch.uint8)
     with _quiet():
@@ -54,14 +57,14 @@ def export_onnx(module: nn.Module, size: tuple[int, int], path: Path) -> Inferen
             (example,),
             dynamo=True,
             input_names=["images"],
-            output_names=["map", "score", "distances"],
+            output_names=names,
             dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
             opset_version=OPSET,
             verbose=False,
         )
     assert program is not None
     proto = program.model_proto
-    del proto.graph.output[2]
+    del proto.graph.output[2:]
     write_bytes(path, proto.SerializeToString())
     return graph
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,8 @@ class Evaluation:
     rows: tuple[ImageRow, ...]
     seconds: float
     warnings: tuple[str, ...]
+    milliseconds: float | None = None
+    """Median time of an image, from decoding to verdict."""
     distances: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -126,6 +129,7 @@ class _Gathered:
     rows: list[ImageRow] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     bad_masks: list[str] = field(default_factory=list)
+    milliseconds: list[float] = field(default_factory=list)
 
 
 def _measure(
@@ -152,7 +156,8 @@ def _measure(
         if problems:
             warnings.append(f"{len(problems)} {what}: {'; '.join(problems[:3])}")
     rows = tuple(gathered.rows)
-    return Evaluation(dataset, tuple(samples), figures, rows, seconds, tuple(warnings))
+    middle = statistics.median(gathered.milliseconds)
+    return Evaluation(dataset, tuple(samples), figures, rows, seconds, tuple(warnings), middle)
 
 
 def _add(
@@ -163,6 +168,7 @@ def _add(
     if seen is None or result.image is None:
         gathered.unreadable.append(result.error or str(sample.path))
         return
+    gathered.milliseconds.append(seen.milliseconds)
     image_size = (result.image.shape[0], result.image.shape[1])
     mask: NDArray[np.uint8] | None = None
     try:
@@ -195,6 +201,9 @@ def _row(sample: Sample, seen: Inspection | None, error: str | None, root: Path)
 
 def _remember(run: Path, inspector: Inspector, evaluation: Evaluation) -> None:
     """Keep the figures in the manifest; a run on a read-only disk goes without."""
-    metrics = evaluation.to_dict() | {"data": evaluation.dataset.root.name}
+    metrics = evaluation.to_dict() | {
+        "data": evaluation.dataset.root.name,
+        "milliseconds": round(evaluation.milliseconds or 0.0, 3),
+    }
     with contextlib.suppress(FlawmapError):
         write_manifest(run, inspector.manifest.model_copy(update={"metrics": metrics}))

@@ -51,7 +51,7 @@ class Training(_Model):
     skipped: int = Field(description="good images that could not be read")
     fingerprint: str = Field(description="digest of all good images used")
     trained_on: tuple[str, ...] = Field(description="SHA-256 of each image trained on")
-    rotation: Literal["none", "slight", "full"]
+    rotation: Literal["none", "slight", "full", "draem"]
     rotation_reason: str
     textures: str
     seed: int

@@ -1,14 +1,17 @@
-"""What a method owes the training loop and the export."""
+"""What a method owes the training loop, the export, the inspector and the bench."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from flawmap.methods.config import MethodConfig
 from flawmap.methods.optimisation import PhaseConfig
+from flawmap.teachers.resnet import ResNetTeacher
 from flawmap.training.batches import Batch
 
 
@@ -23,14 +26,26 @@ class Phase:
     loss: Callable[[Batch], Tensor]
 
 
-class Method(Protocol):
-    """A trainable method.
+class Method(ABC):
+    """A trainable method: a subclass, built from a teacher and a configuration.
 
-    ``module`` holds every weight and maps images (B, 3, H, W) in 0..1 to anomaly maps (B, H, W),
-    image scores (B,), and the distances of teacher and student at every level (B, levels, h, w).
+    ``module`` holds every weight, the frozen teacher's as ``module.teacher``. It maps images
+    (B, 3, H, W) in 0..1 to anomaly maps (B, H, W) and image scores (B,), higher meaning more
+    anomalous; and, where ``has_distances``, to the distances of teacher and student at every
+    level, finest first, (B, levels, h, w) in 0..1.
     """
 
-    @property
-    def module(self) -> nn.Module: ...
+    presets: ClassVar[Mapping[str, MethodConfig]]
+    """Configurations by name; ``fast`` is the default one."""
+    has_distances: ClassVar[bool] = True
+    """Whether ``evaluate --distances`` has anything to read out."""
 
-    def phases(self) -> tuple[Phase, ...]: ...
+    config: MethodConfig
+    module: nn.Module
+
+    @abstractmethod
+    def __init__(self, teacher: ResNetTeacher, config: Any) -> None: ...
+
+    @abstractmethod
+    def phases(self) -> tuple[Phase, ...]:
+        """What is trained, in order."""

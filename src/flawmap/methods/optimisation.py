@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from flawmap.methods.muon import Muon, scale_free
 
 _WARM_UP = 0.1  # share of a one-cycle phase spent rising
+_DROPS = (0.8, 0.9)  # DRAEM's schedule, which ADPS has too: at these shares of a phase
+_DROP = 0.2  # times this
 _START = 0.04  # the cycle starts at this fraction of the peak (PyTorch's OneCycleLR: 1/25)
 
 
@@ -28,7 +30,9 @@ class PhaseConfig(BaseModel):
     )
     weight_decay: float = 1e-4
     momentum: float = Field(0.9, description="sgd's")
-    schedule: Literal["constant", "one-cycle"] = "constant"
+    schedule: Literal["constant", "one-cycle", "drops"] = Field(
+        "constant", description="drops: a fifth after 80 % of the steps, and again after 90 %"
+    )
     share: float = Field(gt=0, le=1, description="this phase's share of all steps")
 
 
@@ -65,6 +69,8 @@ def rate_factor(config: PhaseConfig, done: int, steps: int) -> float:
     if config.schedule == "constant":
         return 1.0
     progress = done / max(1, steps)
+    if config.schedule == "drops":
+        return math.prod(_DROP for at in _DROPS if progress >= at)
     if progress < _WARM_UP:
         return _START + (1 - _START) * (1 - math.cos(math.pi * progress / _WARM_UP)) / 2
     return (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP))) / 2

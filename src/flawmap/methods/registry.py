@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
-
 from flawmap.errors import UsageError
+from flawmap.methods.adps.method import AdpsMethod
 from flawmap.methods.base import Method
-from flawmap.methods.destseg.config import PRESETS as DESTSEG_PRESETS
-from flawmap.methods.destseg.config import DestsegConfig
+from flawmap.methods.config import MethodConfig
 from flawmap.methods.destseg.method import DestsegMethod
-from flawmap.teachers.resnet import ResNetTeacher
+from flawmap.methods.stpm.method import StpmMethod
+
+METHODS: dict[str, type[Method]] = {
+    "destseg": DestsegMethod,
+    "adps": AdpsMethod,
+    "stpm": StpmMethod,
+}
 
 
-@dataclass(frozen=True)
-class MethodEntry:
-    """A method's presets, and how it is built from one."""
-
-    presets: Mapping[str, DestsegConfig]
-    build: Callable[[ResNetTeacher, Any], Method]
-
-
-METHODS = {"destseg": MethodEntry(DESTSEG_PRESETS, DestsegMethod)}
-
-
-def find_preset(method: str, preset: str) -> DestsegConfig:
+def find_preset(method: str, preset: str) -> MethodConfig:
     """Configuration of a method's preset; UsageError that lists the names where there is none."""
     if method not in METHODS:
         raise UsageError(f"No method {method!r}: choose one of {', '.join(METHODS)}.")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from flawmap.synthesis.foreground import foreground
+from flawmap.synthesis.operations import OPERATIONS
 from flawmap.synthesis.perlin import perlin_noise, turn
 
 
@@ -29,6 +30,13 @@ class AnomalyConfig(BaseModel):
     foreground_share: float = Field(
         0.0, ge=0, le=1, description="share of samples whose anomalies are kept on the part"
     )
+    probability: float = Field(
+        1.0, ge=0, le=1, description="share of samples that are given an anomaly; the rest are good"
+    )
+    texture_operations: int = Field(
+        0, ge=0, le=len(OPERATIONS), description="changes of colour or geometry that each texture "
+        "gets, of DRAEM's ten (DRAEM: 3)",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,9 @@ class AnomalyParameters:
     opacity: np.ndarray  # (B,) float32
     texture: np.ndarray  # (B,) int64, index into the texture bank
     confined: np.ndarray  # (B,) bool, keep the anomaly on the part
+    spared: np.ndarray  # (B,) bool, no anomaly at all
+    operations: np.ndarray  # (B, n) int64, index into OPERATIONS, each once a texture
+    amounts: np.ndarray  # (B, n, 3) float32 in 0..1, how much of each
 
 
 def draw_parameters(
@@ -55,6 +66,9 @@ def draw_parameters(
         opacity=rng.uniform(*config.opacity, batch).astype(np.float32),
         texture=rng.integers(0, textures, batch),
         confined=rng.random(batch) < config.foreground_share,
+        spared=rng.random(batch) >= config.probability,
+        operations=rng.random((batch, len(OPERATIONS))).argsort(1)[:, : config.texture_operations],
+        amounts=rng.random((batch, config.texture_operations, 3), np.float32),
     )
 
 
@@ -84,6 +98,19 @@ def corrupt(
     if parameters.confined.any():
         free = torch.from_numpy(~parameters.confined).to(clean.device)[:, None, None, None]
         mask &= foreground(clean) | free
+    if parameters.spared.any():
+        mask &= torch.from_numpy(~parameters.spared).to(clean.device)[:, None, None, None]
+    if config.texture_operations:
+        textures = change_textures(textures, parameters)
     opacity = torch.from_numpy(parameters.opacity).to(clean.device)[:, None, None, None]
     blended = torch.lerp(clean, textures, opacity)
     return torch.where(mask, blended, clean), mask.to(clean.dtype)
+
+
+def change_textures(textures: Tensor, parameters: AnomalyParameters) -> Tensor:
+    """Each texture (B, 3, H, W) after its operations; those that nobody will see as they are."""
+    changed = list(textures)
+    for i in np.flatnonzero(~parameters.spared):
+        for number, amounts in zip(parameters.operations[i], parameters.amounts[i], strict=True):
+            changed[i] = OPERATIONS[number](changed[i], amounts.tolist())
+    return torch.stack(changed)

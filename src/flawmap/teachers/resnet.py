@@ -1,15 +1,57 @@
-"""The frozen teacher: stem and stages 1-3 of a ResNet-18 (He et al., CVPR 2016), batch norm folded.
+"""The frozen teacher: stem and stages 1-3 of a ResNet (He et al., CVPR 2016), batch norm folded.
 
 Modules carry torchvision's names (``layer2.0.downsample.0``), so a state dict in that layout,
-once folded, loads as it is. Narrower widths give the project's own ``pocket`` teacher.
+once folded, loads as it is. Basic blocks (ResNet-18) or bottlenecks (wide ResNet-50-2: Zagoruyko &
+Komodakis, BMVC 2016); narrower widths give the project's own ``pocket`` teacher.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 Features = tuple[Tensor, Tensor, Tensor]
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ImageNorm(nn.Module):
+    """(B, 3, H, W) in 0..1 -> ImageNet's mean 0 and deviation 1, as every teacher takes it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return (image - self.mean) / self.std
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What tells one ResNet from another; the default is ResNet-18."""
+
+    widths: tuple[int, int, int] = (64, 128, 256)
+    """Channels that stages 1-3 give."""
+    inner: tuple[int, int, int] | None = None
+    """Channels inside the bottlenecks; None for basic blocks."""
+    blocks: tuple[int, int, int] = (2, 2, 2)
+    stem: int = 64
+
+
+def basic(widths: tuple[int, int, int]) -> Architecture:
+    """ResNet-18's structure in these widths."""
+    return Architecture(widths, stem=widths[0])
+
+
+RESNET18 = Architecture()
+WIDE_RESNET50_2 = Architecture((256, 512, 1024), (128, 256, 512), (3, 4, 6))
 
 
 class FoldedBlock(nn.Module):
@@ -19,16 +61,35 @@ class FoldedBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1)
-        self.downsample = (
-            nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride))
-            if stride != 1 or inputs != outputs
-            else None
-        )
+        self.downsample = _projection(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         identity = x if self.downsample is None else self.downsample(x)
         x = F.relu(self.conv1(x), inplace=True)
         return F.relu(self.conv2(x) + identity, inplace=True)
+
+
+class FoldedBottleneck(nn.Module):
+    """ResNet's bottleneck for inference; its 3x3 convolution has the stride, as in torchvision."""
+
+    def __init__(self, inputs: int, inner: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, inner, 1)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1)
+        self.conv3 = nn.Conv2d(inner, outputs, 1)
+        self.downsample = _projection(inputs, outputs, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.conv1(x), inplace=True)
+        x = F.relu(self.conv2(x), inplace=True)
+        return F.relu(self.conv3(x) + identity, inplace=True)
+
+
+def _projection(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
+    if stride == 1 and inputs == outputs:
+        return None
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride))
 
 
 class ResNetTeacher(nn.Module):
@@ -38,13 +99,15 @@ class ResNetTeacher(nn.Module):
     (B, w1, H/4, W/4), (B, w2, H/8, W/8), (B, w3, H/16, W/16).
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (64, 128, 256)) -> None:
+    def __init__(self, architecture: Architecture = RESNET18) -> None:
         super().__init__()
-        w1, w2, w3 = self.widths = widths
-        self.conv1 = nn.Conv2d(3, w1, 7, 2, 3)
-        self.layer1 = nn.Sequential(FoldedBlock(w1, w1, 1), FoldedBlock(w1, w1, 1))
-        self.layer2 = nn.Sequential(FoldedBlock(w1, w2, 2), FoldedBlock(w2, w2, 1))
-        self.layer3 = nn.Sequential(FoldedBlock(w2, w3, 2), FoldedBlock(w3, w3, 1))
+        self.architecture = architecture
+        self.widths = architecture.widths
+        w1, w2, _ = architecture.widths
+        self.conv1 = nn.Conv2d(3, architecture.stem, 7, 2, 3)
+        self.layer1 = _stage(architecture, 0, architecture.stem, 1)
+        self.layer2 = _stage(architecture, 1, w1, 2)
+        self.layer3 = _stage(architecture, 2, w2, 2)
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> ResNetTeacher:
@@ -52,8 +115,27 @@ class ResNetTeacher(nn.Module):
         del mode
         return super().train(False)
 
-    def forward(self, x: Tensor) -> Features:
-        x = F.max_pool2d(F.relu(self.conv1(x), inplace=True), 3, 2, 1)
-        first = self.layer1(x)
+    def stem(self, x: Tensor) -> Tensor:
+        """Output of the stem's ReLU, (B, stem, H/2, W/2)."""
+        return F.relu(self.conv1(x), inplace=True)
+
+    def stages(self, stem: Tensor) -> Features:
+        """Outputs of stages 1-3 from the stem's."""
+        first = self.layer1(F.max_pool2d(stem, 3, 2, 1))
         second = self.layer2(first)
         return first, second, self.layer3(second)
+
+    def forward(self, x: Tensor) -> Features:
+        return self.stages(self.stem(x))
+
+
+def _stage(architecture: Architecture, index: int, inputs: int, stride: int) -> nn.Sequential:
+    outputs = architecture.widths[index]
+    blocks: list[nn.Module] = []
+    for number in range(architecture.blocks[index]):
+        before, step = (inputs, stride) if number == 0 else (outputs, 1)
+        if architecture.inner is None:
+            blocks.append(FoldedBlock(before, outputs, step))
+        else:
+            blocks.append(FoldedBottleneck(before, architecture.inner[index], outputs, step))
+    return nn.Sequential(*blocks)

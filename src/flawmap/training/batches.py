@@ -17,8 +17,10 @@ from flawmap.rng import Stream, generator
 from flawmap.synthesis.anomalies import AnomalyConfig, corrupt, draw_parameters
 from flawmap.synthesis.perlin import turn
 
-Rotation = Literal["none", "slight", "full"]
+Rotation = Literal["none", "slight", "full", "draem"]
 SLIGHT_DEGREES = 5.0
+_DRAEM_DEGREES = 90.0
+_DRAEM_SHARE = 0.3  # of the images are turned
 _GREY = 114.0 / 255.0
 
 
@@ -37,12 +39,13 @@ class Batch:
 class BatchMaker:
     """Makes batch ``t`` from good images (N, H, W, 3) and textures (M, H, W, 3), both uint8.
 
-    ``rows``: which of the images to use, all of them if None. ``layout``: of images in memory.
+    ``rows``: which of the images to use, all of them if None. ``anomalies`` None: the images stay
+    good, and textures are not looked at. ``layout``: of images in memory.
     """
 
     images: np.ndarray
     textures: np.ndarray
-    anomalies: AnomalyConfig
+    anomalies: AnomalyConfig | None
     batch_size: int
     rotation: Rotation
     fill: Literal["grey", "edge"]
@@ -57,12 +60,18 @@ class BatchMaker:
         degrees = self._degrees(step)
         if degrees is not None:
             clean = self._turned(clean, torch.from_numpy(degrees).to(self.device))
-        rng = generator(self.seed, Stream.ANOMALY, step)
-        parameters = draw_parameters(rng, self.batch_size, len(self.textures), self.anomalies)
-        textures = self._to_device(self.textures[parameters.texture])
-        corrupted, mask = corrupt(clean, textures, parameters, self.anomalies)
+        if self.anomalies is None:
+            corrupted, mask = clean, torch.zeros_like(clean[:, :1])
+        else:
+            corrupted, mask = self._corrupt(clean, step, self.anomalies)
         clean, corrupted = (x.contiguous(memory_format=self.layout) for x in (clean, corrupted))
         return Batch(clean, corrupted, mask, rows if degrees is None else None)
+
+    def _corrupt(self, clean: Tensor, step: int, anomalies: AnomalyConfig) -> tuple[Tensor, Tensor]:
+        rng = generator(self.seed, Stream.ANOMALY, step)
+        parameters = draw_parameters(rng, self.batch_size, len(self.textures), anomalies)
+        textures = self._to_device(self.textures[parameters.texture])
+        return corrupt(clean, textures, parameters, anomalies)
 
     def order(self, step: int) -> np.ndarray:
         """Rows (B,) of the step's images: each epoch is a fresh permutation of all of them."""
@@ -76,10 +85,14 @@ class BatchMaker:
         return generator(self.seed, Stream.ORDER, epoch).permutation(count)
 
     def _degrees(self, step: int) -> np.ndarray | None:
-        """Angle of each image: ±5°, and for ``full`` a quarter turn besides."""
+        """Angle of each image: ±5°, for ``full`` a quarter turn besides; ``draem``: ±90°, or 0."""
         if self.rotation == "none":
             return None
         rng = generator(self.seed, Stream.ROTATION, step)
+        if self.rotation == "draem":
+            turned = rng.random(self.batch_size) < _DRAEM_SHARE
+            degrees = rng.uniform(-_DRAEM_DEGREES, _DRAEM_DEGREES, self.batch_size) * turned
+            return degrees.astype(np.float32)
         degrees = rng.uniform(-SLIGHT_DEGREES, SLIGHT_DEGREES, self.batch_size)
         if self.rotation == "full":
             degrees += 90.0 * rng.integers(0, 4, self.batch_size)

@@ -49,7 +49,7 @@ def finish(
     ``held_out``: good images (h, w, 3) for parity and thresholds. Raises FlawmapError where
     the graph's outputs differ from the module's by more than 1e-4.
     """
-    twin = export_onnx(trained.module, size, folder / GRAPH)
+    twin = export_onnx(trained.module, size, folder / GRAPH, has_distances=trained.has_distances)
     state = {k: v.cpu().contiguous() for k, v in learned_state(trained.module).items()}
     write_bytes(folder / WEIGHTS, save_safetensors(state))
     graph = Graph((folder / GRAPH).read_bytes())
@@ -79,7 +79,7 @@ def measure_parity(
     for image in images:
         maps, scores = graph(image[None])
         with torch.no_grad():
-            twin_maps, twin_scores, _ = twin(torch.from_numpy(image[None].copy()))
+            twin_maps, twin_scores, *_ = twin(torch.from_numpy(image[None].copy()))
         # np.maximum keeps a NaN, Python's max() loses it
         worst_map = float(np.maximum(worst_map, np.abs(maps - twin_maps.numpy()).max()))
         worst_score = float(np.maximum(worst_score, np.abs(scores - twin_scores.numpy()).max()))

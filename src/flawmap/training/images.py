@@ -17,6 +17,8 @@ from flawmap.rng import Stream, generator
 HELD_OUT_SHARE = 0.2
 HELD_OUT_LEAST = 5
 LEAST_IMAGES = HELD_OUT_LEAST + 1
+_SQUEEZED = 4 / 3  # shapes that differ by more are told of
+_CELL = 128  # pixels; sides that every method's defaults work on
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,19 @@ class GoodImages:
     def trained_on(self) -> tuple[str, ...]:
         """SHA-256 of each file trained on."""
         return tuple(self.loaded.sha256[i] for i in self.train_rows)
+
+    def shape_hint(self, size: tuple[int, int]) -> str | None:
+        """What to say where working at ``size`` changes the images' shape by more than a third."""
+        height, width = np.median(np.array(self.loaded.sizes), axis=0)
+        ratio = (height / width) / (size[0] / size[1])
+        if max(ratio, 1.0 / ratio) <= _SQUEEZED:
+            return None
+        scale = min(size) / min(height, width)
+        tall, wide = (max(1, round(scale * side / _CELL)) * _CELL for side in (height, width))
+        return (
+            f"The images are {height:.0f}x{width:.0f} (height x width) and worked on at "
+            f"{size[0]}x{size[1]}: --size {tall}x{wide} would keep their shape."
+        )
 
     def describe(self) -> str:
         """One line for a person."""

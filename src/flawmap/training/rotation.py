@@ -29,7 +29,7 @@ _PIXELS = 128  # they are looked at this small
 _QUARTER_LIMIT = 6.0
 _SLIGHT_LIMIT = 2.5
 
-Choice = Literal["auto", "none", "slight", "full"]
+Choice = Literal["auto", "none", "slight", "full", "draem"]
 
 
 @dataclass(frozen=True)

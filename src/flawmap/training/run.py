@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,11 @@ from flawmap.errors import UsageError
 from flawmap.files import make_folder
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.manifest import MANIFEST, SETTINGS, Teacher, Training
-from flawmap.methods.base import Method
-from flawmap.methods.destseg.config import DestsegConfig
+from flawmap.methods.config import MethodConfig
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.rng import Stream, generator
 from flawmap.synthesis.textures import draw_textures, load_textures
-from flawmap.teachers.resnet import Features
+from flawmap.teachers.resnet import Features, ImageNorm, ResNetTeacher
 from flawmap.teachers.weights import TeacherSource, load_teacher
 from flawmap.training.batches import BatchMaker
 from flawmap.training.checkpoint import remove_checkpoints
@@ -73,6 +72,7 @@ def train(
     teacher: str | os.PathLike[str] = DEFAULT_TEACHER,
     textures: str | os.PathLike[str] | None = None,
     rotate: Choice = "auto",
+    size: tuple[int, int] | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
     changes: Mapping[str, Any] | None = None,
@@ -85,11 +85,11 @@ def train(
 ) -> Inspector:
     """Learn from the good images in ``data`` and leave an inspector in ``out``.
 
-    20 % of the good images (at least 5) are held out for calibration. ``steps`` and
-    ``batch_size`` override the preset's, and ``changes`` any other field of its configuration
-    (``{"anomalies.foreground_share": 0.0}``). With ``resume`` a run that was stopped goes on from
-    its newest checkpoint and ends with the weights of one never stopped. Raises FlawmapError or
-    UsageError with the mend.
+    20 % of the good images (at least 5) are held out for calibration. ``size`` (height, width),
+    ``steps`` and ``batch_size`` override the preset's, and ``changes`` any other field of its
+    configuration (``{"anomalies.foreground_share": 0.0}``). With ``resume`` a run that was
+    stopped goes on from its newest checkpoint and ends with the weights of one never stopped.
+    Raises FlawmapError or UsageError with the mend.
     """
     tell = reporter or Reporter()
     folder = Path(out)
@@ -102,21 +102,26 @@ def train(
     clock = _Clock()
     where = choose_device(device)
     precision = choose_precision(where)
-    config = _configure(find_preset(method, preset), steps, batch_size, changes or {})
+    asked = _asked(size, steps, batch_size)
+    config = _configure(find_preset(method, preset), asked, changes or {})
     dataset = open_dataset(data, layout)
     tell.say(dataset.describe())
     network, source = load_teacher(teacher)
     images = load_good_images(dataset, config.size, folder / _CACHE, seed)
     tell.say(images.describe())
+    if (hint := images.shape_hint(config.size)) is not None:
+        tell.say(hint)
     clock.lap("images")
 
     torch.manual_seed(int(generator(seed, Stream.WEIGHTS).integers(2**63 - 1)))
-    trained = METHODS[method].build(network, config)
+    trained = METHODS[method](network, config)
     rotation = decide_rotation(
-        rotate, images.sample(_ROTATION_SAMPLE, seed), lambda x: _features(trained, x)
+        config.rotation if rotate == "auto" else rotate,
+        images.sample(_ROTATION_SAMPLE, seed),
+        lambda x: _features(network, x),
     )
     tell.say(f"Rotation: {rotation.rotation}, {rotation.reason}.")
-    bank, bank_name = _textures(textures, config.size, seed)
+    bank, bank_name = _textures(textures, config.size, seed, needed=config.anomalies is not None)
     settings = Settings(
         method=method,
         preset=preset,
@@ -132,11 +137,22 @@ def train(
     settle(make_folder(folder), settings, resume=resume)
     clock.lap("prepare")
 
-    total = config.steps_for(rotation.rotation)
+    total = config.steps_for(rotation.rotation, len(images.train_rows))
     tell.say(f"Training {method} ({preset}): {total} steps of {config.batch_size} in {precision}")
     in_memory = choose_layout(trained.module, where, precision)
     trained.module.to(where, memory_format=in_memory)  # type: ignore[call-overload]
-    batches = replace(_batches(images, bank, config, rotation, seed, where), layout=in_memory)
+    batches = BatchMaker(
+        images=images.loaded.array,
+        rows=images.train_rows,
+        textures=bank,
+        anomalies=config.anomalies,
+        batch_size=config.batch_size,
+        rotation=rotation.rotation,
+        fill=config.rotation_fill,
+        seed=seed,
+        device=where,
+        layout=in_memory,
+    )
     Loop(trained, batches, total, folder, where, precision, checkpoint_seconds, tell.show).run()
     clock.lap("train")
 
@@ -158,14 +174,22 @@ def train(
     return inspector
 
 
+def _asked(
+    size: tuple[int, int] | None, steps: int | None, batch_size: int | None
+) -> dict[str, Any]:
+    """The options that stand for fields of the configuration, as far as they were given."""
+    asked: dict[str, Any] = {"size": size, "batch_size": batch_size}
+    if steps is not None:
+        asked |= {"steps": steps, "steps_when_turned": steps}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
 def _configure(
-    config: DestsegConfig,
-    steps: int | None,
-    batch_size: int | None,
-    changes: Mapping[str, Any],
-) -> DestsegConfig:
-    asked = {"steps": steps, "steps_when_turned": steps, "batch_size": batch_size}
-    values = config.model_dump() | {k: v for k, v in asked.items() if v is not None}
+    config: MethodConfig, asked: Mapping[str, Any], changes: Mapping[str, Any]
+) -> MethodConfig:
+    values = config.model_dump() | dict(asked)
+    if "steps" in asked:
+        values["epochs"] = None
     for name, value in changes.items():
         *path, last = name.split(".")
         part: Any = values
@@ -177,50 +201,39 @@ def _configure(
     try:
         return type(config).model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        option = f"--{name.replace('_', '-')}" if name in asked else f"--set {name}".rstrip()
-        given = f" {first['input']}" if first["loc"] else ""
-        raise UsageError(f"{option}{given}: {first['msg'].lower()}.") from error
+        raise UsageError(_refusal(error, asked)) from error
 
 
-def _features(method: Method, x: Tensor) -> Features:
-    module: Any = method.module
+def _refusal(error: ValidationError, asked: Mapping[str, Any]) -> str:
+    """Which option did not fit, and why."""
+    first = error.errors()[0]
+    why = first["msg"].removeprefix("Value error, ")
+    why = why[:1].lower() + why[1:]
+    if not first["loc"]:  # two fields that do not go together
+        return f"These settings do not fit each other: {why}."
+    name = ".".join(str(part) for part in first["loc"])
+    option = f"--{name.replace('_', '-')}" if name in asked else f"--set {name}"
+    given = "x".join(map(str, first["input"])) if name == "size" else first["input"]
+    return f"{option} {given}: {why}."
+
+
+def _features(teacher: ResNetTeacher, x: Tensor) -> Features:
     with torch.no_grad():
-        stages: Features = module.teacher(module.normalise_image(x))
+        stages: Features = teacher(ImageNorm()(x))
     return stages
 
 
 def _textures(
-    folder: str | os.PathLike[str] | None, size: tuple[int, int], seed: int
+    folder: str | os.PathLike[str] | None, size: tuple[int, int], seed: int, *, needed: bool
 ) -> tuple[NDArray[np.uint8], str]:
     """Texture bank (M, h, w, 3), and what to call it."""
+    if not needed:
+        return np.empty((0, *size, 3), np.uint8), "none: this method draws no anomalies"
     if folder is None:
         return draw_textures(_TEXTURES, size, seed), f"{_TEXTURES} drawn by flawmap"
     bank = load_textures(Path(folder), size, _TEXTURE_LIMIT, seed)
     digest = hashlib.sha256(bank.tobytes()).hexdigest()[:12]
     return bank, f"{len(bank)} pictures of {Path(folder).resolve().name} ({digest})"
-
-
-def _batches(
-    images: GoodImages,
-    bank: NDArray[np.uint8],
-    config: DestsegConfig,
-    rotation: RotationDecision,
-    seed: int,
-    device: torch.device,
-) -> BatchMaker:
-    return BatchMaker(
-        images=images.loaded.array,
-        rows=images.train_rows,
-        textures=bank,
-        anomalies=config.anomalies,
-        batch_size=config.batch_size,
-        rotation=rotation.rotation,
-        fill=config.rotation_fill,
-        seed=seed,
-        device=device,
-    )
 
 
 def _teacher(source: TeacherSource) -> Teacher:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from flawmap.methods.config import MethodConfig
 from flawmap.methods.optimisation import PhaseConfig, phase_steps
 from flawmap.synthesis.anomalies import AnomalyConfig
 
 
-class DestsegConfig(BaseModel):
+class DestsegConfig(MethodConfig):
     """Every choice of DeSTSeg; the defaults are the paper's."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    preset: str = "paper"
-    size: tuple[int, int] = Field((256, 256), description="working height and width in pixels")
     student_width: float = Field(1.0, gt=0, le=1, description="the student's inner width")
     encoder: Literal["own", "teacher"] = Field(
         "own", description="the student's encoder: its own, or the frozen teacher's features"
@@ -43,6 +40,9 @@ class DestsegConfig(BaseModel):
     )
     focal_gamma: float = 4.0
     l1_weight: float = 1.0
+    smoothing: float = Field(
+        0.0, ge=0, description="Gaussian blur of the map at (H/4, W/4), deviation in its cells"
+    )
     distance_power: float = Field(
         0.0,
         ge=0,
@@ -54,18 +54,6 @@ class DestsegConfig(BaseModel):
         ge=0,
         description="with a head: the image score is multiplied by that of the distances' product "
         "to this power",
-    )
-    smoothing: float = Field(
-        0.0, ge=0, description="Gaussian blur of the map at (H/4, W/4), deviation in its cells"
-    )
-    top_pixels: int = Field(100, ge=1, description="image score: mean of this many highest values")
-    batch_size: int = Field(32, ge=2)
-    steps: int = Field(5000, ge=2, description="both phases together")
-    steps_when_turned: int = Field(
-        5000, ge=2, description="steps where good images are turned: there is more to learn"
-    )
-    rotation_fill: Literal["grey", "edge"] = Field(
-        "grey", description="what a turned image shows outside the photograph"
     )
     anomalies: AnomalyConfig = AnomalyConfig()
     student_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.4,), share=0.2)
@@ -79,12 +67,9 @@ class DestsegConfig(BaseModel):
             raise ValueError('levels are chosen without a head only: set head to "none"')
         return self
 
-    def steps_for(self, rotation: str) -> int:
-        """Steps of a run whose good images are turned as ``rotation`` says.
-
-        Without a head these are the student's alone, as many as it has with one.
-        """
-        both = self.steps_when_turned if rotation == "full" else self.steps
+    def steps_for(self, rotation: str, images: int) -> int:
+        """Without a head the student's steps alone, as many as it has with one."""
+        both = super().steps_for(rotation, images)
         if self.head != "none":
             return both
         return phase_steps([self.student_phase, self.head_phase], both)[0]

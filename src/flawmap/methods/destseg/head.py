@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from flawmap.methods.blocks import conv_norm_relu, init_kaiming, two_blocks, upsample
-from flawmap.methods.destseg.losses import normalise
+from flawmap.methods.features import normalise
 from flawmap.teachers.resnet import Features
 
 # The light head starts by calling 1 pixel in 20 anomalous, about the share that synthesis makes so

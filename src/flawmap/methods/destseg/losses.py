@@ -6,27 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from flawmap.methods.features import cosine_distances
+from flawmap.methods.losses import focal_loss
 from flawmap.teachers.resnet import Features
 
-_EPSILON = 1e-12
 _LEAST = 1e-4  # distance that a position of none is weighed by
-
-
-def normalise(x: Tensor) -> Tensor:
-    """Unit length over channels at every position; 0 stays 0.
-
-    The paper's ``x / (‖x‖ + 1e-12)``, as a clamp: torch's ONNX exporter drops so small an addend.
-    """
-    unit: Tensor = x / torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp(min=_EPSILON)
-    return unit
-
-
-def cosine_distances(teacher: Features, student: Features) -> list[Tensor]:
-    """``D_k = 1 - <T̂_k, Ŝ_k>`` at every position of every level: three (B, H_k, W_k)."""
-    return [
-        1.0 - (normalise(t.float()) * normalise(s.float())).sum(1)
-        for t, s in zip(teacher, student, strict=True)
-    ]
 
 
 def cosine_loss(
@@ -51,20 +35,6 @@ def _weights(distance: Tensor, hardness: float) -> Tensor:
     return raised / raised.mean()
 
 
-def focal_loss(logits: Tensor, mask: Tensor, gamma: float) -> Tensor:
-    """Mean over batch and pixels of ``-(1-p)^γ log p``, p the probability of the true class."""
-    signed = torch.where(mask > 0.5, logits, -logits)
-    return ((-signed).sigmoid().pow(gamma) * F.softplus(-signed)).mean()
-
-
 def segmentation_loss(logits: Tensor, mask: Tensor, gamma: float, l1_weight: float) -> Tensor:
     """Focal loss plus the weighted L1 distance between probability and mask."""
     return focal_loss(logits, mask, gamma) + l1_weight * F.l1_loss(logits.sigmoid(), mask)
-
-
-def shrink_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """Mask (B, 1, H, W) at the network's output size: bilinear, then >= 0.5 counts as 1."""
-    if (mask.shape[-2], mask.shape[-1]) == size:
-        return mask
-    small = F.interpolate(mask, size=size, mode="bilinear", align_corners=False)
-    return (small >= 0.5).to(mask.dtype)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from flawmap.methods.base import Phase
-from flawmap.methods.destseg.config import DestsegConfig
+from flawmap.methods.base import Method, Phase
+from flawmap.methods.destseg.config import PRESETS, DestsegConfig
 from flawmap.methods.destseg.head import PaperHead
-from flawmap.methods.destseg.losses import cosine_loss, segmentation_loss, shrink_mask
+from flawmap.methods.destseg.losses import cosine_loss, segmentation_loss
 from flawmap.methods.destseg.model import Destseg
+from flawmap.methods.losses import shrink_mask
 from flawmap.teachers.memory import TeacherMemory
 from flawmap.teachers.resnet import Features, ResNetTeacher
 from flawmap.training.batches import Batch
 
 
-class DestsegMethod:
+class DestsegMethod(Method):
     """DeSTSeg as the training loop drives it."""
+
+    presets: ClassVar = PRESETS
+    config: DestsegConfig
+    module: Destseg
 
     def __init__(self, teacher: ResNetTeacher, config: DestsegConfig) -> None:
         self.config = config

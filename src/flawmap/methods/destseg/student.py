@@ -7,40 +7,20 @@ coarse to fine, with no skip connection, so that an anomaly has no way around th
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from flawmap.methods.blocks import conv_norm_relu, init_kaiming, two_blocks, upsample
-from flawmap.teachers.resnet import Features
+from flawmap.methods.encoder import ResNetEncoder
+from flawmap.teachers.resnet import Architecture, Features, basic
 
 Size = tuple[int, int]  # height, width
 
 
-class PlainEncoder(nn.Module):
-    """Stem and stages 1-3 of a ResNet-18: strides 4, 8, 16."""
-
-    def __init__(self, widths: tuple[int, int, int]) -> None:
-        super().__init__()
-        w1, w2, w3 = widths
-        self.conv1 = nn.Conv2d(3, w1, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(w1)
-        self.layer1 = two_blocks(w1, w1)
-        self.layer2 = two_blocks(w1, w2, 2)
-        self.layer3 = two_blocks(w2, w3, 2)
-        init_kaiming(self, zero_last_norm=True)
-
-    def forward(self, x: Tensor) -> Features:
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x)), inplace=True), 3, 2, 1)
-        e1 = self.layer1(x)
-        e2 = self.layer2(e1)
-        return e1, e2, self.layer3(e2)
-
-
-class Encoder(PlainEncoder):
+class Encoder(ResNetEncoder):
     """ResNet-18 without its classifier: a fourth stage at stride 32 on top."""
 
     def __init__(self, widths: tuple[int, int, int, int]) -> None:
         w1, w2, w3, w4 = widths
-        super().__init__((w1, w2, w3))
+        super().__init__(basic((w1, w2, w3)), zero_last_norm=True)
         self.layer4 = two_blocks(w3, w4, 2)
         init_kaiming(self.layer4, zero_last_norm=True)
 
@@ -103,9 +83,9 @@ class Student(nn.Module):
 class PlainStudent(nn.Module):
     """A student without a decoder: the features are its encoder's own (Table 4, "ed" off)."""
 
-    def __init__(self, outputs: tuple[int, int, int]) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.encoder = PlainEncoder(outputs)
+        self.encoder = ResNetEncoder(architecture, zero_last_norm=True)
 
     def forward(self, image: Tensor, teacher: Features) -> Features:
         """Features guessed from the normalised image (B, 3, H, W) alone."""

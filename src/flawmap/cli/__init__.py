@@ -1,0 +1,54 @@
+"""The command line: each verb a thin call of a function that anyone can import."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from typing import Any
+
+import typer
+
+from flawmap.cli.benchmarking import bench
+from flawmap.cli.inspecting import evaluate, info, predict
+from flawmap.cli.training import demo, train
+from flawmap.errors import FlawmapError, UsageError
+
+app = typer.Typer(
+    name="flawmap",
+    help="Photograph good parts; get a map of every flaw.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for verb in (train, evaluate, predict, info, demo, bench):
+    app.command()(verb)
+
+
+def main() -> None:
+    """Run the command line; a failure is a line or two for a person, and an exit status."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what it cannot encode
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(_run(app))
+
+
+def _run(command: Any) -> int:
+    try:
+        status = command(standalone_mode=True)
+    except UsageError as error:
+        typer.echo(f"flawmap: {error}", err=True)
+        return 2
+    except FlawmapError as error:
+        typer.echo(f"flawmap: {error}", err=True)
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"flawmap: {where}{error.strerror or error}.", err=True)
+        return 1
+    except KeyboardInterrupt:
+        typer.echo("flawmap: stopped.", err=True)
+        return 1
+    return int(status or 0)

@@ -1,0 +1,82 @@
+"""``evaluate``, ``predict`` and ``info``: what needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flawmap.cli.options import Data, Layout, Run
+from flawmap.errors import FlawmapError, UsageError
+
+
+def evaluate(
+    run: Run,
+    data: Data,
+    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report to this file.")] = None,
+    distances: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVELS",
+            help="Measure the product of teacher's and student's distances at these levels, "
+            "such as 1,2,3, and not the map.",
+        ),
+    ] = None,
+    layout: Layout = "auto",
+) -> None:
+    """Measure an inspector on labelled images."""
+    import flawmap
+    from flawmap.console import counting_display, show_evaluation
+
+    levels = _levels(distances)
+    with counting_display("evaluating") as show:
+        found = flawmap.evaluate(
+            run, data, layout=layout, json_file=json, report=report, distances=levels, show=show
+        )
+    show_evaluation(found)
+    for path in (json, report):
+        if path is not None:
+            typer.echo(f"Wrote {path}")
+
+
+def predict(
+    run: Run,
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE|DIR", help="Images, or folders of them.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for overlays, masks and raw maps.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write a JSON line an image to this file; - prints them.")
+    ] = None,
+) -> None:
+    """Inspect images: a verdict each, with --out also pictures."""
+    import flawmap
+    from flawmap.console import PredictionDisplay
+
+    display = PredictionDisplay(quiet=str(json) == "-")
+    lines = flawmap.predict(run, images, out=out, json_file=json, show=display)
+    display.close()
+    for path in (out, json):
+        if path is not None and str(path) != "-":
+            typer.echo(f"Wrote {path}", err=str(json) == "-")
+    if all("error" in line for line in lines):
+        raise FlawmapError("No image could be inspected.")
+
+
+def info(run: Run) -> None:
+    """Tell what an inspector learned from and what it promises."""
+    from flawmap.console import show_info
+    from flawmap.inspector.manifest import read_manifest
+
+    show_info(read_manifest(run))
+
+
+def _levels(text: str | None) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")] if text is not None else []
+    except ValueError as error:
+        raise UsageError(f"--distances {text}: give levels such as 1,2,3.") from error

@@ -1,0 +1,134 @@
+"""ADPS's configuration: what the paper states, and a field for each point that it leaves open."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from flawmap.methods.config import MethodConfig, check_size
+from flawmap.methods.optimisation import PhaseConfig
+from flawmap.synthesis.anomalies import AnomalyConfig
+
+_STRIDE = 16  # of stage 3
+
+
+class AdpsConfig(MethodConfig):
+    """Every choice of ADPS; the defaults are the paper's where it says, else a choice.
+
+    "Open" below marks what the paper leaves open and what was chosen for it. Its teacher, too:
+    the ablation names a wide ResNet-50, whose stages 1-3 fit the parameter count that it states
+    (``--teacher wide_resnet50_2``); ResNet-18 is the light variant.
+    """
+
+    cell: ClassVar[int] = _STRIDE
+
+    epochs: int | None = Field(300, ge=1, description="passes over the good images")
+    patches: Literal[1, 2, 4, 8, 16] = Field(
+        8, description="the student sees the image in this many squared; 1: whole, as the teacher"
+    )
+    stage1_patches: Literal[1, 2, 4] = Field(
+        1,
+        description="each patch's stage-1 features are cut again into this many squared. Open "
+        "(text and figure disagree): not cut; the paper's table tries it with patches 4",
+    )
+    levels: Literal[3, 4] = Field(
+        3, description="Open: stages 1-3; 4 adds the stem at half size below them"
+    )
+    gate: Literal["weight", "difference", "concatenation", "teacher", "student", "none"] = Field(
+        "weight",
+        description="what the Post-Segmentation Module reads: the Weight Mask Block's (1-cos)·T; "
+        "|T - S|; both, merged by a 3x3 convolution; or one network alone (the paper's ablations). "
+        "none: there is no module",
+    )
+    detach_gate: bool = Field(
+        False, description="Open: whether the focal loss stops at the gate; it flows into the "
+        "student",
+    )  # fmt: skip
+    similarity: Literal["cosine", "squared"] = Field(
+        "cosine",
+        description="of features, in loss and gate: cosine, or by the squared distance, averaged "
+        "over channels",
+    )
+    segmentation: bool = Field(
+        True,
+        description="off: no Post-Segmentation Module; the map is the levels' mean of the gate's "
+        "channels, or with gate none of their distance",
+    )
+    widths: tuple[int, ...] = Field(
+        (256, 128, 64, 32),
+        min_length=1,
+        max_length=4,
+        description="Open: channels of the up-blocks, coarsest first; fewer of them end at a "
+        "coarser map",
+    )
+    distillation_reduction: Literal["mean", "sum"] = Field(
+        "mean", description="Open: over batch and positions; levels are summed"
+    )
+    distillation_mask: Literal["bilinear", "max"] = Field(
+        "bilinear",
+        description="Open: how the synthetic mask becomes a level's: bilinear and >= 0.5, or "
+        "anomalous where any of its pixels is",
+    )
+    segmentation_weight: float = Field(1.0, ge=0, description="the paper's lambda")
+    focal_gamma: float = Field(2.0, ge=0, description="the paper's tau. Open: 2, as DRAEM")
+    normalisation: Literal["imagenet", "none"] = Field(
+        "imagenet", description="Open: of images, for both networks"
+    )
+    score_sigma: float = Field(
+        4.0,
+        ge=0,
+        description="image score: maximum of the map blurred by this many pixels. Open: 4, as "
+        "RD4AD",
+    )
+    top_pixels: int = Field(1, ge=1, description="image score: mean of this many highest values")
+    rotation: Literal["auto", "none", "slight", "full", "draem"] = Field(
+        "draem",
+        description="how good images are turned where --rotate leaves it open. Open: as DRAEM, "
+        "by up to 90 degrees either way, three in ten",
+    )
+    anomalies: AnomalyConfig = Field(
+        AnomalyConfig(probability=0.5, texture_operations=3),
+        description='"following DRAEM": half the samples clean, three operations on the texture',
+    )
+    phase: PhaseConfig = Field(
+        PhaseConfig(
+            optimiser="adamw",
+            learning_rates=(1e-4, 1e-4),
+            weight_decay=0.0,
+            schedule="drops",
+            share=1.0,
+        ),
+        description="learning rates of student and Post-Segmentation Module",
+    )
+
+    @model_validator(mode="after")
+    def _patches_fit(self) -> AdpsConfig:
+        check_size(self.size, _STRIDE * self.patches * self.stage1_patches)
+        if self.segmentation and self.gate == "none":
+            raise ValueError('the Post-Segmentation Module reads a gate: choose one, not "none"')
+        if not self.segmentation and self.gate == "concatenation":
+            raise ValueError("nothing would train the merged gate without segmentation")
+        if self.levels == 3 and len(self.widths) == 1:
+            raise ValueError("widths: stages 3, 2, 1 need at least two up-blocks")
+        if self.levels == 4 and len(self.widths) < 3:
+            raise ValueError("widths: with the stem at least three up-blocks are needed")
+        return self
+
+
+PAPER = AdpsConfig()
+FAST = AdpsConfig(
+    preset="fast",
+    epochs=None,
+    batch_size=4,
+    steps=1200,
+    steps_when_turned=3100,
+    rotation="auto",
+    rotation_fill="edge",
+    widths=(64, 32, 16),
+    anomalies=AnomalyConfig(probability=0.5, foreground_share=0.5),
+    phase=PhaseConfig(
+        optimiser="muon", learning_rates=(0.03, 0.03), schedule="one-cycle", share=1.0
+    ),
+)
+PRESETS = {"paper": PAPER, "fast": FAST}

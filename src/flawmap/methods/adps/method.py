@@ -1,0 +1,70 @@
+"""ADPS's one joint phase: the student and the segmentation learn together."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flawmap.methods.adps.config import PRESETS, AdpsConfig
+from flawmap.methods.adps.model import Adps, Levels
+from flawmap.methods.base import Method, Phase
+from flawmap.methods.losses import focal_loss, shrink_mask
+from flawmap.teachers.resnet import ResNetTeacher
+from flawmap.training.batches import Batch
+
+
+class AdpsMethod(Method):
+    """ADPS as the training loop drives it."""
+
+    presets: ClassVar = PRESETS
+    config: AdpsConfig
+    module: Adps
+
+    def __init__(self, teacher: ResNetTeacher, config: AdpsConfig) -> None:
+        self.config = config
+        self.module = Adps(teacher, config)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Both networks on the sum of both losses."""
+        module = self.module
+        head = nn.ModuleList([module.gate, module.head])
+        return (Phase("joint", self.config.phase, (module.student, head), self.loss),)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """``L_d + λ L_s``, teacher and student both on the corrupted image."""
+        module = self.module
+        x = module.normalise_image(batch.corrupted)
+        with torch.no_grad():
+            teacher = module.teach(x)
+        student = module.student(x)
+        loss = self.distillation_loss(teacher, student, batch.mask)
+        if not self.config.segmentation:
+            return loss
+        logits = module.segment(teacher, student).float()
+        mask = shrink_mask(batch.mask, (logits.shape[-2], logits.shape[-1]))
+        return loss + self.config.segmentation_weight * focal_loss(
+            logits, mask, self.config.focal_gamma
+        )
+
+    def distillation_loss(self, teacher: Levels, student: Levels, mask: Tensor) -> Tensor:
+        """``L_d``: distance on good positions, similarity on corrupted ones, summed over levels.
+
+        A corrupted position where both are 1 apart already, as far as cosine goes, pushes no more.
+        """
+        pulls = []
+        for distance in self.module.distances(teacher, student):
+            size = (distance.shape[-2], distance.shape[-1])
+            corrupted = self._at_level(mask, size)[:, 0] > 0.5
+            pull = torch.where(corrupted, (1.0 - distance).clamp(min=0.0), distance).float()
+            pulls.append(
+                pull.mean() if self.config.distillation_reduction == "mean" else pull.sum()
+            )
+        return torch.stack(pulls).sum()
+
+    def _at_level(self, mask: Tensor, size: tuple[int, int]) -> Tensor:
+        if self.config.distillation_mask == "max":
+            return F.adaptive_max_pool2d(mask, size)
+        return shrink_mask(mask, size)

@@ -1,0 +1,99 @@
+"""ADPS (Xing et al., TNNLS 2024, arXiv 2210.10495): asymmetric distillation, post-segmentation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from flawmap.methods.adps.config import AdpsConfig
+from flawmap.methods.adps.patches import join, split
+from flawmap.methods.adps.segmentation import Gate, PostSegmentation, distance
+from flawmap.methods.blocks import upsample
+from flawmap.methods.encoder import ResNetEncoder
+from flawmap.methods.readout import highest, smoothing
+from flawmap.teachers.resnet import ImageNorm, ResNetTeacher
+
+Levels = tuple[Tensor, ...]  # (B, C_k, H_k, W_k), finest first
+
+
+class PatchStudent(nn.Module):
+    """The teacher's architecture at a random start, on patches: it cannot see past their rims."""
+
+    def __init__(self, teacher: ResNetTeacher, config: AdpsConfig) -> None:
+        super().__init__()
+        self.encoder = ResNetEncoder(teacher.architecture, zero_last_norm=False)
+        self.patches = config.patches
+        self.stage1_patches = config.stage1_patches
+        self.with_stem = config.levels == 4
+
+    def forward(self, x: Tensor) -> Levels:
+        """Features of the normalised image (B, 3, H, W), its patches back in their places."""
+        k, again = self.patches, self.stage1_patches
+        stem = self.encoder.stem(split(x, k))
+        first = self.encoder.stage1(stem)
+        later = [join(f, again) for f in self.encoder.later_stages(split(first, again))]
+        levels = [stem, first, *later] if self.with_stem else [first, *later]
+        return tuple(join(level, k) for level in levels)
+
+
+class Adps(nn.Module):
+    """Teacher on the whole image, student on its patches, segmentation of what they disagree on."""
+
+    def __init__(self, teacher: ResNetTeacher, config: AdpsConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.teacher = teacher
+        self.student = PatchStudent(teacher, config)
+        stem = (teacher.architecture.stem,) if config.levels == 4 else ()
+        inputs = (*stem, *teacher.widths)
+        self.gate = Gate(config.gate, config.similarity, inputs)
+        self.head = (
+            PostSegmentation(inputs, config.widths) if config.segmentation else nn.Identity()
+        )
+        self.blur = smoothing(config.score_sigma)
+        self.normalise_image = ImageNorm() if config.normalisation == "imagenet" else nn.Identity()
+
+    def teach(self, x: Tensor) -> Levels:
+        """The teacher's levels of the normalised image."""
+        stem = self.teacher.stem(x)
+        stages = self.teacher.stages(stem)
+        return (stem, *stages) if self.config.levels == 4 else tuple(stages)
+
+    def distances(self, teacher: Levels, student: Levels) -> list[Tensor]:
+        """Of every level, (B, H_k, W_k): see :func:`distance`."""
+        pairs = zip(teacher, student, strict=True)
+        return [distance(t, s, self.config.similarity) for t, s in pairs]
+
+    def segment(self, teacher: Levels, student: Levels) -> Tensor:
+        """Logit (B, 1, h, w) of the anomalous class against the normal one."""
+        if self.config.detach_gate:
+            student = tuple(level.detach() for level in student)
+        both = self.head(self.gate(teacher, student))
+        logit: Tensor = both[:, 1:] - both[:, :1]
+        return logit  # the softmax of two is the sigmoid of their difference
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Anomaly map (B, H, W) in 0..1, image score (B,), distances (B, levels, H/4, W/4).
+
+        The map is the anomalous class's probability, or without segmentation what the gate lets
+        through; the score the highest value of the blurred map.
+        """
+        x = self.normalise_image(image)
+        teacher, student = self.teach(x), self.student(x)
+        height, width = image.shape[-2:]
+        quarter = (height // 4, width // 4)
+        levels = [upsample(d[:, None], quarter) for d in self.distances(teacher, student)]
+        distances = torch.cat(levels, 1).clamp(min=0.0, max=1.0)
+        if self.config.segmentation:
+            anomaly = self.segment(teacher, student).sigmoid()
+        elif self.config.gate == "none":
+            anomaly = distances.mean(1, keepdim=True)
+        else:
+            anomaly = self._mean_gate(teacher, student, quarter)
+        anomaly = upsample(anomaly, (height, width))
+        return anomaly[:, 0], highest(self.blur(anomaly), self.config.top_pixels), distances
+
+    def _mean_gate(self, teacher: Levels, student: Levels, size: tuple[int, int]) -> Tensor:
+        """Gated features, averaged over channels and levels (B, 1, h, w)."""
+        gated = self.gate(teacher, student)
+        return torch.stack([upsample(g.mean(1, keepdim=True), size) for g in gated]).mean(0)

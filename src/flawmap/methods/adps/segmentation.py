@@ -1,0 +1,92 @@
+"""ADPS's two new parts: the Weight Mask Block's gate and the Post-Segmentation Module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from flawmap.methods.blocks import conv_norm_relu, init_kaiming
+from flawmap.methods.features import cosine
+
+
+def distance(teacher: Tensor, student: Tensor, how: str) -> Tensor:
+    """How far teacher and student are apart, (B, H, W), from 0: ``1 - W`` of the paper.
+
+    ``cosine``: 1 - cosine, at most 1 where features are not negative, as after a ReLU.
+    ``squared``: the squared difference, averaged over channels; it has no upper end.
+    """
+    if how == "cosine":
+        return 1.0 - cosine(teacher, student)
+    return (teacher - student).square().mean(1)
+
+
+class Gate(nn.Module):
+    """Teacher's and student's features -> what the segmentation reads, level by level.
+
+    ``weight`` is the Weight Mask Block, ``C = (1 - W) · T``: the teacher's features, as far as
+    the student does not share them. It has no parameters. The rest are the paper's alternatives.
+    """
+
+    def __init__(self, how: str, measure: str, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.how = how
+        self.measure = measure
+        merged = widths if how == "concatenation" else ()
+        self.merge = nn.ModuleList(nn.Conv2d(2 * w, w, 3, padding=1) for w in merged)
+
+    def forward(self, teacher: Sequence[Tensor], student: Sequence[Tensor]) -> list[Tensor]:
+        if self.how == "teacher":
+            return list(teacher)
+        if self.how == "student":
+            return list(student)
+        pairs = zip(teacher, student, strict=True)
+        if self.how == "difference":
+            return [(t - s).abs() for t, s in pairs]
+        if self.how == "concatenation":
+            both = (torch.cat(pair, 1) for pair in pairs)
+            return [merge(x) for merge, x in zip(self.merge, both, strict=True)]
+        weights = (distance(t, s, self.measure).clamp(max=1.0)[:, None] for t, s in pairs)
+        return [weight * t for weight, t in zip(weights, teacher, strict=True)]
+
+
+class UpBlock(nn.Module):
+    """Twice the size by a transposed convolution; the level of that size; two convolutions."""
+
+    def __init__(self, inputs: int, skip: int, outputs: int) -> None:
+        super().__init__()
+        self.enlarge = nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
+        self.merge = nn.Sequential(
+            *conv_norm_relu(outputs + skip, outputs, 3), *conv_norm_relu(outputs, outputs, 3)
+        )
+
+    def forward(self, x: Tensor, level: Tensor | None) -> Tensor:
+        x = self.enlarge(x)
+        merged: Tensor = self.merge(x if level is None else torch.cat([x, level], 1))
+        return merged
+
+
+class PostSegmentation(nn.Module):
+    """A U-Net's decoder over the gated levels, coarsest first.
+
+    ``inputs``: channels of the levels, finest first; ``widths``: of the up-blocks, coarsest
+    first. Gives logits (B, 2, h, w) for normal and anomalous, twice as large for each up-block.
+    """
+
+    def __init__(self, inputs: Sequence[int], widths: Sequence[int]) -> None:
+        super().__init__()
+        before = (inputs[-1], *widths)
+        skips = [*reversed(inputs[:-1]), *([0] * len(widths))]
+        self.blocks = nn.ModuleList(
+            UpBlock(before[i], skips[i], width) for i, width in enumerate(widths)
+        )
+        init_kaiming(self)
+        self.classify = nn.Conv2d(widths[-1], 2, 3, padding=1)
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        x, skips = levels[-1], list(reversed(levels[:-1]))
+        for number, block in enumerate(self.blocks):
+            x = block(x, skips[number] if number < len(skips) else None)
+        logits: Tensor = self.classify(x)
+        return logits

@@ -1,0 +1,63 @@
+"""What every method's configuration holds."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from flawmap.synthesis.anomalies import AnomalyConfig
+
+Size = tuple[int, int]  # height, width
+
+
+class MethodConfig(BaseModel):
+    """Choices that every method has; each method adds its own, the defaults being its paper's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cell: ClassVar[int] = 32
+    """Pixels that height and width are multiples of; a method may ask for more."""
+
+    preset: str = "paper"
+    size: Size = Field((256, 256), description="working height and width in pixels")
+    batch_size: int = Field(32, ge=2)
+    steps: int = Field(5000, ge=2, description="all phases together")
+    steps_when_turned: int = Field(
+        5000, ge=2, description="steps where good images are turned: there is more to learn"
+    )
+    epochs: int | None = Field(
+        None, ge=1, description="passes over the good images, in place of both numbers of steps"
+    )
+    rotation: Literal["auto", "none", "slight", "full", "draem"] = Field(
+        "auto", description="how good images are turned where --rotate leaves it open"
+    )
+    rotation_fill: Literal["grey", "edge"] = Field(
+        "grey", description="what a turned image shows outside the photograph"
+    )
+    anomalies: AnomalyConfig | None = Field(
+        None, description="synthetic ones to learn from; None where the method does without"
+    )
+    top_pixels: int = Field(100, ge=1, description="image score: mean of this many highest values")
+
+    @field_validator("size")
+    @classmethod
+    def _whole_cells(cls, size: Size) -> Size:
+        check_size(size, cls.cell)
+        return size
+
+    def steps_for(self, rotation: str, images: int) -> int:
+        """Steps of a run on this many good images, turned as ``rotation`` says."""
+        if self.epochs is not None:
+            return max(2, round(self.epochs * images / self.batch_size))
+        return self.steps_when_turned if rotation == "full" else self.steps
+
+
+def check_size(size: Size, cell: int) -> None:
+    """ValueError where a side of ``size`` is no multiple of ``cell``; it names the nearest."""
+    if all(side >= cell and side % cell == 0 for side in size):
+        return
+    height, width = (max(1, round(side / cell)) * cell for side in size)
+    raise ValueError(
+        f"height and width must be multiples of {cell} pixels here, such as {height}x{width}"
+    )

@@ -1,0 +1,47 @@
+"""STPM's configuration and presets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from flawmap.methods.config import MethodConfig
+from flawmap.methods.optimisation import PhaseConfig
+
+
+class StpmConfig(MethodConfig):
+    """Every choice of STPM; the defaults are the paper's and its official code's.
+
+    That code keeps the best of its epochs on a fifth of the good images; here that fifth sets
+    the thresholds and the last step's weights are kept.
+    """
+
+    epochs: int | None = Field(100, ge=1, description="passes over the good images")
+    read_out: Literal["product", "sum"] = Field(
+        "product", description="how the levels' distances become one map"
+    )
+    levels: tuple[Literal[1, 2, 3], ...] = Field(
+        (1, 2, 3), min_length=1, description="the levels that the map is made of, 1 the finest"
+    )
+    smoothing: float = Field(
+        0.0, ge=0, description="Gaussian blur of the map at (H/4, W/4), deviation in its cells"
+    )
+    anomalies: None = Field(None, description="none: it learns from good images as they are")
+    top_pixels: int = Field(1, ge=1, description="image score: mean of this many highest values")
+    student_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.4,), share=1.0)
+
+
+PAPER = StpmConfig()
+FAST = StpmConfig(
+    preset="fast",
+    epochs=None,
+    batch_size=4,
+    steps=1200,
+    steps_when_turned=3100,
+    rotation_fill="edge",
+    student_phase=PhaseConfig(
+        optimiser="muon", learning_rates=(0.05,), schedule="one-cycle", share=1.0
+    ),
+)
+PRESETS = {"paper": PAPER, "fast": FAST}

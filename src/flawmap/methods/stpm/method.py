@@ -1,0 +1,41 @@
+"""STPM's one phase: the student learns the teacher's features of good images."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from flawmap.methods.base import Method, Phase
+from flawmap.methods.features import cosine_distances
+from flawmap.methods.stpm.config import PRESETS, StpmConfig
+from flawmap.methods.stpm.model import Stpm
+from flawmap.teachers.memory import TeacherMemory
+from flawmap.teachers.resnet import ResNetTeacher
+from flawmap.training.batches import Batch
+
+
+class StpmMethod(Method):
+    """STPM as the training loop drives it."""
+
+    presets: ClassVar = PRESETS
+    config: StpmConfig
+    module: Stpm
+
+    def __init__(self, teacher: ResNetTeacher, config: StpmConfig) -> None:
+        self.config = config
+        self.module = Stpm(teacher, config)
+        self._memory = TeacherMemory(teacher)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """The student on the features' squared distance."""
+        phase = self.config.student_phase
+        return (Phase("student", phase, (self.module.student,), self.student_loss),)
+
+    def student_loss(self, batch: Batch) -> Tensor:
+        """Sum over levels of the mean squared distance of unit features, ``2 (1 - cosine)``."""
+        clean = self.module.normalise_image(batch.clean)
+        target = self._memory(clean, batch.rows)
+        levels = cosine_distances(target, self.module.student(clean))
+        return torch.stack([2.0 * level.mean() for level in levels]).sum()

@@ -1,0 +1,41 @@
+"""STPM (Wang et al., BMVC 2021, arXiv 2103.04257): a student that mimics a teacher's pyramid."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from flawmap.methods.blocks import upsample
+from flawmap.methods.encoder import ResNetEncoder
+from flawmap.methods.features import distance_maps
+from flawmap.methods.readout import highest, smoothing
+from flawmap.methods.stpm.config import StpmConfig
+from flawmap.teachers.resnet import ImageNorm, ResNetTeacher
+
+
+class Stpm(nn.Module):
+    """Frozen teacher and a student of the same architecture, both on the whole image."""
+
+    def __init__(self, teacher: ResNetTeacher, config: StpmConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.teacher = teacher
+        self.student = ResNetEncoder(teacher.architecture, zero_last_norm=False)
+        self.smooth = smoothing(config.smoothing)
+        self.normalise_image = ImageNorm()
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Anomaly map (B, H, W), image score (B,), distances of the levels (B, 3, H/4, W/4).
+
+        The paper's ``½‖T̂ - Ŝ‖²`` of unit features is ``1 - cosine``, which is what the levels
+        hold. The map is their product, or their mean where ``read_out`` says sum.
+        """
+        x = self.normalise_image(image)
+        distances = distance_maps(self.teacher(x), self.student(x))
+        chosen = distances[:, [level - 1 for level in self.config.levels]]
+        if self.config.read_out == "product":
+            anomaly = chosen.prod(1, keepdim=True)
+        else:
+            anomaly = chosen.mean(1, keepdim=True)
+        height, width = image.shape[-2:]
+        anomaly_map = upsample(self.smooth(anomaly), (height, width))[:, 0]
+        return anomaly_map, highest(anomaly_map, self.config.top_pixels), distances

@@ -1,0 +1,139 @@
+"""What every method must pass: subclass :class:`MethodContract` in a test file of its own.
+
+::
+
+    class TestMine(MethodContract):
+        method = "mine"
+        tiny = {"width": 8}  # what makes both presets small
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from flawmap.export.onnx import export_onnx
+from flawmap.inspector.inspector import Graph
+from flawmap.methods.base import Method
+from flawmap.methods.registry import METHODS, find_preset
+from flawmap.synthesis.textures import draw_textures
+from flawmap.training.batches import BatchMaker
+from flawmap.training.checkpoint import learned_state
+from flawmap.training.finish import measure_parity
+from flawmap.training.loop import Loop, Progress
+from methods.tiny import SIZE, tiny_teacher
+from training.tiny import CPU, stop_after, tiny_images
+
+STEPS = 40
+TALL = (128, 64)
+
+
+class MethodContract:
+    """Tests of one method, each on every preset."""
+
+    method: ClassVar[str]
+    tiny: ClassVar[dict[str, Any]] = {}
+    """Changes that make any preset small enough for 64x64 and a few seconds."""
+    tiny_of: ClassVar[dict[str, dict[str, Any]]] = {}
+    """More of them, for one preset alone."""
+
+    @pytest.fixture(params=["paper", "fast"])
+    def preset(self, request: pytest.FixtureRequest) -> str:
+        return request.param
+
+    def build(self, preset: str, **changes: Any) -> Method:
+        """The preset made small; the same weights each time."""
+        full = find_preset(self.method, preset)
+        small = {"size": SIZE, "batch_size": 4} | self.tiny | self.tiny_of.get(preset, {})
+        config = type(full).model_validate(full.model_dump() | small | changes)
+        teacher = tiny_teacher()
+        torch.manual_seed(0)
+        return METHODS[self.method](teacher, config)
+
+    def loop(self, folder: Path, preset: str, show: Any = lambda progress: None) -> Loop:
+        """As ``flawmap train`` builds it."""
+        method = self.build(preset)
+        method.module.to(memory_format=torch.channels_last)
+        config = method.config
+        batches = BatchMaker(
+            tiny_images(), draw_textures(6, SIZE, 0),
+            config.anomalies, config.batch_size, "slight", config.rotation_fill, 0, CPU,
+        )  # fmt: skip
+        folder.mkdir(exist_ok=True)
+        return Loop(method, batches, STEPS, folder, CPU, "float32", 1e9, show)
+
+    def test_presets_carry_their_names_and_fast_is_one(self):
+        presets = METHODS[self.method].presets
+        assert {"paper", "fast"} <= presets.keys()
+        assert all(config.preset == name for name, config in presets.items())
+
+    def test_every_loss_falls(self, tmp_path: Path, preset: str):
+        losses: dict[str, list[float]] = {}
+
+        def show(progress: Progress) -> None:
+            losses.setdefault(progress.phase, []).append(progress.loss)
+
+        self.loop(tmp_path, preset, show).run()
+        for phase, values in losses.items():
+            assert values[-1] < values[0], phase
+
+    def test_a_run_cut_anywhere_ends_bit_identical(self, tmp_path: Path, preset: str):
+        whole = self.loop(tmp_path / "whole", preset)
+        whole.run()
+        for step in (7, 27):
+            stop_after(self.loop(tmp_path / "cut", preset), step)
+        resumed = self.loop(tmp_path / "cut", preset)
+        resumed.run()
+        expected = learned_state(whole.method.module)
+        for name, value in learned_state(resumed.method.module).items():
+            assert torch.equal(value, expected[name]), name
+
+    def test_the_teacher_never_changes(self, tmp_path: Path, preset: str):
+        loop = self.loop(tmp_path, preset)
+        loop.run()
+        before = tiny_teacher().state_dict()
+        after = loop.method.module.teacher.state_dict()
+        assert all(torch.equal(value, before[name]) for name, value in after.items())
+        assert not any(name.startswith("teacher.") for name in learned_state(loop.method.module))
+
+    @pytest.mark.parametrize("size", [SIZE, TALL], ids=str)
+    def test_graph_equals_torch_for_one_image_and_many(self, tmp_path: Path, preset: str, size):
+        method = self.build(preset, size=size)
+        path = tmp_path / "graph.onnx"
+        twin = export_onnx(method.module, size, path, has_distances=method.has_distances)
+        graph = Graph(path.read_bytes())
+        images = np.random.default_rng(0).integers(0, 256, (3, *size, 3), np.uint8)
+        parity = measure_parity(graph, twin, list(images))  # one by one; raises above 1e-4
+        assert parity.images == 3
+        maps, scores = graph(images)
+        assert maps.shape == images.shape[:3]
+        assert scores.shape == (3,)
+        for image, found in zip(images, maps, strict=True):
+            np.testing.assert_allclose(graph(image[None])[0][0], found, atol=1e-5)
+
+    def test_distances_are_there_where_it_says_so(self, preset: str):
+        method = self.build(preset)
+        method.module.eval()
+        with torch.no_grad():
+            found = method.module(torch.rand(2, 3, *SIZE))
+        assert len(found) == (3 if method.has_distances else 2)
+        if method.has_distances:
+            assert found[2].ndim == 4
+            assert 0 <= found[2].min() <= found[2].max() <= 1
+
+    def test_a_size_that_does_not_fit_names_one_that_does(self, preset: str):
+        with pytest.raises(ValidationError, match=r"multiples of \d+ pixels here, such as \d+x\d+"):
+            self.build(preset, size=(100, 64))
+
+    def test_it_sees_corruption_only_if_it_says_so(self, tmp_path: Path, preset: str):
+        loop = self.loop(tmp_path, preset)
+        batch = loop.batches(3)
+        changed = not torch.equal(batch.clean, batch.corrupted)
+        corrupts = loop.method.config.anomalies is not None
+        assert changed == corrupts
+        assert bool(batch.mask.any()) == corrupts

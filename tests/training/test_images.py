@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flawmap.datasets.base import Dataset, good_samples, list_images
+from flawmap.training.images import load_good_images
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size", "kept"),
+    [
+        (125, 50, (256, 256), "640x256"),
+        (50, 125, (256, 256), "256x640"),
+        (125, 50, (640, 256), None),
+        (60, 50, (256, 256), None),
+    ],
+)
+def test_a_shape_that_would_be_squeezed_is_told(tmp_path, height, width, size, kept):
+    for number in range(6):
+        Image.fromarray(np.full((height, width), 9 * number, np.uint8)).save(
+            tmp_path / f"{number}.png"
+        )
+    dataset = Dataset(tmp_path, "folder", "", good_samples(list_images(tmp_path)), ())
+    hint = load_good_images(dataset, size, tmp_path / "cache", 0).shape_hint(size)
+    if kept is None:
+        assert hint is None
+    else:
+        assert hint is not None
+        assert f"are {height}x{width}" in hint
+        assert f"--size {kept} would keep" in hint
