@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flawmap.methods.blocks import BasicBlock, Bottleneck, init_kaiming
-from flawmap.teachers.resnet import Architecture, Features
+from flawmap.teachers.resnet import Architecture, Features, stage
 
 
 class ResNetEncoder(nn.Module):
@@ -17,12 +17,11 @@ class ResNetEncoder(nn.Module):
 
     def __init__(self, architecture: Architecture, *, zero_last_norm: bool) -> None:
         super().__init__()
-        w1, w2, _ = architecture.widths
         self.conv1 = nn.Conv2d(3, architecture.stem, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(architecture.stem)
-        self.layer1 = _stage(architecture, 0, architecture.stem, 1)
-        self.layer2 = _stage(architecture, 1, w1, 2)
-        self.layer3 = _stage(architecture, 2, w2, 2)
+        self.layer1, self.layer2, self.layer3 = (
+            stage(architecture, number, BasicBlock, Bottleneck) for number in (1, 2, 3)
+        )
         init_kaiming(self, zero_last_norm=zero_last_norm)
 
     def stem(self, x: Tensor) -> Tensor:
@@ -42,15 +41,3 @@ class ResNetEncoder(nn.Module):
     def forward(self, x: Tensor) -> Features:
         first = self.stage1(self.stem(x))
         return first, *self.later_stages(first)
-
-
-def _stage(architecture: Architecture, index: int, inputs: int, stride: int) -> nn.Sequential:
-    outputs = architecture.widths[index]
-    blocks: list[nn.Module] = []
-    for number in range(architecture.blocks[index]):
-        before, step = (inputs, stride) if number == 0 else (outputs, 1)
-        if architecture.inner is None:
-            blocks.append(BasicBlock(before, outputs, step))
-        else:
-            blocks.append(Bottleneck(before, architecture.inner[index], outputs, step))
-    return nn.Sequential(*blocks)

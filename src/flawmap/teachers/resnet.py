@@ -7,6 +7,7 @@ Komodakis, BMVC 2016); narrower widths give the project's own ``pocket`` teacher
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -103,11 +104,10 @@ class ResNetTeacher(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.widths = architecture.widths
-        w1, w2, _ = architecture.widths
         self.conv1 = nn.Conv2d(3, architecture.stem, 7, 2, 3)
-        self.layer1 = _stage(architecture, 0, architecture.stem, 1)
-        self.layer2 = _stage(architecture, 1, w1, 2)
-        self.layer3 = _stage(architecture, 2, w2, 2)
+        self.layer1, self.layer2, self.layer3 = (
+            stage(architecture, number, FoldedBlock, FoldedBottleneck) for number in (1, 2, 3)
+        )
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> ResNetTeacher:
@@ -129,13 +129,19 @@ class ResNetTeacher(nn.Module):
         return self.stages(self.stem(x))
 
 
-def _stage(architecture: Architecture, index: int, inputs: int, stride: int) -> nn.Sequential:
+def stage(
+    architecture: Architecture,
+    number: int,
+    block: Callable[[int, int, int], nn.Module],
+    bottleneck: Callable[[int, int, int, int], nn.Module],
+) -> nn.Sequential:
+    """Stage 1, 2 or 3 of blocks (inputs, outputs, stride), or of bottlenecks with their inner
+    width second; all but the first stage halve the size."""
+    index = number - 1
     outputs = architecture.widths[index]
-    blocks: list[nn.Module] = []
-    for number in range(architecture.blocks[index]):
-        before, step = (inputs, stride) if number == 0 else (outputs, 1)
-        if architecture.inner is None:
-            blocks.append(FoldedBlock(before, outputs, step))
-        else:
-            blocks.append(FoldedBottleneck(before, architecture.inner[index], outputs, step))
-    return nn.Sequential(*blocks)
+    before = architecture.stem if index == 0 else architecture.widths[index - 1]
+    steps = [(before, 1 if index == 0 else 2)] + [(outputs, 1)] * (architecture.blocks[index] - 1)
+    if architecture.inner is None:
+        return nn.Sequential(*(block(inputs, outputs, stride) for inputs, stride in steps))
+    inner = architecture.inner[index]
+    return nn.Sequential(*(bottleneck(inputs, inner, outputs, stride) for inputs, stride in steps))
