@@ -20,17 +20,22 @@ SIZE = (64, 64)
 IMAGES = np.random.default_rng(5).integers(0, 256, (3, *SIZE, 3), np.uint8)
 
 
-@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.fixture(scope="module", params=["paper", "fast"])
+def exported(request, tmp_path_factory):
+    """A preset's name, its method with a head, and the graph of it."""
+    whole = tiny_method(request.param).module.eval()
+    path = tmp_path_factory.mktemp("graph") / "graph.onnx"
+    export_onnx(whole, SIZE, path, has_distances=True)
+    return request.param, whole, path.read_bytes()
+
+
 @pytest.mark.parametrize("levels", [(1, 2, 3), (2,)])
-def test_it_is_the_map_of_the_method_without_a_head(preset, levels, tmp_path):
+def test_it_is_the_map_of_the_method_without_a_head(exported, levels):
     """The same student under both: the graph with a head, and torch without one."""
-    whole = tiny_method(preset).module.eval()
+    preset, whole, file = exported
     bare = tiny_method(preset, head="none", levels=levels).module.eval()
     bare.teacher, bare.student = whole.teacher, whole.student
-    export_onnx(whole, SIZE, tmp_path / "graph.onnx", has_distances=True)
-    graph = DistanceGraph(
-        (tmp_path / "graph.onnx").read_bytes(), levels, whole.config.model_dump(mode="json")
-    )
+    graph = DistanceGraph(file, levels, whole.config.model_dump(mode="json"))
     maps, scores = graph(IMAGES)
     with torch.no_grad():
         x = torch.from_numpy(IMAGES).permute(0, 3, 1, 2).float() / 255

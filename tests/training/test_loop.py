@@ -13,17 +13,9 @@ from flawmap.errors import FlawmapError
 from flawmap.training.checkpoint import newest_checkpoint
 from flawmap.training.loop import Loop, Progress
 from flawmap.training_log import read_log
-from training.tiny import stop_after, tiny_loop, weights
+from training.tiny import GENTLE, stop_after, tiny_loop, weights
 
 PRESETS = ("paper", "fast")
-# The published rate of 0.4 on a loss summed over 32 is far too much for these few weights.
-GENTLE = {
-    "paper": {
-        "student_phase": {"optimiser": "sgd", "learning_rates": (0.02,), "share": 0.5},
-        "head_phase": {"optimiser": "sgd", "learning_rates": (0.1, 0.05), "share": 0.5},
-    },
-    "fast": {},
-}
 
 
 @torch.no_grad()

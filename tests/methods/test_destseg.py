@@ -1,0 +1,18 @@
+"""DeSTSeg through the contract that every method passes; its own tests are beside this file."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from methods.contract import MethodContract
+from training.tiny import GENTLE
+
+
+class TestDestseg(MethodContract):
+    method = "destseg"
+    steps = 80
+    tiny: ClassVar = {"student_width": 0.125}
+    tiny_of: ClassVar = {
+        "paper": {"head_widths": (8,)} | GENTLE["paper"],
+        "fast": {"head_widths": (8, 8, 8)},
+    }
