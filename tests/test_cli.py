@@ -472,12 +472,14 @@ def test_sizes_and_methods_that_do_not_fit(
 
 @pytest.mark.parametrize("method", ["stpm", "adps"])
 def test_other_methods_and_sizes_from_images_to_verdicts(
-    flawmap: Flawmap, tiny_data: Path, tmp_path: Path, method: str
+    flawmap: Flawmap, tiny_data: Path, tiny_textures: Path, tmp_path: Path, method: str
 ) -> None:
     out, figures = tmp_path / "run", tmp_path / "figures.json"
     options = ["--method", method, "--size", "128x256", "--steps", "2", "--batch-size", "2"]
-    said = flawmap("train", tiny_data, "--out", out, *options, "--rotate", "none")
+    options += ["--textures", str(tiny_textures), "--rotate", "none"]
+    said = flawmap("train", tiny_data, "--out", out, *options)
     assert said.status == 0, said.err
+    assert ("--textures is not looked at" in said.out + said.err) == (method == "stpm")
     manifest = json.loads((out / "manifest.json").read_text())
     assert (manifest["method"], manifest["preprocessing"]["size"]) == (method, [128, 256])
     assert ("none: this method" in manifest["training"]["textures"]) == (method == "stpm")

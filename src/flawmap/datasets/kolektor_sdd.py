@@ -31,13 +31,14 @@ def recognises(root: Path) -> bool:
 def open_layout(root: Path) -> Dataset:
     """Read the layout below `root`; every label is looked at."""
     groups = _together(_items(root))
-    train = [s for group in groups[::2] for s in _samples(group) if s.label == "good"]
-    held = [s for group in groups[::2] for s in _samples(group) if s.label == "defective"]
-    test = [sample for group in groups[1::2] for sample in _samples(group)]
+    training, test = (
+        [s for group in half for s in _samples(group)] for half in (groups[::2], groups[1::2])
+    )
+    train = [sample for sample in training if sample.label == "good"]
     notes = (
         f"split by item: {plural(len(groups[::2]), 'item(s)')} to train on, "
-        f"{len(groups[1::2])} to test on; {plural(len(held), 'defective image(s)')} of the former "
-        "left out",
+        f"{len(groups[1::2])} to test on; "
+        f"{plural(len(training) - len(train), 'defective image(s)')} of the former left out",
     )
     return Dataset(root, NAME, TITLE, tuple(train), tuple(test), notes)
 

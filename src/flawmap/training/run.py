@@ -121,6 +121,8 @@ def train(
         lambda x: _features(network, x),
     )
     tell.say(f"Rotation: {rotation.rotation}, {rotation.reason}.")
+    if textures is not None and config.anomalies is None:
+        tell.say(f"{method} learns from good images as they are: --textures is not looked at.")
     bank, bank_name = _textures(textures, config.size, seed, needed=config.anomalies is not None)
     settings = Settings(
         method=method,
