@@ -8,6 +8,7 @@ flawmap's own, whose teacher has its norms folded, so the baseline is a little f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,6 @@ from flawmap.methods.destseg.head import PaperHead
 from flawmap.methods.destseg.model import Destseg
 
 Phase = Literal["student", "head"]
-_SIZE = 256
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
 
@@ -31,8 +31,16 @@ _STD = np.array([0.229, 0.224, 0.225], np.float32)
 class Baseline:
     """Trains the paper's model on images of a category, corrupted with pictures of textures."""
 
-    def __init__(self, model: Destseg, images: list[Path], textures: list[Path], batch: int):
+    def __init__(
+        self,
+        model: Destseg,
+        images: Sequence[Path],
+        textures: Sequence[Path],
+        batch: int,
+        size: int = 256,
+    ) -> None:
         self.model = model
+        self.size = size
         self.images = images
         self.textures = textures
         self.batch = batch
@@ -52,7 +60,7 @@ class Baseline:
 
     def step(self, phase: Phase) -> float:
         """One step of a phase; its loss."""
-        device = self.model.mean.device
+        device = next(self.model.parameters()).device
         clean, corrupted, mask = (torch.from_numpy(x).to(device) for x in self._make_batch())
         self.model.student.train(phase == "student").requires_grad_(True)
         self.model.head.train(phase == "head").requires_grad_(True)
@@ -80,15 +88,20 @@ class Baseline:
         return tuple(np.stack(column) for column in zip(*made, strict=True))
 
     def _make_image(self) -> tuple[NDArray[np.float32], ...]:
-        clean = self._turned(_read(self.images[self.rng.integers(len(self.images))]))
-        texture = np.asarray(_read(self.textures[self.rng.integers(len(self.textures))]))
-        mask = perlin_mask(self.rng)[:, :, None]
+        clean = self._turned(self._read(self.images))
+        texture = np.asarray(self._read(self.textures))
+        mask = perlin_mask(self.rng, self.size)[:, :, None]
         share = np.float32(self.rng.uniform(0, 0.8))
         good = np.asarray(clean, np.float32) / 255
         mixed = (1 - share) * texture.astype(np.float32) / 255 + share * good
         corrupted = np.where(mask, mixed, good)
         tensors = [((x - _MEAN) / _STD).transpose(2, 0, 1) for x in (good, corrupted)]
         return (*tensors, mask.transpose(2, 0, 1).astype(np.float32))
+
+    def _read(self, paths: Sequence[Path]) -> Image.Image:
+        with Image.open(paths[self.rng.integers(len(paths))]) as image:
+            picture = image.convert("RGB")
+        return picture.resize((self.size, self.size), Image.Resampling.BILINEAR)
 
     def _turned(self, image: Image.Image) -> Image.Image:
         grey = (114, 114, 114)
@@ -97,13 +110,13 @@ class Baseline:
         return image
 
 
-def perlin_mask(rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Turned Perlin noise above one half, (256, 256)."""
+def perlin_mask(rng: np.random.Generator, size: int) -> NDArray[np.bool_]:
+    """Turned Perlin noise above one half, (size, size)."""
     rows, columns = 2 ** rng.integers(0, 6, 2)
     angles = rng.uniform(0, 2 * np.pi, (rows + 1, columns + 1))
     y, x = np.meshgrid(
-        np.linspace(0, rows, _SIZE, endpoint=False),
-        np.linspace(0, columns, _SIZE, endpoint=False),
+        np.linspace(0, rows, size, endpoint=False),
+        np.linspace(0, columns, size, endpoint=False),
         indexing="ij",
     )
     row, column = y.astype(int), x.astype(int)
@@ -120,11 +133,6 @@ def perlin_mask(rng: np.random.Generator) -> NDArray[np.bool_]:
     turned = ndimage.rotate(noise, rng.uniform(-90, 90), reshape=False, order=1)
     found: NDArray[np.bool_] = turned > 0.5
     return found
-
-
-def _read(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB").resize((_SIZE, _SIZE), Image.Resampling.BILINEAR)
 
 
 def _unit(x: Tensor) -> Tensor:

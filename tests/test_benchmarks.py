@@ -1,0 +1,48 @@
+"""The scripts of ``benchmarks/`` measure what they should, beside src as it is now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import torch
+from PIL import Image
+
+from flawmap.methods.destseg.model import Destseg
+from flawmap.methods.registry import find_preset
+from methods.tiny import tiny_teacher
+
+SIZE = 64
+
+
+@pytest.fixture
+def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_the_plain_step_trains_the_network_of_its_phase_alone(tmp_path: Path) -> None:
+    from baseline import Baseline
+
+    picture = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
+    Image.fromarray(picture).save(path := tmp_path / "picture.png")
+    torch.manual_seed(0)
+    model = Destseg(tiny_teacher(), find_preset("destseg", "paper"))  # type: ignore[arg-type]
+    plain = Baseline(model, [path], [path], batch=2, size=SIZE)
+    for phase in ("student", "head"):
+        before = {n: p.clone() for n, p in model.named_parameters()}
+        assert np.isfinite(plain.step(phase))
+        moved = {n.split(".")[0] for n, p in model.named_parameters() if not p.equal(before[n])}
+        assert moved == {phase}
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_its_masks_are_blots() -> None:
+    from baseline import perlin_mask
+
+    rng = np.random.default_rng(0)
+    masks = np.stack([perlin_mask(rng, SIZE) for _ in range(200)])
+    assert 0.03 < masks.mean() < 0.07
+    assert np.median([scipy.ndimage.label(mask)[1] for mask in masks]) > 3
