@@ -14,6 +14,7 @@ from flawmap.synthesis.anomalies import (
     anomaly_masks,
     corrupt,
     draw_parameters,
+    thin_curves,
 )
 
 CPU = torch.device("cpu")
@@ -31,7 +32,7 @@ def masks(count: int, config: AnomalyConfig, seed: int = 0) -> np.ndarray:
 
 def test_statistics_of_the_released_synthesis():
     """By simulation: 4.5 % empty, 4.9 % of pixels, 5-95 percentile 1.8-9.4 %, 10 components."""
-    drawn = masks(1000, AnomalyConfig())
+    drawn = masks(1000, AnomalyConfig(), seed=1)
     area = drawn.mean((1, 2))
     full = drawn[area > 0]
     assert (area == 0).mean() == pytest.approx(0.045, abs=0.015)
@@ -39,7 +40,7 @@ def test_statistics_of_the_released_synthesis():
     low, high = np.percentile(area[area > 0], [5, 95])
     assert low == pytest.approx(0.018, abs=0.006)
     assert high == pytest.approx(0.094, abs=0.012)
-    components = [scipy.ndimage.label(m, np.ones((3, 3)))[1] for m in full[:300]]
+    components = [scipy.ndimage.label(m, np.ones((3, 3)))[1] for m in full[:500]]
     assert 8 <= np.median(components) <= 12
 
 
@@ -142,7 +143,44 @@ def test_confined_anomalies_stay_on_the_part(drawn: AnomalyParameters):
     assert whole[::2][:, ~near].any()
 
 
-@pytest.mark.parametrize("change", [{"foreground_share": 1.5}, {"max_exponent": 9}, {"colour": 1}])
+@pytest.mark.parametrize("width", [1.0, 2.0, 6.0])
+@pytest.mark.parametrize("steepness", [0.01, 1.0])
+def test_a_curve_is_as_wide_as_asked_for_however_steep_the_noise(width, steepness):
+    """A ramp that crosses zero between columns 19 and 20; upside down it is high there."""
+    ramp = (torch.arange(100) - 19.5).expand(1, 1, 80, 100) * steepness
+    curve = thin_curves(ramp, torch.full((1, 1, 1, 1), width))[0, 0]
+    across = np.abs(np.arange(100) - 19.5) < width / 2
+    if (0.25 / steepness) > 60:  # the cut of its other end lies outside the picture
+        assert not curve.any()
+    else:
+        np.testing.assert_array_equal(curve.numpy(), np.broadcast_to(across, (80, 100)))
+
+
+def test_lines_are_thin_and_blots_stay_as_they_were():
+    config = AnomalyConfig(line_share=0.5, line_width=(1, 5))
+    parameters = draw_parameters(np.random.default_rng(3), 80, 1, config)
+    assert parameters.lines.mean() == pytest.approx(0.5, abs=0.15)
+    drawn = anomaly_masks(parameters, SIZE, config, CPU)[:, 0].numpy()
+    without = dataclasses.replace(parameters, lines=np.zeros(80, bool))
+    blots = anomaly_masks(without, SIZE, config, CPU)[:, 0].numpy()
+    np.testing.assert_array_equal(drawn[~parameters.lines], blots[~parameters.lines])
+    lines = drawn[parameters.lines]
+    depth = [scipy.ndimage.distance_transform_edt(line).max() for line in lines if line.any()]
+    assert len(depth) > 0.8 * len(lines)
+    assert np.percentile(depth, 90) <= 4  # two curves may meet
+    assert 0.002 < lines.mean() < 0.03
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"foreground_share": 1.5},
+        {"max_exponent": 9},
+        {"colour": 1},
+        {"line_width": (0, 3)},
+        {"opacity": (0.8, 0.2)},
+    ],
+)
 def test_config_refuses(change):
     with pytest.raises(ValidationError):
         AnomalyConfig(**change)

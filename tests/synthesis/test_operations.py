@@ -113,7 +113,7 @@ def test_each_texture_gets_as_many_different_ones_as_asked_for():
 
 def test_asking_for_none_changes_no_other_draw():
     """DeSTSeg's anomalies are the same numbers, whatever else can be drawn."""
-    configs = AnomalyConfig(), AnomalyConfig(texture_operations=3, probability=0.5)
+    configs = AnomalyConfig(), AnomalyConfig(texture_operations=3, probability=0.5, line_share=0.5)
     plain, full = (draw_parameters(np.random.default_rng(7), 9, 5, c) for c in configs)
     for name in ("cells", "angles", "field_degrees", "opacity", "texture", "confined"):
         np.testing.assert_array_equal(getattr(plain, name), getattr(full, name))

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from flawmap.synthesis.foreground import foreground
 from flawmap.synthesis.operations import OPERATIONS
 from flawmap.synthesis.perlin import perlin_noise, turn
+
+_LINE_CELLS = 8.0  # of the lattice at most, each way, for thin curves: finer ones would be a net
+_LINE_CUT = 0.25
 
 
 class AnomalyConfig(BaseModel):
@@ -37,6 +40,21 @@ class AnomalyConfig(BaseModel):
         0, ge=0, le=len(OPERATIONS), description="changes of colour or geometry that each texture "
         "gets, of DRAEM's ten (DRAEM: 3)",
     )  # fmt: skip
+    line_share: float = Field(
+        0.0, ge=0, le=1, description="share of samples whose anomalies are thin curves, as cracks, "
+        "scratches and hairs are, instead of blots",
+    )  # fmt: skip
+    line_width: tuple[float, float] = Field(
+        (1.0, 6.0), description="range of the curves' width in pixels"
+    )
+
+    @model_validator(mode="after")
+    def _ranges(self) -> AnomalyConfig:
+        for name in ("opacity", "line_width"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ValueError(f"{name}: give a range as two numbers above 0, the lower first")
+        return self
 
 
 @dataclass(frozen=True)
@@ -52,6 +70,8 @@ class AnomalyParameters:
     spared: np.ndarray  # (B,) bool, no anomaly at all
     operations: np.ndarray  # (B, n) int64, index into OPERATIONS, each once a texture
     amounts: np.ndarray  # (B, n, 3) float32 in 0..1, how much of each
+    lines: np.ndarray  # (B,) bool, thin curves
+    line_width: np.ndarray  # (B,) float32
 
 
 def draw_parameters(
@@ -69,6 +89,8 @@ def draw_parameters(
         spared=rng.random(batch) >= config.probability,
         operations=rng.random((batch, len(OPERATIONS))).argsort(1)[:, : config.texture_operations],
         amounts=rng.random((batch, config.texture_operations, 3), np.float32),
+        lines=rng.random(batch) < config.line_share,
+        line_width=rng.uniform(*config.line_width, batch).astype(np.float32),
     )
 
 
@@ -78,12 +100,32 @@ def anomaly_masks(
     config: AnomalyConfig,
     device: torch.device,
 ) -> Tensor:
-    """Masks (B, 1, H, W) bool: the turned Perlin field above the threshold. Some are empty."""
-    cells = torch.from_numpy(parameters.cells).to(device)
+    """Masks (B, 1, H, W) bool: the turned Perlin field above the threshold. Some are empty.
+
+    Where ``parameters.lines`` says so the field is one of thin curves instead.
+    """
+    few = np.minimum(parameters.cells, _LINE_CELLS)
+    cells = np.where(parameters.lines[:, None], few, parameters.cells)
     angles = torch.from_numpy(parameters.angles).to(device)
     degrees = torch.from_numpy(parameters.field_degrees).to(device)
-    noise = perlin_noise(size, cells, angles)[:, None]
-    return turn(noise, degrees) > config.threshold
+    field = perlin_noise(size, torch.from_numpy(cells).to(device), angles)[:, None]
+    if parameters.lines.any():
+        drawn = torch.from_numpy(parameters.lines).to(device)[:, None, None, None]
+        width = torch.from_numpy(parameters.line_width).to(device)[:, None, None, None]
+        lines = thin_curves(field, width).to(field.dtype) * 2 - 1
+        field = torch.where(drawn, config.threshold + lines, field)
+    return turn(field, degrees) > config.threshold
+
+
+def thin_curves(noise: Tensor, width: Tensor) -> Tensor:
+    """Where noise (B, 1, H, W) crosses zero: curves ``width`` pixels wide, bool like it.
+
+    Their distance is the noise over its slope. They break off where the same noise, seen upside
+    down, is not above its usual height, so that some stand alone.
+    """
+    down, across = torch.gradient(noise, dim=(-2, -1))
+    slope = torch.hypot(down, across)
+    return (noise.abs() < width / 2 * slope) & (noise.flip(-2, -1) > _LINE_CUT)
 
 
 def corrupt(
