@@ -1,9 +1,10 @@
-"""Put the tables made from ``benchmarks/results`` between the markers in the README."""
+"""Put the tables made from ``benchmarks/results`` between the markers in README and docs."""
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from record import RESULTS, ROOT
@@ -12,17 +13,40 @@ from flawmap.benchmark.table import read_results
 from flawmap.benchmark.table import render as bench_table
 
 README = ROOT / "README.md"
+ABLATIONS = ROOT / "docs" / "ablations.md"
 BEGIN, END = "<!-- results: made by benchmarks/tables.py -->\n", "<!-- end of results -->"
 
 
 def render() -> str:
     """The results section in Markdown."""
-    return "\n".join([bench_table(read_results(RESULTS)), *_rest(), ""])
+    records = read_results(RESULTS)
+    return "\n".join([bench_table(records), *_parity(records), *_rest(), ""])
+
+
+def render_ablations() -> str:
+    """The ablations' results in Markdown; their files have a folder of their own."""
+    return bench_table(read_results(RESULTS / "ablation")) + "\n"
 
 
 def _load(name: str) -> dict[str, Any] | None:
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _parity(records: list[dict[str, Any]]) -> list[str]:
+    worst: dict[str, float] = {}
+    told = [record for record in records if "parity" in record]
+    for record in told:
+        size = "x".join(map(str, record["configuration"]["size"]))
+        found = record["parity"]
+        worst[size] = max(worst.get(size, 0.0), found["map"], found["score"])
+    if not worst:
+        return []
+    largest = ", ".join(f"{value:.0e} at {size}" for size, value in sorted(worst.items()))
+    return [
+        f"- ONNX Runtime against torch, {len(told)} inspectors on {told[0]['parity']['images']} "
+        f"held-out images each: map and score differ by {largest} at most."
+    ]
 
 
 def _rest() -> list[str]:
@@ -65,13 +89,18 @@ def _rest() -> list[str]:
 
 
 def main() -> None:
-    """Rewrite the README's results section."""
-    text = README.read_text(encoding="utf-8")
+    """Rewrite what lies between the markers of each page."""
+    for page, made in ((README, render()), (ABLATIONS, render_ablations())):
+        _replace(page, made)
+
+
+def _replace(page: Path, made: str) -> None:
+    text = page.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
-        sys.exit(f"{README.name} has no results section.")
+        sys.exit(f"{page.name} has no results section.")
     before, rest = text.split(BEGIN, 1)
     after = rest.split(END, 1)[1]
-    README.write_text(before + BEGIN + render() + END + after, encoding="utf-8")
+    page.write_text(before + BEGIN + made + END + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

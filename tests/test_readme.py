@@ -59,17 +59,20 @@ def test_its_make_targets_are_real() -> None:
     assert set(re.findall(r"\bmake ([a-z]+)", README)) <= set(targets)
 
 
-def test_its_tables_are_made_from_the_results() -> None:
-    """The results section is what benchmarks/tables.py makes of benchmarks/results."""
-    script = "import tables; print(tables.render(), end='')"
+@pytest.mark.parametrize(
+    ("page", "maker"), [("README.md", "render"), ("docs/ablations.md", "render_ablations")]
+)
+def test_tables_are_made_from_the_results(page: str, maker: str) -> None:
+    """A results section is what benchmarks/tables.py makes of benchmarks/results."""
     made = subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", f"import tables; print(tables.{maker}(), end='')"],
         cwd=ROOT / "benchmarks",
         capture_output=True,
         text=True,
         check=True,
     )
-    assert f"benchmarks/tables.py -->\n{made.stdout}<!-- end of results -->" in README
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert f"benchmarks/tables.py -->\n{made.stdout}<!-- end of results -->" in text
 
 
 def test_its_files_exist() -> None:

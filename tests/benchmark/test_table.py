@@ -96,7 +96,7 @@ def test_other_options_are_another_row():
 def test_variants_stand_beside_the_papers_ablation():
     full = record(variant="den+ed+seg", changes={})
     without = record(variant="den+ed", changes={"head": "none"})
-    head, _, _, first, _, second = table(full, without)
+    head, _, _, second, _, first = table(full, without)
     assert [first[head.index(k)] for k in ("image auroc", "pixel ap", "iap")] == [
         "94.5", "54.0", "58.5",
     ]  # fmt: skip
@@ -104,6 +104,12 @@ def test_variants_stand_beside_the_papers_ablation():
     assert first[1] == second[1] == "as published, mean of 15"
     own = table(record(variant="mine", changes={"focal_gamma": 2}))
     assert len(own) == 3, "nothing is published on it"
+
+
+def test_ablations_stand_in_the_papers_order_and_other_variants_after_them():
+    names = ["mine", "none", "den+ed+seg", "seg", "ed"]
+    order = [row.first["variant"] for row in group(record(variant=name) for name in names)]
+    assert order == ["den+ed+seg", "seg", "ed", "none", "mine"]
 
 
 def test_milliseconds_are_the_median_of_those_that_have_them():

@@ -84,6 +84,12 @@ def find_ablation(method: str) -> dict[str, Variant]:
     return ABLATIONS[method]
 
 
+def ablation_rank(method: str, variant: str) -> int:
+    """Where a variant stands among its method's ablations, after all of them if it is none."""
+    rows = list(ABLATIONS.get(method, ()))
+    return rows.index(variant) if variant in rows else len(rows)
+
+
 def published_ablation(method: str, variant: str) -> dict[str, Figure]:
     """The paper's figures of a variant, as means over all 15 categories; empty if unknown."""
     found = _PUBLISHED.get(variant, ()) if method == "destseg" else ()

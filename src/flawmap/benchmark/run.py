@@ -126,6 +126,7 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
         else (manifest.metrics or {}).get("milliseconds"),
         **_asked(cell),
         "training": training,
+        "parity": manifest.parity.model_dump(mode="json"),
         "configuration": manifest.configuration,
     }
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flawmap.benchmark.ablation import published_ablation
+from flawmap.benchmark.ablation import ablation_rank, published_ablation
 from flawmap.benchmark.published import DTD_TEXTURES, MVTEC_TRAINING_IMAGES, Figure, published
 from flawmap.errors import UsageError
 
@@ -68,13 +68,15 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
 
 def group(records: Iterable[dict[str, Any]]) -> list[Row]:
     """Records that differ in their seed only, together."""
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for record in records:
-        names = ("dataset", "category", "method", "preset", "teacher", "variant")
+        names = ("dataset", "category", "method", "preset", "teacher")
         told = [
             json.dumps(record.get(k), sort_keys=True) for k in ("options", "changes", "distances")
         ]
-        key = (*(str(record.get(k, "")) for k in names), *told)
+        variant = str(record.get("variant", ""))
+        rank = ablation_rank(record["method"], variant)
+        key = (*(str(record.get(k, "")) for k in names), rank, variant, *told)
         groups.setdefault(key, []).append(record)
     return [Row(tuple(sorted(g, key=lambda r: r["seed"]))) for _, g in sorted(groups.items())]
 
