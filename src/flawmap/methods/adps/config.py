@@ -62,6 +62,12 @@ class AdpsConfig(MethodConfig):
         description="Open: channels of the up-blocks, coarsest first; fewer of them end at a "
         "coarser map",
     )
+    distance_power: float = Field(
+        0.0,
+        ge=0,
+        description="with segmentation: its probability is multiplied by the mean of the levels' "
+        "distances to this power; not in the paper",
+    )
     distillation_reduction: Literal["mean", "sum"] = Field(
         "mean", description="Open: over batch and positions; levels are summed"
     )
@@ -126,6 +132,7 @@ FAST = AdpsConfig(
     rotation="auto",
     rotation_fill="edge",
     widths=(64, 32, 16),
+    distance_power=0.2,
     anomalies=AnomalyConfig(probability=0.5, foreground_share=0.5, line_share=0.5),
     phase=PhaseConfig(
         optimiser="muon", learning_rates=(0.03, 0.03), schedule="one-cycle", share=1.0
