@@ -9,6 +9,9 @@ from typing import Any
 
 from flawmap.files import write_bytes
 
+TRAINING_LOG = "training.jsonl"
+"""The log's name in a run's folder."""
+
 
 class TrainingLog:
     """Appends lines of ``step phase loss images_per_s seconds``; on resuming, lines past the

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from flawmap.errors import FlawmapError
-from flawmap.export.onnx import InferenceGraph, export_onnx, inference_graph
+from flawmap.export.onnx import InferenceGraph, export_onnx, fold_norms, inference_graph
 from flawmap.inspector.distances import DistanceGraph
 from flawmap.inspector.inspector import Graph
 from flawmap.training.finish import measure_parity
@@ -126,6 +126,31 @@ def test_parity_sees_a_nan(exported: Exported):
     nn.init.constant_(next(broken.module.head.parameters()), float("nan"))
     with pytest.raises(FlawmapError, match="differs"):
         measure_parity(exported.graph, broken, pictures(1))
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+def test_folded_norms_are_gone_and_nothing_else_changes(preset: str):
+    graph = inference_graph(tiny_method(preset).module)
+    for part in graph.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.1)
+            part.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(part.weight, 0.5, 1.5)
+            nn.init.normal_(part.bias, 0, 0.1)
+    images = torch.randint(0, 256, (2, *SIZE, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = graph(images)
+        fold_norms(graph)
+        found = graph(images)
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in graph.modules())
+    for ours, before in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, before, atol=1e-5, rtol=1e-4)
+
+
+def test_a_norm_after_no_convolution_stays():
+    alone = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1), nn.ReLU(), nn.BatchNorm2d(4))
+    fold_norms(alone.eval())
+    assert [type(part) for part in alone] == [nn.BatchNorm2d, nn.Conv2d, nn.ReLU, nn.BatchNorm2d]
 
 
 def test_exporting_leaves_the_network_as_it_was(tmp_path: Path):

@@ -108,6 +108,8 @@ def test_killed_three_times_and_resumed_ends_with_the_same_bits(
     assert killed.calibration == whole.calibration
     assert killed.files == whole.files
     assert steps_logged(out) == steps_logged(tiny_run)
+    logged = json.loads((out / "training.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert killed.training.seconds["train"] >= logged["seconds"], "before the kills, too"
     assert f"Inspector: {out}" in said
     assert not (out / "checkpoints").exists()
     assert not list(out.rglob(".*")), "no temporary file is left of the kills"

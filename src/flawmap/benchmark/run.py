@@ -18,7 +18,7 @@ from flawmap.benchmark.provenance import provenance
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, write_json
 from flawmap.inspector.manifest import read_manifest
-from flawmap.training_log import read_log
+from flawmap.training_log import TRAINING_LOG, read_log
 
 _FLAWMAP = [sys.executable, "-m", "flawmap"]
 
@@ -105,7 +105,7 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
     evaluated = round(time.monotonic() - start, 1)
     manifest = read_manifest(run)
     training = manifest.training.model_dump(mode="json", exclude={"trained_on"})
-    phases = phase_seconds(read_log(run / "training.jsonl"))
+    phases = phase_seconds(read_log(run / TRAINING_LOG))
     return {
         "method": manifest.method,
         "preset": manifest.preset,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import itertools
 import logging
 import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from flawmap.files import write_bytes
 
@@ -40,20 +42,38 @@ def inference_graph(module: nn.Module) -> InferenceGraph:
     return graph
 
 
+def fold_norms(module: nn.Module) -> None:
+    """Make every batch norm, in evaluation mode, part of the convolution before it, in place.
+
+    That is the one that stands before it among the children of its parent. The exporter would
+    fold them as well, but only after tracing them, which takes it a quarter longer.
+    """
+    for parent in list(module.modules()):
+        children = list(parent.named_children())
+        for (name, conv), (norm_name, norm) in itertools.pairwise(children):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, name, fuse_conv_bn_eval(conv, norm))
+                setattr(parent, norm_name, nn.Identity())
+
+
 def export_onnx(
     module: nn.Module, size: tuple[int, int], path: Path, *, has_distances: bool
 ) -> InferenceGraph:
     """Write the graph for images of ``size`` (height, width) and any batch; give its twin.
+
+    The twin is the network as it was trained, so that comparing them checks the folding, too.
 
     Its outputs are ``map`` and ``score``. ``distances`` stays a value inside that nothing reads,
     for :mod:`flawmap.inspector.distances` to ask for; ``has_distances`` says whether there are.
     """
     names = ["map", "score", "distances"] if has_distances else ["map", "score"]
     graph = inference_graph(module)
+    folded = copy.deepcopy(graph).requires_grad_(False)  # gradients would be traced, too
+    fold_norms(folded)
     example = torch.zeros(2, *size, 3, dtype=torch.uint8)
-    with _quiet():
+    with _quiet(), torch.no_grad():
         program = torch.onnx.export(
-            graph,
+            folded,
             (example,),
             dynamo=True,
             input_names=["images"],

@@ -9,7 +9,7 @@ from flawmap.images import ImageError, read_image, resize_image
 from flawmap.inspector.evaluate import Evaluation, sample_mask
 from flawmap.inspector.inspector import Inspector
 from flawmap.report import ImageRow, Panel, ReportData, most_wrong_first, write_report
-from flawmap.training_log import read_log
+from flawmap.training_log import TRAINING_LOG, read_log
 
 _PANELS = 24
 
@@ -40,7 +40,7 @@ def write_evaluation_report(
         thresholds=thresholds,
         guarantee=calibration.statement(),
         curves=curves,
-        training_log=read_log(run / "training.jsonl"),
+        training_log=read_log(run / TRAINING_LOG),
         configuration=manifest.model_dump(
             mode="json", exclude={"calibration": True, "training": {"trained_on"}, "metrics": True}
         ),

@@ -29,7 +29,7 @@ from flawmap.training.checkpoint import (
     unpack_optimisers,
 )
 from flawmap.training.device import Precision, autocast
-from flawmap.training_log import TrainingLog
+from flawmap.training_log import TRAINING_LOG, TrainingLog
 
 _LOG_EVERY = 10  # steps; reading the loss more often would make a GPU wait
 
@@ -74,7 +74,7 @@ class Loop:
         tensors = found.tensors if found else {}
         if tensors:
             unpack_module(self.method.module, tensors)
-        log = TrainingLog(self.folder / "training.jsonl", done)
+        log = TrainingLog(self.folder / TRAINING_LOG, done)
         first = 0
         with _interruptible(self._stop):
             phases = self.method.phases()

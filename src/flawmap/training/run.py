@@ -36,6 +36,7 @@ from flawmap.training.images import GoodImages, load_good_images
 from flawmap.training.loop import Loop, Progress
 from flawmap.training.rotation import Choice, RotationDecision, decide_rotation
 from flawmap.training.settings import Settings, check_free, settle
+from flawmap.training_log import TRAINING_LOG, read_log
 
 DEFAULT_TEACHER = "pocket"
 _CACHE = "cache"  # decoded images, where they are too many for memory
@@ -157,6 +158,7 @@ def train(
     )
     Loop(trained, batches, total, folder, where, precision, checkpoint_seconds, tell.show).run()
     clock.lap("train")
+    clock.seconds["train"] = max(clock.seconds["train"], _logged_seconds(folder))
 
     record = _record(images, dataset.root.resolve().name, dataset.layout, settings, rotation)
     inspector = finish(
@@ -184,6 +186,12 @@ def _asked(
     if steps is not None:
         asked |= {"steps": steps, "steps_when_turned": steps}
     return {name: value for name, value in asked.items() if value is not None}
+
+
+def _logged_seconds(folder: Path) -> float:
+    """Seconds of all steps, those before a stop and a resumption too."""
+    lines = read_log(folder / TRAINING_LOG)
+    return float(lines[-1]["seconds"]) if lines else 0.0
 
 
 def _configure(
