@@ -32,7 +32,7 @@ def masks(count: int, config: AnomalyConfig, seed: int = 0) -> np.ndarray:
 
 def test_statistics_of_the_released_synthesis():
     """By simulation: 4.5 % empty, 4.9 % of pixels, 5-95 percentile 1.8-9.4 %, 10 components."""
-    drawn = masks(1000, AnomalyConfig(), seed=1)
+    drawn = masks(1000, AnomalyConfig())
     area = drawn.mean((1, 2))
     full = drawn[area > 0]
     assert (area == 0).mean() == pytest.approx(0.045, abs=0.015)
@@ -40,7 +40,7 @@ def test_statistics_of_the_released_synthesis():
     low, high = np.percentile(area[area > 0], [5, 95])
     assert low == pytest.approx(0.018, abs=0.006)
     assert high == pytest.approx(0.094, abs=0.012)
-    components = [scipy.ndimage.label(m, np.ones((3, 3)))[1] for m in full[:500]]
+    components = [scipy.ndimage.label(m, np.ones((3, 3)))[1] for m in full[:300]]
     assert 8 <= np.median(components) <= 12
 
 

@@ -46,7 +46,7 @@ def fold_norms(module: nn.Module) -> None:
     """Make every batch norm, in evaluation mode, part of the convolution before it, in place.
 
     That is the one that stands before it among the children of its parent. The exporter would
-    fold them as well, but only after tracing them, which takes it a quarter longer.
+    fold them as well, but only after tracing them.
     """
     for parent in list(module.modules()):
         children = list(parent.named_children())

@@ -89,9 +89,20 @@ def draw_parameters(
         spared=rng.random(batch) >= config.probability,
         operations=rng.random((batch, len(OPERATIONS))).argsort(1)[:, : config.texture_operations],
         amounts=rng.random((batch, config.texture_operations, 3), np.float32),
-        lines=rng.random(batch) < config.line_share,
-        line_width=rng.uniform(*config.line_width, batch).astype(np.float32),
+        **_draw_lines(rng, batch, config),
     )
+
+
+def _draw_lines(
+    rng: np.random.Generator, batch: int, config: AnomalyConfig
+) -> dict[str, np.ndarray]:
+    """Which anomalies are lines, and how wide; nothing is drawn where none are asked for."""
+    if not config.line_share:
+        return {"lines": np.zeros(batch, bool), "line_width": np.zeros(batch, np.float32)}
+    return {
+        "lines": rng.random(batch) < config.line_share,
+        "line_width": rng.uniform(*config.line_width, batch).astype(np.float32),
+    }
 
 
 def anomaly_masks(
