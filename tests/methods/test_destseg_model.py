@@ -17,7 +17,7 @@ from flawmap.methods.destseg.config import FAST, PAPER, DestsegConfig
 from flawmap.methods.destseg.head import PaperHead, compare
 from flawmap.methods.destseg.model import Destseg
 from flawmap.methods.destseg.student import Decoder, Encoder, PlainStudent
-from flawmap.methods.readout import Smoothing
+from flawmap.methods.guidance import GuidedUpsampling
 from flawmap.teachers.resnet import RESNET18, ResNetTeacher
 from methods.tiny import SIZE, tiny_config, tiny_method
 
@@ -203,7 +203,7 @@ def bilinear(small: np.ndarray, factor: int) -> np.ndarray:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_map_is_the_enlarged_sigmoid_and_score_its_top_100(preset, image):
-    module = tiny_method(preset, smoothing=0.0, distance_power=0.0, score_power=0.0).module.eval()
+    module = tiny_method(preset, guidance=0.0, distance_power=0.0, score_power=0.0).module.eval()
     module.head = Spy()
     with torch.no_grad():
         anomaly_map, score, _ = module(image)
@@ -216,9 +216,12 @@ def test_map_is_the_enlarged_sigmoid_and_score_its_top_100(preset, image):
     assert score[1].item() == pytest.approx(np.sort(expected.ravel())[-100:].mean(), abs=1e-6)
 
 
-def test_paper_is_not_smoothed():
-    assert isinstance(tiny_method("paper").module.smooth, nn.Identity)
-    assert isinstance(tiny_method("fast").module.smooth, Smoothing)
+def test_only_fast_follows_the_images_edges():
+    paper, fast = (tiny_method(preset).module.enlarge for preset in PRESETS)
+    assert isinstance(paper.smooth, nn.Identity)
+    assert isinstance(fast.smooth, nn.Identity)
+    assert paper.guided is None
+    assert isinstance(fast.guided, GuidedUpsampling)
 
 
 def test_top_pixels_never_exceed_the_map():
@@ -247,7 +250,7 @@ def test_teacher_runs_once_an_image(preset, image):
 
 def test_where_teacher_and_student_agree_the_head_counts_less(image):
     """By hand: the probability times the three distances to a power, and so the score."""
-    changes = {"distance_power": 0.3, "score_power": 0.7, "smoothing": 0.0, "top_pixels": 32}
+    changes = {"distance_power": 0.3, "score_power": 0.7, "guidance": 0.0, "top_pixels": 32}
     module = tiny_method("fast", **changes).module.eval()
     with torch.no_grad():
         x = module.normalise_image(image)
@@ -292,7 +295,7 @@ def test_single_levels_multiply_to_all_of_them(image):
     def inner_map(levels):
         module = tiny_method("paper", head="none", levels=levels).module.eval()
         small = []
-        module.smooth.register_forward_hook(lambda _module, given, _found: small.append(given[0]))
+        module.enlarge.register_forward_hook(lambda _module, given, _found: small.append(given[0]))
         module(image)
         return small[0]
 

@@ -6,14 +6,11 @@ level alone is what STPM's multi-level product is measured against.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspector.inspector import Graph, Inspector, read_graph
@@ -25,13 +22,15 @@ _NAME = "distances"
 class DistanceGraph(Graph):
     """Maps and scores from the product of the graph's distances at ``levels``, 1 the finest.
 
-    The map is blurred and the score taken as the method's configuration says of its own map.
+    The map is blurred and enlarged and the score taken as the method's configuration says of its
+    own map.
     """
 
     def __init__(self, graph: bytes, levels: Sequence[int], configuration: dict[str, object]):
         super().__init__(_with_distances(graph))
         self._levels = [level - 1 for level in levels]
         self._smoothing = float(str(configuration.get("smoothing", 0.0)))
+        self._guidance = float(str(configuration.get("guidance", 0.0)))
         self._top_pixels = int(str(configuration.get("top_pixels", 1)))
 
     def __call__(
@@ -42,19 +41,23 @@ class DistanceGraph(Graph):
         if max(self._levels) >= distances.shape[1]:
             raise UsageError(f"Distances have levels 1 to {distances.shape[1]}: choose of these.")
         product = distances[:, self._levels].prod(1)
-        maps = np.stack([self._map(one) for one in product])
+        maps = self._enlarge(product, images)
         count = min(self._top_pixels, maps[0].size)
         highest = np.partition(maps.reshape(len(maps), -1), -count, axis=1)[:, -count:]
         return maps, highest.mean(1)
 
-    def _map(self, small: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Blurred, then enlarged to the working size, as the graph does it to its own map."""
-        if self._smoothing:
-            radius = math.ceil(3.0 * self._smoothing)
-            small = gaussian_filter(small, self._smoothing, mode="nearest", radius=radius)
-        height, width = self.size
-        large = Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(large, np.float32)
+    def _enlarge(
+        self, small: NDArray[np.float32], images: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
+        """Maps (B, h, w) at the working size, as the graph does it to its own map."""
+        import torch  # _with_distances has asked for the install that brings it
+
+        from flawmap.methods.enlargement import Enlargement
+
+        enlarge = Enlargement(self._smoothing, self._guidance)
+        pixels = torch.tensor(images).permute(0, 3, 1, 2).float() / 255
+        found: NDArray[np.float32] = enlarge(torch.tensor(small)[:, None], pixels).numpy()
+        return found
 
 
 def load_distances(run: Path, levels: Sequence[int]) -> Inspector:

@@ -38,6 +38,16 @@ class MethodConfig(BaseModel):
     anomalies: AnomalyConfig | None = Field(
         None, description="synthetic ones to learn from; None where the method does without"
     )
+    smoothing: float = Field(
+        0.0, ge=0, description="Gaussian blur of the map before it is enlarged, deviation in its "
+        "cells",
+    )  # fmt: skip
+    guidance: float = Field(
+        0.0,
+        ge=0,
+        description="above 0 the map is enlarged along the image's edges (a guided filter); it is "
+        "the variance of colours in 0..1 below which a window has no edge. Not in the papers",
+    )
     top_pixels: int = Field(100, ge=1, description="image score: mean of this many highest values")
 
     @field_validator("size")

@@ -133,6 +133,7 @@ FAST = AdpsConfig(
     rotation_fill="edge",
     widths=(64, 32, 16),
     distance_power=0.2,
+    guidance=0.003,
     anomalies=AnomalyConfig(probability=0.5, foreground_share=0.5, line_share=0.5),
     phase=PhaseConfig(
         optimiser="muon", learning_rates=(0.03, 0.03), schedule="one-cycle", share=1.0

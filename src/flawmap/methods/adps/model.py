@@ -10,6 +10,7 @@ from flawmap.methods.adps.patches import join, split
 from flawmap.methods.adps.segmentation import Gate, PostSegmentation, distance
 from flawmap.methods.blocks import upsample
 from flawmap.methods.encoder import ResNetEncoder
+from flawmap.methods.enlargement import Enlargement
 from flawmap.methods.readout import highest, smoothing
 from flawmap.teachers.resnet import ImageNorm, ResNetTeacher
 
@@ -52,6 +53,7 @@ class Adps(nn.Module):
         self.head = (
             PostSegmentation(inputs, config.widths) if config.segmentation else nn.Identity()
         )
+        self.enlarge = Enlargement(config.smoothing, config.guidance)
         self.blur = smoothing(config.score_sigma)
         self.normalise_image = ImageNorm() if config.normalisation == "imagenet" else nn.Identity()
 
@@ -97,8 +99,9 @@ class Adps(nn.Module):
             anomaly = distances.mean(1, keepdim=True)
         else:
             anomaly = self._mean_gate(teacher, student, quarter)
-        anomaly = upsample(anomaly, (height, width))
-        return anomaly[:, 0], highest(self.blur(anomaly), self.config.top_pixels), distances
+        anomaly_map = self.enlarge(anomaly, image)
+        blurred = self.blur(anomaly_map[:, None])
+        return anomaly_map, highest(blurred, self.config.top_pixels), distances
 
     def _mean_gate(self, teacher: Levels, student: Levels, size: tuple[int, int]) -> Tensor:
         """Gated features, averaged over channels and levels (B, 1, h, w)."""

@@ -40,9 +40,6 @@ class DestsegConfig(MethodConfig):
     )
     focal_gamma: float = 4.0
     l1_weight: float = 1.0
-    smoothing: float = Field(
-        0.0, ge=0, description="Gaussian blur of the map at (H/4, W/4), deviation in its cells"
-    )
     distance_power: float = Field(
         0.0,
         ge=0,
@@ -85,7 +82,7 @@ FAST = DestsegConfig(
     focal_gamma=2.0,
     distance_power=0.2,
     score_power=0.5,
-    smoothing=0.5,
+    guidance=0.003,
     cosine_reduction="mean",
     hardness=1.0,
     batch_size=4,

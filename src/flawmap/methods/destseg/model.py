@@ -6,12 +6,12 @@ import math
 
 from torch import Tensor, nn
 
-from flawmap.methods.blocks import upsample
 from flawmap.methods.destseg.config import DestsegConfig
 from flawmap.methods.destseg.head import PaperHead, PyramidHead, compare, compared_widths
 from flawmap.methods.destseg.student import GuidedStudent, PlainStudent, Student
+from flawmap.methods.enlargement import Enlargement
 from flawmap.methods.features import distance_maps
-from flawmap.methods.readout import highest, smoothing
+from flawmap.methods.readout import highest
 from flawmap.teachers.resnet import Architecture, Features, ImageNorm, ResNetTeacher
 
 _CELL = 16  # pixels of the image in one of a map at (H/4, W/4)
@@ -27,7 +27,7 @@ class Destseg(nn.Module):
         self.teacher = teacher
         self.student = _build_student(teacher.architecture, config)
         self.head = _build_head(teacher.widths, config)
-        self.smooth = smoothing(config.smoothing)
+        self.enlarge = Enlargement(config.smoothing, config.guidance)
         self.normalise_image = ImageNorm()  # teacher and student both take it so
 
     def segment(self, teacher: Features, student: Features) -> Tensor:
@@ -64,8 +64,7 @@ class Destseg(nn.Module):
 
     def _read_out(self, anomaly: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
         """Map at the image's size and the mean of its highest values."""
-        height, width = image.shape[-2:]
-        anomaly_map = upsample(self.smooth(anomaly), (height, width))[:, 0]
+        anomaly_map: Tensor = self.enlarge(anomaly, image)
         return anomaly_map, highest(anomaly_map, self.config.top_pixels)
 
 

@@ -24,9 +24,6 @@ class StpmConfig(MethodConfig):
     levels: tuple[Literal[1, 2, 3], ...] = Field(
         (1, 2, 3), min_length=1, description="the levels that the map is made of, 1 the finest"
     )
-    smoothing: float = Field(
-        0.0, ge=0, description="Gaussian blur of the map at (H/4, W/4), deviation in its cells"
-    )
     anomalies: None = Field(None, description="none: it learns from good images as they are")
     top_pixels: int = Field(1, ge=1, description="image score: mean of this many highest values")
     student_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.4,), share=1.0)

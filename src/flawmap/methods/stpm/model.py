@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from flawmap.methods.blocks import upsample
 from flawmap.methods.encoder import ResNetEncoder
+from flawmap.methods.enlargement import Enlargement
 from flawmap.methods.features import distance_maps
-from flawmap.methods.readout import highest, smoothing
+from flawmap.methods.readout import highest
 from flawmap.methods.stpm.config import StpmConfig
 from flawmap.teachers.resnet import ImageNorm, ResNetTeacher
 
@@ -20,7 +20,7 @@ class Stpm(nn.Module):
         self.config = config
         self.teacher = teacher
         self.student = ResNetEncoder(teacher.architecture, zero_last_norm=False)
-        self.smooth = smoothing(config.smoothing)
+        self.enlarge = Enlargement(config.smoothing, config.guidance)
         self.normalise_image = ImageNorm()
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -36,6 +36,5 @@ class Stpm(nn.Module):
             anomaly = chosen.prod(1, keepdim=True)
         else:
             anomaly = chosen.mean(1, keepdim=True)
-        height, width = image.shape[-2:]
-        anomaly_map = upsample(self.smooth(anomaly), (height, width))[:, 0]
+        anomaly_map = self.enlarge(anomaly, image)
         return anomaly_map, highest(anomaly_map, self.config.top_pixels), distances
