@@ -40,7 +40,8 @@ def by_definition(small: np.ndarray, image: np.ndarray, variance: float) -> np.n
         )
         for f in smooth
     ]
-    return np.clip((np.stack(large[:3]) * image).sum(0) + large[3], 0, 1)
+    found = (np.stack(large[:3]) * image).sum(0) + large[3]
+    return np.clip(found, small.min(), small.max())
 
 
 @pytest.mark.parametrize("colours", [1, 3], ids=["grey", "colour"])
@@ -66,6 +67,14 @@ def test_the_map_takes_over_the_edge_of_a_part():
     assert step > 3 * (bilinear[:, 30] - bilinear[:, 29]).mean()
     assert found.min() >= 0
     assert found.max() <= 1
+
+
+def test_it_stays_within_the_maps_range():
+    small, image = scene(5)
+    found = GuidedUpsampling(1e-4)(3.0 + small, image)
+    for i in range(2):
+        assert found[i].min() == 3.0 + small[i].min(), "the filter would overshoot here"
+        assert found[i].max() == 3.0 + small[i].max()
 
 
 def test_without_edges_it_is_a_blur():

@@ -10,7 +10,7 @@ from flawmap.methods.readout import smoothing
 
 
 class Enlargement(nn.Module):
-    """Map (B, 1, h, w) and its image (B, 3, H, W), both in 0..1 -> map (B, H, W) in 0..1.
+    """Map (B, 1, h, w) and its image (B, 3, H, W) in 0..1 -> map (B, H, W) of the map's range.
 
     Blurred by ``deviation`` of the small map's cells, then enlarged: along the image's edges where
     ``guidance`` is above 0 (see :class:`GuidedUpsampling`), else bilinearly.

@@ -20,9 +20,9 @@ _WINDOW = 0.7  # deviation of the Gaussian window, in cells
 
 
 class GuidedUpsampling(nn.Module):
-    """Map (B, 1, h, w) and image (B, 3, H, W), both in 0..1 -> map (B, 1, H, W) in 0..1.
+    """Map (B, 1, h, w) and image (B, 3, H, W) in 0..1 -> map (B, 1, H, W) of the map's range.
 
-    h and w are H/4 and W/4, or more.
+    h and w are H/4 and W/4, or whole multiples.
     ``variance``: colours that vary less than this in a window, as squares of 0..1, make no edge.
     """
 
@@ -39,7 +39,8 @@ class GuidedUpsampling(nn.Module):
         slopes, offset = self._lines(small, colours)
         lines = upsample(torch.cat([slopes, offset], 1), (image.shape[-2], image.shape[-1]))
         large = (lines[:, :3] * guide).sum(1, keepdim=True) + lines[:, 3:]
-        return large.clamp(0.0, 1.0)
+        low, high = small.amin((2, 3), keepdim=True), small.amax((2, 3), keepdim=True)
+        return torch.minimum(torch.maximum(large, low), high)
 
     def _lines(self, small: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
         """Least squares in every window, averaged over the windows: (B, 3, h, w), (B, 1, h, w)."""

@@ -62,12 +62,6 @@ class AdpsConfig(MethodConfig):
         description="Open: channels of the up-blocks, coarsest first; fewer of them end at a "
         "coarser map",
     )
-    distance_power: float = Field(
-        0.0,
-        ge=0,
-        description="with segmentation: its probability is multiplied by the mean of the levels' "
-        "distances to this power; not in the paper",
-    )
     distillation_reduction: Literal["mean", "sum"] = Field(
         "mean", description="Open: over batch and positions; levels are summed"
     )
@@ -127,14 +121,13 @@ FAST = AdpsConfig(
     preset="fast",
     epochs=None,
     batch_size=4,
-    steps=1200,
-    steps_when_turned=3100,
+    steps=700,
+    steps_when_turned=2100,
     rotation="auto",
     rotation_fill="edge",
     widths=(64, 32, 16),
-    distance_power=0.2,
     guidance=0.003,
-    anomalies=AnomalyConfig(probability=0.5, foreground_share=0.5, line_share=0.5),
+    anomalies=AnomalyConfig(probability=0.5, foreground_share=0.5, line_share=0.75),
     phase=PhaseConfig(
         optimiser="muon", learning_rates=(0.03, 0.03), schedule="one-cycle", share=1.0
     ),

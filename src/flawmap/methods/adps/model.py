@@ -14,8 +14,6 @@ from flawmap.methods.enlargement import Enlargement
 from flawmap.methods.readout import highest, smoothing
 from flawmap.teachers.resnet import ImageNorm, ResNetTeacher
 
-_LEAST = 1e-6  # distance that is raised to a power: from 0 the graph and torch need not agree
-
 Levels = tuple[Tensor, ...]  # (B, C_k, H_k, W_k), finest first
 
 
@@ -79,9 +77,8 @@ class Adps(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Anomaly map (B, H, W) in 0..1, image score (B,), distances (B, levels, H/4, W/4).
 
-        The map is the anomalous class's probability, lowered by ``distance_power`` where teacher
-        and student agree; or without segmentation what the gate lets through. The score is the
-        highest value of the blurred map.
+        The map is the anomalous class's probability, or without segmentation what the gate lets
+        through. The score is the highest value of the blurred map.
         """
         x = self.normalise_image(image)
         teacher, student = self.teach(x), self.student(x)
@@ -91,10 +88,6 @@ class Adps(nn.Module):
         distances = torch.cat(levels, 1).clamp(min=0.0, max=1.0)
         if self.config.segmentation:
             anomaly = self.segment(teacher, student).sigmoid()
-            if self.config.distance_power:
-                apart = distances.mean(1, keepdim=True).clamp(min=_LEAST)
-                apart = upsample(apart, (anomaly.shape[-2], anomaly.shape[-1]))
-                anomaly = anomaly * apart.pow(self.config.distance_power)
         elif self.config.gate == "none":
             anomaly = distances.mean(1, keepdim=True)
         else:

@@ -34,11 +34,8 @@ FAST = StpmConfig(
     preset="fast",
     epochs=None,
     batch_size=4,
-    steps=1200,
-    steps_when_turned=3100,
+    steps=1400,
+    steps_when_turned=3700,
     rotation_fill="edge",
-    student_phase=PhaseConfig(
-        optimiser="muon", learning_rates=(0.05,), schedule="one-cycle", share=1.0
-    ),
 )
 PRESETS = {"paper": PAPER, "fast": FAST}
