@@ -34,6 +34,8 @@ format: install  ## let the formatter and the linter mend what they can
 	$(BIN)/ruff check --fix .
 
 bench: install  ## figures on the real data beside the checkout, into benchmarks/results
+	$(BIN)/flawmap bench benchmarks/methods.yaml --out benchmarks/results
+	$(BIN)/flawmap bench benchmarks/methods_kolektor.yaml --out benchmarks/results
 	FLAWMAP_WEIGHTS=../shared/weights $(BIN)/flawmap bench benchmarks/fast.yaml --out benchmarks/results
 	$(BIN)/python benchmarks/run.py all
 	$(BIN)/python benchmarks/speed.py

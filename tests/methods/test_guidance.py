@@ -104,3 +104,11 @@ def test_a_finer_map_is_averaged_first():
     filter_ = GuidedUpsampling(0.003)
     fine = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
     torch.testing.assert_close(filter_(fine, image), filter_(small, image))
+
+
+def test_a_coarser_map_is_enlarged_first():
+    small, image = scene(3)
+    filter_ = GuidedUpsampling(0.003)
+    coarse = small[..., ::2, ::2]
+    quarter = torch.nn.functional.interpolate(coarse, size=(12, 16), mode="bilinear")
+    torch.testing.assert_close(filter_(coarse, image), filter_(quarter, image))

@@ -15,14 +15,12 @@ from torch.nn import functional as F
 from flawmap.methods.blocks import upsample
 from flawmap.methods.readout import Smoothing
 
-_GRID = 4  # pixels in a cell, each way; finer maps are averaged first
+_GRID = 4  # pixels in a cell, each way; maps of other sizes are brought to it first
 _WINDOW = 0.7  # deviation of the Gaussian window, in cells
 
 
 class GuidedUpsampling(nn.Module):
     """Map (B, 1, h, w) and image (B, 3, H, W) in 0..1 -> map (B, 1, H, W) of the map's range.
-
-    h and w are H/4 and W/4, or whole multiples.
     ``variance``: colours that vary less than this in a window, as squares of 0..1, make no edge.
     """
 
@@ -32,7 +30,7 @@ class GuidedUpsampling(nn.Module):
         self.window = Smoothing(_WINDOW)
 
     def forward(self, small: Tensor, image: Tensor) -> Tensor:
-        small = F.avg_pool2d(small, small.shape[-2] * _GRID // image.shape[-2])
+        small = _at_size(small, (image.shape[-2] // _GRID, image.shape[-1] // _GRID))
         # Around their own mean colour the windows' second moments lose no digits.
         guide = image - image.mean((2, 3), keepdim=True)
         colours = F.avg_pool2d(guide, _GRID)
@@ -57,6 +55,13 @@ class GuidedUpsampling(nn.Module):
         flat = x.reshape(-1, 1, height, width)
         blurred: Tensor = self.window(flat)
         return blurred.reshape(-1, channels, height, width)
+
+
+def _at_size(small: Tensor, size: tuple[int, int]) -> Tensor:
+    """A finer map averaged, a coarser one enlarged."""
+    if small.shape[-2] > size[0]:
+        return F.avg_pool2d(small, small.shape[-2] // size[0])
+    return upsample(small, size)
 
 
 def _products(colours: Tensor) -> Tensor:
