@@ -1,8 +1,8 @@
 """flawmap: photograph good parts; get a map of every flaw.
 
     >>> import flawmap
-    >>> sorted(flawmap.__all__)
-    ['FlawmapError', 'Inspector', 'UsageError', 'bench', 'demo', 'evaluate', 'predict', 'train']
+    >>> [name for name in flawmap.__all__ if name.islower()]
+    ['bench', 'demo', 'evaluate', 'latency', 'predict', 'train']
 
 Each name is one import away and loads what it needs when first used.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flawmap.errors import FlawmapError, UsageError
 
 if TYPE_CHECKING:
+    from flawmap.benchmark.latency import latency as latency
     from flawmap.benchmark.run import bench as bench
     from flawmap.inspector.evaluate import evaluate as evaluate
     from flawmap.inspector.inspector import Inspector as Inspector
@@ -30,6 +31,7 @@ __all__ = [
     "bench",
     "demo",
     "evaluate",
+    "latency",
     "predict",
     "train",
 ]
@@ -39,6 +41,7 @@ _HOMES = {
     "bench": "flawmap.benchmark.run",
     "demo": "flawmap.product.demonstration",
     "evaluate": "flawmap.inspector.evaluate",
+    "latency": "flawmap.benchmark.latency",
     "predict": "flawmap.inspector.predict",
     "train": "flawmap.training.run",
 }

@@ -7,7 +7,9 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-_PACKAGES = ("flawmap", "numpy", "pillow", "scipy", "onnxruntime", "torch", "onnx")
+_PACKAGES = (
+    "flawmap", "numpy", "pillow", "scipy", "onnxruntime", "openvino", "torch", "onnx",
+)  # fmt: skip
 
 
 def available_cores() -> int:

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
+from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.errors import FlawmapError
 from flawmap.export.onnx import InferenceGraph, export_onnx, fold_norms, inference_graph
 from flawmap.inspector.distances import DistanceGraph
-from flawmap.inspector.inspector import Graph
 from flawmap.training.finish import measure_parity
 from methods.tiny import SIZE, tiny_method
 
@@ -23,7 +23,7 @@ class Exported(NamedTuple):
     module: nn.Module
     twin: InferenceGraph
     path: Path
-    graph: Graph
+    graph: OnnxRuntime
 
 
 def lively(preset: str, seed: int = 0) -> nn.Module:
@@ -51,7 +51,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory) -> Exported:
         silence(module.student.decoder.stages[0])
     path = tmp_path_factory.mktemp("export") / "graph.onnx"
     twin = export_onnx(module, SIZE, path, has_distances=True)
-    return Exported(module, twin, path, Graph(path.read_bytes()))
+    return Exported(module, twin, path, OnnxRuntime(path.read_bytes()))
 
 
 def pictures(count: int, seed: int = 0) -> np.ndarray:

@@ -14,10 +14,10 @@ import pytest
 
 import flawmap
 from flawmap import FlawmapError, Inspector, UsageError
+from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.datasets import open_dataset
 from flawmap.images import read_image, resize_image
 from flawmap.inspector.distances import load_distances
-from flawmap.inspector.inspector import Graph
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_a_graph_cut_short_or_missing_is_refused(run_copy: Path) -> None:
 
 def test_bytes_that_are_no_graph_are_refused() -> None:
     with pytest.raises(FlawmapError, match="cannot load the graph") as caught:
-        Graph(b"not a graph")
+        OnnxRuntime(b"not a graph")
     assert len(str(caught.value).splitlines()) == 1
 
 

@@ -17,8 +17,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.export.onnx import export_onnx
-from flawmap.inspector.inspector import Graph
 from flawmap.methods.base import Method
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.synthesis.textures import draw_textures
@@ -103,7 +103,7 @@ class MethodContract:
         method = self.build("paper", size=TALL)
         path = tmp_path / "graph.onnx"
         twin = export_onnx(method.module, TALL, path, has_distances=method.has_distances)
-        graph = Graph(path.read_bytes())
+        graph = OnnxRuntime(path.read_bytes())
         images = np.random.default_rng(0).integers(0, 256, (3, *TALL, 3), np.uint8)
         parity = measure_parity(graph, twin, list(images))  # one by one; raises above 1e-4
         assert parity.images == 3

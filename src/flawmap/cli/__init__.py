@@ -22,8 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (train, evaluate, predict, info, demo, bench):
+for verb in (train, evaluate, predict, info, demo):
     app.command()(verb)
+app.add_typer(bench, name="bench")
 
 
 def main() -> None:

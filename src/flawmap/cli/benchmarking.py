@@ -1,4 +1,4 @@
-"""``bench``."""
+"""``bench``: grids of trainings, and the time an inspector takes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,33 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from flawmap.cli.options import Rotate, need_torch
+from flawmap.cli.options import Backend, Device, PrecisionName, Rotate, Run, Threads, need_torch
 from flawmap.errors import UsageError
 
+_DEFAULT = "grid"
 
-def bench(
+
+class _GridUnlessNamed(TyperGroup):
+    """``flawmap bench GRID.yaml`` is short for ``flawmap bench grid GRID.yaml``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] != "--help"):
+            args = [_DEFAULT, *args]
+        found: list[str] = super().parse_args(ctx, args)
+        return found
+
+
+bench = typer.Typer(
+    cls=_GridUnlessNamed,
+    help="Train and evaluate a whole grid; or time an inspector.",
+    rich_markup_mode=None,
+)
+
+
+@bench.command(_DEFAULT)
+def measure_grid(
     grid: Annotated[
         Path | None,
         typer.Argument(metavar="GRID.yaml", help="Its keys are the options; or: ablation."),
@@ -74,3 +95,42 @@ def _only(methods: list[str] | None) -> str:
     if methods and len(methods) > 1:
         raise UsageError("An ablation is of one method: give --method once.")
     return methods[0] if methods else "destseg"
+
+
+@bench.command("latency")
+def measure_latency(
+    run: Run,
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGES", help="Images, or folders of them.")
+    ],
+    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
+    backend: Backend = "auto",
+    precision: PrecisionName = "float32",
+    device: Device = "cpu",
+    threads: Threads = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images that go through at once.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="Images to time, after a warm-up.")] = 500,
+) -> None:
+    """Time an inspector, from an image's bytes to its verdict."""
+    import shlex
+    import sys
+
+    import flawmap
+    from flawmap.benchmark.latency import render_latencies
+
+    found = flawmap.latency(
+        run,
+        images,
+        backend=backend,
+        precision=precision,
+        device=device,
+        threads=threads,
+        batch=batch,
+        count=count,
+        json_file=json,
+        command=shlex.join(["flawmap", *sys.argv[1:]]),
+        say=lambda text: typer.echo(text, err=True),
+    )
+    typer.echo(render_latencies([found]), nl=False)
+    if json is not None:
+        typer.echo(f"Wrote {json}", err=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flawmap.cli.options import Data, Layout, Run
+from flawmap.cli.options import Backend, Data, Device, Layout, PrecisionName, Run, Threads
 from flawmap.errors import FlawmapError, UsageError
 
 
@@ -25,6 +25,10 @@ def evaluate(
         ),
     ] = None,
     layout: Layout = "auto",
+    backend: Backend = "auto",
+    precision: PrecisionName = "float32",
+    device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Measure an inspector on labelled images."""
     import flawmap
@@ -33,7 +37,17 @@ def evaluate(
     levels = _levels(distances)
     with counting_display("evaluating") as show:
         found = flawmap.evaluate(
-            run, data, layout=layout, json_file=json, report=report, distances=levels, show=show
+            run,
+            data,
+            layout=layout,
+            json_file=json,
+            report=report,
+            distances=levels,
+            backend=backend,
+            precision=precision,
+            device=device,
+            threads=threads,
+            show=show,
         )
     show_evaluation(found)
     for path in (json, report):
@@ -52,13 +66,27 @@ def predict(
     json: Annotated[
         Path | None, typer.Option(help="Write a JSON line an image to this file; - prints them.")
     ] = None,
+    backend: Backend = "auto",
+    precision: PrecisionName = "float32",
+    device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Inspect images: a verdict each, with --out also pictures."""
     import flawmap
     from flawmap.console import PredictionDisplay
 
     display = PredictionDisplay(quiet=str(json) == "-")
-    lines = flawmap.predict(run, images, out=out, json_file=json, show=display)
+    lines = flawmap.predict(
+        run,
+        images,
+        out=out,
+        json_file=json,
+        backend=backend,
+        precision=precision,
+        device=device,
+        threads=threads,
+        show=display,
+    )
     display.close()
     for path in (out, json):
         if path is not None and str(path) != "-":

@@ -27,6 +27,14 @@ Data = Annotated[
     typer.Argument(metavar="DATA", help="MVTec AD category, KolektorSDD, or a folder with good/."),
 ]
 Layout = Annotated[str, typer.Option(help="auto, mvtec, kolektor_sdd, kolektor_sdd2 or folder.")]
+Backend = Annotated[
+    str, typer.Option(help="onnxruntime, openvino, or auto: onnxruntime where it can.")
+]
+PrecisionName = Annotated[str, typer.Option("--precision", help="float32, or bf16 with openvino.")]
+Device = Annotated[str, typer.Option(help="cpu; cuda with onnxruntime; GPU, NPU with openvino.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Processor threads of the graph; all if not given.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
 
 

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.inspector.inspector import Graph, Inspector, read_graph
+from flawmap.inspector.inspector import Inspector, read_graph
 from flawmap.inspector.manifest import Manifest, read_manifest
 
 _NAME = "distances"
 
 
-class DistanceGraph(Graph):
+class DistanceGraph(OnnxRuntime):
     """Maps and scores from the product of the graph's distances at ``levels``, 1 the finest.
 
     The map is blurred and enlarged and the score taken as the method's configuration says of its

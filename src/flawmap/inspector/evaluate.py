@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Unpack
 
+from flawmap.backends.base import RuntimeOptions
 from flawmap.datasets import Dataset, Sample, open_dataset
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, write_json
@@ -68,17 +70,22 @@ def evaluate(
     report: str | os.PathLike[str] | None = None,
     distances: Sequence[int] = (),
     show: Callable[[int, int], None] = lambda done, total: None,
+    **runtime: Unpack[RuntimeOptions],
 ) -> Evaluation:
     """Run the inspector in ``run`` over the test images of ``data`` and measure it.
 
     Good images that it was trained on are left out. ``json_file`` and ``report`` name files to
     write. ``distances`` names levels, 1 the finest, the product of whose distances is measured in
-    place of the inspector's map: (1, 2, 3) is DeSTSeg's "DeST". Raises FlawmapError where there
-    is nothing to test on, UsageError where levels do not fit or a report of them is asked for.
+    place of the inspector's map: (1, 2, 3) is DeSTSeg's "DeST"; they come from ONNX Runtime.
+    ``runtime``: as for :meth:`Inspector.load`. Raises FlawmapError where there is nothing to test
+    on, UsageError where levels do not fit or a report of them is asked for.
     """
     if distances and report is not None:
         raise UsageError("A report shows verdicts, which distances have none of: leave one out.")
-    inspector = load_distances(Path(run), distances) if distances else Inspector.load(run)
+    if distances:
+        inspector = load_distances(Path(run), distances)
+    else:
+        inspector = Inspector.load(run, **runtime)
     dataset = open_dataset(data, layout, training=False)
     samples, warnings = _unseen(dataset, inspector)
     evaluation = _measure(inspector, dataset, samples, warnings, show)

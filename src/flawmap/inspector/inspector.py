@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
+from typing_extensions import Unpack
 
+from flawmap.backends.base import Backend, RuntimeOptions
+from flawmap.backends.registry import open_backend
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.hardware import available_cores
 from flawmap.images import read_image, resize_image
 from flawmap.inspector.manifest import GRAPH, MANIFEST, Manifest, read_manifest
 from flawmap.inspector.regions import Defect, find_defects
@@ -39,33 +40,6 @@ class Inspection:
     milliseconds: float
 
 
-class Graph:
-    """The inference graph on ONNX Runtime."""
-
-    def __init__(self, graph: bytes, threads: int | None = None) -> None:
-        self._session = open_session(graph, threads)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the images it takes."""
-        _, height, width, _ = self._session.get_inputs()[0].shape
-        return int(height), int(width)
-
-    def __call__(
-        self, images: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Images (B, h, w, 3) uint8 of the working size -> maps (B, h, w), scores (B,)."""
-        maps, scores = self._run(["map", "score"], images)
-        return maps, scores
-
-    def _run(self, names: list[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Values of the graph by name; what does not lead to them is not computed."""
-        options = ort.RunOptions()
-        options.only_execute_path_to_fetches = True
-        found = self._session.run(names, {"images": np.ascontiguousarray(images)}, options)
-        return cast(list[NDArray[np.float32]], found)
-
-
 def read_graph(folder: Path, manifest: Manifest) -> bytes:
     """The graph's file, checked against its digest in the manifest; FlawmapError if it is not."""
     try:
@@ -83,20 +57,21 @@ def read_graph(folder: Path, manifest: Manifest) -> bytes:
 class Inspector:
     """Decode -> graph -> verdict. Thread-safe; the graph is loaded once."""
 
-    def __init__(self, manifest: Manifest, graph: Graph) -> None:
+    def __init__(self, manifest: Manifest, graph: Backend) -> None:
         self.manifest = manifest
         self.graph = graph
 
     @classmethod
-    def load(cls, run: str | os.PathLike[str], *, threads: int | None = None) -> Inspector:
-        """Inspector of the folder that ``train`` wrote.
+    def load(cls, run: str | os.PathLike[str], **runtime: Unpack[RuntimeOptions]) -> Inspector:
+        """Inspector of the folder that ``train`` wrote, on the runtime named.
 
-        ``threads``: processor threads of the graph, all by default. Raises FlawmapError where the
-        folder holds no inspector, or a file is not the one its manifest names.
+        ``runtime``: see :class:`flawmap.backends.base.RuntimeOptions`. Raises FlawmapError where
+        the folder holds no inspector, or a file is not the one its manifest names; UsageError for
+        a runtime that is none.
         """
         folder = Path(run)
         manifest = read_manifest(folder)
-        loaded = Graph(read_graph(folder, manifest), threads)
+        loaded = open_backend(read_graph(folder, manifest), **runtime)
         if loaded.size != manifest.preprocessing.size:
             raise FlawmapError(
                 f"{folder / MANIFEST} was changed: its working size is not that of {GRAPH}. "
@@ -152,17 +127,3 @@ def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
             "it, or give the file itself."
         )
     return image
-
-
-def open_session(graph: bytes, threads: int | None) -> ort.InferenceSession:
-    """ONNX Runtime's session of a graph; FlawmapError where it cannot load it."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads or available_cores()
-    try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own error types share no base but Exception
-        reason = str(error).splitlines()[0]
-        raise FlawmapError(
-            f"ONNX Runtime {ort.__version__} cannot load the graph: {reason}"
-        ) from error

@@ -17,7 +17,9 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Unpack
 
+from flawmap.backends.base import RuntimeOptions
 from flawmap.datasets.base import natural_key
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, replacing, write_bytes
@@ -50,15 +52,17 @@ def predict(
     out: str | os.PathLike[str] | None = None,
     json_file: str | os.PathLike[str] | None = None,
     show: Callable[[Prediction, int], None] = lambda prediction, total: None,
+    **runtime: Unpack[RuntimeOptions],
 ) -> list[dict[str, Any]]:
     """Inspect files and folders of images; returns one dict an image, in input order.
 
     Folders are searched with all below them, but for ground truth and ``out`` itself.
     ``out``: folder for ``NAME_overlay.png``, ``NAME_mask.png`` (both of the photograph's size)
     and ``NAME_map.npy`` (float32, working size). ``json_file``: JSON lines, ``-`` for standard
-    output. Raises FlawmapError where there is nothing to inspect.
+    output. ``runtime``: as for :meth:`Inspector.load`. Raises FlawmapError where there is nothing
+    to inspect.
     """
-    inspector = Inspector.load(run)
+    inspector = Inspector.load(run, **runtime)
     targets = list_images([Path(p) for p in images], out=None if out is None else Path(out))
     folder = make_folder(Path(out)) if out is not None else None
     lines: list[dict[str, Any]] = []

@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save as save_safetensors
 
+from flawmap.backends.base import Backend
+from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.calibration import calibrate
 from flawmap.errors import FlawmapError
 from flawmap.export.onnx import InferenceGraph, export_onnx
 from flawmap.files import write_bytes
 from flawmap.hardware import versions
-from flawmap.inspector.inspector import Graph, Inspector
+from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.manifest import (
     GRAPH,
     WEIGHTS,
@@ -52,7 +54,7 @@ def finish(
     twin = export_onnx(trained.module, size, folder / GRAPH, has_distances=trained.has_distances)
     state = {k: v.cpu().contiguous() for k, v in learned_state(trained.module).items()}
     write_bytes(folder / WEIGHTS, save_safetensors(state))
-    graph = Graph((folder / GRAPH).read_bytes())
+    graph = OnnxRuntime((folder / GRAPH).read_bytes())
     parity = measure_parity(graph, twin, held_out[:_PARITY_IMAGES])
     scored = [graph(image[None]) for image in held_out]
     manifest = Manifest(
@@ -72,7 +74,7 @@ def finish(
 
 
 def measure_parity(
-    graph: Graph, twin: InferenceGraph, images: Sequence[NDArray[np.uint8]]
+    graph: Backend, twin: InferenceGraph, images: Sequence[NDArray[np.uint8]]
 ) -> Parity:
     """Largest |difference| of map and score between graph and torch; FlawmapError above 1e-4."""
     worst_map = worst_score = 0.0

@@ -1,0 +1,49 @@
+"""What runs the inference graph: one small interface, whatever the library behind it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import TypedDict
+
+
+class RuntimeOptions(TypedDict, total=False):
+    """Where and how a graph runs; what is left out is chosen.
+
+    ``backend``: ``onnxruntime``, ``openvino``, or ``auto``: the first where it can. ``precision``:
+    ``float32``, or ``bf16`` with OpenVINO. ``device``: ``cpu``; ``cuda`` with ONNX Runtime;
+    ``GPU`` or ``NPU`` with OpenVINO. ``threads``: of the processor, all by default.
+    """
+
+    backend: str
+    precision: str
+    device: str
+    threads: int | None
+
+
+Images = NDArray[np.uint8]
+Found = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+class Backend(ABC):
+    """A loaded graph. Calling it from several threads at once is safe."""
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images it takes."""
+
+    @abstractmethod
+    def __call__(self, images: Images) -> Found:
+        """Images (B, h, w, 3) uint8 RGB of the working size -> maps (B, h, w), scores (B,)."""
+
+    def warm_up(self, batch: int = 1) -> None:
+        """Two calls on black images, so that the first true one is as fast as the rest."""
+        black = np.zeros((batch, *self.size, 3), np.uint8)
+        for _ in range(2):
+            self(black)

@@ -1,0 +1,91 @@
+"""OpenVINO: Intel's runtime, on any x86 or ARM processor, and on Intel's GPUs and NPUs."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flawmap.backends.base import Backend, Found, Images
+from flawmap.errors import FlawmapError
+from flawmap.hardware import available_cores
+
+_HINTS: dict[str, str] = {"float32": "f32", "bf16": "bf16"}
+
+
+class OpenVino(Backend):
+    """The graph on OpenVINO, compiled once for each batch size that it meets."""
+
+    name: ClassVar[str] = "openvino"
+
+    def __init__(
+        self,
+        graph: bytes,
+        threads: int | None = None,
+        device: str = "cpu",
+        precision: str = "float32",
+    ) -> None:
+        openvino = _import()
+        self._core = openvino.Core()
+        self._device = device.upper()
+        kinds = {name.split(".")[0] for name in self._core.available_devices}
+        if self._device.split(".")[0] not in kinds:
+            raise FlawmapError(
+                f"OpenVINO has no device {device!r} here: it has {', '.join(sorted(kinds))}."
+            )
+        self._options: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        }
+        if self._device == "CPU":
+            self._options["INFERENCE_NUM_THREADS"] = threads or available_cores()
+        try:
+            self._model = self._core.read_model(graph)
+            _, height, width, _ = self._model.inputs[0].partial_shape
+            self._size = height.get_length(), width.get_length()
+            self._compiled = {1: self._compile(1)}
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise FlawmapError(
+                f"OpenVINO {openvino.__version__} cannot load the graph: {reason}"
+            ) from error
+        self._lock = threading.Lock()
+        self._requests = threading.local()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._size
+
+    def __call__(self, images: Images) -> Found:
+        request = self._request(len(images))
+        request.infer({"images": np.ascontiguousarray(images)})
+        # The request's own memory is written again by the next call of this thread.
+        maps, scores = (request.get_tensor(name).data.copy() for name in ("map", "score"))
+        return maps, scores
+
+    def _request(self, batch: int) -> Any:
+        """This thread's request for a batch of this size."""
+        mine: dict[int, Any] = self._requests.__dict__.setdefault("by_batch", {})
+        if batch not in mine:
+            with self._lock:
+                if batch not in self._compiled:
+                    self._compiled[batch] = self._compile(batch)
+            mine[batch] = self._compiled[batch].create_infer_request()
+        return mine[batch]
+
+    def _compile(self, batch: int) -> Any:
+        """A shape that is known beforehand runs faster than one of any batch."""
+        model = self._model.clone()
+        model.reshape([batch, *self._size, 3])
+        return self._core.compile_model(model, self._device, self._options)
+
+
+def _import() -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise FlawmapError(
+            "OpenVINO is not installed: pip install 'flawmap[openvino]', or --backend onnxruntime"
+        ) from error
+    return openvino

@@ -1,0 +1,49 @@
+"""Backends by name."""
+
+from __future__ import annotations
+
+from typing_extensions import Unpack
+
+from flawmap.backends.base import Backend, RuntimeOptions
+from flawmap.errors import UsageError
+
+NAMES = ("onnxruntime", "openvino")
+PRECISIONS = ("float32", "bf16")
+
+
+def choose(name: str, device: str = "cpu", precision: str = "float32") -> str:
+    """The name of a backend; ``auto``: ONNX Runtime, on which the thresholds were found.
+
+    Where device or precision is one that only OpenVINO has, ``auto`` is OpenVINO.
+    """
+    if name == "auto":
+        everywhere = precision == "float32" and device.lower() in ("cpu", "cuda")
+        return "onnxruntime" if everywhere else "openvino"
+    if name not in NAMES:
+        raise UsageError(f"No backend {name!r}: there are auto, {' and '.join(NAMES)}.")
+    return name
+
+
+def open_backend(graph: bytes, **options: Unpack[RuntimeOptions]) -> Backend:
+    """The graph, loaded as :class:`RuntimeOptions` say.
+
+    Raises UsageError for a name or precision that is none, FlawmapError where the backend is not
+    installed or cannot load the graph.
+    """
+    precision = options.get("precision", "float32")
+    device = options.get("device", "cpu")
+    chosen = choose(options.get("backend", "auto"), device, precision)
+    threads = options.get("threads")
+    if precision not in PRECISIONS:
+        raise UsageError(f"No precision {precision!r}: there are {' and '.join(PRECISIONS)}.")
+    if threads is not None and threads < 1:
+        raise UsageError(f"{threads} threads cannot run anything: give 1 or more.")
+    if chosen == "openvino":
+        from flawmap.backends.openvino import OpenVino
+
+        return OpenVino(graph, threads, device, precision)
+    if precision != "float32":
+        raise UsageError(f"ONNX Runtime computes in float32: for {precision} use openvino.")
+    from flawmap.backends.onnx_runtime import OnnxRuntime
+
+    return OnnxRuntime(graph, threads, device)

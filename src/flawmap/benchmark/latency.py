@@ -1,0 +1,222 @@
+"""How long it takes from an image's bytes to a verdict, part by part."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack
+
+from flawmap.backends.base import RuntimeOptions
+from flawmap.benchmark.provenance import provenance
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.files import make_folder, write_json
+from flawmap.hardware import available_cores
+from flawmap.images import read_image, resize_image
+from flawmap.inspector.inspector import Inspector
+from flawmap.inspector.predict import list_images
+
+PARTS = ("decode", "resize", "graph", "judge")
+BATCHES = (1, 2, 4, 8, 16)
+_FILES = 128  # images whose bytes are held in memory
+_WARM_UP = 20
+_COLD_STARTS = 5
+_THROUGHPUT = 64  # images for each batch size
+
+_COLD = """
+import sys
+from flawmap.inspector.inspector import Inspector
+run, image, backend, device, precision, threads = sys.argv[1:]
+inspector = Inspector.load(
+    run, backend=backend, device=device, precision=precision, threads=int(threads)
+)
+inspector.inspect(image)
+"""
+
+
+def latency(
+    run: str | os.PathLike[str],
+    images: Sequence[str | os.PathLike[str]],
+    *,
+    batch: int = 1,
+    count: int = 500,
+    json_file: str | os.PathLike[str] | None = None,
+    command: str = "",
+    say: Callable[[str], None] = lambda text: None,
+    **runtime: Unpack[RuntimeOptions],
+) -> dict[str, Any]:
+    """Time ``count`` inspections of images' bytes, again and again if there are fewer.
+
+    The bytes are in memory before the clock starts; a batch is decoded image by image and goes
+    through the graph at once, and its milliseconds are an image's share. ``peak_mb`` is this
+    process's. ``batches`` holds images a second for every batch size, ``cold_start_s`` the median
+    from a process's start to its first verdict. ``runtime``: as for :meth:`Inspector.load`. Raises
+    UsageError for a count or batch below 1, FlawmapError where there is no image or one cannot be
+    read.
+    """
+    if batch < 1 or count < 1:
+        raise UsageError("Give a batch and a number of images of 1 or more.")
+    paths = [target.path for target in list_images([Path(p) for p in images])][:_FILES]
+    files = [path.read_bytes() for path in paths]
+    inspector = Inspector.load(run, **runtime)
+    used = {
+        "backend": inspector.graph.name,
+        "device": runtime.get("device", "cpu"),
+        "precision": runtime.get("precision", "float32"),
+        "threads": runtime.get("threads") or available_cores(),
+    }
+    say(f"Warming up, then {count} images in batches of {batch}")
+    _timed(inspector, files, batch, _WARM_UP)
+    times = _timed(inspector, files, batch, count)
+    peak = _peak_mb()
+    whole = times.sum(1)
+    found = {
+        "method": inspector.manifest.method,
+        "preset": inspector.manifest.preset,
+        "teacher": inspector.manifest.teacher.name,
+        "size": list(inspector.size),
+        "photograph": list(read_image(files[0]).shape[:2]),
+        **used,
+        "batch": batch,
+        "images": len(whole) * batch,
+        "p50_ms": _percentile(whole, 50),
+        "p90_ms": _percentile(whole, 90),
+        "p99_ms": _percentile(whole, 99),
+        "images_per_s": round(1000.0 / float(whole.mean()), 2),
+        "peak_mb": peak,
+        "parts": {
+            name: _percentile(column, 50) for name, column in zip(PARTS, times.T, strict=True)
+        },
+        "batches": _throughputs(inspector, files, say),
+        "cold_start_s": _cold_start([run, paths[0], *used.values()], say),
+        **provenance(command),
+    }
+    if json_file is not None:
+        make_folder(Path(json_file).parent)
+        write_json(Path(json_file), found)
+    return found
+
+
+def _timed(inspector: Inspector, files: Sequence[bytes], batch: int, count: int) -> Any:
+    """Milliseconds an image of each part, one row a batch: (ceil(count / batch), 4)."""
+    endless = itertools.cycle(files)
+    rows = []
+    for _ in range(-(-count // batch)):
+        marks = np.zeros(len(PARTS))
+        working = np.empty((batch, *inspector.size, 3), np.uint8)
+        shapes = []
+        for index, data in enumerate(itertools.islice(endless, batch)):
+            begun = time.perf_counter()
+            image = read_image(data)
+            decoded = time.perf_counter()
+            working[index] = resize_image(image, inspector.size)
+            marks[:2] += decoded - begun, time.perf_counter() - decoded
+            shapes.append((image.shape[0], image.shape[1]))
+        begun = time.perf_counter()
+        maps, scores = inspector.graph(working)
+        seen = time.perf_counter()
+        for anomaly_map, score, shape in zip(maps, scores, shapes, strict=True):
+            inspector.judge(anomaly_map, float(score), shape)
+        marks[2:] = seen - begun, time.perf_counter() - seen
+        rows.append(marks * (1000.0 / batch))
+    return np.stack(rows)
+
+
+def _percentile(values: Any, share: float) -> float:
+    return round(float(np.percentile(values, share)), 3)
+
+
+def _throughputs(
+    inspector: Inspector, files: Sequence[bytes], say: Callable[[str], None]
+) -> dict[str, float]:
+    """Images a second for every batch size."""
+    found = {}
+    for batch in BATCHES:
+        say(f"Batches of {batch}")
+        _timed(inspector, files, batch, 2 * batch)
+        found[str(batch)] = round(
+            1000.0 / float(_timed(inspector, files, batch, _THROUGHPUT).sum(1).mean()), 2
+        )
+    return found
+
+
+def _cold_start(words: Sequence[object], say: Callable[[str], None]) -> float:
+    """Median seconds of a process that loads the inspector and inspects one image."""
+    say(f"{_COLD_STARTS} cold starts")
+    seconds = []
+    for _ in range(_COLD_STARTS):
+        begun = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", _COLD, *map(str, words)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        seconds.append(time.perf_counter() - begun)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no word of why"])[-1]
+            raise FlawmapError(f"A process that inspects one image failed: {reason}")
+    return round(statistics.median(seconds), 3)
+
+
+def _peak_mb() -> int | None:
+    """The most memory this process has held so far, None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(used / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def read_latencies(folder: Path) -> list[dict[str, Any]]:
+    """The result files in a folder, by name."""
+    return [json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob("*.json"))]
+
+
+def render_latencies(found: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table of such results, with the hardware and versions under it."""
+    head = (
+        "| inspector | photograph | backend | batch | p50 ms | p90 | p99 | "
+        + " | ".join(PARTS)
+        + " | images/s, best batch | peak MB | cold start s |"
+    )
+    lines = [head, "|" + "---|" * (head.count("|") - 1)]
+    for one in found:
+        best = max(one["batches"], key=lambda batch: one["batches"][batch])
+        inspector = f"{one['method']} {one['preset']} {one['teacher']}"
+        cells = [
+            f"{inspector} {_by(one['size'])}",
+            _by(one["photograph"]),
+            f"{one['backend']} {one['precision']}",
+            str(one["batch"]),
+            *(f"{one[key]:.1f}" for key in ("p50_ms", "p90_ms", "p99_ms")),
+            *(f"{one['parts'][part]:.1f}" for part in PARTS),
+            f"{one['batches'][best]:.0f} ({best})",
+            "-" if one["peak_mb"] is None else str(one["peak_mb"]),
+            f"{one['cold_start_s']:.2f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    machines = {_machine(one) for one in found}
+    return "\n".join([*lines, "", *sorted(machines), ""])
+
+
+def _by(size: Sequence[int]) -> str:
+    return "x".join(map(str, size))
+
+
+def _machine(one: dict[str, Any]) -> str:
+    hardware, versions = one["hardware"], one["versions"]
+    runtimes = ", ".join(
+        f"{name} {versions[name]}" for name in ("onnxruntime", "openvino") if name in versions
+    )
+    return f"{hardware['processor']}, {one['threads']} threads; {runtimes}."

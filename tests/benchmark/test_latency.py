@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import flawmap
+from flawmap import UsageError
+from flawmap.benchmark import latency as module
+from flawmap.benchmark.latency import PARTS, render_latencies
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """One cold start, and few images a batch size."""
+    monkeypatch.setattr(module, "_COLD_STARTS", 1)
+    monkeypatch.setattr(module, "_THROUGHPUT", 2)
+    monkeypatch.setattr(module, "_WARM_UP", 1)
+    monkeypatch.setattr(module, "BATCHES", (1, 2))
+
+
+def test_it_times_every_part_and_says_on_what(quick, tiny_run, photographs, tmp_path):
+    file = tmp_path / "new" / "latency.json"
+    found = flawmap.latency(
+        tiny_run, [photographs], count=5, batch=2, threads=1, backend="onnxruntime", json_file=file
+    )
+    assert json.loads(file.read_text()) == found
+    assert {"p50_ms", "p90_ms", "p99_ms", "images_per_s", "peak_mb", "cold_start_s"} <= set(found)
+    assert found["images"] == 6, "whole batches"
+    assert (found["backend"], found["precision"]) == ("onnxruntime", "float32")
+    assert (found["batch"], found["threads"]) == (2, 1)
+    assert 0 < found["p50_ms"] <= found["p90_ms"] <= found["p99_ms"]
+    assert set(found["parts"]) == set(PARTS)
+    assert all(value > 0 for value in found["parts"].values())
+    assert sum(found["parts"].values()) < 2 * found["p90_ms"]
+    assert set(found["batches"]) == {"1", "2"}
+    assert found["cold_start_s"] > 0.01
+    assert found["versions"]["onnxruntime"]
+
+
+def test_every_image_of_a_folder_is_taken_in_turn(quick, tiny_run, photographs, monkeypatch):
+    read = []
+    original = module.read_image
+    monkeypatch.setattr(module, "read_image", lambda data: read.append(data) or original(data))
+    flawmap.latency(tiny_run, [photographs], count=6)
+    assert set(read) == {path.read_bytes() for path in photographs.rglob("*.png")}
+
+
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"batch": 0}])
+def test_numbers_that_make_no_sense(wrong, tiny_run, photographs):
+    with pytest.raises(UsageError, match="1 or more"):
+        flawmap.latency(tiny_run, [photographs], **wrong)
+
+
+def test_the_table_shows_the_best_batch_and_the_machine():
+    one = {
+        "method": "destseg", "preset": "fast", "teacher": "pocket", "size": [256, 256],
+        "photograph": [512, 480], "backend": "openvino", "precision": "bf16", "batch": 1,
+        "p50_ms": 9.96, "p90_ms": 11.0, "p99_ms": 12.0, "parts": dict.fromkeys(PARTS, 2.5),
+        "batches": {"1": 100.0, "8": 140.4, "16": 139.0}, "peak_mb": None, "cold_start_s": 0.512,
+        "threads": 2, "hardware": {"processor": "A CPU"}, "versions": {"openvino": "1.2"},
+    }  # fmt: skip
+    head, rule, row, _, machine = render_latencies([one]).splitlines()
+    assert head.count("|") == rule.count("|") == row.count("|")
+    assert "| destseg fast pocket 256x256 | 512x480 | openvino bf16 | 1 | 10.0 | 11.0 |" in row
+    assert row.endswith("| 140 (8) | - | 0.51 |")
+    assert machine == "A CPU, 2 threads; openvino 1.2."
