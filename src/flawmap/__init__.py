@@ -2,7 +2,7 @@
 
     >>> import flawmap
     >>> [name for name in flawmap.__all__ if name.islower()]
-    ['bench', 'demo', 'evaluate', 'latency', 'predict', 'train']
+    ['bench', 'demo', 'evaluate', 'latency', 'predict', 'train', 'watch']
 
 Each name is one import away and loads what it needs when first used.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flawmap.inspector.evaluate import evaluate as evaluate
     from flawmap.inspector.inspector import Inspector as Inspector
     from flawmap.inspector.predict import predict as predict
+    from flawmap.inspector.watch import watch as watch
     from flawmap.product.demonstration import demo as demo
     from flawmap.training.run import train as train
 
@@ -34,6 +35,7 @@ __all__ = [
     "latency",
     "predict",
     "train",
+    "watch",
 ]
 
 _HOMES = {
@@ -44,6 +46,7 @@ _HOMES = {
     "latency": "flawmap.benchmark.latency",
     "predict": "flawmap.inspector.predict",
     "train": "flawmap.training.run",
+    "watch": "flawmap.inspector.watch",
 }
 
 

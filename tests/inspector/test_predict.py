@@ -14,7 +14,7 @@ import pytest
 import flawmap
 from flawmap import FlawmapError, UsageError
 from flawmap.images import read_image, write_png
-from flawmap.inspector.predict import list_images
+from flawmap.inspector.listing import list_images
 
 KEYS = ["path", "score", "p_value", "verdict", "defects", "milliseconds"]
 

@@ -23,7 +23,7 @@ from flawmap.files import make_folder, write_json
 from flawmap.hardware import available_cores
 from flawmap.images import read_image, resize_image
 from flawmap.inspector.inspector import Inspector
-from flawmap.inspector.predict import list_images
+from flawmap.inspector.listing import list_images
 
 PARTS = ("decode", "resize", "graph", "judge")
 BATCHES = (1, 2, 4, 8, 16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -58,14 +59,23 @@ def evaluate(
 def predict(
     run: Run,
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE|DIR", help="Images, or folders of them.")
-    ],
+        list[Path] | None, typer.Argument(metavar="IMAGE|DIR", help="Images, or folders of them.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for overlays, masks and raw maps.")
     ] = None,
     json: Annotated[
         Path | None, typer.Option(help="Write a JSON line an image to this file; - prints them.")
     ] = None,
+    watch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Inspect each picture that a camera drops into this folder, until Ctrl-C; --json "
+            "remembers which are done.",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images that go through at once.")] = 1,
     backend: Backend = "auto",
     precision: PrecisionName = "float32",
     device: Device = "cpu",
@@ -73,19 +83,25 @@ def predict(
 ) -> None:
     """Inspect images: a verdict each, with --out also pictures."""
     import flawmap
+    from flawmap.backends.base import RuntimeOptions
     from flawmap.console import PredictionDisplay
 
+    runtime: RuntimeOptions = {
+        "backend": backend, "precision": precision, "device": device, "threads": threads,
+    }  # fmt: skip
     display = PredictionDisplay(quiet=str(json) == "-")
+    if watch is not None:
+        if images or json is None or str(json) == "-" or batch > 1:
+            raise UsageError(
+                "--watch DIR takes --json FILE, which remembers what is done, no images "
+                "and no --batch: each picture is inspected when it comes."
+            )
+        with contextlib.suppress(KeyboardInterrupt):
+            flawmap.watch(run, watch, json_file=json, out=out, show=display, **runtime)
+        display.close()
+        return
     lines = flawmap.predict(
-        run,
-        images,
-        out=out,
-        json_file=json,
-        backend=backend,
-        precision=precision,
-        device=device,
-        threads=threads,
-        show=display,
+        run, images or [], out=out, json_file=json, batch=batch, show=display, **runtime
     )
     display.close()
     for path in (out, json):

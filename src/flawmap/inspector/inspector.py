@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -90,10 +91,29 @@ class Inspector:
         Raises ImageError where it cannot be read, UsageError for another kind of array.
         """
         start = time.perf_counter()
-        pixels = _checked(image) if isinstance(image, np.ndarray) else read_image(image)
+        pixels = checked(image) if isinstance(image, np.ndarray) else read_image(image)
         working = resize_image(pixels, self.size)
         maps, scores = self.graph(working[None])
         return self.judge(maps[0], float(scores[0]), (pixels.shape[0], pixels.shape[1]), start)
+
+    def inspect_frames(
+        self,
+        frames: Iterable[NDArray[np.uint8]],
+        *,
+        colour: Literal["RGB", "BGR"],
+        batch: int = 1,
+        ahead: int = 0,
+    ) -> Iterator[Inspection]:
+        """Inspect a camera's frames, (H, W, 3) uint8 each, as they come.
+
+        ``colour`` is the order of their channels: OpenCV gives BGR. ``batch`` frames go through
+        the graph at once, and ``ahead`` more are fetched before the oldest one's inspection is
+        given: 0 for a camera that must not wait for its next frame, more where frames come faster
+        than they are inspected. Raises UsageError for a frame of another kind.
+        """
+        from flawmap.inspector.pipeline import inspect_frames
+
+        return inspect_frames(self, frames, colour=colour, batch=batch, ahead=ahead)
 
     def judge(
         self,
@@ -120,7 +140,8 @@ class Inspector:
         )
 
 
-def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image itself; UsageError where it is not uint8 RGB (H, W, 3)."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise UsageError(
             f"An image is uint8 RGB of shape (H, W, 3), not {image.dtype} {image.shape}: convert "

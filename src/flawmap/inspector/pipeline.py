@@ -1,23 +1,27 @@
-"""Inspecting many files: decoding runs ahead of the graph, in bounded memory."""
+"""Inspecting many images: decoding runs ahead of the graph, in bounded memory."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flawmap.errors import FlawmapError
+from flawmap.errors import FlawmapError, UsageError
 from flawmap.images import read_image, resize_image
-from flawmap.inspector.inspector import Inspection, Inspector
+from flawmap.inspector.inspector import Inspection, Inspector, checked
 
-_AHEAD = 8  # images decoded or in decoding at any time
+_AHEAD = 8  # images decoded or in decoding at any time, beside the batch
 _DECODERS = 2
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -37,32 +41,101 @@ class _Decoded:
     seconds: float
 
 
-def inspect_files(inspector: Inspector, paths: Iterable[Path]) -> Iterator[Inspected]:
-    """Inspect files in order; one that cannot be read gives an ``error`` and the rest go on."""
-    waiting: deque[tuple[Path, Future[_Decoded]]] = deque()
-    remaining = iter(paths)
+_Outcome = tuple[_Decoded, Inspection] | FlawmapError
+
+
+def inspect_files(
+    inspector: Inspector, paths: Iterable[Path], batch: int = 1
+) -> Iterator[Inspected]:
+    """Inspect files in order; one that cannot be read gives an ``error`` and the rest go on.
+
+    ``batch``: images that go through the graph at once; all of a batch have its milliseconds,
+    shared out.
+    """
+
+    def decode(path: Path) -> _Decoded:
+        start = time.perf_counter()
+        return _decoded(read_image(path), inspector, start)
+
+    for path, outcome in _stream(inspector, paths, decode, batch, _AHEAD):
+        if isinstance(outcome, FlawmapError):
+            yield Inspected(path, error=str(outcome))
+        else:
+            decoded, inspection = outcome
+            yield Inspected(path, decoded.image, inspection)
+
+
+def inspect_frames(
+    inspector: Inspector,
+    frames: Iterable[NDArray[np.uint8]],
+    *,
+    colour: Literal["RGB", "BGR"],
+    batch: int = 1,
+    ahead: int = 0,
+) -> Iterator[Inspection]:
+    """What :meth:`Inspector.inspect_frames` does."""
+    if colour not in ("RGB", "BGR"):
+        raise UsageError(f"colour {colour!r}: say RGB or BGR, as the camera gives its frames.")
+
+    def decode(frame: NDArray[np.uint8]) -> _Decoded:
+        start = time.perf_counter()
+        pixels = checked(frame)
+        return _decoded(pixels if colour == "RGB" else pixels[..., ::-1], inspector, start)
+
+    for _, outcome in _stream(inspector, frames, decode, batch, ahead):
+        if isinstance(outcome, FlawmapError):
+            raise outcome
+        yield outcome[1]
+
+
+def _decoded(image: NDArray[np.uint8], inspector: Inspector, start: float) -> _Decoded:
+    working = resize_image(np.ascontiguousarray(image), inspector.size)
+    return _Decoded(image, working, time.perf_counter() - start)
+
+
+def _stream(
+    inspector: Inspector,
+    items: Iterable[Item],
+    decode: Callable[[Item], _Decoded],
+    batch: int,
+    ahead: int,
+) -> Iterator[tuple[Item, _Outcome]]:
+    """Items in order with what came of each; at most ``batch + ahead`` are held at any time."""
+    if batch < 1 or ahead < 0:
+        raise UsageError("Give a batch of 1 or more, and 0 or more images ahead.")
+    remaining = iter(items)
+    waiting: deque[tuple[Item, Future[_Decoded]]] = deque()
     with ThreadPoolExecutor(_DECODERS, "flawmap-decode") as pool:
         while True:
-            while len(waiting) < _AHEAD and (path := next(remaining, None)) is not None:
-                waiting.append((path, pool.submit(_decode, path, inspector.size)))
+            for item in itertools.islice(remaining, batch + ahead - len(waiting)):
+                waiting.append((item, pool.submit(decode, item)))
             if not waiting:
                 return
-            yield _inspect(inspector, *waiting.popleft())
+            taken = [waiting.popleft() for _ in range(min(batch, len(waiting)))]
+            yield from _inspect(inspector, taken)
 
 
-def _decode(path: Path, size: tuple[int, int]) -> _Decoded:
-    start = time.perf_counter()
-    image = read_image(path)
-    return _Decoded(image, resize_image(image, size), time.perf_counter() - start)
-
-
-def _inspect(inspector: Inspector, path: Path, decoding: Future[_Decoded]) -> Inspected:
-    try:
-        decoded = decoding.result()
-    except FlawmapError as error:
-        return Inspected(path, error=str(error))
-    start = time.perf_counter() - decoded.seconds
-    maps, scores = inspector.graph(decoded.working[None])
-    size = (decoded.image.shape[0], decoded.image.shape[1])
-    judged = inspector.judge(maps[0], float(scores[0]), size, start)
-    return Inspected(path, decoded.image, judged)
+def _inspect(
+    inspector: Inspector, taken: Sequence[tuple[Item, Future[_Decoded]]]
+) -> Iterator[tuple[Item, _Outcome]]:
+    """Those that could be decoded go through the graph at once."""
+    decoded: list[_Decoded | FlawmapError] = []
+    for _, future in taken:
+        try:
+            decoded.append(future.result())
+        except FlawmapError as error:
+            decoded.append(error)
+    whole = [one for one in decoded if isinstance(one, _Decoded)]
+    begun = time.perf_counter()
+    found = inspector.graph(np.stack([one.working for one in whole])) if whole else None
+    share = (time.perf_counter() - begun) / max(1, len(whole))
+    place = itertools.count()
+    for (item, _), one in zip(taken, decoded, strict=True):
+        if isinstance(one, FlawmapError) or found is None:
+            yield item, one  # type: ignore[misc]
+            continue
+        maps, scores = found
+        index = next(place)
+        size = (one.image.shape[0], one.image.shape[1])
+        start = time.perf_counter() - share - one.seconds
+        yield item, (one, inspector.judge(maps[index], float(scores[index]), size, start))

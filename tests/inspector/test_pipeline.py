@@ -1,0 +1,112 @@
+"""Batches, order and bounded memory; frames of a camera."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import flawmap
+from flawmap import UsageError
+from flawmap.inspector.inspector import Inspector
+from flawmap.inspector.pipeline import inspect_files
+
+
+@pytest.fixture(scope="module")
+def inspector(tiny_run) -> Inspector:
+    return Inspector.load(tiny_run, threads=1)
+
+
+def frames(count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(7)
+    return [rng.integers(0, 256, (50 + i, 60, 3), np.uint8) for i in range(count)]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 7])
+def test_a_batch_changes_nothing_but_the_time(inspector, photographs, batch):
+    (photographs / "broken.png").write_bytes(b"no picture")
+    paths = sorted(photographs.rglob("*.png"))
+    found = list(inspect_files(inspector, paths, batch))
+    assert [one.path for one in found] == paths
+    for one in found:
+        if one.path.name == "broken.png":
+            assert one.inspection is None
+            assert "broken.png" in str(one.error)
+            continue
+        alone = inspector.inspect(one.path)
+        np.testing.assert_allclose(one.inspection.anomaly_map, alone.anomaly_map, atol=1e-5)
+        assert one.inspection.score == pytest.approx(alone.score, abs=1e-5)
+        assert one.inspection.milliseconds > 0
+
+
+def test_a_batch_of_nothing_but_broken_files(inspector, tmp_path):
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path in paths:
+        path.write_bytes(b"no picture")
+    assert all(one.error for one in inspect_files(inspector, paths, 2))
+
+
+def test_predict_gives_the_same_lines_in_batches(tiny_run, photographs, tmp_path):
+    one, many = (flawmap.predict(tiny_run, [photographs], batch=batch) for batch in (1, 3))
+    assert [x["path"] for x in one] == [x["path"] for x in many]
+    assert [x["score"] for x in many] == pytest.approx([x["score"] for x in one], abs=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_frames_are_inspected_in_order(inspector, batch):
+    given = frames(5)
+    found = list(inspector.inspect_frames(given, colour="RGB", batch=batch, ahead=2))
+    expected = [inspector.inspect(frame).score for frame in given]
+    assert [one.score for one in found] == pytest.approx(expected, abs=1e-5)
+
+
+def test_bgr_is_rgb_turned_round(inspector):
+    given = frames(2)
+    turned = [np.ascontiguousarray(frame[..., ::-1]) for frame in given]
+    bgr = [one.score for one in inspector.inspect_frames(turned, colour="BGR")]
+    assert bgr == [one.score for one in inspector.inspect_frames(given, colour="RGB")]
+    assert bgr != [one.score for one in inspector.inspect_frames(turned, colour="RGB")]
+
+
+def test_a_verdict_does_not_wait_for_the_next_frame(inspector):
+    fetched = []
+
+    def camera():
+        for frame in itertools.cycle(frames(1)):
+            fetched.append(1)
+            yield frame
+
+    found = inspector.inspect_frames(camera(), colour="RGB")
+    for count in (1, 2, 3):
+        next(found)
+        assert len(fetched) == count
+
+
+def test_a_stream_without_end_is_held_in_bounded_memory(inspector):
+    fetched = []
+
+    def camera():
+        for frame in itertools.cycle(frames(1)):
+            fetched.append(1)
+            yield frame
+
+    found = inspector.inspect_frames(camera(), colour="RGB", batch=2, ahead=3)
+    for _ in range(8):
+        next(found)
+    assert len(fetched) <= 8 + 2 + 3
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "told"),
+    [
+        (np.zeros((4, 4), np.uint8), {"colour": "RGB"}, "uint8 RGB of shape"),
+        (np.zeros((4, 4, 3), np.float32), {"colour": "BGR"}, "uint8 RGB of shape"),
+        (np.zeros((4, 4, 3), np.uint8), {"colour": "GBR"}, "say RGB or BGR"),
+        (np.zeros((4, 4, 3), np.uint8), {"colour": "RGB", "batch": 0}, "batch of 1 or more"),
+        (np.zeros((4, 4, 3), np.uint8), {"colour": "RGB", "ahead": -1}, "0 or more images ahead"),
+    ],
+)
+def test_frames_that_are_none(inspector, frame, options, told):
+    with pytest.raises(UsageError, match=told):
+        list(inspector.inspect_frames([frame], **options))
