@@ -40,7 +40,10 @@ def test_its_commands_are_real() -> None:
     used = [line.split("#")[0].split() for line in lines if line.startswith("flawmap ")]
     assert {words[1] for words in used} == {"train", "predict", "evaluate", "info", "bench"}
     for words in used:
-        options = {name for p in verbs[words[1]].params for name in p.opts}
+        verb = verbs[words[1]]
+        if hasattr(verb, "commands"):
+            verb = verb.commands.get(words[2], verb.commands["grid"])
+        options = {name for p in verb.params for name in p.opts}
         assert {w for w in words if w.startswith("--")} <= options
 
 
