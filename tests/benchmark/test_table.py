@@ -9,6 +9,7 @@ import pytest
 from flawmap.benchmark.published import DTD_TEXTURES, MVTEC_TRAINING_IMAGES, published
 from flawmap.benchmark.table import group, read_results, render, spread
 from flawmap.errors import UsageError
+from flawmap.methods.registry import find_preset
 
 FULL_DTD = f"{DTD_TEXTURES} pictures of images (0123456789ab)"
 
@@ -65,6 +66,39 @@ def test_the_paper_stands_below_with_the_difference():
     assert difference[head.index("pixel ap")] == "+1.3"
     assert difference[head.index("pixel auroc")] == "+0.0"
     assert difference[head.index("iap")] == "+1.4"
+
+
+def test_seeds_of_another_configuration_are_another_row():
+    _, _, *rows = table(
+        record(0, configuration={"focal_gamma": 4.0}), record(1, configuration={"focal_gamma": 2.0})
+    )
+    assert [row[3] for row in rows if row[1].startswith("destseg")] == ["1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told", "marked"),
+    [
+        ({}, {}, False),
+        ({"smoothing": 0.5}, {}, True),
+        ({"gone": 1}, {}, True),
+        ({"smoothing": 0.5}, {"changes": {"smoothing": 0.5}}, False),
+        ({"steps": 9, "steps_when_turned": 9}, {"options": {"steps": 9, "size": None}}, False),
+        ({"steps": 9}, {"options": {"steps": None}}, True),
+        ({"anomalies": {"line_share": 1}}, {"changes": {"anomalies.line_share": 1}}, False),
+        ({"anomalies": {"line_share": 1}}, {}, True),
+    ],
+)
+def test_a_preset_that_has_changed_since_is_marked(changed, told, marked):
+    configuration = find_preset("destseg", "paper").model_dump(mode="json") | changed
+    found = render([record(configuration=configuration, **told)])
+    assert ("‡§ |" in found) == marked
+    assert ("before the preset was changed" in found) == marked
+
+
+def test_a_result_of_a_method_that_is_none_here_is_shown():
+    assert "somebody fast" in render(
+        [record(method="somebody", preset="fast", configuration={"a": 1})]
+    )
 
 
 def test_another_split_is_marked_and_not_compared():

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from flawmap.benchmark.ablation import ablation_rank, published_ablation
 from flawmap.benchmark.published import DTD_TEXTURES, MVTEC_TRAINING_IMAGES, Figure, published
 from flawmap.errors import UsageError
@@ -17,6 +19,7 @@ _COLUMNS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "pro", "iap", 
 _NEEDED = ("method", "preset", "teacher", "dataset", "category", "seed", "figures", "seconds")
 _SPLIT = "\\* another split than MVTec AD's: compares with runs on the same images only."
 _TEXTURES = "† anomalies cut from other pictures than the 5,640 of DTD, which the paper used."
+_CHANGED = "§ measured before the preset was changed to what it is now."
 _HELD = "‡ a share of the good images calibrates and does not train; in the paper all train."
 
 
@@ -50,6 +53,33 @@ class Row:
         told = str((self.first.get("training") or {}).get("textures", ""))
         return not told.startswith(f"{DTD_TEXTURES} pictures")
 
+    @property
+    def preset_has_changed(self) -> bool:
+        """Whether a field that the run left as the preset has it is another one there now."""
+        given = {name for name, value in (self.first.get("options") or {}).items() if value}
+        given |= {name.partition(".")[0] for name in self.first.get("changes") or {}}
+        if "steps" in given:
+            given |= {"steps_when_turned", "epochs"}
+        return _differs(self.first, given)
+
+
+def _differs(record: dict[str, Any], given: set[str]) -> bool:
+    """Whether a record's configuration is not its preset's, but for the fields ``given``.
+
+    A field that was not there yet had its default. Without torch there are no methods to ask.
+    """
+    try:
+        from flawmap.methods.registry import find_preset
+
+        now = find_preset(record["method"], record["preset"])
+        found = type(now).model_validate(record["configuration"])
+    except (ImportError, UsageError, KeyError):
+        return False
+    except ValidationError:  # it has a field that is there no more
+        return True
+    names = set(type(now).model_fields) - given
+    return any(getattr(found, name) != getattr(now, name) for name in names)
+
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
     """Every result of a bench in ``folder``, by file name. UsageError where there is none."""
@@ -72,7 +102,8 @@ def group(records: Iterable[dict[str, Any]]) -> list[Row]:
     for record in records:
         names = ("dataset", "category", "method", "preset", "teacher")
         told = [
-            json.dumps(record.get(k), sort_keys=True) for k in ("options", "changes", "distances")
+            json.dumps(record.get(k), sort_keys=True)
+            for k in ("options", "changes", "distances", "configuration")
         ]
         variant = str(record.get("variant", ""))
         rank = ablation_rank(record["method"], variant)
@@ -96,7 +127,7 @@ def _row_lines(row: Row) -> list[str]:
     first = row.first
     variant = str(first.get("variant") or "")
     name = first["category"] + (r"\*" if row.another_split else "")
-    marks = ("†" if row.other_textures else "") + "‡"
+    marks = ("†" if row.other_textures else "") + "‡" + ("§" if row.preset_has_changed else "")
     cells = [
         f"{first['dataset']} {name}",
         f"{first['method']} {first['preset']}{': ' if variant else ''}{variant}{marks}",
@@ -163,6 +194,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         _SPLIT: any(row.another_split for row in rows),
         _TEXTURES: any(row.other_textures for row in rows),
         _HELD: True,
+        _CHANGED: any(row.preset_has_changed for row in rows),
     }
     return [f"- {note}" for note, needed in used.items() if needed]
 
