@@ -63,7 +63,12 @@ def test_its_make_targets_are_real() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "maker"), [("README.md", "render"), ("docs/ablations.md", "render_ablations")]
+    ("page", "maker"),
+    [
+        ("README.md", "render"),
+        ("docs/ablations.md", "render_ablations"),
+        ("docs/fast.md", "render_guidance"),
+    ],
 )
 def test_tables_are_made_from_the_results(page: str, maker: str) -> None:
     """A results section is what benchmarks/tables.py makes of benchmarks/results."""

@@ -1,0 +1,82 @@
+"""What enlarging maps along the image's edges changes: kept trainings of DeSTSeg read out both ways.
+
+``python benchmarks/guidance.py RUN...`` writes ``benchmarks/results/guidance.json``; the runs are
+inspectors that ``flawmap bench --keep`` left, of categories of ``../shared/data/mvtec_ad_256``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from record import ROOT, write_result
+from safetensors.torch import load_file
+
+from flawmap.export.onnx import InferenceGraph, inference_graph
+from flawmap.datasets import open_dataset
+from flawmap.images import read_image, resize_image
+from flawmap.inspector.evaluate import sample_mask
+from flawmap.inspector.manifest import WEIGHTS, Manifest, read_manifest
+from flawmap.methods.registry import METHODS, find_preset
+from flawmap.metrics import Evaluator
+from flawmap.teachers.weights import load_teacher
+
+DATA = ROOT.parent / "shared" / "data" / "mvtec_ad_256"
+READ_OUTS: dict[str, dict[str, float]] = {
+    "blurred by half a cell": {"smoothing": 0.5, "guidance": 0.0},
+    "guided": {"smoothing": 0.0, "guidance": find_preset("destseg", "fast").guidance},
+}
+FIGURES = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
+
+
+def rebuild(run: Path, manifest: Manifest, changes: dict[str, float]) -> InferenceGraph:
+    """The run's network with another read-out."""
+    kind = METHODS[manifest.method]
+    values = manifest.configuration | changes
+    config = type(find_preset(manifest.method, manifest.preset)).model_validate(values)
+    method = kind(load_teacher(manifest.teacher.name)[0], config)
+    found = method.module.load_state_dict(load_file(run / WEIGHTS), strict=False)
+    assert not found.unexpected_keys, found.unexpected_keys
+    assert all(name.startswith("teacher.") for name in found.missing_keys), found.missing_keys
+    return inference_graph(method.module)
+
+
+def measure(run: Path) -> dict[str, Any]:
+    """Figures of one run, read out every way."""
+    manifest = read_manifest(run)
+    samples = open_dataset(DATA / manifest.training.data, training=False).test
+    graphs = {name: rebuild(run, manifest, changes) for name, changes in READ_OUTS.items()}
+    evaluators = {name: Evaluator() for name in READ_OUTS}
+    size = manifest.preprocessing.size
+    for sample in samples:
+        image = read_image(sample.path)
+        pixels = torch.tensor(resize_image(image, size)[None])
+        mask = sample_mask(sample, size, (image.shape[0], image.shape[1]))
+        for name, graph in graphs.items():
+            with torch.inference_mode():
+                maps, scores, *_ = graph(pixels)
+            evaluators[name].update(
+                maps[0].numpy(), mask, float(scores[0]), sample.label == "defective"
+            )
+    found = {name: evaluator.compute().to_dict() for name, evaluator in evaluators.items()}
+    return {
+        "category": manifest.training.data,
+        "teacher": manifest.teacher.name,
+        "seed": manifest.training.seed,
+        "figures": {name: {key: f[key] for key in FIGURES} for name, f in found.items()},
+    }
+
+
+def main() -> None:
+    """Measure the runs named."""
+    runs = [Path(word) for word in sys.argv[1:]]
+    if not runs:
+        sys.exit(__doc__)
+    command = f"python benchmarks/guidance.py {' '.join(run.name for run in runs)}"
+    write_result("guidance", command, read_outs=READ_OUTS, runs=[measure(run) for run in runs])
+
+
+if __name__ == "__main__":
+    main()
