@@ -14,8 +14,8 @@ import torch
 from record import ROOT, write_result
 from safetensors.torch import load_file
 
-from flawmap.export.onnx import InferenceGraph, inference_graph
 from flawmap.datasets import open_dataset
+from flawmap.export.onnx import InferenceGraph, inference_graph
 from flawmap.images import read_image, resize_image
 from flawmap.inspector.evaluate import sample_mask
 from flawmap.inspector.manifest import WEIGHTS, Manifest, read_manifest
