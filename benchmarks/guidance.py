@@ -1,4 +1,4 @@
-"""What enlarging maps along the image's edges changes: kept trainings of DeSTSeg read out both ways.
+"""What enlarging maps along the image's edges changes: kept DeSTSeg trainings read out both ways.
 
 ``python benchmarks/guidance.py RUN...`` writes ``benchmarks/results/guidance.json``; the runs are
 inspectors that ``flawmap bench --keep`` left, of categories of ``../shared/data/mvtec_ad_256``.
