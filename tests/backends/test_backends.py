@@ -130,8 +130,12 @@ def test_openvino_that_is_not_installed_says_how(graph, monkeypatch):
         open_backend(graph, backend="openvino")
 
 
-def test_bf16_is_near_where_it_is_asked_for(graph):
-    pytest.importorskip("openvino")
+def test_bf16_is_near_where_there_is_any_and_refused_elsewhere(graph):
+    openvino = pytest.importorskip("openvino")
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(FlawmapError, match="no bf16 arithmetic"):
+            open_backend(graph, backend="openvino", precision="bf16")
+        return
     exact = open_backend(graph, backend="openvino")
     rough = open_backend(graph, backend="openvino", precision="bf16")
     images = pictures(exact, 2)

@@ -34,6 +34,8 @@ class OpenVino(Backend):
             raise FlawmapError(
                 f"OpenVINO has no device {device!r} here: it has {', '.join(sorted(kinds))}."
             )
+        if precision == "bf16" and not self._has_bf16():
+            raise FlawmapError(f"Device {device} has no bf16 arithmetic: use float32.")
         self._options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
@@ -63,6 +65,9 @@ class OpenVino(Backend):
         # The request's own memory is written again by the next call of this thread.
         maps, scores = (request.get_tensor(name).data.copy() for name in ("map", "score"))
         return maps, scores
+
+    def _has_bf16(self) -> bool:
+        return "BF16" in self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES")
 
     def _request(self, batch: int) -> Any:
         """This thread's request for a batch of this size."""
