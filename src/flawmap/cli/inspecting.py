@@ -100,8 +100,10 @@ def predict(
             flawmap.watch(run, watch, json_file=json, out=out, show=display, **runtime)
         display.close()
         return
+    if not images:
+        raise UsageError("Nothing to inspect: name an image or a folder, or --watch DIR.")
     lines = flawmap.predict(
-        run, images or [], out=out, json_file=json, batch=batch, show=display, **runtime
+        run, images, out=out, json_file=json, batch=batch, show=display, **runtime
     )
     display.close()
     for path in (out, json):
