@@ -80,7 +80,7 @@ class OpenVino(Backend):
         return mine[batch]
 
     def _compile(self, batch: int) -> Any:
-        """A shape that is known beforehand runs faster than one of any batch."""
+        """The graph for batches of one size, so that every shape in it is known beforehand."""
         model = self._model.clone()
         model.reshape([batch, *self._size, 3])
         return self._core.compile_model(model, self._device, self._options)
