@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from flawmap.cli import main
 from flawmap.inspector.manifest import read_manifest
@@ -486,6 +488,8 @@ def test_other_methods_and_sizes_from_images_to_verdicts(
     assert flawmap("evaluate", out, tiny_data, "--json", figures).status == 0
     assert 0 <= json.loads(figures.read_text())["pixel_auroc"] <= 1
     assert flawmap("evaluate", out, tiny_data, "--distances", "2").status == 0
+    if method == "adps":  # the read-out was fitted on the images trained on
+        assert np.isfinite(load_file(out / "weights.safetensors")["level.usual"])
 
 
 # --- read-outs

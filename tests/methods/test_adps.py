@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from flawmap.methods.adps.config import PAPER, AdpsConfig
+from flawmap.methods.adps.levelling import Levelling
 from flawmap.methods.adps.method import AdpsMethod
 from flawmap.methods.adps.patches import join, split
 from flawmap.methods.adps.segmentation import Gate, PostSegmentation, distance
@@ -240,6 +241,48 @@ def test_without_segmentation_the_map_is_the_mean_of_the_gated_features(image):
 def test_choices_that_do_not_fit_together_are_refused(changes, said):
     with pytest.raises(ValidationError, match=said):
         build(**changes)
+
+
+# --- levelling
+
+
+def plateau(low: float, high: float, share: float) -> torch.Tensor:
+    """Logits (1, 1, 32, 32) that are ``high`` in this share of the rows."""
+    logits = torch.full((1, 1, 32, 32), low)
+    logits[:, :, : round(32 * share)] = high
+    return logits
+
+
+def test_levelling_lowers_what_is_unusual_and_no_more_than_it_may():
+    level = Levelling(most=1.0)
+    unusual = torch.cat([plateau(-2.4, 3.0, 0.25), plateau(-0.5, 3.0, 0.25)])
+    assert torch.equal(level(unusual), unusual), "nothing is known yet"
+    level.fit([plateau(-3.2, -3.0, 0.5), plateau(-3.0, 0.0, 0.25), plateau(-2.0, -2.0, 0.5)])
+    assert level.usual.item() == -3.0
+    shift = torch.tensor([0.6, 1.0]).view(2, 1, 1, 1)  # -2.4 and -0.5 against -3; at most 1
+    torch.testing.assert_close(level(unusual), unusual - shift)
+    usual = torch.cat([plateau(-3.0, 9.0, 0.25), plateau(-4.0, 9.0, 0.25)])
+    assert torch.equal(level(usual), usual), "never higher, and a defect moves no median"
+
+
+def test_levelling_is_fitted_on_good_images_and_changes_the_map(image):
+    method = build(levelling=2.0)
+    module = method.module.eval()
+    with torch.no_grad():
+        before = module(image)[0]
+        method.fit_read_out([image[:1] * 0, image[1:] * 0, image[:1] * 0 + 1])
+        after = module(image)[0]
+    x = module.normalise_image(image)
+    logits = module.segment(module.teach(x), module.student(x))
+    cells = F.avg_pool2d(logits, 8).flatten(1)
+    shift = (cells.sort(1).values[:, 31] - module.level.usual).clamp(0, 2).view(-1, 1, 1)
+    torch.testing.assert_close(after.logit(), before.logit() - shift, atol=1e-4, rtol=1e-4)
+
+
+def test_without_levelling_there_is_nothing_to_fit():
+    for method in (build(), build(levelling=1.0, segmentation=False)):
+        method.fit_read_out(iter(()))
+        assert isinstance(method.module.level, nn.Identity)
 
 
 # --- losses

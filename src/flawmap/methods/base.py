@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -49,3 +49,10 @@ class Method(ABC):
     @abstractmethod
     def phases(self) -> tuple[Phase, ...]:
         """What is trained, in order."""
+
+    def fit_read_out(self, good: Iterable[Tensor]) -> None:  # noqa: B027 - most have nothing to fit
+        """After training: set the module's buffers that its read-out takes from good images.
+
+        ``good``: images trained on, (1, 3, H, W) in 0..1 each, to be gone through once. The module
+        is in evaluation mode, and no gradient is kept.
+        """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,20 @@ from flawmap.training.checkpoint import learned_state
 
 PARITY_LIMIT = 1e-4
 _PARITY_IMAGES = 8
+
+
+def fit_read_out(trained: Method, learned_from: Iterable[NDArray[np.uint8]]) -> None:
+    """Let the method take what its read-out needs from images (h, w, 3) that it was trained on.
+
+    Those held out set the thresholds alone, whose promise would not hold if they set this as well.
+    """
+    trained.module.eval()
+    device = next(trained.module.parameters()).device
+    with torch.no_grad():
+        trained.fit_read_out(
+            torch.tensor(image, device=device).permute(2, 0, 1)[None].float() / 255
+            for image in learned_from
+        )
 
 
 def finish(

@@ -31,7 +31,7 @@ from flawmap.teachers.weights import TeacherSource, load_teacher
 from flawmap.training.batches import BatchMaker
 from flawmap.training.checkpoint import remove_checkpoints
 from flawmap.training.device import choose_device, choose_layout, choose_precision
-from flawmap.training.finish import finish
+from flawmap.training.finish import finish, fit_read_out
 from flawmap.training.images import GoodImages, load_good_images
 from flawmap.training.loop import Loop, Progress
 from flawmap.training.rotation import Choice, RotationDecision, decide_rotation
@@ -40,6 +40,7 @@ from flawmap.training_log import TRAINING_LOG, read_log
 
 DEFAULT_TEACHER = "pocket"
 _CACHE = "cache"  # decoded images, where they are too many for memory
+_READ_OUT_SAMPLE = 64  # good images that a method's read-out is fitted on
 _ROTATION_SAMPLE = 64  # good images that decide on rotation
 _TEXTURES = 256  # drawn ones; about four seconds on one core
 _TEXTURE_LIMIT = 6000  # read ones: all of DTD
@@ -160,6 +161,7 @@ def train(
     clock.lap("train")
     clock.seconds["train"] = max(clock.seconds["train"], _logged_seconds(folder))
 
+    fit_read_out(trained, images.sample(_READ_OUT_SAMPLE, seed))
     record = _record(images, dataset.root.resolve().name, dataset.layout, settings, rotation)
     inspector = finish(
         folder,

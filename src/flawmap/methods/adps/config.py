@@ -75,6 +75,12 @@ class AdpsConfig(MethodConfig):
     normalisation: Literal["imagenet", "none"] = Field(
         "imagenet", description="Open: of images, for both networks"
     )
+    levelling: float = Field(
+        0.0,
+        ge=0,
+        description="above 0 the logits of a picture whose median lies above that of good pictures "
+        "are lowered by as much, at most by this. Not in the paper",
+    )
     score_sigma: float = Field(
         4.0,
         ge=0,
@@ -127,6 +133,7 @@ FAST = AdpsConfig(
     rotation_fill="edge",
     widths=(64, 32, 16),
     guidance=0.003,
+    levelling=1.0,
     anomalies=AnomalyConfig(probability=0.5, foreground_share=0.5, line_share=0.75),
     phase=PhaseConfig(
         optimiser="muon", learning_rates=(0.03, 0.03), schedule="one-cycle", share=1.0

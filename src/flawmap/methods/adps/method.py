@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flawmap.methods.adps.config import PRESETS, AdpsConfig
+from flawmap.methods.adps.levelling import Levelling
 from flawmap.methods.adps.model import Adps, Levels
 from flawmap.methods.base import Method, Phase
 from flawmap.methods.losses import focal_loss, shrink_mask
@@ -48,6 +50,14 @@ class AdpsMethod(Method):
         return loss + self.config.segmentation_weight * focal_loss(
             logits, mask, self.config.focal_gamma
         )
+
+    def fit_read_out(self, good: Iterable[Tensor]) -> None:
+        """What is usual of the logits of good pictures, where maps are levelled."""
+        module = self.module
+        if not isinstance(module.level, Levelling):
+            return
+        normalised = (module.normalise_image(image) for image in good)
+        module.level.fit(module.segment(module.teach(x), module.student(x)) for x in normalised)
 
     def distillation_loss(self, teacher: Levels, student: Levels, mask: Tensor) -> Tensor:
         """``L_d``: distance on good positions, similarity on corrupted ones, summed over levels.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from flawmap.methods.adps.config import AdpsConfig
+from flawmap.methods.adps.levelling import Levelling
 from flawmap.methods.adps.patches import join, split
 from flawmap.methods.adps.segmentation import Gate, PostSegmentation, distance
 from flawmap.methods.blocks import upsample
@@ -51,6 +52,8 @@ class Adps(nn.Module):
         self.head = (
             PostSegmentation(inputs, config.widths) if config.segmentation else nn.Identity()
         )
+        levels = config.segmentation and config.levelling > 0
+        self.level = Levelling(config.levelling) if levels else nn.Identity()
         self.enlarge = Enlargement(config.smoothing, config.guidance)
         self.blur = smoothing(config.score_sigma)
         self.normalise_image = ImageNorm() if config.normalisation == "imagenet" else nn.Identity()
@@ -77,8 +80,8 @@ class Adps(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Anomaly map (B, H, W) in 0..1, image score (B,), distances (B, levels, H/4, W/4).
 
-        The map is the anomalous class's probability, or without segmentation what the gate lets
-        through. The score is the highest value of the blurred map.
+        The map is the anomalous class's probability, levelled where so configured, or without
+        segmentation what the gate lets through. The score is the highest value of the blurred map.
         """
         x = self.normalise_image(image)
         teacher, student = self.teach(x), self.student(x)
@@ -87,7 +90,7 @@ class Adps(nn.Module):
         levels = [upsample(d[:, None], quarter) for d in self.distances(teacher, student)]
         distances = torch.cat(levels, 1).clamp(min=0.0, max=1.0)
         if self.config.segmentation:
-            anomaly = self.segment(teacher, student).sigmoid()
+            anomaly = self.level(self.segment(teacher, student)).sigmoid()
         elif self.config.gate == "none":
             anomaly = distances.mean(1, keepdim=True)
         else:
