@@ -22,7 +22,7 @@ demo: install  ## draw a product, train, evaluate, report: SEED=0 OUT=demo
 	$(BIN)/flawmap demo --out $(OUT) --seed $(SEED)
 
 test: install  ## all tests, under 6 minutes on two cores
-	$(BIN)/python -m pytest src tests
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile src tests
 
 check: install  ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -8,8 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one thread each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
 
 from flawmap.images import write_png
 from flawmap.product.drawing import draw_dataset
