@@ -12,16 +12,14 @@ from typing import Any
 
 import torch
 from record import ROOT, write_result
-from safetensors.torch import load_file
 
+from flawmap.conversion.rebuild import rebuild
 from flawmap.datasets import open_dataset
-from flawmap.export.onnx import InferenceGraph, inference_graph
 from flawmap.images import read_image, resize_image
 from flawmap.inspector.evaluate import sample_mask
-from flawmap.inspector.manifest import WEIGHTS, Manifest, read_manifest
-from flawmap.methods.registry import METHODS, find_preset
+from flawmap.inspector.manifest import read_manifest
+from flawmap.methods.registry import find_preset
 from flawmap.metrics import Evaluator
-from flawmap.teachers.weights import load_teacher
 
 DATA = ROOT.parent / "shared" / "data" / "mvtec_ad_256"
 READ_OUTS: dict[str, dict[str, float]] = {
@@ -31,23 +29,11 @@ READ_OUTS: dict[str, dict[str, float]] = {
 FIGURES = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
 
 
-def rebuild(run: Path, manifest: Manifest, changes: dict[str, float]) -> InferenceGraph:
-    """The run's network with another read-out."""
-    kind = METHODS[manifest.method]
-    values = manifest.configuration | changes
-    config = type(find_preset(manifest.method, manifest.preset)).model_validate(values)
-    method = kind(load_teacher(manifest.teacher.name)[0], config)
-    found = method.module.load_state_dict(load_file(run / WEIGHTS), strict=False)
-    assert not found.unexpected_keys, found.unexpected_keys
-    assert all(name.startswith("teacher.") for name in found.missing_keys), found.missing_keys
-    return inference_graph(method.module)
-
-
 def measure(run: Path) -> dict[str, Any]:
     """Figures of one run, read out every way."""
     manifest = read_manifest(run)
     samples = open_dataset(DATA / manifest.training.data, training=False).test
-    graphs = {name: rebuild(run, manifest, changes) for name, changes in READ_OUTS.items()}
+    graphs = {name: rebuild(run, manifest, **changes) for name, changes in READ_OUTS.items()}
     evaluators = {name: Evaluator() for name in READ_OUTS}
     size = manifest.preprocessing.size
     for sample in samples:

@@ -38,7 +38,14 @@ def test_its_commands_are_real() -> None:
     verbs = get_command(app).commands  # type: ignore[attr-defined]
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     used = [line.split("#")[0].split() for line in lines if line.startswith("flawmap ")]
-    assert {words[1] for words in used} == {"train", "predict", "evaluate", "info", "bench"}
+    assert {words[1] for words in used} == {
+        "train",
+        "predict",
+        "evaluate",
+        "export",
+        "info",
+        "bench",
+    }
     for words in used:
         verb = verbs[words[1]]
         if hasattr(verb, "commands"):

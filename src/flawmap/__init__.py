@@ -2,7 +2,7 @@
 
     >>> import flawmap
     >>> [name for name in flawmap.__all__ if name.islower()]
-    ['bench', 'demo', 'evaluate', 'latency', 'predict', 'train', 'watch']
+    ['bench', 'demo', 'evaluate', 'export', 'latency', 'predict', 'train', 'watch']
 
 Each name is one import away and loads what it needs when first used.
 """
@@ -17,6 +17,7 @@ from flawmap.errors import FlawmapError, UsageError
 if TYPE_CHECKING:
     from flawmap.benchmark.latency import latency as latency
     from flawmap.benchmark.run import bench as bench
+    from flawmap.conversion.export import export as export
     from flawmap.inspector.evaluate import evaluate as evaluate
     from flawmap.inspector.inspector import Inspector as Inspector
     from flawmap.inspector.predict import predict as predict
@@ -32,6 +33,7 @@ __all__ = [
     "bench",
     "demo",
     "evaluate",
+    "export",
     "latency",
     "predict",
     "train",
@@ -43,6 +45,7 @@ _HOMES = {
     "bench": "flawmap.benchmark.run",
     "demo": "flawmap.product.demonstration",
     "evaluate": "flawmap.inspector.evaluate",
+    "export": "flawmap.conversion.export",
     "latency": "flawmap.benchmark.latency",
     "predict": "flawmap.inspector.predict",
     "train": "flawmap.training.run",

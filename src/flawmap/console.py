@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from flawmap.datasets.base import plural
-from flawmap.inspector.manifest import Manifest
+from flawmap.inspector.manifest import Export, Manifest
 
 if TYPE_CHECKING:
     from flawmap.inspector.evaluate import Evaluation
@@ -174,6 +174,26 @@ def _verdicts(found: Evaluation, label: str) -> str:
     )
 
 
+def show_export(export: Export) -> None:
+    """How near an export is to the first graph."""
+    console.print(_told_export(export), soft_wrap=True)
+
+
+def _told_export(export: Export) -> str:
+    told = (
+        f"map differs by at most {export.map_max:.1e} (mean {export.map_mean:.1e}), score by "
+        f"{export.score_max:.1e} (mean {export.score_mean:.1e}); {export.flips} of "
+        f"{export.images} verdicts differ"
+    )
+    if export.pixel_ap is not None and export.image_auroc is not None:
+        ap, auroc = export.pixel_ap, export.image_auroc
+        told += (
+            f"; on drawn defects pixel AP {ap[0]:.4f} -> {ap[1]:.4f}, image AUROC "
+            f"{auroc[0]:.4f} -> {auroc[1]:.4f}; quantised: {export.quantised}"
+        )
+    return told + (" (FORCED past its limits)" if export.forced else "")
+
+
 def show_info(manifest: Manifest) -> None:
     """What an inspector is, in a short table."""
     training, parity, limits = manifest.training, manifest.parity, manifest.calibration
@@ -195,6 +215,8 @@ def show_info(manifest: Manifest) -> None:
         "parity": f"exported and trained network differ by at most {parity.map:.1e} (map) and "
         f"{parity.score:.1e} (score) on {parity.images} images",
     }
+    for name, export in manifest.exports.items():
+        rows[f"export {name}"] = _told_export(export)
     if manifest.metrics:
         shown = ("image_auroc", "pixel_ap", "iap")
         known = {key: manifest.metrics.get(key) for key in shown}

@@ -100,7 +100,7 @@ def test_a_device_that_is_not_there(backend, graph):
     ("options", "told"),
     [
         ({"backend": "tensorrt"}, "there are auto, onnxruntime and openvino"),
-        ({"precision": "fp4"}, "there are float32 and bf16"),
+        ({"precision": "fp4"}, "there are float32, bf16, int8"),
         ({"threads": 0}, "give 1 or more"),
         ({"backend": "onnxruntime", "precision": "bf16"}, "use openvino"),
     ],

@@ -45,6 +45,17 @@ def test_seeds_become_mean_and_sample_deviation():
     assert row[head.index("training")] == "1.5 min"
 
 
+@pytest.mark.parametrize(
+    ("cores", "told"),
+    [((1, 1), "1.5 min on 1 core"), ((2, 2), "1.5 min on 2 cores"),
+     ((2, 1), "1.5 min on 1 to 2 cores")],
+)  # fmt: skip
+def test_training_on_a_processor_tells_its_cores(cores, told):
+    records = [record(i, 0.5, device="cpu", hardware={"cores": n}) for i, n in enumerate(cores)]
+    head, _, row, *_ = table(*records)
+    assert row[head.index("training")] == told
+
+
 def test_spread():
     assert spread([]) == "-"
     assert spread([0.5]) == "50.0"

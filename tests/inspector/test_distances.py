@@ -11,7 +11,7 @@ import torch
 
 import flawmap
 from flawmap import FlawmapError, UsageError
-from flawmap.export.onnx import export_onnx
+from flawmap.conversion.onnx import export_onnx
 from flawmap.inspector.distances import DistanceGraph
 from flawmap.inspector.manifest import read_manifest
 from methods.tiny import tiny_method

@@ -18,7 +18,7 @@ import torch
 from pydantic import ValidationError
 
 from flawmap.backends.onnx_runtime import OnnxRuntime
-from flawmap.export.onnx import export_onnx
+from flawmap.conversion.onnx import export_onnx
 from flawmap.methods.base import Method
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.synthesis.textures import draw_textures

@@ -15,9 +15,9 @@ from methods.tiny import SIZE, tiny_teacher
 from training.tiny import tiny_images
 
 TRAINING = Training(
-    data="stripes", layout="folder", images=20, held_out=4, skipped=0, fingerprint="",
-    trained_on=(), rotation="none", rotation_reason="", textures="", seed=0, steps=2,
-    device="cpu", precision="float32", seconds={},
+    data="stripes", folder="stripes", layout="folder", images=20, held_out=4, skipped=0,
+    fingerprint="", trained_on=(), rotation="none", rotation_reason="", textures="", seed=0,
+    steps=2, device="cpu", precision="float32", seconds={},
 )  # fmt: skip
 
 

@@ -14,8 +14,9 @@ class RuntimeOptions(TypedDict, total=False):
     """Where and how a graph runs; what is left out is chosen.
 
     ``backend``: ``onnxruntime``, ``openvino``, or ``auto``: the first where it can. ``precision``:
-    ``float32``, or ``bf16`` with OpenVINO. ``device``: ``cpu``; ``cuda`` with ONNX Runtime;
-    ``GPU`` or ``NPU`` with OpenVINO. ``threads``: of the processor, all by default.
+    ``float32``; ``bf16`` with OpenVINO; ``int8`` where ``flawmap export --int8`` was run.
+    ``device``: ``cpu``; ``cuda`` with ONNX Runtime; ``GPU`` or ``NPU`` with OpenVINO. ``threads``:
+    of the processor, all by default.
     """
 
     backend: str

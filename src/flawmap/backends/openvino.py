@@ -11,22 +11,27 @@ from flawmap.backends.base import Backend, Found, Images
 from flawmap.errors import FlawmapError
 from flawmap.hardware import available_cores
 
-_HINTS: dict[str, str] = {"float32": "f32", "bf16": "bf16"}
+# What of an INT8 graph is not quantised stays in float32.
+_HINTS = {"float32": "f32", "int8": "f32", "bf16": "bf16"}
 
 
 class OpenVino(Backend):
-    """The graph on OpenVINO, compiled once for each batch size that it meets."""
+    """The graph on OpenVINO, compiled once for each batch size that it meets.
+
+    ``graph`` is ONNX, or OpenVINO's own XML, whose ``weights`` are a file apart.
+    """
 
     name: ClassVar[str] = "openvino"
 
     def __init__(
         self,
         graph: bytes,
+        weights: bytes | None = None,
         threads: int | None = None,
         device: str = "cpu",
         precision: str = "float32",
     ) -> None:
-        openvino = _import()
+        openvino = import_openvino()
         self._core = openvino.Core()
         self._device = device.upper()
         kinds = {name.split(".")[0] for name in self._core.available_devices}
@@ -43,7 +48,7 @@ class OpenVino(Backend):
         if self._device == "CPU":
             self._options["INFERENCE_NUM_THREADS"] = threads or available_cores()
         try:
-            self._model = self._core.read_model(graph)
+            self._model = self._core.read_model(graph, weights or b"")
             _, height, width, _ = self._model.inputs[0].partial_shape
             self._size = height.get_length(), width.get_length()
             self._compiled = {1: self._compile(1)}
@@ -86,7 +91,8 @@ class OpenVino(Backend):
         return self._core.compile_model(model, self._device, self._options)
 
 
-def _import() -> Any:
+def import_openvino() -> Any:
+    """The package; FlawmapError where it is not installed."""
     try:
         import openvino
     except ImportError as error:

@@ -8,7 +8,7 @@ from flawmap.backends.base import Backend, RuntimeOptions
 from flawmap.errors import UsageError
 
 NAMES = ("onnxruntime", "openvino")
-PRECISIONS = ("float32", "bf16")
+PRECISIONS = ("float32", "bf16", "int8")
 
 
 def choose(name: str, device: str = "cpu", precision: str = "float32") -> str:
@@ -24,8 +24,10 @@ def choose(name: str, device: str = "cpu", precision: str = "float32") -> str:
     return name
 
 
-def open_backend(graph: bytes, **options: Unpack[RuntimeOptions]) -> Backend:
-    """The graph, loaded as :class:`RuntimeOptions` say.
+def open_backend(
+    graph: bytes, weights: bytes | None = None, **options: Unpack[RuntimeOptions]
+) -> Backend:
+    """The graph, loaded as :class:`RuntimeOptions` say; OpenVINO's own has ``weights`` apart.
 
     Raises UsageError for a name or precision that is none, FlawmapError where the backend is not
     installed or cannot load the graph.
@@ -35,15 +37,15 @@ def open_backend(graph: bytes, **options: Unpack[RuntimeOptions]) -> Backend:
     chosen = choose(options.get("backend", "auto"), device, precision)
     threads = options.get("threads")
     if precision not in PRECISIONS:
-        raise UsageError(f"No precision {precision!r}: there are {' and '.join(PRECISIONS)}.")
+        raise UsageError(f"No precision {precision!r}: there are {', '.join(PRECISIONS)}.")
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads cannot run anything: give 1 or more.")
     if chosen == "openvino":
         from flawmap.backends.openvino import OpenVino
 
-        return OpenVino(graph, threads, device, precision)
-    if precision != "float32":
-        raise UsageError(f"ONNX Runtime computes in float32: for {precision} use openvino.")
+        return OpenVino(graph, weights, threads, device, precision)
+    if precision == "bf16":
+        raise UsageError("ONNX Runtime has no bf16: use openvino.")
     from flawmap.backends.onnx_runtime import OnnxRuntime
 
     return OnnxRuntime(graph, threads, device)

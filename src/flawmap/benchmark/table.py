@@ -133,7 +133,7 @@ def _row_lines(row: Row) -> list[str]:
         f"{first['method']} {first['preset']}{': ' if variant else ''}{variant}{marks}",
         first["teacher"],
         str(len(row.records)),
-        _minutes([r["seconds"]["train"] for r in row.records]),
+        _training_time(row.records),
         _milliseconds([r.get("milliseconds") for r in row.records]),
     ]
     lines = [_line([*cells, *(spread(row.values(key)) for key in _COLUMNS)])]
@@ -180,8 +180,15 @@ def spread(values: Sequence[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ± {100 * statistics.stdev(values):.1f}"
 
 
-def _minutes(seconds: Sequence[float]) -> str:
-    return f"{statistics.fmean(seconds) / 60:.1f} min"
+def _training_time(records: Sequence[dict[str, Any]]) -> str:
+    """Mean minutes; on a processor also on how many cores."""
+    told = f"{statistics.fmean([r['seconds']['train'] for r in records]) / 60:.1f} min"
+    on_processor = [r["hardware"]["cores"] for r in records if r.get("device") == "cpu"]
+    if len(on_processor) < len(records):
+        return told
+    fewest, most = min(on_processor), max(on_processor)
+    cores = str(most) if fewest == most else f"{fewest} to {most}"
+    return f"{told} on {cores} core{'' if most == 1 else 's'}"
 
 
 def _milliseconds(values: Sequence[float | None]) -> str:

@@ -106,6 +106,7 @@ def measure_latency(
     json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
     backend: Backend = "auto",
     precision: PrecisionName = "float32",
+    int8: Annotated[bool, typer.Option("--int8", help="Short for --precision int8.")] = False,
     device: Device = "cpu",
     threads: Threads = None,
     batch: Annotated[int, typer.Option(min=1, help="Images that go through at once.")] = 1,
@@ -118,11 +119,13 @@ def measure_latency(
     import flawmap
     from flawmap.benchmark.latency import render_latencies
 
+    if int8 and precision not in ("float32", "int8"):
+        raise UsageError(f"--int8 and --precision {precision} exclude each other.")
     found = flawmap.latency(
         run,
         images,
         backend=backend,
-        precision=precision,
+        precision="int8" if int8 else precision,
         device=device,
         threads=threads,
         batch=batch,

@@ -30,7 +30,9 @@ Layout = Annotated[str, typer.Option(help="auto, mvtec, kolektor_sdd, kolektor_s
 Backend = Annotated[
     str, typer.Option(help="onnxruntime, openvino, or auto: onnxruntime where it can.")
 ]
-PrecisionName = Annotated[str, typer.Option("--precision", help="float32, or bf16 with openvino.")]
+PrecisionName = Annotated[
+    str, typer.Option("--precision", help="float32; bf16 with openvino; int8 once exported.")
+]
 Device = Annotated[str, typer.Option(help="cpu; cuda with onnxruntime; GPU, NPU with openvino.")]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Processor threads of the graph; all if not given.")

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.inspector.inspector import Inspector, read_graph
+from flawmap.inspector.graphs import read_graph
+from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.manifest import Manifest, read_manifest
 
 _NAME = "distances"
@@ -70,7 +71,7 @@ def load_distances(run: Path, levels: Sequence[int]) -> Inspector:
     if not levels or min(levels) < 1 or len(set(levels)) < len(levels):
         raise UsageError("Levels are numbers from 1, each once, such as 1,2,3.")
     manifest: Manifest = read_manifest(run)
-    graph = read_graph(run, manifest)
+    graph = read_graph(run, manifest).graph
     return Inspector(manifest, DistanceGraph(graph, levels, manifest.configuration))
 
 

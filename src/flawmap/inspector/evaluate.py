@@ -23,7 +23,7 @@ from flawmap.files import make_folder, write_json
 from flawmap.images import ImageError, read_mask
 from flawmap.inspector.distances import load_distances
 from flawmap.inspector.inspector import Inspection, Inspector
-from flawmap.inspector.manifest import write_manifest
+from flawmap.inspector.manifest import read_manifest, write_manifest
 from flawmap.inspector.pipeline import Inspected, inspect_files
 from flawmap.metrics import Evaluator, Figures
 from flawmap.report.data import ImageRow
@@ -91,8 +91,8 @@ def evaluate(
     evaluation = _measure(inspector, dataset, samples, warnings, show)
     if distances:
         evaluation = replace(evaluation, rows=(), distances=tuple(distances))
-    else:
-        _remember(Path(run), inspector, evaluation)
+    elif runtime.get("precision", "float32") == "float32":
+        _remember(Path(run), evaluation)
     if json_file is not None:
         make_folder(Path(json_file).parent)
         write_json(Path(json_file), evaluation.to_dict())
@@ -206,11 +206,11 @@ def _row(sample: Sample, seen: Inspection | None, error: str | None, root: Path)
     )
 
 
-def _remember(run: Path, inspector: Inspector, evaluation: Evaluation) -> None:
+def _remember(run: Path, evaluation: Evaluation) -> None:
     """Keep the figures in the manifest; a run on a read-only disk goes without."""
     metrics = evaluation.to_dict() | {
         "data": evaluation.dataset.root.name,
         "milliseconds": round(evaluation.milliseconds or 0.0, 3),
     }
     with contextlib.suppress(FlawmapError):
-        write_manifest(run, inspector.manifest.model_copy(update={"metrics": metrics}))
+        write_manifest(run, read_manifest(run).model_copy(update={"metrics": metrics}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from flawmap.backends.base import Backend, RuntimeOptions
 from flawmap.backends.registry import open_backend
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.images import read_image, resize_image
+from flawmap.inspector.graphs import read_graph
 from flawmap.inspector.manifest import GRAPH, MANIFEST, Manifest, read_manifest
 from flawmap.inspector.regions import Defect, find_defects
 
@@ -41,20 +41,6 @@ class Inspection:
     milliseconds: float
 
 
-def read_graph(folder: Path, manifest: Manifest) -> bytes:
-    """The graph's file, checked against its digest in the manifest; FlawmapError if it is not."""
-    try:
-        graph = (folder / GRAPH).read_bytes()
-    except OSError as error:
-        raise FlawmapError(f"Cannot read {folder / GRAPH}: {error.strerror}.") from error
-    if hashlib.sha256(graph).hexdigest() != manifest.files.get(GRAPH):
-        raise FlawmapError(
-            f"{folder / GRAPH} is not the graph that its manifest names: it was changed or "
-            "cut short. Copy the whole run folder again, or train anew."
-        )
-    return graph
-
-
 class Inspector:
     """Decode -> graph -> verdict. Thread-safe; the graph is loaded once."""
 
@@ -72,13 +58,17 @@ class Inspector:
         """
         folder = Path(run)
         manifest = read_manifest(folder)
-        loaded = open_backend(read_graph(folder, manifest), **runtime)
+        found = read_graph(
+            folder, manifest, runtime.get("backend", "auto"), runtime.get("precision", "float32")
+        )
+        options: RuntimeOptions = {**runtime, "backend": found.backend}
+        loaded = open_backend(found.graph, found.weights, **options)
         if loaded.size != manifest.preprocessing.size:
             raise FlawmapError(
                 f"{folder / MANIFEST} was changed: its working size is not that of {GRAPH}. "
                 "Copy the whole run folder again, or train anew."
             )
-        return cls(manifest, loaded)
+        return cls(manifest.model_copy(update={"calibration": found.calibration}), loaded)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -17,6 +17,7 @@ SETTINGS = "settings.json"
 CHECKPOINTS = "checkpoints"
 GRAPH = "model.onnx"
 WEIGHTS = "weights.safetensors"
+EXPORTS = "exports"
 FORMAT = 1
 _AGAIN = "copy the run folder again, or train anew."
 
@@ -45,6 +46,7 @@ class Training(_Model):
     """How the method was trained, and on what."""
 
     data: str
+    folder: str = Field(description="where the data lay when it was trained")
     layout: str
     images: int = Field(description="good images trained on")
     held_out: int = Field(description="good images kept for calibration")
@@ -70,6 +72,29 @@ class Parity(_Model):
     limit: float
 
 
+class Export(_Model):
+    """Another form of the graph, and how near it is to the first."""
+
+    precision: Literal["float32", "int8"]
+    files: dict[str, str] = Field(description="SHA-256 of each file of it, the graph first")
+    quantised: str | None = Field(None, description="what of the graph is in 8-bit integers")
+    calibration: Calibration | None = Field(
+        None, description="its own thresholds, where it is not in float32"
+    )
+    images: int = Field(description="images that both were run on")
+    map_max: float = Field(description="largest difference of the maps")
+    map_mean: float
+    score_max: float
+    score_mean: float
+    flips: int = Field(description="images whose verdict differs, each by its own thresholds")
+    pixel_ap: tuple[float, float] | None = Field(
+        None, description="on drawn defects, of the first graph and of this"
+    )
+    image_auroc: tuple[float, float] | None = Field(None, description="likewise")
+    within_limits: bool
+    forced: bool = Field(False, description="kept although it is not within them")
+
+
 class Manifest(_Model):
     """The whole manifest."""
 
@@ -84,6 +109,7 @@ class Manifest(_Model):
     parity: Parity
     files: dict[str, str] = Field(description="SHA-256 of each file of the artefact")
     versions: dict[str, str]
+    exports: dict[str, Export] = Field({}, description="by runtime and precision")
     metrics: dict[str, Any] | None = Field(None, description="the last evaluation")
 
 

@@ -15,8 +15,8 @@ from safetensors.torch import save as save_safetensors
 from flawmap.backends.base import Backend
 from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.calibration import calibrate
+from flawmap.conversion.onnx import InferenceGraph, export_onnx
 from flawmap.errors import FlawmapError
-from flawmap.export.onnx import InferenceGraph, export_onnx
 from flawmap.files import write_bytes
 from flawmap.hardware import versions
 from flawmap.inspector.inspector import Inspector

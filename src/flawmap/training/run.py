@@ -162,7 +162,7 @@ def train(
     clock.seconds["train"] = max(clock.seconds["train"], _logged_seconds(folder))
 
     fit_read_out(trained, images.sample(_READ_OUT_SAMPLE, seed))
-    record = _record(images, dataset.root.resolve().name, dataset.layout, settings, rotation)
+    record = _record(images, dataset.root.resolve(), dataset.layout, settings, rotation)
     inspector = finish(
         folder,
         trained,
@@ -253,11 +253,12 @@ def _teacher(source: TeacherSource) -> Teacher:
 
 
 def _record(
-    images: GoodImages, data: str, layout: str, settings: Settings, rotation: RotationDecision
+    images: GoodImages, data: Path, layout: str, settings: Settings, rotation: RotationDecision
 ) -> dict[str, Any]:
     """What the manifest says of the training, but for its steps and seconds."""
     return {
-        "data": data,
+        "data": data.name,
+        "folder": str(data),
         "layout": layout,
         "images": len(images.train_rows),
         "held_out": len(images.held_rows),

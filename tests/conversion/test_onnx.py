@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from flawmap.backends.onnx_runtime import OnnxRuntime
+from flawmap.conversion.onnx import InferenceGraph, export_onnx, fold_norms, inference_graph
 from flawmap.errors import FlawmapError
-from flawmap.export.onnx import InferenceGraph, export_onnx, fold_norms, inference_graph
 from flawmap.inspector.distances import DistanceGraph
 from flawmap.training.finish import measure_parity
 from methods.tiny import SIZE, tiny_method

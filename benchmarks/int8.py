@@ -1,0 +1,101 @@
+"""What INT8 changes: inspectors exported for both runtimes, on test images they never saw.
+
+``python benchmarks/int8.py RUN...`` writes ``benchmarks/results/int8.json``; the runs are
+inspectors that ``flawmap bench --keep`` left, of categories of ``../shared/data/mvtec_ad_256``. They
+are copied first. Figures and verdicts are those of ``evaluate``; milliseconds are the graph's alone,
+batch 1, the graphs in turn.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from record import ROOT, write_result
+
+import flawmap
+from flawmap.datasets import open_dataset
+from flawmap.images import read_image, resize_image
+
+DATA = ROOT.parent / "shared" / "data" / "mvtec_ad_256"
+RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
+KEYS = ("image_auroc", "pixel_ap", "pixel_auroc", "iap", "pro")
+ROUNDS = 60
+
+
+def measure(run: Path) -> dict[str, Any]:
+    """Figures in float32 and of both INT8 exports, and how verdicts differ."""
+    exports = {to: flawmap.export(run, to, int8=True, force=True) for to in RUNTIMES}
+    manifest = flawmap.Inspector.load(run).manifest
+    data = DATA / manifest.training.data
+    first = flawmap.evaluate(run, data)
+    found: dict[str, Any] = {
+        "method": manifest.method,
+        "teacher": manifest.teacher.name,
+        "category": manifest.training.data,
+        "seed": manifest.training.seed,
+        "images": len(first.rows),
+        "float32": _figures(first),
+        "milliseconds": _milliseconds(run, data),
+    }
+    for to, backend in RUNTIMES.items():
+        small = flawmap.evaluate(run, data, precision="int8", backend=backend)
+        pairs = zip(first.rows, small.rows, strict=True)
+        found[f"int8 {backend}"] = _figures(small) | {
+            "flips": sum(a.verdict != b.verdict for a, b in pairs),
+            "export": exports[to].model_dump(mode="json", exclude={"calibration", "files"}),
+        }
+    return found
+
+
+def _figures(evaluation: Any) -> dict[str, float | None]:
+    figures = evaluation.to_dict()
+    return {key: figures[key] for key in KEYS}
+
+
+def _milliseconds(run: Path, data: Path) -> dict[str, float]:
+    """Median of each graph, which take turns."""
+    graphs = {
+        f"{precision} {backend}": flawmap.Inspector.load(
+            run, precision=precision, backend=backend
+        ).graph
+        for precision in ("float32", "int8")
+        for backend in RUNTIMES.values()
+    }
+    size = flawmap.Inspector.load(run).size
+    paths = [sample.path for sample in open_dataset(data, training=False).test][:20]
+    images = [resize_image(read_image(path), size)[None] for path in paths]
+    for graph in graphs.values():
+        graph.warm_up()
+    seconds: dict[str, list[float]] = {name: [] for name in graphs}
+    for index in range(ROUNDS):
+        for name, graph in graphs.items():
+            begun = time.perf_counter()
+            graph(np.ascontiguousarray(images[index % len(images)]))
+            seconds[name].append(time.perf_counter() - begun)
+    return {name: round(1000 * statistics.median(all_), 2) for name, all_ in seconds.items()}
+
+
+def main() -> None:
+    """Measure the runs named."""
+    runs = [Path(word) for word in sys.argv[1:]]
+    if not runs:
+        sys.exit(__doc__)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for run in runs:
+            copied = Path(shutil.copytree(run, Path(folder) / run.name))
+            found.append(measure(copied))
+            print(found[-1])
+    names = " ".join(run.name for run in runs)
+    write_result("int8", f"python benchmarks/int8.py {names}", runs=found)
+
+
+if __name__ == "__main__":
+    main()

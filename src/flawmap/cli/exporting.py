@@ -1,0 +1,39 @@
+"""``export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flawmap.cli.options import Run, need_torch
+
+
+def export(
+    run: Run,
+    to: Annotated[str, typer.Option(help="onnx or openvino.")],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Quantise to 8-bit integers, with thresholds of its own.")
+    ] = False,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATA", help="Folder with good pictures; the one that was trained from if not."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Keep it even if it differs too much; this is recorded.")
+    ] = False,
+) -> None:
+    """Write an inspector for another runtime, or in INT8, and how near it is."""
+    need_torch()
+    import flawmap
+    from flawmap.console import show_export
+
+    found = flawmap.export(
+        run, to, int8=int8, images=images, force=force, say=lambda text: typer.echo(text, err=True)
+    )
+    show_export(found)
+    for name in found.files:
+        typer.echo(f"Wrote {run / name}" if name != "model.onnx" else f"{run / name} is it already")

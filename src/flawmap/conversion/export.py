@@ -1,0 +1,205 @@
+"""``flawmap export``: an inspector for another runtime, or in INT8, proved near the first."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawmap.backends.base import Backend
+from flawmap.backends.onnx_runtime import OnnxRuntime
+from flawmap.calibration import Calibration, calibrate
+from flawmap.conversion.difference import Difference, measure_difference
+from flawmap.conversion.pictures import GoodImages, good_images
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.files import digest, make_folder, write_bytes
+from flawmap.inspector.graphs import read_graph
+from flawmap.inspector.manifest import (
+    EXPORTS,
+    GRAPH,
+    Export,
+    Manifest,
+    read_manifest,
+    write_manifest,
+)
+
+TARGETS = ("onnx", "openvino")
+FLOAT_LIMIT = 1e-4
+AP_LIMIT = 0.01
+FLIP_LIMIT = 0.01  # of all verdicts
+_DEFECTS = 100
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A graph that was written, and how it was found to be."""
+
+    files: tuple[Path, ...]
+    found: Export
+
+
+def export(
+    run: str | os.PathLike[str],
+    to: str,
+    *,
+    int8: bool = False,
+    images: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    say: Say = lambda text: None,
+) -> Export:
+    """Write the inspector's graph for a runtime into its folder; into its manifest, how near it is.
+
+    ``to`` is ``onnx`` or ``openvino``. ``images``: a data folder with good pictures, by default the
+    one that was trained from; those held out then measure map and score. In float32 these may
+    differ by 1e-4, from torch's for ``onnx``, else from the first graph's. ``int8`` quantises the
+    convolutions and finds thresholds anew; on drawn defects it may lose 0.01 of pixel AP, and on
+    these and the good pictures change 1 % of verdicts. Where all convolutions in INT8 are too many
+    for that, fewer are tried. Past the limits FlawmapError is raised and nothing kept, unless
+    ``force``, which the manifest records.
+    """
+    if to not in TARGETS:
+        raise UsageError(f"No runtime {to!r}: export to {' or '.join(TARGETS)}.")
+    folder = Path(run)
+    manifest = read_manifest(folder)
+    graph = read_graph(folder, manifest).graph
+    good = good_images(manifest, images)
+    say(f"{len(good.judge)} good pictures that the inspector did not learn from")
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as place:
+        if int8:
+            made = _int8(Path(place), graph, manifest, good, to, say)
+        else:
+            made = _float32(Path(place), graph, folder, manifest, good, to)
+        if not (made.found.within_limits or force):
+            raise FlawmapError(f"{_failing(made.found)}: nothing was kept. --force keeps it.")
+        files = _keep(made.files, folder, to) or {GRAPH: manifest.files[GRAPH]}
+    forced = not made.found.within_limits
+    found = made.found.model_copy(update={"files": files, "forced": forced})
+    exports = {**manifest.exports, f"{to}-{found.precision}": found}
+    write_manifest(folder, manifest.model_copy(update={"exports": exports}))
+    return found
+
+
+def _float32(
+    place: Path, graph: bytes, folder: Path, manifest: Manifest, good: GoodImages, to: str
+) -> _Made:
+    files: tuple[Path, ...] = ()
+    first: Backend
+    other: Backend
+    if to == "onnx":
+        from flawmap.conversion.rebuild import TorchBackend
+
+        first, other = TorchBackend(folder, manifest), OnnxRuntime(graph)
+    else:
+        files = _openvino_files(place / "model.xml")
+        first, other = OnnxRuntime(graph), _write_openvino(graph, files)
+    like = manifest.calibration
+    thresholds = _calibrated(first, good.judge, like), _calibrated(other, good.judge, like)
+    apart = measure_difference(first, other, good.judge, thresholds)
+    within = apart.map_max <= FLOAT_LIMIT and apart.score_max <= FLOAT_LIMIT
+    return _Made(
+        files, Export(precision="float32", files={}, within_limits=within, **asdict(apart))
+    )
+
+
+def _int8(
+    place: Path, graph: bytes, manifest: Manifest, good: GoodImages, to: str, say: Say
+) -> _Made:
+    """The first scope of convolutions that keeps the limits; the last if none does."""
+    import onnx
+
+    from flawmap.conversion.int8 import quantise_onnx, quantise_openvino
+    from flawmap.conversion.scope import scopes
+    from flawmap.conversion.synthetic import draw_defects, measure
+
+    learn = np.concatenate([good.learn, draw_defects(good.learn, len(good.learn), seed=0).images])
+    judge = draw_defects(good.judge, _DEFECTS, seed=1)
+    everything = np.concatenate([good.judge, judge.images])
+    first = OnnxRuntime(graph)
+    before = measure(first, good.judge, judge)
+    firsts = _calibrated(first, good.judge, manifest.calibration)
+    other: Backend
+    for scope in scopes(onnx.load_model_from_string(graph)):
+        say(f"Quantising {scope.what}")
+        if to == "onnx":
+            files: tuple[Path, ...] = (place / "model.int8.onnx",)
+            write_bytes(files[0], quantise_onnx(graph, learn, scope.float32))
+            other = OnnxRuntime(files[0].read_bytes())
+        else:
+            files = _openvino_files(place / "model.int8.xml")
+            other = _write_openvino(quantise_openvino(graph, learn, scope.float32), files)
+        own = _calibrated(other, good.judge, manifest.calibration)
+        apart = measure_difference(first, other, everything, (firsts, own))
+        after = measure(other, good.judge, judge)
+        found = Export(
+            precision="int8", files={}, quantised=scope.what, calibration=own,
+            pixel_ap=(before[0], after[0]), image_auroc=(before[1], after[1]),
+            within_limits=_keeps_limits(before[0] - after[0], apart), **asdict(apart),
+        )  # fmt: skip
+        if found.within_limits:
+            break
+        say(_failing(found))
+    return _Made(files, found)
+
+
+def _keeps_limits(lost: float, apart: Difference) -> bool:
+    return lost <= AP_LIMIT and apart.flips <= FLIP_LIMIT * apart.images
+
+
+def _calibrated(graph: Backend, good: NDArray[np.uint8], like: Calibration) -> Calibration:
+    """Thresholds for the same false-reject rates, on the images that differences are measured on.
+
+    The score that a threshold was set at lies on its own side of it, which rounding could change.
+    """
+    scored = [graph(image[None]) for image in good]
+    return calibrate(
+        [float(score[0]) for _, score in scored],
+        [float(anomaly_map.max()) for anomaly_map, _ in scored],
+        false_reject=like.reject.asked,
+        review=like.review.asked,
+    )
+
+
+def _openvino_files(path: Path) -> tuple[Path, Path]:
+    return path, path.with_suffix(".bin")
+
+
+def _write_openvino(model: object, files: tuple[Path, ...]) -> Backend:
+    """OpenVINO's own files of a model, or of an ONNX graph's bytes; and what runs them."""
+    from flawmap.backends.openvino import OpenVino, import_openvino
+
+    openvino = import_openvino()
+    if isinstance(model, bytes):
+        model = openvino.Core().read_model(model)
+    openvino.save_model(model, files[0], compress_to_fp16=False)
+    return OpenVino(files[0].read_bytes(), files[1].read_bytes())
+
+
+def _failing(found: Export) -> str:
+    if found.precision == "float32":
+        apart = max(found.map_max, found.score_max)
+        return f"The exported graph differs by {apart:.2g}, more than {FLOAT_LIMIT:g}"
+    before, after = found.pixel_ap or (0.0, 0.0)
+    return (
+        f"In INT8 it loses {before - after:.3f} of pixel AP on drawn defects (limit {AP_LIMIT:g}) "
+        f"and changes {found.flips} of {found.images} verdicts (limit {FLIP_LIMIT:.0%})"
+    )
+
+
+def _keep(made: tuple[Path, ...], folder: Path, to: str) -> dict[str, str]:
+    """Move what was made to its place in the run; digests by name."""
+    if made:
+        make_folder(folder / EXPORTS / to)
+    files = {}
+    for path in made:
+        name = f"{EXPORTS}/{to}/{path.name}"
+        shutil.move(path, folder / name)
+        files[name] = digest(folder / name)
+    return files

@@ -1,0 +1,56 @@
+"""Drawn defects on good pictures: what quantisation is fed and judged with, no test set needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flawmap.backends.base import Backend
+from flawmap.metrics import Evaluator
+from flawmap.rng import Stream, generator
+from flawmap.synthesis.anomalies import AnomalyConfig, corrupt, draw_parameters
+from flawmap.synthesis.textures import draw_textures
+
+_TEXTURES = 64
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """Images (N, h, w, 3) uint8 with their masks (N, h, w) uint8 {0, 1}, none of them empty."""
+
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+
+
+def draw_defects(good: NDArray[np.uint8], count: int, seed: int) -> Corrupted:
+    """``count`` images with drawn defects, the good ones in turn; less those that got none."""
+    good = good[np.arange(count) % len(good)]
+    config = AnomalyConfig(foreground_share=0.5, line_share=0.3)
+    size = (good.shape[1], good.shape[2])
+    bank = draw_textures(_TEXTURES, size, seed)
+    parameters = draw_parameters(generator(seed, Stream.ANOMALY), len(good), len(bank), config)
+    images, masks = corrupt(_planes(good), _planes(bank[parameters.texture]), parameters, config)
+    pixels = (images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
+    drawn = masks[:, 0].to(torch.uint8).numpy()
+    kept = drawn.any((1, 2))
+    return Corrupted(pixels[kept], drawn[kept])
+
+
+def measure(backend: Backend, good: NDArray[np.uint8], bad: Corrupted) -> tuple[float, float]:
+    """Pixel AP and image AUROC on good images and drawn defects."""
+    evaluator = Evaluator()
+    for image in good:
+        maps, scores = backend(image[None])
+        evaluator.update(maps[0], None, float(scores[0]), False)
+    for image, mask in zip(bad.images, bad.masks, strict=True):
+        maps, scores = backend(image[None])
+        evaluator.update(maps[0], mask, float(scores[0]), True)
+    figures = evaluator.compute()
+    return float(figures.pixel_ap or 0.0), float(figures.image_auroc or 0.0)
+
+
+def _planes(images: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255

@@ -1,0 +1,60 @@
+"""The graph's files in a run: the one that was trained, and those that were exported."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from flawmap.calibration import Calibration
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.inspector.manifest import GRAPH, Manifest
+
+_EXPORTED_FOR = {"openvino": "openvino", "onnxruntime": "onnx"}
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph as its files hold it, which backend it is for, and the thresholds that go with it."""
+
+    graph: bytes
+    weights: bytes | None
+    backend: str
+    calibration: Calibration
+
+
+def read_graph(
+    folder: Path, manifest: Manifest, backend: str = "auto", precision: str = "float32"
+) -> Graph:
+    """Files checked against their digests in the manifest; FlawmapError if they are not the same.
+
+    For ``int8`` the export for the backend; OpenVINO's before ONNX Runtime's where it is ``auto``.
+    """
+    if precision != "int8":
+        graph = _read(folder, GRAPH, manifest.files.get(GRAPH))
+        return Graph(graph, None, backend, manifest.calibration)
+    wanted = list(_EXPORTED_FOR) if backend == "auto" else [backend]
+    for name in wanted:
+        export = manifest.exports.get(f"{_EXPORTED_FOR.get(name)}-int8")
+        if export is not None and export.calibration is not None:
+            read = [_read(folder, file, sha256) for file, sha256 in export.files.items()]
+            return Graph(read[0], read[1] if len(read) > 1 else None, name, export.calibration)
+    to = _EXPORTED_FOR.get(wanted[0])
+    if to is None:
+        raise UsageError(f"No backend {backend!r}: INT8 runs on {' or '.join(_EXPORTED_FOR)}.")
+    raise FlawmapError(
+        f"{folder} has no INT8 graph for it yet. Make one: flawmap export {folder} --to {to} --int8"
+    )
+
+
+def _read(folder: Path, name: str, sha256: str | None) -> bytes:
+    try:
+        found = (folder / name).read_bytes()
+    except OSError as error:
+        raise FlawmapError(f"Cannot read {folder / name}: {error.strerror}.") from error
+    if hashlib.sha256(found).hexdigest() != sha256:
+        raise FlawmapError(
+            f"{folder / name} is not the graph that its manifest names: it was changed or "
+            "cut short. Copy the whole run folder again, export it again, or train anew."
+        )
+    return found

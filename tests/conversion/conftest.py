@@ -1,0 +1,64 @@
+"""A small inspector of stripes, trained for a moment, and the pictures it learned from."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from flawmap.files import digest
+from flawmap.images import write_png
+from flawmap.inspector.manifest import Manifest, Teacher, Training
+from flawmap.training.finish import finish
+from methods.tiny import SIZE, tiny_teacher
+from training.tiny import tiny_images, tiny_loop
+
+LEARNED, HELD_OUT = 16, 8
+
+
+class Striped(NamedTuple):
+    run: Path
+    manifest: Manifest
+    held_out: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def striped_once(tmp_path_factory: pytest.TempPathFactory) -> Striped:
+    folder = tmp_path_factory.mktemp("striped")
+    data, run = folder / "data", folder / "run"
+    pictures = tiny_images(LEARNED + HELD_OUT)
+    (data / "good").mkdir(parents=True)
+    for index, picture in enumerate(pictures):
+        write_png(data / "good" / f"{index:02}.png", picture)
+    run.mkdir()
+    loop = tiny_loop(run, steps=24)
+    loop.run()
+    learned = tuple(digest(data / "good" / f"{index:02}.png") for index in range(LEARNED))
+    training = Training(
+        data="data", folder=str(data), layout="folder", images=LEARNED, held_out=HELD_OUT,
+        skipped=0, fingerprint="", trained_on=learned, rotation="slight", rotation_reason="",
+        textures="", seed=0, steps=24, device="cpu", precision="float32", seconds={},
+    )  # fmt: skip
+    inspector = finish(
+        run, loop.method, SIZE, list(pictures[LEARNED:]),
+        Teacher(name="tiny", file="tiny", sha256="tiny"), training, method="destseg",
+        preset="fast", configuration=loop.method.config.model_dump(mode="json"),
+    )  # fmt: skip
+    shutil.rmtree(run / "checkpoints")
+    return Striped(run, inspector.manifest, pictures[LEARNED:])
+
+
+@pytest.fixture
+def striped(striped_once: Striped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Striped:
+    """The inspector in a folder of its own, its teacher at hand."""
+    run = tmp_path / "run"
+    shutil.copytree(striped_once.run, run)
+    source = SimpleNamespace(sha256="tiny", file="tiny", name="tiny")
+    monkeypatch.setattr(
+        "flawmap.conversion.rebuild.load_teacher", lambda name: (tiny_teacher(), source)
+    )
+    return striped_once._replace(run=run)

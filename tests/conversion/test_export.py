@@ -1,0 +1,151 @@
+"""Exports: what is written, what is measured, what is refused."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flawmap
+from flawmap import FlawmapError, Inspector, UsageError
+from flawmap.conversion import export as exporting
+from flawmap.conversion.scope import scopes
+from flawmap.files import digest
+from flawmap.inspector.manifest import read_manifest
+
+
+def files(run: Path) -> set[str]:
+    return {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
+
+
+def test_openvino_in_float32(striped):
+    before = files(striped.run)
+    found = flawmap.export(striped.run, "openvino")
+    written = {"exports/openvino/model.xml", "exports/openvino/model.bin"}
+    assert files(striped.run) - before == written
+    assert found.files == {name: digest(striped.run / name) for name in found.files}
+    assert set(found.files) == written
+    assert found.images == len(striped.held_out)
+    assert 0 <= found.map_mean <= found.map_max <= 1e-4
+    assert 0 <= found.score_mean <= found.score_max <= 1e-4
+    assert (found.flips, found.within_limits, found.forced) == (0, True, False)
+    assert read_manifest(striped.run).exports == {"openvino-float32": found}
+
+
+def test_onnx_in_float32_is_compared_with_torch(striped):
+    before = files(striped.run)
+    found = flawmap.export(striped.run, "onnx")
+    assert files(striped.run) == before
+    assert found.files == {"model.onnx": digest(striped.run / "model.onnx")}
+    assert 0 < found.map_max <= 1e-4, "another library's sums differ a little"
+
+
+@pytest.fixture(scope="module")
+def quantised_once(striped_once, tmp_path_factory) -> Path:
+    """The run with INT8 graphs for both runtimes, whatever they lose."""
+    run = tmp_path_factory.mktemp("quantised") / "run"
+    shutil.copytree(striped_once.run, run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporting, "AP_LIMIT", 1.0)
+        patch.setattr(exporting, "FLIP_LIMIT", 1.0)
+        for to in ("onnx", "openvino"):
+            flawmap.export(run, to, int8=True)
+    return run
+
+
+@pytest.fixture
+def quantised(quantised_once, tmp_path) -> Path:
+    return Path(shutil.copytree(quantised_once, tmp_path / "quantised"))
+
+
+@pytest.mark.parametrize(("to", "backend"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
+def test_int8_runs_with_its_own_thresholds(striped, quantised, to, backend):
+    found = read_manifest(quantised).exports[f"{to}-int8"]
+    assert found.quantised == "all convolutions", "the first that keeps the limits"
+    assert found.images > 100
+    assert found.within_limits
+    assert not found.forced
+    before, after = found.pixel_ap
+    assert 0 < before <= 1
+    assert 0 < after <= 1
+    first = Inspector.load(quantised)
+    inspector = Inspector.load(quantised, precision="int8", backend=backend)
+    assert inspector.graph.name == backend
+    scores = [inspector.inspect(image).score for image in striped.held_out]
+    np.testing.assert_allclose(
+        sorted(inspector.manifest.calibration.scores), sorted(scores), atol=1e-5
+    )
+    assert inspector.manifest.calibration != first.manifest.calibration
+    maps = [i.inspect(striped.held_out[0]).anomaly_map for i in (inspector, first)]
+    assert 0 < np.abs(maps[0] - maps[1]).max() <= found.map_max + 1e-6
+
+
+def test_openvinos_int8_graph_goes_first(quantised):
+    assert Inspector.load(quantised, precision="int8").graph.name == "openvino"
+
+
+def test_fewer_convolutions_are_tried_and_past_the_limits_nothing_is_kept(striped, monkeypatch):
+    monkeypatch.setattr(exporting, "AP_LIMIT", -1.0)
+    said: list[str] = []
+    forced = flawmap.export(striped.run, "onnx", int8=True, force=True, say=said.append)
+    tried = [line.removeprefix("Quantising ") for line in said if line.startswith("Quant")]
+    assert tried == [
+        "all convolutions",
+        "teacher's and student's convolutions",
+        "teacher's convolutions, and the student's but for its finest level",
+    ]
+    assert (forced.within_limits, forced.forced, forced.quantised) == (False, True, tried[-1])
+    assert read_manifest(striped.run).exports["onnx-int8"].forced
+    before = files(striped.run)
+    monkeypatch.setattr("flawmap.conversion.scope.scopes", lambda graph: scopes(graph)[-1:])
+    with pytest.raises(FlawmapError, match=r"of pixel AP on drawn defects .*--force keeps it"):
+        flawmap.export(striped.run, "onnx", int8=True)
+    assert files(striped.run) == before
+
+
+def test_a_float_graph_too_far_off_is_refused(striped, monkeypatch):
+    monkeypatch.setattr(exporting, "FLOAT_LIMIT", 1e-12)
+    with pytest.raises(FlawmapError, match=r"differs by .*nothing was kept"):
+        flawmap.export(striped.run, "openvino")
+    assert not (striped.run / "exports").exists()
+
+
+def test_what_cannot_be_exported_says_why(striped, tmp_path):
+    with pytest.raises(UsageError, match="No runtime 'tensorrt': export to onnx or openvino"):
+        flawmap.export(striped.run, "tensorrt")
+    with pytest.raises(FlawmapError, match=r"nowhere is not there: give others with --images"):
+        flawmap.export(striped.run, "onnx", images=tmp_path / "nowhere")
+
+
+def test_int8_before_its_export_says_how(striped):
+    with pytest.raises(FlawmapError, match=r"flawmap export .*run --to openvino --int8"):
+        Inspector.load(striped.run, precision="int8")
+    with pytest.raises(FlawmapError, match=r"flawmap export .*run --to onnx --int8"):
+        Inspector.load(striped.run, precision="int8", backend="onnxruntime")
+    with pytest.raises(UsageError, match="INT8 runs on openvino or onnxruntime"):
+        Inspector.load(striped.run, precision="int8", backend="torch")
+
+
+def test_an_exported_file_that_was_changed_is_not_run(quantised):
+    path = quantised / "exports" / "onnx" / "model.int8.onnx"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(FlawmapError, match=r"model\.int8\.onnx is not the graph.*export it again"):
+        Inspector.load(quantised, precision="int8", backend="onnxruntime")
+
+
+def test_measuring_int8_leaves_the_first_graphs_figures_and_thresholds(quantised):
+    manifest = read_manifest(quantised)
+    first = flawmap.evaluate(quantised, manifest.training.folder)
+    kept = (quantised / "manifest.json").read_text()
+    flawmap.evaluate(quantised, manifest.training.folder, precision="int8")
+    assert (quantised / "manifest.json").read_text() == kept
+    found = read_manifest(quantised)
+    assert found.metrics["images"] == first.figures.to_dict()["images"]
+    assert (found.calibration, found.exports) == (manifest.calibration, manifest.exports)
+
+
+def test_a_run_may_move(striped, tmp_path):
+    shutil.move(striped.run, tmp_path / "elsewhere")
+    assert flawmap.export(tmp_path / "elsewhere", "openvino").within_limits

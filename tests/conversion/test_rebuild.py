@@ -1,0 +1,41 @@
+"""The network again, from what a run keeps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from flawmap import FlawmapError
+from flawmap.backends.onnx_runtime import OnnxRuntime
+from flawmap.conversion.rebuild import TorchBackend, rebuild
+from flawmap.inspector.manifest import WEIGHTS
+
+
+def test_it_is_the_graph(striped):
+    torch_backend = TorchBackend(striped.run, striped.manifest)
+    graph = OnnxRuntime((striped.run / "model.onnx").read_bytes())
+    assert torch_backend.size == graph.size
+    for found, expected in zip(
+        torch_backend(striped.held_out), graph(striped.held_out), strict=True
+    ):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_another_teacher_is_refused(striped):
+    teacher = striped.manifest.teacher.model_copy(update={"sha256": "other"})
+    with pytest.raises(FlawmapError, match="not the one that the inspector learned from"):
+        rebuild(striped.run, striped.manifest.model_copy(update={"teacher": teacher}))
+
+
+def test_weights_that_do_not_fit_are_refused(striped):
+    path = striped.run / WEIGHTS
+    weights = load_file(path)
+    name = next(name for name in weights if name.endswith(".weight"))
+    save_file({k: v for k, v in weights.items() if k != name}, path)
+    with pytest.raises(FlawmapError, match=f"does not fit its manifest: {name}"):
+        rebuild(striped.run, striped.manifest)
+    path.write_bytes(b"cut short")
+    with pytest.raises(FlawmapError, match="does not fit its manifest"):
+        rebuild(striped.run, striped.manifest)

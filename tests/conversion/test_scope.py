@@ -1,0 +1,63 @@
+"""Which convolutions may be quantised."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+
+from flawmap.conversion.int8 import quantise_onnx
+from flawmap.conversion.onnx import export_onnx
+from flawmap.conversion.scope import scopes
+from flawmap.inspector.manifest import GRAPH
+from methods.tiny import SIZE, tiny_method
+from training.tiny import tiny_images
+
+
+def convolutions(graph: onnx.ModelProto) -> dict[str, str]:
+    """Names of the weights, by those of the nodes."""
+    return {n.name: n.input[1] for n in graph.graph.node if n.op_type == "Conv"}
+
+
+@pytest.fixture(scope="module")
+def graph(striped_once) -> onnx.ModelProto:
+    return onnx.load(striped_once.run / GRAPH)
+
+
+def test_ever_fewer_from_all_to_the_teachers_and_the_coarse_students(graph):
+    names = convolutions(graph)
+    whole, networks, robust = scopes(graph)
+    quantised = [{names[n] for n in names.keys() - s.float32} for s in (whole, networks, robust)]
+    assert quantised[0] > quantised[1] > quantised[2]
+    assert all(name.startswith("module.") for name in quantised[0])
+    assert {w for w in names.values() if not w.startswith("module.")} & quantised[0] == set()
+    assert all(".head." in name for name in quantised[0] - quantised[1])
+    fine = quantised[1] - quantised[2]
+    assert fine
+    assert all(".student." in name for name in fine)
+    assert any(".stages.0." in name for name in fine), "the decoder's finest stage"
+    assert not any(".stages.1." in name or ".stages.2." in name for name in fine)
+    assert {n for n in quantised[0] if ".teacher." in n} <= quantised[2]
+
+
+def test_without_distances_there_is_one_scope(tmp_path):
+    module = tiny_method("fast").module
+
+    class MapAndScore(type(module)):
+        def forward(self, image):
+            return super().forward(image)[:2]
+
+    module.__class__ = MapAndScore
+    export_onnx(module, SIZE, tmp_path / "graph.onnx", has_distances=False)
+    graph = onnx.load(tmp_path / "graph.onnx")
+    found = scopes(graph)
+    assert [scope.what for scope in found] == ["all convolutions"]
+
+
+def test_only_the_scopes_convolutions_are_quantised(graph):
+    scope = scopes(graph)[-1]
+    small = onnx.load_model_from_string(
+        quantise_onnx(graph.SerializeToString(), tiny_images(3), scope.float32)
+    )
+    scaled = {n.output[0] for n in small.graph.node if n.op_type == "DequantizeLinear"}
+    found = {n.name: n.input[1] in scaled for n in small.graph.node if n.op_type == "Conv"}
+    assert {name for name, is_small in found.items() if not is_small} == scope.float32
