@@ -1,9 +1,9 @@
 """What INT8 changes: inspectors exported for both runtimes, on test images they never saw.
 
 ``python benchmarks/int8.py RUN...`` writes ``benchmarks/results/int8.json``; the runs are
-inspectors that ``flawmap bench --keep`` left, of categories of ``../shared/data/mvtec_ad_256``. They
-are copied first. Figures and verdicts are those of ``evaluate``; milliseconds are the graph's alone,
-batch 1, the graphs in turn.
+inspectors that ``flawmap bench --keep`` left, of categories of ``../shared/data/mvtec_ad_256``.
+They are copied first. Figures and verdicts are those of ``evaluate``; milliseconds are the graph's
+alone, batch 1, the graphs in turn.
 """
 
 from __future__ import annotations
