@@ -95,6 +95,7 @@ def test_fewer_convolutions_are_tried_and_past_the_limits_nothing_is_kept(stripe
         "all convolutions",
         "teacher's and student's convolutions",
         "teacher's convolutions, and the student's but for its finest level",
+        "teacher's convolutions",
     ]
     assert (forced.within_limits, forced.forced, forced.quantised) == (False, True, tried[-1])
     assert read_manifest(striped.run).exports["onnx-int8"].forced

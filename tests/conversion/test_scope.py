@@ -25,9 +25,8 @@ def graph(striped_once) -> onnx.ModelProto:
 
 def test_ever_fewer_from_all_to_the_teachers_and_the_coarse_students(graph):
     names = convolutions(graph)
-    whole, networks, robust = scopes(graph)
-    quantised = [{names[n] for n in names.keys() - s.float32} for s in (whole, networks, robust)]
-    assert quantised[0] > quantised[1] > quantised[2]
+    quantised = [{names[n] for n in names.keys() - s.float32} for s in scopes(graph)]
+    assert quantised[0] > quantised[1] > quantised[2] > quantised[3]
     assert all(name.startswith("module.") for name in quantised[0])
     assert {w for w in names.values() if not w.startswith("module.")} & quantised[0] == set()
     assert all(".head." in name for name in quantised[0] - quantised[1])
@@ -36,7 +35,7 @@ def test_ever_fewer_from_all_to_the_teachers_and_the_coarse_students(graph):
     assert all(".student." in name for name in fine)
     assert any(".stages.0." in name for name in fine), "the decoder's finest stage"
     assert not any(".stages.1." in name or ".stages.2." in name for name in fine)
-    assert {n for n in quantised[0] if ".teacher." in n} <= quantised[2]
+    assert quantised[3] == {name for name in quantised[0] if ".teacher." in name}
 
 
 def test_without_distances_there_is_one_scope(tmp_path):

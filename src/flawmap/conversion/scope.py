@@ -45,6 +45,8 @@ def scopes(graph: onnx.ModelProto) -> list[Scope]:
     if student:
         named = "teacher's convolutions, and the student's but for its finest level"
         found.append(Scope(named, frozenset(read_out | later | fine)))
+        whole_student = {node.name for node in student}
+        found.append(Scope("teacher's convolutions", frozenset(read_out | later | whole_student)))
     return found
 
 

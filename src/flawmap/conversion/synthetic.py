@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flawmap.backends.base import Backend
-from flawmap.metrics import Evaluator
 from flawmap.rng import Stream, generator
 from flawmap.synthesis.anomalies import AnomalyConfig, corrupt, draw_parameters
 from flawmap.synthesis.textures import draw_textures
@@ -25,6 +23,11 @@ class Corrupted:
     masks: NDArray[np.uint8]
 
 
+def no_defects(good: NDArray[np.uint8]) -> Corrupted:
+    """None at all, in the shape of such images."""
+    return Corrupted(good[:0], good[:0, ..., 0])
+
+
 def draw_defects(good: NDArray[np.uint8], count: int, seed: int) -> Corrupted:
     """``count`` images with drawn defects, the good ones in turn; less those that got none."""
     good = good[np.arange(count) % len(good)]
@@ -37,19 +40,6 @@ def draw_defects(good: NDArray[np.uint8], count: int, seed: int) -> Corrupted:
     drawn = masks[:, 0].to(torch.uint8).numpy()
     kept = drawn.any((1, 2))
     return Corrupted(pixels[kept], drawn[kept])
-
-
-def measure(backend: Backend, good: NDArray[np.uint8], bad: Corrupted) -> tuple[float, float]:
-    """Pixel AP and image AUROC on good images and drawn defects."""
-    evaluator = Evaluator()
-    for image in good:
-        maps, scores = backend(image[None])
-        evaluator.update(maps[0], None, float(scores[0]), False)
-    for image, mask in zip(bad.images, bad.masks, strict=True):
-        maps, scores = backend(image[None])
-        evaluator.update(maps[0], mask, float(scores[0]), True)
-    figures = evaluator.compute()
-    return float(figures.pixel_ap or 0.0), float(figures.image_auroc or 0.0)
 
 
 def _planes(images: NDArray[np.uint8]) -> torch.Tensor:

@@ -1,0 +1,101 @@
+"""How far another form of the graph is from the first, and what it does to figures and verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawmap.backends.base import Backend
+from flawmap.calibration import Calibration, calibrate
+from flawmap.conversion.synthetic import Corrupted
+from flawmap.metrics import Evaluator
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two graphs on the same images. Pairs are the first one's value and the other's."""
+
+    images: int
+    map_max: float
+    map_mean: float
+    score_max: float
+    score_mean: float
+    flips: int
+    """Images whose verdict differs, each by its own thresholds."""
+    pixel_ap: tuple[float, float] | None
+    image_auroc: tuple[float, float] | None
+    """Both on good images against drawn defects; None where there are none."""
+    calibration: Calibration
+    """The other one's thresholds."""
+
+
+def compare(
+    first: Backend,
+    other: Backend,
+    good: NDArray[np.uint8],
+    drawn: Corrupted,
+    like: Calibration,
+) -> Comparison:
+    """Both on every image of the working size, one by one; FlawmapError for a map that has NaNs.
+
+    Thresholds are found for both on the good images (N, h, w, 3), for the false-reject rates of
+    ``like``: a score that one was set at lies on its own side of it, which rounding could change.
+    """
+    seen = (_Seen(), _Seen())
+    apart: list[tuple[float, float]] = []
+    nothing = np.zeros(good.shape[:3], np.uint8)
+    for images, masks in ((good, nothing), (drawn.images, drawn.masks)):
+        for image, mask in zip(images, masks, strict=True):
+            maps = [
+                one.look(graph, image, mask)
+                for one, graph in zip(seen, (first, other), strict=True)
+            ]
+            gap = np.abs(maps[0] - maps[1])
+            apart.append((float(gap.max()), float(gap.mean())))
+    gaps = np.abs(np.array(seen[0].scores) - np.array(seen[1].scores))
+    largest, means = np.array(apart).T
+    calibrations = [one.calibrated(len(good), like) for one in seen]
+    figures = [one.evaluator.compute() for one in seen] if len(drawn.images) else []
+    return Comparison(
+        images=len(apart),
+        map_max=float(largest.max()),
+        map_mean=float(means.mean()),
+        score_max=float(gaps.max()),
+        score_mean=float(gaps.mean()),
+        flips=sum(
+            calibrations[0].verdict(a) != calibrations[1].verdict(b)
+            for a, b in zip(seen[0].scores, seen[1].scores, strict=True)
+        ),
+        pixel_ap=_pair([one.pixel_ap for one in figures]),
+        image_auroc=_pair([one.image_auroc for one in figures]),
+        calibration=calibrations[1],
+    )
+
+
+@dataclass
+class _Seen:
+    """What one graph said so far."""
+
+    scores: list[float] = field(default_factory=list)
+    peaks: list[float] = field(default_factory=list)
+    evaluator: Evaluator = field(default_factory=Evaluator)
+
+    def look(
+        self, graph: Backend, image: NDArray[np.uint8], mask: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
+        maps, scores = graph(image[None])
+        self.scores.append(float(scores[0]))
+        found: NDArray[np.float32] = maps[0]
+        self.peaks.append(float(found.max()))
+        self.evaluator.update(found, mask, self.scores[-1], bool(mask.any()))
+        return found
+
+    def calibrated(self, good: int, like: Calibration) -> Calibration:
+        rates = {"false_reject": like.reject.asked, "review": like.review.asked}
+        return calibrate(self.scores[:good], self.peaks[:good], **rates)
+
+
+def _pair(values: list[float | None]) -> tuple[float, float] | None:
+    return (values[0] or 0.0, values[1] or 0.0) if values else None
