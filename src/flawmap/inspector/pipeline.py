@@ -125,17 +125,15 @@ def _inspect(
             decoded.append(future.result())
         except FlawmapError as error:
             decoded.append(error)
-    whole = [one for one in decoded if isinstance(one, _Decoded)]
+    whole = [one.working for one in decoded if isinstance(one, _Decoded)]
     begun = time.perf_counter()
-    found = inspector.graph(np.stack([one.working for one in whole])) if whole else None
+    answers = zip(*inspector.graph(np.stack(whole)), strict=True) if whole else iter(())
     share = (time.perf_counter() - begun) / max(1, len(whole))
-    place = itertools.count()
     for (item, _), one in zip(taken, decoded, strict=True):
-        if isinstance(one, FlawmapError) or found is None:
-            yield item, one  # type: ignore[misc]
+        if isinstance(one, FlawmapError):
+            yield item, one
             continue
-        maps, scores = found
-        index = next(place)
+        anomaly_map, score = next(answers)
         size = (one.image.shape[0], one.image.shape[1])
         start = time.perf_counter() - share - one.seconds
-        yield item, (one, inspector.judge(maps[index], float(scores[index]), size, start))
+        yield item, (one, inspector.judge(anomaly_map, float(score), size, start))
