@@ -30,10 +30,11 @@ def export(
     need_torch()
     import flawmap
     from flawmap.console import show_export
+    from flawmap.inspector.manifest import GRAPH
 
     found = flawmap.export(
         run, to, int8=int8, images=images, force=force, say=lambda text: typer.echo(text, err=True)
     )
     show_export(found)
     for name in found.files:
-        typer.echo(f"Wrote {run / name}" if name != "model.onnx" else f"{run / name} is it already")
+        typer.echo(f"Wrote {run / name}" if name != GRAPH else f"{run / name} is it already")

@@ -8,12 +8,12 @@ left out: they are never trained on, and the test has other items.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from flawmap.datasets.base import Dataset, Sample, list_folders, list_images, plural
+from flawmap.files import digest
 from flawmap.images import marks_anything
 
 NAME, TITLE = "kolektor_sdd", "KolektorSDD layout"
@@ -52,7 +52,7 @@ def _together(items: Sequence[Path]) -> list[list[Path]]:
     groups: list[list[Path]] = []
     group_of: dict[str, list[Path]] = {}
     for item in items:
-        digests = [hashlib.sha256(p.read_bytes()).hexdigest() for p, _ in _labelled(item)]
+        digests = [digest(p) for p, _ in _labelled(item)]
         found = next((group_of[digest] for digest in digests if digest in group_of), None)
         group = [] if found is None else found
         if found is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import statistics
 import time
@@ -19,7 +18,7 @@ from typing_extensions import Unpack
 from flawmap.backends.base import RuntimeOptions
 from flawmap.datasets import Dataset, Sample, open_dataset
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import make_folder, write_json
+from flawmap.files import digest, make_folder, write_json
 from flawmap.images import ImageError, read_mask
 from flawmap.inspector.distances import load_distances
 from flawmap.inspector.inspector import Inspection, Inspector
@@ -125,7 +124,7 @@ def _unseen(dataset: Dataset, inspector: Inspector) -> tuple[tuple[Sample, ...],
 
 def _digest(sample: Sample) -> str:
     try:
-        return hashlib.sha256(sample.path.read_bytes()).hexdigest()
+        return digest(sample.path)
     except OSError:
         return ""
 

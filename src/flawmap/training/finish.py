@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.calibration import calibrate
 from flawmap.conversion.onnx import InferenceGraph, export_onnx
 from flawmap.errors import FlawmapError
-from flawmap.files import write_bytes
+from flawmap.files import digest, write_bytes
 from flawmap.hardware import versions
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.manifest import (
@@ -79,7 +78,7 @@ def finish(
         ),
         training=training,
         parity=parity,
-        files={name: _digest(folder / name) for name in (GRAPH, WEIGHTS)},
+        files={name: digest(folder / name) for name in (GRAPH, WEIGHTS)},
         versions=versions(),
         **named,
     )
@@ -105,7 +104,3 @@ def measure_parity(
             f"{worst_score:.2g} (score), more than {PARITY_LIMIT:g}: it is not to be trusted."
         )
     return Parity(images=len(images), map=worst_map, score=worst_score, limit=PARITY_LIMIT)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
