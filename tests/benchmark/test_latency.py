@@ -5,9 +5,9 @@ import json
 import pytest
 
 import flawmap
-from flawmap import UsageError
+from flawmap import FlawmapError, UsageError
 from flawmap.benchmark import latency as module
-from flawmap.benchmark.latency import PARTS, render_latencies
+from flawmap.benchmark.latency import PARTS, load_inspector, render_latencies
 
 
 @pytest.fixture
@@ -44,6 +44,29 @@ def test_every_image_of_a_folder_is_taken_in_turn(quick, tiny_run, photographs, 
     monkeypatch.setattr(module, "read_image", lambda data: read.append(data) or original(data))
     flawmap.latency(tiny_run, [photographs], count=6)
     assert set(read) == {path.read_bytes() for path in photographs.rglob("*.png")}
+
+
+def test_torch_is_a_backend_of_the_bench(quick, tiny_run, photographs):
+    found = flawmap.latency(tiny_run, [photographs], count=2, threads=1, backend="torch")
+    assert found["backend"] == "torch"
+    assert found["versions"]["torch"]
+    assert found["cold_start_s"] > 0.01
+
+
+def test_torch_scores_as_the_graph_does(tiny_run, photographs):
+    images = sorted(photographs.rglob("*.png"))
+    ours, torchs = (load_inspector(tiny_run, backend=name) for name in ("auto", "torch"))
+    for image in images:
+        assert ours.inspect(image).score == pytest.approx(torchs.inspect(image).score, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"precision": "bf16"}, "float32"), ({"device": "GPU"}, "device")],
+)
+def test_what_torch_does_not_run(wrong, message, tiny_run, photographs):
+    with pytest.raises(FlawmapError, match=message):
+        flawmap.latency(tiny_run, [photographs], backend="torch", **wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"count": 0}, {"batch": 0}])

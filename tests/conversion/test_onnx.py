@@ -12,9 +12,16 @@ import torch
 from torch import nn
 
 from flawmap.backends.onnx_runtime import OnnxRuntime
-from flawmap.conversion.onnx import InferenceGraph, export_onnx, fold_norms, inference_graph
+from flawmap.conversion.onnx import (
+    InferenceGraph,
+    export_onnx,
+    fold_deviation,
+    fold_norms,
+    inference_graph,
+)
 from flawmap.errors import FlawmapError
 from flawmap.inspector.distances import DistanceGraph
+from flawmap.teachers.resnet import ImageNorm
 from flawmap.training.finish import measure_parity
 from methods.tiny import SIZE, tiny_method
 
@@ -162,3 +169,23 @@ def test_exporting_leaves_the_network_as_it_was(tmp_path: Path):
     twin.module.requires_grad_(False)
     next(twin.module.head.parameters()).zero_()
     assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+def test_folded_deviation_is_gone_and_nothing_else_changes(preset: str):
+    graph = inference_graph(tiny_method(preset).module)
+    images = torch.randint(0, 256, (2, *SIZE, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = graph(images)
+        fold_deviation(graph)
+        found = graph(images)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    assert not any(isinstance(part, ImageNorm) for part in graph.modules())
+
+
+def test_nothing_divides_the_image_before_the_networks(exported: Exported):
+    """The deviation lies in the weights: only a scale and a shift are left."""
+    nodes = onnx.load(exported.path).graph.node
+    conv = next(index for index, node in enumerate(nodes) if node.op_type == "Conv")
+    assert "Div" not in [node.op_type for node in nodes[:conv]]

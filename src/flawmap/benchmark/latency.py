@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from flawmap.hardware import available_cores
 from flawmap.images import read_image, resize_image
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.listing import list_images
+from flawmap.inspector.manifest import read_manifest
 
 PARTS = ("decode", "resize", "graph", "judge")
 BATCHES = (1, 2, 4, 8, 16)
@@ -34,11 +36,13 @@ _THROUGHPUT = 64  # images for each batch size
 
 _COLD = """
 import sys
-from flawmap.inspector.inspector import Inspector
 run, image, backend, device, precision, threads = sys.argv[1:]
-inspector = Inspector.load(
-    run, backend=backend, device=device, precision=precision, threads=int(threads)
-)
+if backend == "torch":
+    from flawmap.benchmark.latency import load_inspector as load
+else:
+    from flawmap.inspector.inspector import Inspector
+    load = Inspector.load
+inspector = load(run, backend=backend, device=device, precision=precision, threads=int(threads))
 inspector.inspect(image)
 """
 
@@ -59,7 +63,7 @@ def latency(
     The bytes are in memory before the clock starts; a batch is decoded image by image and goes
     through the graph at once, and its milliseconds are an image's share. ``peak_mb`` is this
     process's. ``batches`` holds images a second for every batch size, ``cold_start_s`` the median
-    from a process's start to its first verdict. ``runtime``: as for :meth:`Inspector.load`. Raises
+    from a process's start to its first verdict. ``runtime``: as for :func:`load_inspector`. Raises
     UsageError for a count or batch below 1, FlawmapError where there is no image or one cannot be
     read.
     """
@@ -67,7 +71,7 @@ def latency(
         raise UsageError("Give a batch and a number of images of 1 or more.")
     paths = [target.path for target in list_images([Path(p) for p in images])][:_FILES]
     files = [path.read_bytes() for path in paths]
-    inspector = Inspector.load(run, **runtime)
+    inspector = load_inspector(run, **runtime)
     used = {
         "backend": inspector.graph.name,
         "device": runtime.get("device", "cpu"),
@@ -104,6 +108,26 @@ def latency(
         make_folder(Path(json_file).parent)
         write_json(Path(json_file), found)
     return found
+
+
+def load_inspector(run: str | os.PathLike[str], **runtime: Unpack[RuntimeOptions]) -> Inspector:
+    """As :meth:`Inspector.load`, but ``torch`` is a backend as well: the network as trained.
+
+    Its device is ``cpu`` or ``cuda``, its precision float32. Raises also FlawmapError where torch
+    or the device is not there.
+    """
+    if runtime.get("backend") != "torch":
+        return Inspector.load(run, **runtime)
+    if find_spec("torch") is None:
+        raise FlawmapError("torch is not installed: pip install 'flawmap[train]'")
+    if runtime.get("precision", "float32") != "float32":
+        raise UsageError("torch runs here in float32: for less use openvino or onnxruntime.")
+    from flawmap.conversion.rebuild import TorchBackend
+
+    folder = Path(run)
+    manifest = read_manifest(folder)
+    device, threads = runtime.get("device", "cpu"), runtime.get("threads")
+    return Inspector(manifest, TorchBackend(folder, manifest, device, threads))
 
 
 def _timed(inspector: Inspector, files: Sequence[bytes], batch: int, count: int) -> Any:
@@ -217,6 +241,8 @@ def _by(size: Sequence[int]) -> str:
 def _machine(one: dict[str, Any]) -> str:
     hardware, versions = one["hardware"], one["versions"]
     runtimes = ", ".join(
-        f"{name} {versions[name]}" for name in ("onnxruntime", "openvino") if name in versions
+        f"{name} {versions[name]}"
+        for name in ("onnxruntime", "openvino", "torch")
+        if name in versions
     )
     return f"{hardware['processor']}, {one['threads']} threads; {runtimes}."

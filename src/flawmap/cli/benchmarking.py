@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from flawmap.cli.options import Backend, Device, PrecisionName, Rotate, Run, Threads, need_torch
+from flawmap.cli.options import Device, PrecisionName, Rotate, Run, Threads, need_torch
 from flawmap.errors import UsageError
 
 _DEFAULT = "grid"
@@ -104,7 +104,9 @@ def measure_latency(
         list[Path], typer.Argument(metavar="IMAGES", help="Images, or folders of them.")
     ],
     json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
-    backend: Backend = "auto",
+    backend: Annotated[
+        str, typer.Option(help="onnxruntime, openvino, auto, or torch: the network as trained.")
+    ] = "auto",
     precision: PrecisionName = "float32",
     int8: Annotated[bool, typer.Option("--int8", help="Short for --precision int8.")] = False,
     device: Device = "cpu",

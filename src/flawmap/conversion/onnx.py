@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from flawmap.files import write_bytes
+from flawmap.teachers.resnet import ImageNorm
 
 OPSET = 18
 
@@ -56,6 +57,33 @@ def fold_norms(module: nn.Module) -> None:
                 setattr(parent, norm_name, nn.Identity())
 
 
+class _Centred(nn.Module):
+    """What is left of :class:`ImageNorm` once the convolutions behind it hold the deviation."""
+
+    mean: Tensor
+
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image - self.mean
+
+
+def fold_deviation(module: nn.Module) -> None:
+    """Make ImageNet's deviation part of the convolutions that take the normalised image, in place.
+
+    Those are the ones of three channels. The mean cannot be folded: they pad what is normalised
+    with zeros, the mean colour, where an image that is not would be padded with black.
+    """
+    norms = [(name, norm) for name, norm in module.named_modules() if isinstance(norm, ImageNorm)]
+    for name, norm in norms:
+        module.set_submodule(name, _Centred(norm.mean))
+    takers = [m for m in module.modules() if isinstance(m, nn.Conv2d) and m.in_channels == 3]
+    for conv in takers if norms else []:
+        conv.weight.data.div_(norms[0][1].std)
+
+
 def export_onnx(
     module: nn.Module, size: tuple[int, int], path: Path, *, has_distances: bool
 ) -> InferenceGraph:
@@ -70,6 +98,7 @@ def export_onnx(
     graph = inference_graph(module)
     folded = copy.deepcopy(graph).requires_grad_(False)  # gradients would be traced, too
     fold_norms(folded)
+    fold_deviation(folded)
     example = torch.zeros(2, *size, 3, dtype=torch.uint8)
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(

@@ -16,15 +16,24 @@ from flawmap.errors import FlawmapError
 from flawmap.inspector.manifest import WEIGHTS, Manifest
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.teachers.weights import load_teacher
+from flawmap.training.device import choose_device
 
 
 class TorchBackend(Backend):
-    """The network that the graph was exported from, norms not folded."""
+    """The network that the graph was exported from, norms not folded.
+
+    ``device``: ``cpu`` or ``cuda``. ``threads``: of the processor, for all that torch does in this
+    process. Raises FlawmapError where the device is not there.
+    """
 
     name: ClassVar[str] = "torch"
 
-    def __init__(self, folder: Path, manifest: Manifest, device: str = "cpu") -> None:
-        self._device = torch.device(device)
+    def __init__(
+        self, folder: Path, manifest: Manifest, device: str = "cpu", threads: int | None = None
+    ) -> None:
+        self._device = choose_device(device.lower())
+        if threads is not None:
+            torch.set_num_threads(threads)
         self._size = manifest.preprocessing.size
         self._graph = rebuild(folder, manifest).to(self._device)
 
