@@ -1,0 +1,192 @@
+"""One of anomalib's models: fitted, its raw maps kept, its own OpenVINO inferencer timed.
+
+Runs in the peers' environment, started by ``run.py``, which talks to it over standard input and
+output: ``fit`` fits, exports and writes maps; ``time N`` times N images. Each answer is a line of
+JSON. Nothing of flawmap is imported here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import resource
+import sys
+import time
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from anomalib.data import Folder
+from anomalib.deploy import ExportType, OpenVINOInferencer
+from anomalib.engine import Engine
+from anomalib.models import EfficientAd, Patchcore, Stfpm, Supersimplenet
+from lightning import seed_everything
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+
+# Epochs are those of anomalib's own examples; batch sizes Folder's default. Their early stopping
+# on the test images' figures is left out.
+EPOCHS = {"patchcore": 1, "stfpm": 100, "supersimplenet": 300, "efficientad": 0}
+RESNET = "resnet18"
+
+
+def build(name: str) -> Any:
+    """The model with its defaults, but for the backbone: the teacher at hand is ResNet-18."""
+    if name == "patchcore":
+        return Patchcore(backbone=RESNET)
+    if name == "stfpm":
+        return Stfpm(backbone=RESNET)
+    if name == "supersimplenet":
+        return Supersimplenet(backbone=RESNET)
+    return EfficientAd(model_size="small")
+
+
+def use_weights(file: Path) -> None:
+    """Let timm's "pretrained" ResNet-18 have the file's weights: nothing can be downloaded."""
+    original = timm.create_model
+
+    def create(backbone: str, pretrained: bool = False, **options: Any) -> nn.Module:
+        network = original(backbone, pretrained=False, **options)
+        if pretrained:
+            _load_folded(network, load_file(file))
+        return network
+
+    timm.create_model = create
+
+
+def _load_folded(network: nn.Module, folded: dict[str, torch.Tensor]) -> None:
+    """Weights whose batch norms are folded: the network's norms become the biases."""
+    norms = {"conv1": "bn1", "conv2": "bn2", "0": "1"}
+    for name, part in network.named_modules():
+        if not isinstance(part, nn.Conv2d) or f"{name}.weight" not in folded:
+            continue
+        part.weight.data.copy_(folded[f"{name}.weight"])
+        place, _, last = name.rpartition(".")
+        norm = network.get_submodule(f"{place}.{norms[last]}".lstrip("."))
+        nn.init.constant_(norm.weight, (1.0 + norm.eps) ** 0.5)
+        norm.bias.data.copy_(folded[f"{name}.bias"])
+        norm.running_mean.zero_()
+        norm.running_var.fill_(1.0)
+
+
+class Peer:
+    """The model, from fitting to timing. Validation, which sees test images, is left out."""
+
+    def __init__(self, name: str, data: Path, out: Path, size: tuple[int, int], seed: int) -> None:
+        self.name, self.data, self.out, self.size = name, data, out, size
+        self.seed = seed
+        self.images = sorted((data / "test").rglob("*.png"))
+        self.inferencer: OpenVINOInferencer | None = None  # once fitted
+
+    def fit(self) -> dict[str, Any]:
+        """Fit, keep raw maps and scores of the test images, export for OpenVINO.
+
+        What an earlier call has left in the folder is taken as it is.
+        """
+        done = self.out / "fit.json"
+        if not done.is_file():
+            self.out.mkdir(parents=True, exist_ok=True)
+            done.write_text(json.dumps(self._fit()))
+        found: dict[str, Any] = json.loads(done.read_text())
+        self.inferencer = OpenVINOInferencer(self.out / found.pop("model"), device="CPU")
+        return found
+
+    def _fit(self) -> dict[str, Any]:
+        seed_everything(self.seed)
+        model = build(self.name)
+        engine = Engine(
+            accelerator="cpu",
+            devices=1,
+            max_epochs=max(1, EPOCHS[self.name]),
+            default_root_dir=self.out,
+            logger=False,
+            enable_progress_bar=False,
+            limit_val_batches=0,
+        )
+        folder = Folder(
+            name="peer",
+            root=self.data,
+            normal_dir="train/good",
+            normal_test_dir="test/good",
+            abnormal_dir=[f"test/{name}" for name in self._defects()],
+            val_split_mode="same_as_test",
+            num_workers=0,
+        )
+        begun = time.perf_counter()
+        if EPOCHS[self.name]:
+            engine.fit(model, datamodule=folder)
+        seconds = time.perf_counter() - begun
+        if EPOCHS[self.name]:
+            self._keep_maps(model)
+        path = engine.export(
+            model,
+            ExportType.OPENVINO,
+            export_root=self.out,
+            input_size=self.size,
+            # With any batch size PatchCore's graph came out for batches of 2.
+            onnx_kwargs={"dynamic_axes": None, "dynamic_shapes": None},
+        )
+        return {
+            "model": str(Path(path).relative_to(self.out)),
+            "fit_seconds": round(seconds, 1),
+            "cores": len(os.sched_getaffinity(0)),
+            "epochs": EPOCHS[self.name],
+            "torch": torch.__version__,
+        }
+
+    def _defects(self) -> list[str]:
+        return sorted(f.name for f in (self.data / "test").iterdir() if f.name != "good")
+
+    def _keep_maps(self, model: Any) -> None:
+        """Raw maps and scores, before anomalib normalises them, in the order of the images."""
+        model.eval()
+        maps, scores = [], []
+        for path in self.images:
+            pixels = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)
+            with torch.no_grad():
+                found = model.model(model.pre_processor(pixels[None].float() / 255))
+            maps.append(found.anomaly_map.squeeze().numpy())
+            scores.append(float(found.pred_score.squeeze()))
+        names = [str(path.relative_to(self.data)) for path in self.images]
+        np.savez(self.out / "maps.npz", maps=np.stack(maps), scores=np.array(scores), names=names)
+
+    def time(self, count: int) -> dict[str, Any]:
+        """Milliseconds from an image's path to its prediction."""
+        assert self.inferencer is not None
+        milliseconds = []
+        for path in itertools.islice(itertools.cycle(self.images), count):
+            begun = time.perf_counter()
+            self.inferencer.predict(path)
+            milliseconds.append(1000.0 * (time.perf_counter() - begun))
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {"milliseconds": milliseconds, "peak_mb": round(used / 1024)}
+
+
+def main() -> None:
+    """Answer what ``run.py`` asks, a line each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=EPOCHS)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--size", type=int, nargs=2, default=(256, 256))
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    use_weights(asked.weights)
+    answers = sys.stdout
+    with redirect_stdout(sys.stderr):
+        peer = Peer(asked.name, asked.data, asked.out, tuple(asked.size), asked.seed)
+        for line in sys.stdin:
+            word, *count = line.split()
+            answer = peer.fit() if word == "fit" else peer.time(int(count[0]))
+            print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
