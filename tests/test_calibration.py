@@ -7,8 +7,16 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from flawmap.calibration import calibrate, conformal_threshold, images_needed, p_value
+from flawmap.calibration import (
+    Calibration,
+    conformal_threshold,
+    images_needed,
+    p_value,
+    rejection_bound,
+    share_interval,
+)
 from flawmap.errors import FlawmapError, UsageError
 
 RATES = (0.01, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.9, 0.999)
@@ -80,7 +88,7 @@ def test_p_value_is_its_formula_and_never_too_small() -> None:
 def test_verdicts_agree_with_p_values() -> None:
     rng = np.random.default_rng(5)
     scores = rng.normal(size=150).tolist()
-    found = calibrate(scores, scores)
+    found = Calibration.from_scores(scores, scores)
     for score in [*rng.normal(scale=2.0, size=300).tolist(), *scores]:
         p = found.p_value(score)
         expected = "reject" if p <= 0.01 else "review" if p <= 0.05 else "good"
@@ -89,7 +97,7 @@ def test_verdicts_agree_with_p_values() -> None:
 
 
 def test_a_score_on_the_threshold_passes() -> None:
-    found = calibrate([0.1, 0.2, 0.3], [1.0, 2.0, 3.0], false_reject=0.25, review=0.5)
+    found = Calibration.from_scores([0.1, 0.2, 0.3], [1.0, 2.0, 3.0], false_reject=0.25, review=0.5)
     assert (found.reject.value, found.review.value, found.pixel.value) == (0.3, 0.2, 3.0)
     assert [found.verdict(s) for s in (0.2, 0.21, 0.3, 0.31)] == [
         "good", "review", "review", "reject",
@@ -97,7 +105,7 @@ def test_a_score_on_the_threshold_passes() -> None:
 
 
 def test_one_held_out_image() -> None:
-    found = calibrate([0.4], [0.9])
+    found = Calibration.from_scores([0.4], [0.9])
     assert found.reject.value == found.review.value == 0.4
     assert found.reject.rate == 0.5
     assert found.p_value(0.5) == 0.5
@@ -105,7 +113,7 @@ def test_one_held_out_image() -> None:
 
 
 def test_all_scores_equal() -> None:
-    found = calibrate([0.7] * 200, [0.9] * 200)
+    found = Calibration.from_scores([0.7] * 200, [0.9] * 200)
     assert found.reject.value == 0.7
     assert found.verdict(0.7) == "good"
     assert found.verdict(np.nextafter(0.7, 1)) == "reject"
@@ -132,29 +140,84 @@ def test_no_scores_or_no_numbers() -> None:
         conformal_threshold([], 0.1)
     for bad in (float("nan"), float("inf")):
         with pytest.raises(FlawmapError, match="finite"):
-            calibrate([0.1, bad, 0.3], [0.1, 0.2, 0.3])
+            Calibration.from_scores([0.1, bad, 0.3], [0.1, 0.2, 0.3])
 
 
 def test_statement_where_the_images_suffice() -> None:
     scores = np.linspace(0, 1, 199).tolist()
-    assert calibrate(scores, scores).statement() == (
-        "Of good parts like these 199 held-out ones, at most 1.0% on average will be rejected "
-        "and at most 5.0% sent to review or rejected, and at most 1.0% will show any marked pixel."
+    assert Calibration.from_scores(scores, scores).statement() == (
+        "Of good parts like these 199, at most 1.0% on average will be rejected; with 95% "
+        "confidence over the draw of the 199, at most 2.4%. Sent to review or rejected: at most "
+        "5.0% on average, 7.8% with that confidence. With any marked pixel: at most 1.0% on "
+        "average."
     )
 
 
 def test_statement_where_they_do_not() -> None:
-    assert calibrate([1.0, 2.0, 3.0, 4.0, 5.0], [1.0] * 5).statement() == (
-        "Of good parts like these 5 held-out ones, at most 16.7% on average will be rejected, "
-        "and at most 16.7% will show any marked pixel. Asked for was 1.0%: that takes at least "
-        "99 held-out good images."
+    assert Calibration.from_scores([1.0, 2.0, 3.0, 4.0, 5.0], [1.0] * 5).statement() == (
+        "Of good parts like these 5, at most 16.7% on average will be rejected; with 95% "
+        "confidence over the draw of the 5, at most 45.1%. With any marked pixel: at most 16.7% on "
+        "average. Asked for was 1.0%: that takes at least 99 good images that it did not learn "
+        "from."
     )
+
+
+def test_the_issue_s_own_example() -> None:
+    """212 good parts and 0.5 %: rank 1, and with 95 % confidence at most 1.4 %."""
+    scores = np.linspace(0, 1, 212).tolist()
+    found = Calibration.from_scores(scores, scores, false_reject=0.005)
+    assert found.reject.rate == 1 / 213
+    assert found.bound(found.reject) == pytest.approx(1 - 0.05 ** (1 / 212))
+
+
+@pytest.mark.parametrize(("rank", "count"), [(1, 5), (1, 59), (3, 100), (20, 20)])
+def test_bound_is_the_beta_quantile(rank: int, count: int) -> None:
+    expected = stats.beta(rank, count + 1 - rank).ppf(0.95)
+    assert rejection_bound(rank, count) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("rank", "count", "future"), [(1, 20, 20), (2, 50, 30), (5, 99, 300)])
+def test_bound_of_the_next_parts_is_the_beta_binomial_quantile(rank, count, future) -> None:
+    expected = stats.betabinom(future, rank, count + 1 - rank).ppf(0.95) / future
+    assert rejection_bound(rank, count, future) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("count", "rate"), [(12, 0.1), (41, 0.05), (212, 0.01)])
+def test_the_confidence_holds_over_draws(count: int, rate: float) -> None:
+    """As simulated: the bounds hold in 95 of 100 draws, and are not far too wide."""
+    rng = np.random.default_rng(11)
+    trials, future = 4000, 100
+    draws = rng.random((trials, count + future))
+    limits = [conformal_threshold(row[:count].tolist(), rate) for row in draws]
+    found = Calibration.from_scores(draws[0, :count].tolist(), [1.0], false_reject=rate)
+    bound = found.bound(found.reject)
+    shares = np.array([1 - limit.value for limit in limits])
+    error = 4 * np.sqrt(0.05 * 0.95 / trials)
+    assert np.mean(shares <= bound) == pytest.approx(0.95, abs=error)
+    rank = round(found.reject.rate * (count + 1))
+    of_next = rejection_bound(rank, count, future)
+    values = np.array([limit.value for limit in limits])
+    observed = (draws[:, count:] > values[:, None]).mean(1)
+    assert np.mean(observed <= of_next) >= 0.95 - error
+    assert np.mean(observed <= of_next - 1 / future) <= 0.95 + error
+
+
+@pytest.mark.parametrize(("hits", "total"), [(0, 1), (0, 30), (9, 10), (30, 30), (117, 119)])
+def test_interval_is_clopper_and_pearson_s(hits: int, total: int) -> None:
+    expected = stats.binomtest(hits, total).proportion_ci(0.95, method="exact")
+    assert share_interval(hits, total) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize(("hits", "total"), [(1, 0), (3, 2), (-1, 4)])
+def test_a_share_that_is_none(hits: int, total: int) -> None:
+    with pytest.raises(UsageError, match="no share"):
+        share_interval(hits, total)
 
 
 @pytest.mark.parametrize("count", range(1, 120))
 def test_statement_never_promises_more_than_holds(count: int) -> None:
     scores = np.linspace(0, 1, count).tolist()
-    found = calibrate(scores, scores)
+    found = Calibration.from_scores(scores, scores)
     match = re.search(r"at most ([0-9.]+)% on average", found.statement())
     assert match
     told = float(match[1]) / 100

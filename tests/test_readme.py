@@ -41,6 +41,9 @@ def test_its_commands_are_real() -> None:
     assert {words[1] for words in used} == {
         "train",
         "predict",
+        "calibrate",
+        "regions",
+        "judge",
         "evaluate",
         "export",
         "info",

@@ -1,8 +1,8 @@
 """flawmap: photograph good parts; get a map of every flaw.
 
     >>> import flawmap
-    >>> [name for name in flawmap.__all__ if name.islower()]
-    ['bench', 'demo', 'evaluate', 'export', 'latency', 'predict', 'train', 'watch']
+    >>> " ".join(name for name in flawmap.__all__ if name.islower())
+    'bench calibrate demo evaluate export judge latency predict regions train watch'
 
 Each name is one import away and loads what it needs when first used.
 """
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from flawmap.benchmark.latency import latency as latency
     from flawmap.benchmark.run import bench as bench
     from flawmap.conversion.export import export as export
+    from flawmap.inspector.calibrating import calibrate as calibrate
     from flawmap.inspector.evaluate import evaluate as evaluate
     from flawmap.inspector.inspector import Inspector as Inspector
+    from flawmap.inspector.judging import judge as judge
     from flawmap.inspector.predict import predict as predict
+    from flawmap.inspector.regions import regions as regions
     from flawmap.inspector.watch import watch as watch
     from flawmap.product.demonstration import demo as demo
     from flawmap.training.run import train as train
@@ -31,11 +34,14 @@ __all__ = [
     "Inspector",
     "UsageError",
     "bench",
+    "calibrate",
     "demo",
     "evaluate",
     "export",
+    "judge",
     "latency",
     "predict",
+    "regions",
     "train",
     "watch",
 ]
@@ -43,11 +49,14 @@ __all__ = [
 _HOMES = {
     "Inspector": "flawmap.inspector.inspector",
     "bench": "flawmap.benchmark.run",
+    "calibrate": "flawmap.inspector.calibrating",
     "demo": "flawmap.product.demonstration",
     "evaluate": "flawmap.inspector.evaluate",
     "export": "flawmap.conversion.export",
+    "judge": "flawmap.inspector.judging",
     "latency": "flawmap.benchmark.latency",
     "predict": "flawmap.inspector.predict",
+    "regions": "flawmap.inspector.regions",
     "train": "flawmap.training.run",
     "watch": "flawmap.inspector.watch",
 }

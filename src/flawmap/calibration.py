@@ -2,7 +2,10 @@
 
 With n held-out good scores that are exchangeable with those of future good parts, a part whose
 score exceeds the k-th largest of them is one of at most k among n + 1: rejecting above it rejects
-at most k / (n + 1) of good parts on average (Vovk, Gammerman & Shafer, 2005, chapter 2).
+at most k / (n + 1) of good parts on average (Vovk, Gammerman & Shafer, 2005, chapter 2). That is
+the mean over the draws of the n. For one draw of independent parts the share rejected is
+Beta(k, n + 1 - k) or, where scores tie, less (Vovk, "Conditional validity of inductive conformal
+predictors", 2012, section 2), and of the next m parts as many as the beta-binomial says.
 """
 
 from __future__ import annotations
@@ -10,9 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from flawmap.errors import FlawmapError, UsageError
+
+CONFIDENCE = 0.95
 
 
 class Threshold(BaseModel):
@@ -34,9 +40,33 @@ class Calibration(BaseModel):
         min_length=1, description="image scores, held-out good images"
     )
     peaks: tuple[float, ...] = Field(min_length=1, description="highest map value of each")
+    images: tuple[str, ...] = Field((), description="SHA-256 of each image's file, where known")
     reject: Threshold
     review: Threshold
     pixel: Threshold
+
+    @classmethod
+    def from_scores(
+        cls,
+        scores: Sequence[float],
+        peaks: Sequence[float],
+        *,
+        false_reject: float = 0.01,
+        review: float = 0.05,
+        images: Sequence[str] = (),
+    ) -> Calibration:
+        """Thresholds of verdict and mask from held-out good images' scores and map maxima.
+
+        ``images``: SHA-256 of each one's file. Raises as :func:`conformal_threshold`.
+        """
+        return cls(
+            scores=tuple(float(s) for s in scores),
+            peaks=tuple(float(p) for p in peaks),
+            images=tuple(images),
+            reject=conformal_threshold(scores, false_reject),
+            review=conformal_threshold(scores, max(review, false_reject)),
+            pixel=conformal_threshold(peaks, false_reject),
+        )
 
     def p_value(self, score: float) -> float:
         """Share of good parts at least as odd: ``(1 + #{held-out >= score}) / (n + 1)``."""
@@ -48,28 +78,37 @@ class Calibration(BaseModel):
             return "reject"
         return "review" if score > self.review.value else "good"
 
+    def bound(self, threshold: Threshold) -> float:
+        """False-reject rate of one of the thresholds, not exceeded with 95 % confidence."""
+        count = len(self.scores)
+        return rejection_bound(round(threshold.rate * (count + 1)), count)
+
     def statement(self) -> str:
         """The guarantee in words."""
         count = len(self.scores)
         words = (
-            f"Of good parts like these {count} held-out ones, at most "
-            f"{_rounded_up(self.reject.rate)} on average will be rejected"
+            f"Of good parts like these {count}, at most {rounded_up(self.reject.rate)} on average "
+            f"will be rejected; with {CONFIDENCE:.0%} confidence over the draw of the {count}, at "
+            f"most {rounded_up(self.bound(self.reject))}."
         )
         if self.review.value < self.reject.value:
-            words += f" and at most {_rounded_up(self.review.rate)} sent to review or rejected"
-        words += f", and at most {_rounded_up(self.pixel.rate)} will show any marked pixel."
+            words += (
+                f" Sent to review or rejected: at most {rounded_up(self.review.rate)} on average, "
+                f"{rounded_up(self.bound(self.review))} with that confidence."
+            )
+        words += f" With any marked pixel: at most {rounded_up(self.pixel.rate)} on average."
         if self.reject.rate > self.reject.asked:
             words += (
-                f" Asked for was {_rounded_up(self.reject.asked)}: that takes at least "
-                f"{images_needed(self.reject.asked)} held-out good images."
+                f" Asked for was {rounded_up(self.reject.asked)}: that takes at least "
+                f"{images_needed(self.reject.asked)} good images that it did not learn from."
             )
         return words
 
 
-def _rounded_up(rate: float) -> str:
+def rounded_up(rate: float) -> str:
     """Percent with one decimal, never less than ``rate``: it is a promise.
 
-    >>> _rounded_up(1 / 12), _rounded_up(0.01)
+    >>> rounded_up(1 / 12), rounded_up(0.01)
     ('8.4%', '1.0%')
     """
     return f"{np.ceil(1000.0 * rate - 1e-9) / 10.0:.1f}%"
@@ -94,6 +133,49 @@ def images_needed(rate: float) -> int:
     return max(1, int(np.ceil(1.0 / rate - 1e-9)) - 1)
 
 
+def rejection_bound(rank: int, count: int, future: int | None = None) -> float:
+    """Share of good parts above the ``rank``-th largest of ``count``, not exceeded in 95 of 100
+    draws; of the next ``future`` parts where that is given, else of all.
+
+    >>> round(rejection_bound(1, 59), 3), round(rejection_bound(1, 59, 20), 3)
+    (0.05, 0.1)
+    """
+    from scipy import special
+
+    if future is None:
+        return float(special.betaincinv(rank, count + 1 - rank, CONFIDENCE))
+    # How many of the next lie above the rank-th largest, if all count + future come in any order:
+    # log of C(j + rank - 1, j) C(count - rank + future - j, future - j) / C(count + future, future)
+    j = np.arange(future + 1)
+    rest = count - rank
+    ways = _log_choose(j + rank - 1, j) + _log_choose(rest + future - j, future - j)
+    shares = np.exp(ways - _log_choose(np.array(count + future), np.array(future)))
+    return float(np.searchsorted(np.cumsum(shares), CONFIDENCE - 1e-12)) / future
+
+
+def _log_choose(n: NDArray[np.int64], k: NDArray[np.int64]) -> NDArray[np.float64]:
+    from scipy.special import gammaln
+
+    found: NDArray[np.float64] = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    return found
+
+
+def share_interval(hits: int, total: int) -> tuple[float, float]:
+    """Clopper and Pearson's 95 % interval of the share behind ``hits`` of ``total`` (1934).
+
+    >>> [round(end, 3) for end in share_interval(9, 10)]
+    [0.555, 0.997]
+    """
+    from scipy.special import betaincinv
+
+    if not 0 <= hits <= total or total < 1:
+        raise UsageError(f"{hits} of {total} is no share.")
+    tail = (1.0 - CONFIDENCE) / 2.0
+    low = betaincinv(hits, total - hits + 1, tail) if hits else 0.0
+    high = betaincinv(hits + 1, total - hits, 1.0 - tail) if hits < total else 1.0
+    return float(low), float(high)
+
+
 def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
     """The k-th largest score, k the most that keeps k / (n + 1) within ``rate``, at least 1.
 
@@ -112,20 +194,3 @@ def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
     rank = min(count, max(1, int(np.floor(rate * (count + 1) + 1e-9))))
     value = float(np.sort(np.asarray(scores, dtype=np.float64))[count - rank])
     return Threshold(value=value, asked=rate, rate=rank / (count + 1))
-
-
-def calibrate(
-    scores: Sequence[float],
-    peaks: Sequence[float],
-    *,
-    false_reject: float = 0.01,
-    review: float = 0.05,
-) -> Calibration:
-    """Thresholds of verdict and mask from held-out good images' scores and map maxima."""
-    return Calibration(
-        scores=tuple(float(s) for s in scores),
-        peaks=tuple(float(p) for p in peaks),
-        reject=conformal_threshold(scores, false_reject),
-        review=conformal_threshold(scores, max(review, false_reject)),
-        pixel=conformal_threshold(peaks, false_reject),
-    )

@@ -22,8 +22,10 @@ from flawmap.datasets.base import plural
 from flawmap.inspector.manifest import Export, Manifest
 
 if TYPE_CHECKING:
+    from flawmap.calibration import Calibration
     from flawmap.inspector.evaluate import Evaluation
     from flawmap.inspector.predict import Prediction
+    from flawmap.inspector.recalibration import Recalibration
     from flawmap.training.loop import Progress as Step
     from flawmap.training.run import Reporter
 
@@ -174,6 +176,53 @@ def _verdicts(found: Evaluation, label: str) -> str:
     )
 
 
+def show_calibration(found: Recalibration) -> None:
+    """New thresholds and what they promise."""
+    limits = found.calibration
+    console.print(limits.statement())
+    console.print(_told_thresholds(limits))
+    for path, score in found.oddest:
+        console.print(f"Among the oddest: score {score:.4f}  {path}")
+    if found.rejected is not None and found.noticed is not None:
+        console.print(
+            f"Known defects rejected: {found.rejected}; or sent to review: {found.noticed}"
+        )
+    for warning in found.warnings:
+        errors.print(f"Note: {warning}")
+
+
+def _told_thresholds(limits: Calibration) -> str:
+    return (
+        f"reject above {limits.reject.value:.4f}, review above {limits.review.value:.4f}, "
+        f"pixel above {limits.pixel.value:.4f}"
+    )
+
+
+def show_regions(manifest: Manifest) -> None:
+    """Where an inspector looks, what counts, and what its thresholds promise."""
+    console.print(_told_regions(manifest))
+    console.print(manifest.calibration.statement())
+
+
+def _told_regions(manifest: Manifest) -> str:
+    filters = manifest.filters
+    where = "within a region of interest" if manifest.region else "everywhere"
+    pitch = filters.pixel_pitch
+    area = f"{filters.min_area:g} pixels" + (
+        f" ({filters.min_area * pitch**2:g} mm2)" if pitch else ""
+    )
+    told = {
+        f"smaller than {area}": filters.min_area,
+        f"below a peak of {filters.min_peak:g}": filters.min_peak,
+    }
+    left_out = [words for words, value in told.items() if value]
+    words = f"looks {where}"
+    words += f"; leaves out regions {' or '.join(left_out)}" if left_out else ""
+    if filters.merge_distance:
+        words += f"; regions within {filters.merge_distance:g} pixels are one defect"
+    return words
+
+
 def show_export(export: Export) -> None:
     """How near an export is to the first graph."""
     console.print(_told_export(export), soft_wrap=True)
@@ -209,9 +258,9 @@ def show_info(manifest: Manifest) -> None:
         "training": f"{training.steps} steps in {training.seconds.get('train', 0):.0f} s on "
         f"{training.device} ({training.precision}), seed {training.seed}",
         "working size": f"{height} x {width} pixels",
-        "thresholds": f"reject above {limits.reject.value:.4f}, review above "
-        f"{limits.review.value:.4f}, pixel above {limits.pixel.value:.4f}",
+        "thresholds": _told_thresholds(limits),
         "promise": limits.statement(),
+        "regions": _told_regions(manifest),
         "parity": f"exported and trained network differ by at most {parity.map:.1e} (map) and "
         f"{parity.score:.1e} (score) on {parity.images} images",
     }

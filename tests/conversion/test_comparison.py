@@ -7,11 +7,11 @@ import pytest
 
 from flawmap import FlawmapError
 from flawmap.backends.base import Backend
-from flawmap.calibration import calibrate
+from flawmap.calibration import Calibration
 from flawmap.conversion.comparison import compare
 from flawmap.conversion.synthetic import Corrupted, no_defects
 
-LIKE = calibrate([1.0] * 20, [1.0] * 20)
+LIKE = Calibration.from_scores([1.0] * 20, [1.0] * 20)
 
 
 class Fixed(Backend):

@@ -61,7 +61,7 @@ def test_lines_in_input_order_with_the_keys_of_the_contract(
         assert line["verdict"] in ("good", "review", "reject")
         assert line["defects"]
         for defect in line["defects"]:
-            assert list(defect) == ["box", "area", "peak"]
+            assert list(defect) == ["box", "area", "peak", "length", "mean"]
             assert [type(v) for v in defect["box"]] == [int] * 4
 
 

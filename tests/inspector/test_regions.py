@@ -1,87 +1,189 @@
-"""Defects against a flood fill written out, and boxes against exact fractions."""
+"""Setting where to look and what counts, and judging stored maps by it."""
 
 from __future__ import annotations
 
-from fractions import Fraction
-from math import ceil, floor
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from scipy import ndimage
 
-from flawmap.inspector.regions import find_defects
-
-Map = NDArray[np.float32]
-
-
-def flood(above: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
-    """The 8-connected regions, as lists of (row, column)."""
-    left = {(int(r), int(c)) for r, c in zip(*np.nonzero(above), strict=True)}
-    regions = []
-    while left:
-        region, edge = [], [left.pop()]
-        while edge:
-            r, c = edge.pop()
-            region.append((r, c))
-            near = {(r + i, c + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & left
-            left -= near
-            edge += near
-        regions.append(region)
-    return regions
+import flawmap
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.images import read_mask, write_png
+from flawmap.inspector.manifest import read_manifest
 
 
-def described(
-    region: list[tuple[int, int]], values: Map, image: tuple[int, int]
-) -> tuple[tuple[int, ...], int, float]:
-    down = Fraction(image[0], values.shape[0])
-    across = Fraction(image[1], values.shape[1])
-    rows, columns = [r for r, _ in region], [c for _, c in region]
-    y, bottom = floor(min(rows) * down), ceil((max(rows) + 1) * down)
-    x, right = floor(min(columns) * across), ceil((max(columns) + 1) * across)
-    area = max(1, round(float(len(region) * down * across)))
-    return (x, y, right - x, bottom - y), area, max(float(values[p]) for p in region)
+@pytest.fixture
+def left_half(tmp_path: Path) -> Path:
+    mask = np.zeros((96, 96), np.uint8)
+    mask[:, :48] = 255
+    write_png(tmp_path / "left.png", mask)
+    return tmp_path / "left.png"
 
 
-@pytest.mark.parametrize("image", [(16, 20), (32, 40), (50, 61), (7, 9), (1, 1), (3000, 17)])
-@pytest.mark.parametrize("density", [0.02, 0.2, 0.45, 0.9])
-def test_boxes_areas_and_peaks(image: tuple[int, int], density: float) -> None:
-    rng = np.random.default_rng(int(100 * density))
-    values = rng.random((16, 20)).astype(np.float32)
-    threshold = 1.0 - density
-    mask, found = find_defects(values, threshold, image)
-    assert mask.dtype == np.uint8
-    assert np.array_equal(mask, values > threshold)
-    expected = [described(region, values, image) for region in flood(values > threshold)]
-    assert sorted((d.box, d.area, d.peak) for d in found) == sorted(expected)
-    assert [d.peak for d in found] == sorted((d.peak for d in found), reverse=True)
+def test_a_region_masks_map_and_score_and_calibrates_anew(run_copy, tiny_data, left_half):
+    before = flawmap.Inspector.load(run_copy)
+    flawmap.regions(run_copy, roi=left_half)
+    inspector = flawmap.Inspector.load(run_copy)
+    calibration = inspector.manifest.calibration
+    assert sorted(calibration.images) == sorted(before.manifest.calibration.images)
+    path = next((tiny_data / "test" / "good").glob("*.png"))
+    seen, whole = inspector.inspect(path), before.inspect(path)
+    assert not seen.anomaly_map[:, 128:].any()
+    np.testing.assert_array_equal(seen.anomaly_map[:, :128], whole.anomaly_map[:, :128])
+    np.testing.assert_array_equal(seen.raw_map, whole.anomaly_map)
+    assert seen.raw_score == whole.score
+    top = int(inspector.manifest.configuration["top_pixels"])
+    expected = np.sort(whole.anomaly_map[:, :128].ravel())[-top:].mean()
+    assert seen.score == pytest.approx(float(expected), rel=1e-5)
+    flawmap.calibrate(run_copy, [path])
+    assert read_manifest(run_copy).calibration.scores == pytest.approx([seen.score])
 
 
-def test_corners_touch() -> None:
-    """A diagonal scratch is one defect, not a dozen."""
-    values = np.eye(9, dtype=np.float32)
-    _, found = find_defects(values, 0.5, (9, 9))
-    assert [(d.box, d.area) for d in found] == [((0, 0, 9, 9), 9)]
+def test_everywhere_is_as_before(run_copy, left_half):
+    before = read_manifest(run_copy)
+    flawmap.regions(run_copy, roi=left_half)
+    (picture,) = run_copy.glob("region-*.png")
+    flawmap.regions(run_copy, everywhere=True)
+    after = read_manifest(run_copy)
+    assert after.region is None
+    assert sorted(after.calibration.scores) == pytest.approx(sorted(before.calibration.scores))
+    assert not picture.exists()
 
 
-def test_boxes_never_leave_the_photograph() -> None:
-    for size in range(1, 60):
-        for height in range(1, 90, 7):
-            values = np.ones((size, size), np.float32)
-            _, found = find_defects(values, 0.5, (height, height + 1))
-            assert [d.box for d in found] == [(0, 0, height + 1, height)]
-            assert found[0].area == height * (height + 1)
+def test_another_region_takes_the_place_of_the_first(run_copy, left_half):
+    flawmap.regions(run_copy, roi=left_half)
+    flawmap.regions(run_copy, ignore=left_half)
+    assert len(list(run_copy.glob("region-*.png"))) == 1
+    inspector = flawmap.Inspector.load(run_copy)
+    assert inspector.region is not None
+    assert not inspector.region.inside[:, :128].any()
+    assert inspector.region.inside[:, 128:].all()
 
 
-@pytest.mark.parametrize("value", [0.0, 0.5])
-def test_nothing_above_the_threshold(value: float) -> None:
-    mask, found = find_defects(np.full((4, 6), value, np.float32), 0.5, (40, 60))
-    assert found == []
-    assert mask.shape == (4, 6)
-    assert not mask.any()
+def test_calibration_images_gone(run_copy, tiny_data, left_half):
+    manifest = json.loads((run_copy / "manifest.json").read_text())
+    manifest["training"]["folder"] = "/nowhere"
+    (run_copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(FlawmapError, match="--images"):
+        flawmap.regions(run_copy, roi=left_half)
+    assert not list(run_copy.glob("region-*.png"))
+    found = flawmap.regions(run_copy, roi=left_half, images=[tiny_data / "test" / "good"])
+    assert len(found.calibration.scores) == 3
 
 
-def test_numbers_are_plain_ones_that_json_takes() -> None:
-    _, (found,) = find_defects(np.ones((2, 2), np.float32), 0.5, (2, 2))
-    kinds = {type(v) for v in (*found.box, found.area)}
-    assert kinds == {int}
-    assert type(found.peak) is float
+def test_a_region_changed_by_hand_is_refused(run_copy, left_half):
+    flawmap.regions(run_copy, roi=left_half)
+    (picture,) = run_copy.glob("region-*.png")
+    picture.write_bytes(picture.read_bytes() + b" ")
+    with pytest.raises(FlawmapError, match="was changed"):
+        flawmap.Inspector.load(run_copy)
+    flawmap.regions(run_copy, everywhere=True)
+    flawmap.Inspector.load(run_copy)
+
+
+def test_filters_stay_until_changed(run_copy):
+    flawmap.regions(run_copy, min_area=40, merge_distance=3)
+    found = flawmap.regions(run_copy, pixel_pitch=0.5, min_area_mm2=4).filters
+    assert (found.min_area, found.merge_distance, found.pixel_pitch) == (16.0, 3.0, 0.5)
+    assert read_manifest(run_copy).filters == found
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"min_area": -1}, "--min-area -1"),
+        ({"pixel_pitch": 0}, "--pixel-pitch 0"),
+        ({"min_area_mm2": 2}, "needs a pixel pitch"),
+        ({"min_area_mm2": 2, "min_area": 3, "pixel_pitch": 1}, "no area in pixels"),
+        ({"everywhere": True, "roi": "x.png"}, "Everywhere, or a region"),
+    ],
+)
+def test_wrong_usage_changes_nothing(run_copy, wrong, message):
+    before = (run_copy / "manifest.json").read_bytes()
+    with pytest.raises(UsageError, match=message):
+        flawmap.regions(run_copy, **wrong)
+    assert (run_copy / "manifest.json").read_bytes() == before
+
+
+def lowered(run: Path) -> None:
+    """A pixel threshold that marks something, and scores that are rejected."""
+    path = run / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for name in ("pixel", "reject", "review"):
+        manifest["calibration"][name]["value"] = 1e-9
+    path.write_text(json.dumps(manifest))
+
+
+def test_an_image_without_a_region_left_is_good(run_copy, tiny_data):
+    lowered(run_copy)
+    path = next((tiny_data / "test" / "good").glob("*.png"))
+    seen = flawmap.Inspector.load(run_copy).inspect(path)
+    assert seen.verdict == "reject"
+    assert seen.defects
+    flawmap.regions(run_copy, min_area=10**6)
+    seen = flawmap.Inspector.load(run_copy).inspect(path)
+    assert (seen.verdict, seen.defects, int(seen.mask.sum())) == ("good", (), 0)
+
+
+def test_stored_maps_are_judged_as_an_inspection_would(run_copy, tiny_data, tmp_path, left_half):
+    images = [tiny_data / "test"]
+    lines = tmp_path / "lines.jsonl"
+    flawmap.predict(run_copy, images, out=tmp_path / "maps", json_file=lines)
+    flawmap.regions(run_copy, roi=left_half, min_area=20, merge_distance=5, pixel_pitch=0.1)
+    flawmap.calibrate(run_copy, false_reject=0.3, review=0.5)
+    judged = flawmap.judge(run_copy, lines, json_file=tmp_path / "judged.jsonl")
+    again = flawmap.predict(run_copy, images)
+    assert len(judged) == len(again) == 9
+    for one, other in zip(judged, again, strict=True):
+        for name in ("path", "verdict", "defects", "p_value"):
+            assert one[name] == other[name]
+        assert one["score"] == pytest.approx(other["score"], rel=1e-6)
+    read = [json.loads(line) for line in (tmp_path / "judged.jsonl").read_text().splitlines()]
+    assert read == judged
+    assert flawmap.judge(run_copy, tmp_path / "judged.jsonl") == judged
+
+
+def test_a_line_with_an_error_stays(run_copy, tmp_path):
+    line = {"path": "broken.png", "error": "broken.png: not an image"}
+    (tmp_path / "lines.jsonl").write_text(json.dumps(line) + "\n")
+    assert flawmap.judge(run_copy, tmp_path / "lines.jsonl") == [line]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no json", "no JSON"),
+        ("[1]", "none that predict"),
+        ('{"path": "a.png", "score": 1.0}', "names no map"),
+        ('{"path": "a.png", "map": {"file": "a.npy"}}', "names no map"),
+        ('{"path": "a.png", "map": {"file": "a.npy", "size": [1, 1], "score": 0}}', "Cannot read"),
+    ],
+)
+def test_lines_that_cannot_be_judged(run_copy, tmp_path, text, message):
+    (tmp_path / "lines.jsonl").write_text(text + "\n")
+    with pytest.raises(FlawmapError, match=message):
+        flawmap.judge(run_copy, tmp_path / "lines.jsonl")
+
+
+def test_a_map_of_another_run(run_copy, tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((8, 8), np.float32))
+    stored = {"file": str(tmp_path / "a.npy"), "size": [8, 8], "score": 0.0}
+    line = {"path": "a.png", "map": stored}
+    (tmp_path / "lines.jsonl").write_text(json.dumps(line))
+    with pytest.raises(FlawmapError, match="no map of this run"):
+        flawmap.judge(run_copy, tmp_path / "lines.jsonl")
+
+
+def test_figures_are_of_the_region_alone(run_copy, tiny_data, left_half):
+    """A defect outside of it counts for nothing."""
+    flawmap.regions(run_copy, roi=left_half)
+    found = flawmap.evaluate(run_copy, tiny_data)
+    masks = [read_mask(p, (256, 256)) for p in (tiny_data / "ground_truth").rglob("*.png")]
+    inside = [mask[:, :128] for mask in masks]
+    regions = [ndimage.label(mask, np.ones((3, 3)))[1] for mask in inside]
+    assert found.figures.instances == sum(regions)
+    outside = sum(not mask.any() for mask in inside)
+    assert ("outside_region" in found.figures.notes) == (outside > 0)

@@ -151,3 +151,36 @@ def test_42_peaked_maps_of_256_are_exact():
     labels, scores = pooled(images)
     assert figures.pixel_error_bound == dict.fromkeys(PIXEL, 0.0)
     assert figures.pixel_ap == pytest.approx(average_precision_score(labels, scores), abs=1e-9)
+
+
+def test_a_region_is_a_smaller_image():
+    """Counted within a rectangle alone, figures are those of the images cut to it."""
+    rng = np.random.default_rng(8)
+    region = np.zeros((24, 32), bool)
+    region[4:20, 3:25] = True
+    whole, cut = Evaluator(), Evaluator()
+    for index in range(8):
+        values = rng.random((24, 32)).astype(np.float32)
+        mask = np.zeros((24, 32), np.uint8)
+        if index % 2:
+            mask[6:12, 20:30] = 1
+        part, truth = values[4:20, 3:25], mask[4:20, 3:25]
+        whole.update(values, mask, float(part.max()), bool(index % 2), region)
+        cut.update(np.ascontiguousarray(part), truth, float(part.max()), bool(index % 2))
+    assert whole.compute().to_dict() == cut.compute().to_dict()
+
+
+def test_an_image_whose_defects_lie_outside_the_region_is_a_good_one():
+    region = np.zeros((8, 8), bool)
+    region[:, :4] = True
+    mask = np.zeros((8, 8), np.uint8)
+    mask[2, 6] = 1
+    evaluator = Evaluator()
+    values = np.random.default_rng(0).random((8, 8)).astype(np.float32)
+    evaluator.update(values, mask, 0.5, True, region)
+    other = Evaluator()
+    other.merge(evaluator)
+    found = other.compute()
+    assert found.instances == 0
+    assert found.image_auroc is None
+    assert found.notes["outside_region"].endswith("counted as good: 1")

@@ -23,7 +23,7 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, write_json
 from flawmap.hardware import available_cores
 from flawmap.images import read_image, resize_image
-from flawmap.inspector.inspector import Inspector
+from flawmap.inspector.inspector import Inspector, load_region
 from flawmap.inspector.listing import list_images
 from flawmap.inspector.manifest import read_manifest
 
@@ -127,7 +127,8 @@ def load_inspector(run: str | os.PathLike[str], **runtime: Unpack[RuntimeOptions
     folder = Path(run)
     manifest = read_manifest(folder)
     device, threads = runtime.get("device", "cpu"), runtime.get("threads")
-    return Inspector(manifest, TorchBackend(folder, manifest, device, threads))
+    network = TorchBackend(folder, manifest, device, threads)
+    return Inspector(manifest, network, load_region(folder, manifest))
 
 
 def _timed(inspector: Inspector, files: Sequence[bytes], batch: int, count: int) -> Any:

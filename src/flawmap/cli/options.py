@@ -37,6 +37,23 @@ Device = Annotated[str, typer.Option(help="cpu; cuda with onnxruntime; GPU, NPU 
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Processor threads of the graph; all if not given.")
 ]
+
+
+def rate(text: str) -> float:
+    """A share, given as such or in percent; typer.BadParameter where it is none.
+
+    >>> rate("0.5%"), rate("0.005")
+    (0.005, 0.005)
+    """
+    try:
+        value = float(text.rstrip().removesuffix("%")) / (100.0 if "%" in text else 1.0)
+    except ValueError:
+        value = -1.0
+    if not 0.0 < value < 1.0:
+        raise typer.BadParameter(f"{text}: give a share such as 0.5% or 0.005.")
+    return value
+
+
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawmap.backends.base import Backend
-from flawmap.calibration import Calibration, calibrate
+from flawmap.calibration import Calibration
 from flawmap.conversion.synthetic import Corrupted
+from flawmap.inspector.region import Region
 from flawmap.metrics import Evaluator
 
 
@@ -37,13 +38,15 @@ def compare(
     good: NDArray[np.uint8],
     drawn: Corrupted,
     like: Calibration,
+    region: Region | None = None,
 ) -> Comparison:
     """Both on every image of the working size, one by one; FlawmapError for a map that has NaNs.
 
     Thresholds are found for both on the good images (N, h, w, 3), for the false-reject rates of
     ``like``: a score that one was set at lies on its own side of it, which rounding could change.
+    ``region``: where the inspector looks.
     """
-    seen = (_Seen(), _Seen())
+    seen = (_Seen(region), _Seen(region))
     apart: list[tuple[float, float]] = []
     nothing = np.zeros(good.shape[:3], np.uint8)
     for images, masks in ((good, nothing), (drawn.images, drawn.masks)):
@@ -78,6 +81,7 @@ def compare(
 class _Seen:
     """What one graph said so far."""
 
+    region: Region | None
     scores: list[float] = field(default_factory=list)
     peaks: list[float] = field(default_factory=list)
     evaluator: Evaluator = field(default_factory=Evaluator)
@@ -86,15 +90,22 @@ class _Seen:
         self, graph: Backend, image: NDArray[np.uint8], mask: NDArray[np.uint8]
     ) -> NDArray[np.float32]:
         maps, scores = graph(image[None])
-        self.scores.append(float(scores[0]))
         found: NDArray[np.float32] = maps[0]
+        score = float(scores[0])
+        if self.region is not None:
+            found, score = self.region.read_out(found)
+        self.scores.append(score)
         self.peaks.append(float(found.max()))
         self.evaluator.update(found, mask, self.scores[-1], bool(mask.any()))
         return found
 
     def calibrated(self, good: int, like: Calibration) -> Calibration:
-        rates = {"false_reject": like.reject.asked, "review": like.review.asked}
-        return calibrate(self.scores[:good], self.peaks[:good], **rates)
+        return Calibration.from_scores(
+            self.scores[:good],
+            self.peaks[:good],
+            false_reject=like.reject.asked,
+            review=like.review.asked,
+        )
 
 
 def _pair(values: list[float | None]) -> tuple[float, float] | None:

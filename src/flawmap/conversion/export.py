@@ -20,6 +20,7 @@ from flawmap.conversion.synthetic import draw_defects, no_defects
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest, make_folder, write_bytes
 from flawmap.inspector.graphs import read_graph
+from flawmap.inspector.inspector import load_region
 from flawmap.inspector.manifest import (
     EXPORTS,
     GRAPH,
@@ -74,7 +75,7 @@ def export(
     say(f"{len(good.judge)} good pictures that the inspector did not learn from")
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as place:
         if int8:
-            made = _int8(Path(place), graph, manifest, good, to, say)
+            made = _int8(Path(place), graph, folder, manifest, good, to, say)
         else:
             made = _float32(Path(place), graph, folder, manifest, good, to)
         if not (made.found.within_limits or force):
@@ -100,7 +101,9 @@ def _float32(
     else:
         files = _openvino_files(place / "model.xml")
         first, other = OnnxRuntime(graph), _write_openvino(graph, files)
-    found = compare(first, other, good.judge, no_defects(good.judge), manifest.calibration)
+    region = load_region(folder, manifest)
+    defects = no_defects(good.judge)
+    found = compare(first, other, good.judge, defects, manifest.calibration, region)
     within = found.map_max <= FLOAT_LIMIT and found.score_max <= FLOAT_LIMIT
     # These thresholds only told verdicts apart: in float32 the inspector's own go on to hold.
     told = _fields(found) | {"calibration": None}
@@ -108,7 +111,13 @@ def _float32(
 
 
 def _int8(
-    place: Path, graph: bytes, manifest: Manifest, good: GoodImages, to: str, say: Say
+    place: Path,
+    graph: bytes,
+    folder: Path,
+    manifest: Manifest,
+    good: GoodImages,
+    to: str,
+    say: Say,
 ) -> _Made:
     """The first scope of convolutions that keeps the limits; the last if none does."""
     import onnx
@@ -119,6 +128,7 @@ def _int8(
     drawn = draw_defects(good.learn, len(good.learn), seed=0).images
     learn = np.concatenate([good.learn, drawn])
     judge = draw_defects(good.judge, _DEFECTS, seed=1)
+    region = load_region(folder, manifest)
     first = OnnxRuntime(graph)
     other: Backend
     for scope in scopes(onnx.load_model_from_string(graph)):
@@ -130,7 +140,7 @@ def _int8(
         else:
             files = _openvino_files(place / "model.int8.xml")
             other = _write_openvino(quantise_openvino(graph, learn, scope.float32), files)
-        told = _fields(compare(first, other, good.judge, judge, manifest.calibration))
+        told = _fields(compare(first, other, good.judge, judge, manifest.calibration, region))
         found = Export(
             precision="int8", files={}, quantised=scope.what, within_limits=False, **told
         )

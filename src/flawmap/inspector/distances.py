@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspector.graphs import read_graph
-from flawmap.inspector.inspector import Inspector
+from flawmap.inspector.inspector import Inspector, load_region
 from flawmap.inspector.manifest import Manifest, read_manifest
 
 _NAME = "distances"
@@ -72,7 +72,8 @@ def load_distances(run: Path, levels: Sequence[int]) -> Inspector:
         raise UsageError("Levels are numbers from 1, each once, such as 1,2,3.")
     manifest: Manifest = read_manifest(run)
     graph = read_graph(run, manifest).graph
-    return Inspector(manifest, DistanceGraph(graph, levels, manifest.configuration))
+    distances = DistanceGraph(graph, levels, manifest.configuration)
+    return Inspector(manifest, distances, load_region(run, manifest))
 
 
 def _with_distances(graph: bytes) -> bytes:

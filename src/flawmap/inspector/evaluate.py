@@ -149,7 +149,7 @@ def _measure(
     gathered = _Gathered()
     results = inspect_files(inspector, [s.path for s in samples])
     for done, (sample, result) in enumerate(zip(samples, results, strict=True), 1):
-        _add(gathered, sample, result, dataset.root, inspector.size)
+        _add(gathered, sample, result, dataset.root, inspector)
         show(done, len(samples))
     if all(row.error for row in gathered.rows):
         raise FlawmapError(f"No test image could be read. {gathered.unreadable[0]}")
@@ -167,7 +167,7 @@ def _measure(
 
 
 def _add(
-    gathered: _Gathered, sample: Sample, result: Inspected, root: Path, size: tuple[int, int]
+    gathered: _Gathered, sample: Sample, result: Inspected, root: Path, inspector: Inspector
 ) -> None:
     seen = result.inspection
     gathered.rows.append(_row(sample, seen, result.error, root))
@@ -178,11 +178,12 @@ def _add(
     image_size = (result.image.shape[0], result.image.shape[1])
     mask: NDArray[np.uint8] | None = None
     try:
-        mask = sample_mask(sample, size, image_size)
+        mask = sample_mask(sample, inspector.size, image_size)
     except ImageError as error:
         gathered.bad_masks.append(str(error))
     defective = sample.label == "defective"
-    gathered.evaluator.update(seen.anomaly_map, mask, seen.score, defective)
+    region = None if inspector.region is None else inspector.region.inside
+    gathered.evaluator.update(seen.anomaly_map, mask, seen.score, defective, region)
 
 
 def sample_mask(

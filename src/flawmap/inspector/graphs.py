@@ -47,6 +47,15 @@ def read_graph(
     )
 
 
+def backend_of(export: str) -> str:
+    """The backend that runs an export, by the export's name in the manifest.
+
+    >>> backend_of("onnx-int8")
+    'onnxruntime'
+    """
+    return next(name for name, to in _EXPORTED_FOR.items() if export.startswith(f"{to}-"))
+
+
 def _read(folder: Path, name: str, sha256: str | None) -> bytes:
     try:
         found = (folder / name).read_bytes()

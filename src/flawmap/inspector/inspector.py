@@ -17,9 +17,10 @@ from flawmap.backends.base import Backend, RuntimeOptions
 from flawmap.backends.registry import open_backend
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.images import read_image, resize_image
+from flawmap.inspector.defects import Defect, find_defects
 from flawmap.inspector.graphs import read_graph
 from flawmap.inspector.manifest import GRAPH, MANIFEST, Manifest, read_manifest
-from flawmap.inspector.regions import Defect, find_defects
+from flawmap.inspector.region import Region, read_region
 
 Verdict = Literal["good", "review", "reject"]
 
@@ -29,7 +30,8 @@ class Inspection:
     """What the inspector says of one image.
 
     ``anomaly_map`` float32 (h, w) and ``mask`` uint8 {0, 1} (h, w) have the working size;
-    boxes and areas of ``defects`` are in pixels of the photograph.
+    boxes, areas and lengths of ``defects`` are in pixels of the photograph. Outside the inspector's
+    region the map is 0; ``raw_map`` and ``raw_score`` are what the graph said, of the whole image.
     """
 
     score: float
@@ -39,14 +41,64 @@ class Inspection:
     mask: NDArray[np.uint8]
     defects: tuple[Defect, ...]
     milliseconds: float
+    raw_map: NDArray[np.float32]
+    raw_score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """From the graph's map and score to an inspection: thresholds, region and filters."""
+
+    manifest: Manifest
+    region: Region | None
+
+    @classmethod
+    def load(cls, folder: Path) -> Judge:
+        """Of a run; its graph is not read. Raises as :meth:`Inspector.load`."""
+        manifest = read_manifest(folder)
+        return cls(manifest, load_region(folder, manifest))
+
+    def __call__(
+        self,
+        anomaly_map: NDArray[np.float32],
+        score: float,
+        image_size: tuple[int, int],
+        start: float | None = None,
+    ) -> Inspection:
+        """Verdict and defects, of a photograph of ``image_size`` (height, width).
+
+        An image all of whose regions the filters leave out is good. ``start``: time.perf_counter()
+        when work on the image began.
+        """
+        begun = time.perf_counter() if start is None else start
+        raw_map, raw_score = anomaly_map, score
+        if self.region is not None:
+            anomaly_map, score = self.region.read_out(anomaly_map)
+        calibration, filters = self.manifest.calibration, self.manifest.filters
+        mask, defects, regions = find_defects(
+            anomaly_map, calibration.pixel.value, image_size, filters
+        )
+        nothing_left = regions > 0 and not defects
+        return Inspection(
+            score=score,
+            p_value=calibration.p_value(score),
+            verdict="good" if nothing_left else cast(Verdict, calibration.verdict(score)),
+            anomaly_map=anomaly_map,
+            mask=mask,
+            defects=tuple(defects),
+            milliseconds=1000.0 * (time.perf_counter() - begun),
+            raw_map=raw_map,
+            raw_score=raw_score,
+        )
 
 
 class Inspector:
     """Decode -> graph -> verdict. Thread-safe; the graph is loaded once."""
 
-    def __init__(self, manifest: Manifest, graph: Backend) -> None:
+    def __init__(self, manifest: Manifest, graph: Backend, region: Region | None = None) -> None:
         self.manifest = manifest
         self.graph = graph
+        self.region = region
 
     @classmethod
     def load(cls, run: str | os.PathLike[str], **runtime: Unpack[RuntimeOptions]) -> Inspector:
@@ -58,6 +110,17 @@ class Inspector:
         """
         folder = Path(run)
         manifest = read_manifest(folder)
+        return cls.open(folder, manifest, load_region(folder, manifest), **runtime)
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        manifest: Manifest,
+        region: Region | None,
+        **runtime: Unpack[RuntimeOptions],
+    ) -> Inspector:
+        """As :meth:`load`, with a manifest and a region at hand."""
         found = read_graph(
             folder, manifest, runtime.get("backend", "auto"), runtime.get("precision", "float32")
         )
@@ -68,7 +131,7 @@ class Inspector:
                 f"{folder / MANIFEST} was changed: its working size is not that of {GRAPH}. "
                 "Copy the whole run folder again, or train anew."
             )
-        return cls(manifest.model_copy(update={"calibration": found.calibration}), loaded)
+        return cls(manifest.model_copy(update={"calibration": found.calibration}), loaded, region)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -112,22 +175,16 @@ class Inspector:
         image_size: tuple[int, int],
         start: float | None = None,
     ) -> Inspection:
-        """Verdict and defects of a map and score, by the stored thresholds.
+        """As :class:`Judge`, by this inspector's settings."""
+        return Judge(self.manifest, self.region)(anomaly_map, score, image_size, start)
 
-        ``start``: time.perf_counter() when work on the image began.
-        """
-        calibration = self.manifest.calibration
-        mask, defects = find_defects(anomaly_map, calibration.pixel.value, image_size)
-        begun = time.perf_counter() if start is None else start
-        return Inspection(
-            score=score,
-            p_value=calibration.p_value(score),
-            verdict=cast(Verdict, calibration.verdict(score)),
-            anomaly_map=anomaly_map,
-            mask=mask,
-            defects=tuple(defects),
-            milliseconds=1000.0 * (time.perf_counter() - begun),
-        )
+
+def load_region(folder: Path, manifest: Manifest) -> Region | None:
+    """The run's region, where it has one; raises as :func:`read_region`."""
+    if manifest.region is None:
+        return None
+    mask = read_region(folder, manifest.region, manifest.preprocessing.size)
+    return Region.of(mask, manifest.configuration)
 
 
 def checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError
 from flawmap.files import write_json
+from flawmap.inspector.defects import Filters
 
 MANIFEST = "manifest.json"
 SETTINGS = "settings.json"
@@ -105,6 +106,10 @@ class Manifest(_Model):
     preprocessing: Preprocessing
     teacher: Teacher
     calibration: Calibration
+    region: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of its region's picture"
+    )
+    filters: Filters = Filters()
     training: Training
     parity: Parity
     files: dict[str, str] = Field(description="SHA-256 of each file of the artefact")

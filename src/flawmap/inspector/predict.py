@@ -61,12 +61,13 @@ def predict(
         writing: deque[Future[None]] = deque()
         results = inspect_files(inspector, [target.path for target in targets], batch)
         for target, result in zip(targets, results, strict=True):
+            place = None
             if folder is not None and result.inspection is not None:
                 place = folder / target.name
                 writing.append(pool.submit(write_pictures, place, result, inspector))
                 while len(writing) > _WRITING:
                     writing.popleft().result()
-            lines.append(line_of(result))
+            lines.append(line_of(result, inspector.manifest.filters, place))
             write(lines[-1])
             show(Prediction(lines[-1]), len(targets))
         for future in writing:

@@ -1,58 +1,125 @@
-"""Defects: the connected regions of a thresholded anomaly map."""
+"""``flawmap regions``: where an inspector looks, and which regions count as defects."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
+from PIL import Image
+from pydantic import ValidationError
 
-_EIGHT = np.ones((3, 3), dtype=bool)
-
-
-@dataclass(frozen=True)
-class Defect:
-    """One 8-connected region; box and area in pixels of the photograph, peak a map value."""
-
-    box: tuple[int, int, int, int]
-    """x, y, width, height."""
-    area: int
-    peak: float
+from flawmap.datasets import open_dataset
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.files import digest, write_bytes
+from flawmap.inspector.calibrating import good_paths, unseen
+from flawmap.inspector.defects import Filters
+from flawmap.inspector.manifest import Manifest, read_manifest, write_manifest
+from flawmap.inspector.region import Mask, Region, draw_region, region_file
+from flawmap.inspector.thresholds import FromImages, Rates, Show
 
 
-def find_defects(
-    anomaly_map: NDArray[np.float32], threshold: float, image_size: tuple[int, int]
-) -> tuple[NDArray[np.uint8], list[Defect]]:
-    """Mask (h, w) {0, 1} of the map's pixels above ``threshold``, and its regions, worst first.
+def regions(
+    run: str | os.PathLike[str],
+    *,
+    roi: str | os.PathLike[str] | None = None,
+    ignore: str | os.PathLike[str] | None = None,
+    everywhere: bool = False,
+    min_area: float | None = None,
+    min_area_mm2: float | None = None,
+    min_peak: float | None = None,
+    merge_distance: float | None = None,
+    pixel_pitch: float | None = None,
+    images: Sequence[str | os.PathLike[str]] = (),
+    show: Show = lambda done, total: None,
+) -> Manifest:
+    """Set where the inspector looks and which regions are defects; what is not given stays.
 
-    ``image_size`` is the photograph's (height, width), to which boxes and areas are scaled.
+    ``roi`` and ``ignore``: as for :func:`draw_region`; together they take the place of the region
+    so far, and ``everywhere`` takes it away. Then maps and scores change, so the images that
+    calibrate are inspected again: those with the same digests in the folder trained from, or the
+    good ones among ``images``. The filters are those of :class:`Filters`; ``min_area_mm2`` needs a
+    pixel pitch. Raises UsageError for values that make no sense, FlawmapError where a picture
+    cannot be read or calibration images are missing; the run is then as it was.
     """
-    above = anomaly_map > threshold
-    labels, count = ndimage.label(above, _EIGHT)
-    if count == 0:
-        return above.astype(np.uint8), []
-    index = np.arange(1, count + 1)
-    peaks = np.atleast_1d(ndimage.maximum(anomaly_map, labels, index))
-    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    height, width = anomaly_map.shape
-    share = image_size[0] * image_size[1] / (height * width)
-    defects = [
-        Defect(_box(place, (height, width), image_size), max(1, round(area * share)), float(peak))
-        for place, area, peak in zip(ndimage.find_objects(labels), areas, peaks, strict=True)
-    ]
-    return above.astype(np.uint8), sorted(defects, key=lambda d: (-d.peak, d.box))
+    folder = Path(run)
+    manifest = read_manifest(folder)
+    asked = {"min_area": min_area, "min_peak": min_peak, "merge_distance": merge_distance,
+             "pixel_pitch": pixel_pitch}  # fmt: skip
+    changed = manifest.model_copy(update={"filters": _filters(manifest, asked, min_area_mm2)})
+    if everywhere and (roi is not None or ignore is not None):
+        raise UsageError("Everywhere, or a region: give one of them.")
+    if not everywhere and roi is None and ignore is None:
+        write_manifest(folder, changed)
+        return changed
+    mask: Mask | None = None
+    if not everywhere:
+        mask = draw_region(_path(roi), _path(ignore), manifest.preprocessing.size)
+    changed = _looking_at(mask, folder, changed, images, show)
+    write_manifest(folder, changed)
+    if manifest.region not in (None, changed.region):
+        (folder / region_file(str(manifest.region))).unlink(missing_ok=True)
+    return changed
 
 
-def _box(
-    place: tuple[slice, ...], size: tuple[int, int], image_size: tuple[int, int]
-) -> tuple[int, int, int, int]:
-    """Smallest box of whole photograph pixels around a region of the map."""
-    y, bottom = _scaled(place[0], size[0], image_size[0])
-    x, right = _scaled(place[1], size[1], image_size[1])
-    return x, y, right - x, bottom - y
+def _path(given: str | os.PathLike[str] | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
-def _scaled(place: slice, size: int, image_size: int) -> tuple[int, int]:
-    """First and one past last; in whole numbers, as a float may round past the image's edge."""
-    return place.start * image_size // size, -(-place.stop * image_size // size)
+def _filters(
+    manifest: Manifest, asked: dict[str, float | None], min_area_mm2: float | None
+) -> Filters:
+    given = {name: value for name, value in asked.items() if value is not None}
+    values = manifest.filters.model_dump() | given
+    if min_area_mm2 is not None:
+        if "min_area" in given or not values["pixel_pitch"]:
+            raise UsageError("An area in mm2 needs a pixel pitch, and no area in pixels beside it.")
+        values["min_area"] = min_area_mm2 / values["pixel_pitch"] ** 2
+    try:
+        return Filters.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"--{name} {first['input']}: {first['msg'].lower()}.") from error
+
+
+def _looking_at(
+    mask: Mask | None,
+    folder: Path,
+    manifest: Manifest,
+    images: Sequence[str | os.PathLike[str]],
+    show: Show,
+) -> Manifest:
+    """The manifest with a region, its picture written, and the thresholds that go with it."""
+    limits = manifest.calibration
+    good = unseen(manifest, good_paths(images), False, []) if images else _calibrating(manifest)
+    rates = Rates(limits.reject.asked, limits.review.asked)
+    region = None if mask is None else Region.of(mask, manifest.configuration)
+    changed = FromImages(folder, manifest, good, rates, region, show=show).run()
+    sha256 = None
+    if mask is not None:
+        buffer = io.BytesIO()
+        Image.fromarray(mask * 255).save(buffer, "PNG")
+        sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
+        write_bytes(folder / region_file(sha256), buffer.getvalue())
+    return changed.model_copy(update={"region": sha256})
+
+
+def _calibrating(manifest: Manifest) -> dict[Path, str]:
+    """The images that calibrate now, found again by their digests."""
+    place, wanted = Path(manifest.training.folder), set(manifest.calibration.images)
+    found: dict[Path, str] = {}
+    if wanted and place.is_dir():
+        dataset = open_dataset(place, manifest.training.layout)
+        for sample in (*dataset.train, *dataset.good_test):
+            sha256 = digest(sample.path)
+            if sha256 in wanted - set(found.values()):
+                found[sample.path] = sha256
+    if not wanted or len(found) < len(wanted):
+        raise FlawmapError(
+            f"{len(found)} of the {len(manifest.calibration.scores)} images that calibrate are in "
+            f"{place}: name good images with --images, whose scores within the region count then."
+        )
+    return found

@@ -68,10 +68,12 @@ def watch(
         for version, result in zip(ready, results, strict=True):
             if result.error is not None and not waiting.given_up(version):
                 continue
+            marked = None
             if written is not None and result.inspection is not None:
-                name = ledger.name(result.path)
-                write_pictures(written / name.relative_to(place), result, inspector)
-            line = line_of(result) | {"bytes": version[1], "modified_ns": version[2]}
+                marked = written / ledger.name(result.path).relative_to(place)
+                write_pictures(marked, result, inspector)
+            line = line_of(result, inspector.manifest.filters, marked)
+            line |= {"bytes": version[1], "modified_ns": version[2]}
             ledger.add(version, line)
             count += 1
             show(Prediction(line), 0)

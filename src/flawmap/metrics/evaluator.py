@@ -47,6 +47,7 @@ class Evaluator:
         self._thresholds: list[UInt32] = []
         self._without_mask = 0
         self._empty_masks = 0
+        self._outside = 0
 
     def update(
         self,
@@ -54,24 +55,34 @@ class Evaluator:
         mask: NDArray[np.uint8] | NDArray[np.bool_] | None,
         score: float,
         defective: bool,
+        region: NDArray[np.bool_] | None = None,
     ) -> None:
         """Add one image: map float32 (H, W), finite; mask uint8 or bool (H, W) of 0 and 1.
 
         Without a mask a good image is all background, and a defective one counts at image level
-        only. A defective image stays defective if its mask is empty. Raises FlawmapError, and
-        counts nothing, where the map, mask, score or label is not as said.
+        only. A defective image stays defective if its mask is empty. Pixels outside ``region``,
+        bool (H, W), are not counted, and an image all of whose defects lie there is a good one.
+        Raises FlawmapError, and counts nothing, where anything is not as said.
         """
         checked = checks.checked_map(map)
         truth = None if mask is None else checks.checked_mask(mask, checked.shape)
         label = checks.checked_label(defective, truth)
+        looked = None if region is None else checks.checked_mask(region, checked.shape)
+        if looked is not None and truth is not None and truth.any():
+            truth = truth & looked
+            outside = not truth.any()
+            self._outside += outside
+            label = label and not outside
         self._scores.append(checks.checked_score(score))
         self._defective.append(label)
         if not label:
-            self._pixels.add(to_keys(checked).ravel(), np.empty(0, np.uint32), np.empty(0))
+            background = to_keys(checked)
+            seen = background.ravel() if looked is None else background[looked]
+            self._pixels.add(seen, np.empty(0, np.uint32), np.empty(0))
         elif truth is None:
             self._without_mask += 1
         else:
-            self._add_regions(to_keys(checked), truth)
+            self._add_regions(to_keys(checked), truth, looked)
 
     def merge(self, other: Evaluator) -> None:
         """Add all that another evaluator has seen; the other is left as it was.
@@ -89,6 +100,7 @@ class Evaluator:
         self._thresholds.extend(list(other._thresholds))
         self._without_mask += other._without_mask
         self._empty_masks += other._empty_masks
+        self._outside += other._outside
 
     def compute(self) -> Figures:
         """The figures of everything so far; more images may follow."""
@@ -102,9 +114,12 @@ class Evaluator:
         parts["notes"] = image.get("notes", {}) | pixel.get("notes", {}) | self._mask_notes()
         return Figures(images=len(self._scores), instances=len(thresholds), **parts)
 
-    def _add_regions(self, keys: UInt32, truth: NDArray[np.bool_]) -> None:
+    def _add_regions(
+        self, keys: UInt32, truth: NDArray[np.bool_], looked: NDArray[np.bool_] | None
+    ) -> None:
         found = regions(keys, truth)
-        self._pixels.add(keys[~truth], found.defect, found.weights)
+        background = ~truth if looked is None else looked & ~truth
+        self._pixels.add(keys[background], found.defect, found.weights)
         self._empty_masks += not len(found.thresholds)
         self._thresholds.append(found.thresholds)
 
@@ -119,5 +134,10 @@ class Evaluator:
             notes["empty_masks"] = (
                 f"defective images whose mask is empty, all background in every pixel figure: "
                 f"{self._empty_masks}"
+            )
+        if self._outside:
+            notes["outside_region"] = (
+                f"defective images all of whose defects lie outside the region, counted as good: "
+                f"{self._outside}"
             )
         return notes

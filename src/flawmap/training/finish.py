@@ -13,7 +13,7 @@ from safetensors.torch import save as save_safetensors
 
 from flawmap.backends.base import Backend
 from flawmap.backends.onnx_runtime import OnnxRuntime
-from flawmap.calibration import calibrate
+from flawmap.calibration import Calibration
 from flawmap.conversion.onnx import InferenceGraph, export_onnx
 from flawmap.errors import FlawmapError
 from flawmap.files import digest, write_bytes
@@ -57,12 +57,13 @@ def finish(
     held_out: Sequence[NDArray[np.uint8]],
     teacher: Teacher,
     training: Training,
+    held_files: Sequence[str] = (),
     **named: Any,
 ) -> Inspector:
     """Turn a trained method into the inspector in ``folder``; the manifest is written last.
 
-    ``held_out``: good images (h, w, 3) for parity and thresholds. Raises FlawmapError where
-    the graph's outputs differ from the module's by more than 1e-4.
+    ``held_out``: good images (h, w, 3) for parity and thresholds; ``held_files``: SHA-256 of their
+    files. Raises FlawmapError where the graph's outputs differ from the module's by more than 1e-4.
     """
     twin = export_onnx(trained.module, size, folder / GRAPH, has_distances=trained.has_distances)
     state = {k: v.cpu().contiguous() for k, v in learned_state(trained.module).items()}
@@ -73,8 +74,10 @@ def finish(
     manifest = Manifest(
         preprocessing=Preprocessing(size=size),
         teacher=teacher,
-        calibration=calibrate(
-            [float(score[0]) for _, score in scored], [float(found.max()) for found, _ in scored]
+        calibration=Calibration.from_scores(
+            [float(score[0]) for _, score in scored],
+            [float(found.max()) for found, _ in scored],
+            images=held_files,
         ),
         training=training,
         parity=parity,

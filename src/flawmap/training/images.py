@@ -40,6 +40,11 @@ class GoodImages:
         return (self.loaded.array[row] for row in self.held_rows)
 
     @property
+    def held_files(self) -> tuple[str, ...]:
+        """SHA-256 of each file held out."""
+        return tuple(self.loaded.sha256[i] for i in self.held_rows)
+
+    @property
     def fingerprint(self) -> str:
         """One digest of all of them."""
         return fingerprint(self.loaded.sha256)

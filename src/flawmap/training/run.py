@@ -170,6 +170,7 @@ def train(
         list(images.held_out),
         _teacher(source),
         Training(steps=total, device=str(where), seconds=clock.seconds, **record),
+        held_files=images.held_files,
         method=method,
         preset=preset,
         configuration=settings.configuration,

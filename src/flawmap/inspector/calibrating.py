@@ -1,0 +1,134 @@
+"""``flawmap calibrate``: thresholds from other good images, or for other rates; no training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from flawmap.calibration import Calibration
+from flawmap.datasets import open_dataset
+from flawmap.datasets.base import plural
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.files import digest, make_folder, write_json
+from flawmap.inspector.inspector import Inspector, load_region
+from flawmap.inspector.listing import list_images
+from flawmap.inspector.manifest import Manifest, read_manifest, write_manifest
+from flawmap.inspector.pipeline import inspect_files
+from flawmap.inspector.recalibration import Recalibration, Recall
+from flawmap.inspector.thresholds import FromImages, Rates, Scored, Show, from_stored
+
+_ODDEST = 3
+
+
+def calibrate(
+    run: str | os.PathLike[str],
+    images: Sequence[str | os.PathLike[str]] = (),
+    *,
+    false_reject: float | None = None,
+    review: float | None = None,
+    add: bool = False,
+    defects: Sequence[str | os.PathLike[str]] = (),
+    json_file: str | os.PathLike[str] | None = None,
+    show: Show = lambda done, total: None,
+) -> Recalibration:
+    """Set the inspector's thresholds anew, those of its INT8 exports too; nothing is trained.
+
+    ``images``: good images, or folders of them, in place of those that calibrate now; with ``add``
+    beside them. Those trained on are left out, and so is the second of two equal files. Without
+    ``images`` the stored scores are read. ``false_reject`` and ``review``: shares of good parts
+    that may be rejected, and rejected or sent to review; as they are where not given. ``defects``:
+    known defective images, on which only recall is measured. Raises FlawmapError where no good
+    image is left, UsageError for rates that make no sense.
+    """
+    if add and not images:
+        raise UsageError("Nothing to add: name good images, or leave --add out.")
+    folder = Path(run)
+    manifest = read_manifest(folder)
+    rates = _rates(manifest.calibration, false_reject, review)
+    warnings: list[str] = []
+    oddest: list[Scored] = []
+    if images:
+        good = unseen(manifest, good_paths(images), add, warnings)
+        region = load_region(folder, manifest)
+        fresh = FromImages(folder, manifest, good, rates, region, add, show)
+        changed = fresh.run()
+        warnings += fresh.warnings
+        oddest = sorted(fresh.scored, key=lambda one: -one.score)[:_ODDEST]
+    else:
+        changed = from_stored(manifest, rates)
+    told = Recalibration(
+        changed.calibration,
+        oddest=tuple((one.path, one.score) for one in oddest),
+        warnings=tuple(warnings),
+        **(_recalls(folder, changed, defects) if defects else {}),
+    )
+    write_manifest(folder, changed)
+    if json_file is not None:
+        make_folder(Path(json_file).parent)
+        write_json(Path(json_file), told.to_dict())
+    return told
+
+
+def _rates(before: Calibration, false_reject: float | None, review: float | None) -> Rates:
+    reject = before.reject.asked if false_reject is None else false_reject
+    if review is not None and review < reject:
+        raise UsageError(
+            f"--review {review:g} counts those rejected as well: give at least {reject:g}."
+        )
+    return Rates(reject, max(reject, before.review.asked if review is None else review))
+
+
+def good_paths(images: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Images named, and the good ones of folders in a layout that is known."""
+    found: list[Path] = []
+    for given in map(Path, images):
+        if given.is_dir():
+            dataset = open_dataset(given, training=False)
+            good = (sample.path for sample in (*dataset.train, *dataset.good_test))
+            found += dict.fromkeys(good)
+        else:
+            found += [target.path for target in list_images([given])]
+    return found
+
+
+def unseen(
+    manifest: Manifest, paths: Sequence[Path], add: bool, warnings: list[str]
+) -> dict[Path, str]:
+    """Images and their digests, without those learned from and those that come twice."""
+    trained = set(manifest.training.trained_on)
+    taken = set(manifest.calibration.images) if add else set()
+    found: dict[Path, str] = {}
+    learned = again = 0
+    for path in paths:
+        sha256 = digest(path)
+        learned += sha256 in trained
+        again += sha256 in taken
+        if sha256 not in trained | taken:
+            found[path] = sha256
+            taken.add(sha256)
+    if learned:
+        warnings.append(f"{plural(learned, 'image(s)')} left out: the inspector learned from them.")
+    if again:
+        warnings.append(f"{plural(again, 'image(s)')} left out: the same as another.")
+    if not found:
+        raise FlawmapError(
+            "No good image is left that the inspector did not learn from: photograph other parts."
+        )
+    return found
+
+
+def _recalls(
+    folder: Path, manifest: Manifest, defects: Sequence[str | os.PathLike[str]]
+) -> dict[str, Recall]:
+    """Of known defects, by the new thresholds."""
+    inspector = Inspector.open(folder, manifest, load_region(folder, manifest))
+    paths = [target.path for target in list_images([Path(path) for path in defects])]
+    seen = [one.inspection for one in inspect_files(inspector, paths)]
+    verdicts = [one.verdict for one in seen if one is not None]
+    if not verdicts:
+        raise FlawmapError("No image of a known defect could be read.")
+    return {
+        "rejected": Recall.of(verdicts.count("reject"), len(verdicts)),
+        "noticed": Recall.of(len(verdicts) - verdicts.count("good"), len(verdicts)),
+    }

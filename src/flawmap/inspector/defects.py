@@ -1,0 +1,137 @@
+"""Defects: the connected regions of a thresholded anomaly map, and which of them count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from scipy import ndimage
+
+_EIGHT = np.ones((3, 3), dtype=bool)
+_DIRECTIONS = np.linspace(0.0, np.pi, 36, endpoint=False)  # a length is true to 0.1 %
+
+
+class Filters(BaseModel):
+    """Which regions are defects. Distances and areas are in pixels of the photograph."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    min_area: float = Field(0.0, ge=0.0, description="smaller regions are none")
+    min_peak: float = Field(0.0, ge=0.0, description="regions of a lower highest value are none")
+    merge_distance: float = Field(0.0, ge=0.0, description="regions about as near are one")
+    pixel_pitch: float | None = Field(None, gt=0.0, description="mm of the part in a pixel")
+
+    @property
+    def drop(self) -> bool:
+        """Whether any region can be left out."""
+        return self.min_area > 0.0 or self.min_peak > 0.0
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One 8-connected region, or several near each other.
+
+    Box, area and length are in pixels of the photograph, peak and mean are map values.
+    """
+
+    box: tuple[int, int, int, int]
+    """x, y, width, height."""
+    area: int
+    peak: float
+    length: float
+    """Largest extent in any direction."""
+    mean: float
+
+
+class Found(NamedTuple):
+    """``mask`` (h, w) uint8 {0, 1} of the defects that count, worst first, and how many regions
+    there were before the filters."""
+
+    mask: NDArray[np.uint8]
+    defects: list[Defect]
+    regions: int
+
+
+def find_defects(
+    anomaly_map: NDArray[np.float32],
+    threshold: float,
+    image_size: tuple[int, int],
+    filters: Filters | None = None,
+) -> Found:
+    """Regions of the map (h, w) above ``threshold`` that pass the filters.
+
+    ``image_size`` is the photograph's (height, width), to which boxes, areas and lengths are
+    scaled.
+    """
+    limits = filters or Filters()
+    above = anomaly_map > threshold
+    if not above.any():
+        return Found(above.astype(np.uint8), [], 0)
+    scale = image_size[0] / above.shape[0], image_size[1] / above.shape[1]
+    labels, count = _labelled(above, limits.merge_distance, scale)
+    peaks, means, pixels = _statistics(anomaly_map, labels, count)
+    areas = pixels * (scale[0] * scale[1])
+    passed = (areas >= limits.min_area) & (peaks >= limits.min_peak)
+    places = ndimage.find_objects(labels)
+    defects = [
+        Defect(
+            _box(places[i], above.shape, image_size),
+            max(1, round(float(areas[i]))),
+            float(peaks[i]),
+            _length(labels[places[i]] == i + 1, scale),
+            float(means[i]),
+        )
+        for i in np.flatnonzero(passed)
+    ]
+    mask = np.concatenate([[False], passed])[labels].astype(np.uint8)
+    return Found(mask, sorted(defects, key=lambda d: (-d.peak, d.box)), count)
+
+
+def _labelled(
+    above: NDArray[np.bool_], merge_distance: float, scale: tuple[float, float]
+) -> tuple[NDArray[np.int32], int]:
+    """Number of its region at every pixel, 0 for none."""
+    near = above
+    reach = (merge_distance - max(scale)) / 2.0  # neighbours in the map touch as they are
+    if reach > 0.0:
+        near = ndimage.distance_transform_edt(~above, sampling=scale) <= reach
+    labels, count = ndimage.label(near, _EIGHT)
+    return np.where(above, labels, 0), int(count)
+
+
+def _statistics(
+    values: NDArray[np.float32], labels: NDArray[np.int32], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.int64]]:
+    """Highest and mean value and number of pixels of every region."""
+    index = np.arange(1, count + 1)
+    pixels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    sums = np.bincount(labels.ravel(), values.ravel(), minlength=count + 1)[1:]
+    peaks = np.atleast_1d(ndimage.maximum(values, labels, index))
+    return peaks, sums / pixels, pixels
+
+
+def _length(region: NDArray[np.bool_], scale: tuple[float, float]) -> float:
+    """Largest extent, from outer edge to outer edge of its pixels."""
+    rows, columns = np.nonzero(region)
+    across = np.cos(_DIRECTIONS)[:, None] * scale[1]
+    down = np.sin(_DIRECTIONS)[:, None] * scale[0]
+    along = across * columns + down * rows
+    pixel = np.abs(across[:, 0]) + np.abs(down[:, 0])
+    return round(float((np.ptp(along, axis=1) + pixel).max()), 2)
+
+
+def _box(
+    place: tuple[slice, ...], size: tuple[int, ...], image_size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Smallest box of whole photograph pixels around a region of the map."""
+    y, bottom = _scaled(place[0], size[0], image_size[0])
+    x, right = _scaled(place[1], size[1], image_size[1])
+    return x, y, right - x, bottom - y
+
+
+def _scaled(place: slice, size: int, image_size: int) -> tuple[int, int]:
+    """First and one past last; in whole numbers, as a float may round past the image's edge."""
+    return place.start * image_size // size, -(-place.stop * image_size // size)

@@ -1,0 +1,116 @@
+"""New thresholds for an inspector and its exports, from stored scores or from good images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flawmap.calibration import Calibration
+from flawmap.errors import FlawmapError
+from flawmap.inspector.graphs import backend_of
+from flawmap.inspector.inspector import Inspector
+from flawmap.inspector.manifest import Manifest
+from flawmap.inspector.pipeline import inspect_files
+from flawmap.inspector.region import Region
+
+Show = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Shares of good parts that may be rejected, and rejected or sent to review."""
+
+    false_reject: float
+    review: float
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A good image's score and the highest value of its map."""
+
+    path: Path
+    score: float
+    peak: float
+
+
+def from_stored(manifest: Manifest, rates: Rates) -> Manifest:
+    """The manifest with thresholds for other rates; nothing is inspected."""
+    exports = {
+        name: export.model_copy(update={"calibration": _again(export.calibration, rates)})
+        if export.calibration is not None
+        else export
+        for name, export in manifest.exports.items()
+    }
+    calibration = _again(manifest.calibration, rates)
+    return manifest.model_copy(update={"calibration": calibration, "exports": exports})
+
+
+def _again(stored: Calibration, rates: Rates) -> Calibration:
+    return Calibration.from_scores(
+        stored.scores,
+        stored.peaks,
+        false_reject=rates.false_reject,
+        review=rates.review,
+        images=stored.images,
+    )
+
+
+@dataclass
+class FromImages:
+    """Thresholds from good images, ``good`` with their files' SHA-256, as the graphs see them.
+
+    ``region``: where to look. ``add``: beside the images that calibrate now. Afterwards ``scored``
+    holds what the inspector itself said of them, and ``warnings`` why any are missing.
+    """
+
+    folder: Path
+    manifest: Manifest
+    good: Mapping[Path, str]
+    rates: Rates
+    region: Region | None = None
+    add: bool = False
+    show: Show = lambda done, total: None
+    scored: list[Scored] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def run(self) -> Manifest:
+        """The manifest with the new thresholds; FlawmapError where no image can be read."""
+        exports = {}
+        for name, export in self.manifest.exports.items():
+            if export.calibration is not None:
+                own, _ = self._calibration(backend_of(name), export.precision)
+                export = export.model_copy(update={"calibration": own})
+            exports[name] = export
+        self.warnings.clear()  # the inspector's own are the same
+        calibration, self.scored = self._calibration("auto", "float32")
+        return self.manifest.model_copy(update={"calibration": calibration, "exports": exports})
+
+    def _calibration(self, backend: str, precision: str) -> tuple[Calibration, list[Scored]]:
+        inspector = Inspector.open(
+            self.folder, self.manifest, self.region, backend=backend, precision=precision
+        )
+        stored = inspector.manifest.calibration
+        seen = self._look(inspector, self.good)
+        before = (stored.scores, stored.peaks, stored.images) if self.add else ((), (), ())
+        found = Calibration.from_scores(
+            [*before[0], *(one.score for one in seen)],
+            [*before[1], *(one.peak for one in seen)],
+            false_reject=self.rates.false_reject,
+            review=self.rates.review,
+            images=[*before[2], *(self.good[one.path] for one in seen)],
+        )
+        return found, seen
+
+    def _look(self, inspector: Inspector, paths: Iterable[Path]) -> list[Scored]:
+        found = []
+        for done, result in enumerate(inspect_files(inspector, paths), 1):
+            self.show(done, len(self.good))
+            if result.inspection is None:
+                self.warnings.append(f"Left out: {result.error}")
+            else:
+                peak = float(result.inspection.anomaly_map.max())
+                found.append(Scored(result.path, result.inspection.score, peak))
+        if not found:
+            raise FlawmapError(f"No good image could be read. {self.warnings[-1]}")
+        return found
