@@ -41,6 +41,9 @@ class Calibration(BaseModel):
     )
     peaks: tuple[float, ...] = Field(min_length=1, description="highest map value of each")
     images: tuple[str, ...] = Field((), description="SHA-256 of each image's file, where known")
+    folds: int = Field(
+        0, ge=0, description="twins that scored the images, the inspector having learned from all"
+    )
     reject: Threshold
     review: Threshold
     pixel: Threshold
@@ -54,12 +57,15 @@ class Calibration(BaseModel):
         false_reject: float = 0.01,
         review: float = 0.05,
         images: Sequence[str] = (),
+        folds: int = 0,
     ) -> Calibration:
         """Thresholds of verdict and mask from held-out good images' scores and map maxima.
 
-        ``images``: SHA-256 of each one's file. Raises as :func:`conformal_threshold`.
+        ``images``: SHA-256 of each one's file. ``folds``: how many twins scored them, each those
+        that it had not learned from. Raises as :func:`conformal_threshold`.
         """
         return cls(
+            folds=folds,
             scores=tuple(float(s) for s in scores),
             peaks=tuple(float(p) for p in peaks),
             images=tuple(images),
@@ -84,8 +90,21 @@ class Calibration(BaseModel):
         return rejection_bound(round(threshold.rate * (count + 1)), count)
 
     def statement(self) -> str:
-        """The guarantee in words."""
+        """The guarantee in words; or, from folds, what is expected and not guaranteed.
+
+        Scores of twins that saw fewer parts are rather higher than the inspector's own, but nothing
+        forbids the contrary (Barber et al., "Predictive inference with the jackknife+", 2021, show
+        how far it can go wrong, and what keeping all twins would guarantee).
+        """
         count = len(self.scores)
+        if self.folds:
+            return (
+                f"Of good parts like these {count}, about {rounded_up(self.reject.rate)} are "
+                f"expected to be rejected and {rounded_up(self.pixel.rate)} to show any marked "
+                f"pixel. This is no guarantee: each was scored by one of {self.folds} twins that "
+                f"had not learned from it, and the inspector learned from all {count}. Good parts "
+                "that it has not seen give one: flawmap calibrate."
+            )
         words = (
             f"Of good parts like these {count}, at most {rounded_up(self.reject.rate)} on average "
             f"will be rejected; with {CONFIDENCE:.0%} confidence over the draw of the {count}, at "

@@ -20,7 +20,7 @@ from flawmap import FlawmapError, UsageError
 from flawmap.datasets import open_dataset
 from flawmap.datasets.load import fingerprint
 from flawmap.inspector.manifest import read_manifest
-from flawmap.training.images import split
+from flawmap.training.images import Part
 from flawmap.training.run import Reporter
 
 STEPS = 12  # as the fixture's run
@@ -173,16 +173,18 @@ def test_manifest_tells_how_it_was_trained(tiny_run: Path, tiny_data: Path) -> N
 
 @pytest.mark.parametrize("count", [6, 7, 10, 24, 25, 26, 48, 391])
 def test_split_holds_out_a_fifth_and_at_least_five(count: int) -> None:
-    train, held = split(count, 3)
+    train, held = Part().split(count, 3)
     assert len(held) == max(5, round(0.2 * count))
     assert sorted([*train, *held]) == list(range(count))
     assert list(train) == sorted(train)
-    again = split(count, 3)
+    again = Part().split(count, 3)
     assert list(again[1]) == list(held)
 
 
 def test_split_depends_on_the_seed() -> None:
-    assert {tuple(split(60, seed)[1]) for seed in range(5)} != {tuple(split(60, 0)[1])}
+    assert {tuple(Part().split(60, seed)[1]) for seed in range(5)} != {
+        tuple(Part().split(60, 0)[1])
+    }
 
 
 def test_a_complete_run_is_not_trained_again(tiny_run: Path, tiny_data: Path) -> None:

@@ -22,6 +22,7 @@ def settings() -> Settings:
         seed=0,
         precision="float32",
         images="11",
+        held_out="20%",
     )
 
 

@@ -39,6 +39,14 @@ def train(
         typer.Option(metavar="KEY=VALUE", help="Change the preset; may be repeated."),
     ] = None,
     seed: Seed = 0,
+    folds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="For few images: calibrate on all by N twins, such as 5, in N + 1 times as long.",
+        ),
+    ] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the newest checkpoint.")
@@ -65,6 +73,7 @@ def train(
             batch_size=batch_size,
             changes=_changes(set or []),
             seed=seed,
+            folds=folds,
             device=device,
             resume=resume,
             layout=layout,

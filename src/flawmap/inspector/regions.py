@@ -109,6 +109,11 @@ def _looking_at(
 
 def _calibrating(manifest: Manifest) -> dict[Path, str]:
     """The images that calibrate now, found again by their digests."""
+    if manifest.calibration.folds:
+        raise FlawmapError(
+            "The inspector learned from all the images that calibrate it: name good images that it "
+            "has not seen, with --images."
+        )
     place, wanted = Path(manifest.training.folder), set(manifest.calibration.images)
     found: dict[Path, str] = {}
     if wanted and place.is_dir():

@@ -53,6 +53,7 @@ def _again(stored: Calibration, rates: Rates) -> Calibration:
         false_reject=rates.false_reject,
         review=rates.review,
         images=stored.images,
+        folds=stored.folds,
     )
 
 
@@ -99,6 +100,7 @@ class FromImages:
             false_reject=self.rates.false_reject,
             review=self.rates.review,
             images=[*before[2], *(self.good[one.path] for one in seen)],
+            folds=stored.folds if self.add else 0,
         )
         return found, seen
 

@@ -58,27 +58,31 @@ def finish(
     teacher: Teacher,
     training: Training,
     held_files: Sequence[str] = (),
+    calibration: Calibration | None = None,
     **named: Any,
 ) -> Inspector:
     """Turn a trained method into the inspector in ``folder``; the manifest is written last.
 
     ``held_out``: good images (h, w, 3) for parity and thresholds; ``held_files``: SHA-256 of their
-    files. Raises FlawmapError where the graph's outputs differ from the module's by more than 1e-4.
+    files. With a ``calibration`` they serve for parity alone. Raises FlawmapError where the
+    graph's outputs differ from the module's by more than 1e-4.
     """
     twin = export_onnx(trained.module, size, folder / GRAPH, has_distances=trained.has_distances)
     state = {k: v.cpu().contiguous() for k, v in learned_state(trained.module).items()}
     write_bytes(folder / WEIGHTS, save_safetensors(state))
     graph = OnnxRuntime((folder / GRAPH).read_bytes())
     parity = measure_parity(graph, twin, held_out[:_PARITY_IMAGES])
-    scored = [graph(image[None]) for image in held_out]
-    manifest = Manifest(
-        preprocessing=Preprocessing(size=size),
-        teacher=teacher,
-        calibration=Calibration.from_scores(
+    if calibration is None:
+        scored = [graph(image[None]) for image in held_out]
+        calibration = Calibration.from_scores(
             [float(score[0]) for _, score in scored],
             [float(found.max()) for found, _ in scored],
             images=held_files,
-        ),
+        )
+    manifest = Manifest(
+        preprocessing=Preprocessing(size=size),
+        teacher=teacher,
+        calibration=calibration,
         training=training,
         parity=parity,
         files={name: digest(folder / name) for name in (GRAPH, WEIGHTS)},

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flawmap.datasets import Dataset
 from flawmap.datasets.load import LoadedImages, fingerprint, load_images
-from flawmap.errors import FlawmapError
+from flawmap.errors import FlawmapError, UsageError
 from flawmap.rng import Stream, generator
 
 HELD_OUT_SHARE = 0.2
@@ -71,32 +71,59 @@ class GoodImages:
         """One line for a person."""
         skipped = len(self.loaded.skipped)
         line = f"{len(self.train_rows)} good images to learn from, "
-        line += f"{len(self.held_rows)} held out for the thresholds"
+        line += f"{len(self.held_rows) or 'none'} held out for the thresholds"
         return line + (f", {skipped} unreadable and skipped" if skipped else "")
 
 
-def load_good_images(dataset: Dataset, size: tuple[int, int], cache: Path, seed: int) -> GoodImages:
+@dataclass(frozen=True)
+class Part:
+    """Which of the good images are held out: a share, one of several folds, or none.
+
+    ``fold`` counts from 0; None, where there are ``folds``, is the training on all.
+    """
+
+    folds: int = 0
+    fold: int | None = None
+
+    def describe(self) -> str:
+        """As the settings of a run have it."""
+        if self.folds == 0:
+            return f"{HELD_OUT_SHARE:.0%}, at least {HELD_OUT_LEAST}"
+        if self.fold is None:
+            return f"none; {self.folds} twins calibrate"
+        return f"fold {self.fold + 1} of {self.folds}"
+
+    def split(self, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows to train on and rows held out, each in order.
+
+        >>> [len(rows) for rows in Part().split(48, seed=0)]
+        [38, 10]
+        >>> [len(rows) for rows in Part(folds=5, fold=0).split(24, seed=0)]
+        [19, 5]
+        """
+        order = generator(seed, Stream.SPLIT).permutation(count)
+        if self.folds == 0:
+            held = order[: max(HELD_OUT_LEAST, round(HELD_OUT_SHARE * count))]
+        else:
+            held = order[:0] if self.fold is None else order[self.fold :: self.folds]
+        return np.setdiff1d(order, held), np.sort(held)
+
+
+def load_good_images(
+    dataset: Dataset, size: tuple[int, int], cache: Path, seed: int, part: Part
+) -> GoodImages:
     """Load the good images of ``dataset`` at ``size`` and hold some out.
 
     ``cache``: folder for the array where it is too large for memory. Raises FlawmapError where
-    fewer than 6 can be used.
+    fewer than 6 can be used, or fewer than two folds' worth.
     """
     _check_enough(len(dataset.good_train), dataset.root)
     loaded = load_images(dataset.good_train, size, cache_dir=cache)
-    _check_enough(len(loaded.array), dataset.root)
-    return GoodImages(loaded, *split(len(loaded.array), seed))
-
-
-def split(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to train on and rows held out (20 %, at least 5), each in order.
-
-    >>> train_rows, held_rows = split(48, seed=0)
-    >>> len(train_rows), len(held_rows)
-    (38, 10)
-    """
-    held = max(HELD_OUT_LEAST, round(HELD_OUT_SHARE * count))
-    order = generator(seed, Stream.SPLIT).permutation(count)
-    return np.sort(order[held:]), np.sort(order[:held])
+    count = len(loaded.array)
+    _check_enough(count, dataset.root)
+    if part.folds > count:
+        raise UsageError(f"{part.folds} folds of {count} images: give at most as many folds.")
+    return GoodImages(loaded, *part.split(count, seed))
 
 
 def _check_enough(count: int, root: Path) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
+from flawmap.calibration import Calibration
 from flawmap.datasets import open_dataset
 from flawmap.errors import UsageError
 from flawmap.files import make_folder
@@ -32,7 +33,8 @@ from flawmap.training.batches import BatchMaker
 from flawmap.training.checkpoint import remove_checkpoints
 from flawmap.training.device import choose_device, choose_layout, choose_precision
 from flawmap.training.finish import finish, fit_read_out
-from flawmap.training.images import GoodImages, load_good_images
+from flawmap.training.folds import calibrate_in_folds, remove_folds
+from flawmap.training.images import GoodImages, Part, load_good_images
 from flawmap.training.loop import Loop, Progress
 from flawmap.training.rotation import Choice, RotationDecision, decide_rotation
 from flawmap.training.settings import Settings, check_free, settle
@@ -41,6 +43,7 @@ from flawmap.training_log import TRAINING_LOG, read_log
 DEFAULT_TEACHER = "pocket"
 _CACHE = "cache"  # decoded images, where they are too many for memory
 _READ_OUT_SAMPLE = 64  # good images that a method's read-out is fitted on
+_PARITY_SAMPLE = 8  # good images for parity, where none are held out
 _ROTATION_SAMPLE = 64  # good images that decide on rotation
 _TEXTURES = 256  # drawn ones; about four seconds on one core
 _TEXTURE_LIMIT = 6000  # read ones: all of DTD
@@ -79,6 +82,7 @@ def train(
     batch_size: int | None = None,
     changes: Mapping[str, Any] | None = None,
     seed: int = 0,
+    folds: int = 0,
     device: str = "auto",
     resume: bool = False,
     layout: str = "auto",
@@ -87,17 +91,79 @@ def train(
 ) -> Inspector:
     """Learn from the good images in ``data`` and leave an inspector in ``out``.
 
-    20 % of the good images (at least 5) are held out for calibration. ``size`` (height, width),
+    20 % of the good images (at least 5) are held out for calibration. Where images are few,
+    ``folds`` (2 or more, 5 is usual) trains as many twins, each without a part of the images, which
+    it then scores, and at last the inspector on all: thresholds come from all images, and what they
+    promise is an expectation. It takes ``folds`` + 1 times as long. ``size`` (height, width),
     ``steps`` and ``batch_size`` override the preset's, and ``changes`` any other field of its
     configuration (``{"anomalies.foreground_share": 0.0}``). With ``resume`` a run that was
     stopped goes on from its newest checkpoint and ends with the weights of one never stopped.
     Raises FlawmapError or UsageError with the mend.
     """
+    if folds == 1 or folds < 0:
+        raise UsageError(f"{folds} folds make no sense: give 2 or more, 5 is usual.")
     tell = reporter or Reporter()
     folder = Path(out)
     check_free(folder, resume=resume)
     if resume and (folder / MANIFEST).is_file():
         tell.say(f"{folder} is complete already: nothing was trained. Another --out trains anew.")
+        return Inspector.load(folder)
+
+    def run(place: Path, part: Part, calibration: Calibration | None = None) -> Inspector:
+        return _train(
+            data,
+            place,
+            part,
+            calibration,
+            tell,
+            method=method,
+            preset=preset,
+            teacher=teacher,
+            textures=textures,
+            rotate=rotate,
+            size=size,
+            steps=steps,
+            batch_size=batch_size,
+            changes=changes or {},
+            seed=seed,
+            device=device,
+            resume=resume,
+            layout=layout,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+
+    if not folds:
+        return run(folder, Part())
+    crossed = calibrate_in_folds(folds, folder, run, tell.say)
+    inspector = run(folder, Part(folds), crossed)
+    remove_folds(folder)
+    return inspector
+
+
+def _train(
+    data: str | os.PathLike[str],
+    folder: Path,
+    part: Part,
+    calibration: Calibration | None,
+    tell: Reporter,
+    *,
+    method: str,
+    preset: str,
+    teacher: str | os.PathLike[str],
+    textures: str | os.PathLike[str] | None,
+    rotate: Choice,
+    size: tuple[int, int] | None,
+    steps: int | None,
+    batch_size: int | None,
+    changes: Mapping[str, Any],
+    seed: int,
+    device: str,
+    resume: bool,
+    layout: str,
+    checkpoint_seconds: float,
+) -> Inspector:
+    """One training, from the images to the inspector in ``folder``."""
+    if resume and (folder / MANIFEST).is_file():
         return Inspector.load(folder)
     if resume and not (folder / SETTINGS).is_file():
         tell.say(f"{folder} holds no run to resume: starting one.")
@@ -105,11 +171,11 @@ def train(
     where = choose_device(device)
     precision = choose_precision(where)
     asked = _asked(size, steps, batch_size)
-    config = _configure(find_preset(method, preset), asked, changes or {})
+    config = _configure(find_preset(method, preset), asked, changes)
     dataset = open_dataset(data, layout)
     tell.say(dataset.describe())
     network, source = load_teacher(teacher)
-    images = load_good_images(dataset, config.size, folder / _CACHE, seed)
+    images = load_good_images(dataset, config.size, folder / _CACHE, seed, part)
     tell.say(images.describe())
     if (hint := images.shape_hint(config.size)) is not None:
         tell.say(hint)
@@ -137,6 +203,7 @@ def train(
         seed=seed,
         precision=precision,
         images=images.fingerprint,
+        held_out=part.describe(),
     )
     settle(make_folder(folder), settings, resume=resume)
     clock.lap("prepare")
@@ -167,10 +234,11 @@ def train(
         folder,
         trained,
         config.size,
-        list(images.held_out),
+        list(images.held_out) or list(images.sample(_PARITY_SAMPLE, seed)),
         _teacher(source),
         Training(steps=total, device=str(where), seconds=clock.seconds, **record),
         held_files=images.held_files,
+        calibration=calibration,
         method=method,
         preset=preset,
         configuration=settings.configuration,

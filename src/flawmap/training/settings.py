@@ -30,6 +30,7 @@ class Settings(BaseModel):
     rotation: str
     precision: str
     images: str
+    held_out: str
 
 
 def settle(folder: Path, settings: Settings, *, resume: bool) -> None:

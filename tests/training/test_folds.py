@@ -1,0 +1,79 @@
+"""Few images: all are scored by twins, and the inspector learns from all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import flawmap
+from flawmap.calibration import Calibration
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.files import digest
+from flawmap.training.folds import calibrate_in_folds
+from flawmap.training.images import Part
+
+OPTIONS = {"teacher": "pocket", "rotate": "slight", "steps": 2, "batch_size": 2}
+
+
+@pytest.mark.parametrize(("count", "folds"), [(24, 5), (7, 7), (10, 2)])
+def test_every_image_is_held_out_once(count: int, folds: int) -> None:
+    parts = [Part(folds, fold).split(count, seed=3) for fold in range(folds)]
+    assert sorted(np.concatenate([held for _, held in parts])) == list(range(count))
+    for train, held in parts:
+        assert sorted([*train, *held]) == list(range(count))
+        assert abs(len(held) - count / folds) < 1
+    train, held = Part(folds).split(count, seed=3)
+    assert (list(train), len(held)) == (list(range(count)), 0)
+
+
+class Twin:
+    def __init__(self, scores: list[float]) -> None:
+        names = [str(score) for score in scores]
+        calibration = Calibration.from_scores(scores, scores, images=names)
+        self.manifest = type("Manifest", (), {"calibration": calibration})
+
+
+def test_scores_of_all_twins_are_pooled(tmp_path):
+    parts = []
+
+    def train(place, part):
+        parts.append((place.relative_to(tmp_path).as_posix(), part))
+        return Twin([part.fold + 0.5, part.fold + 0.25])
+
+    found = calibrate_in_folds(3, tmp_path, train, lambda text: None)
+    assert parts == [(f"folds/{k}", Part(3, k)) for k in range(3)]
+    assert found.scores == (0.5, 0.25, 1.5, 1.25, 2.5, 2.25)
+    assert found.images == tuple(map(str, found.scores))
+    assert found.folds == 3
+    assert "This is no guarantee" in found.statement()
+
+
+@pytest.mark.slow
+def test_a_run_in_folds(tiny_data, tmp_path):
+    run = tmp_path / "run"
+    said: list[str] = []
+    reporter = flawmap.training.run.Reporter(say=said.append)
+    inspector = flawmap.train(tiny_data, run, folds=2, reporter=reporter, **OPTIONS)
+    files = {digest(path) for path in (tiny_data / "train" / "good").iterdir()}
+    manifest = inspector.manifest
+    assert set(manifest.training.trained_on) == set(manifest.calibration.images) == files
+    assert (manifest.training.held_out, manifest.calibration.folds) == (0, 2)
+    assert not (run / "folds").exists()
+    assert "no guarantee" in said[-1]
+    with pytest.raises(FlawmapError, match="--images"):
+        flawmap.regions(run, ignore=next((tiny_data / "ground_truth").rglob("*.png")))
+    again = flawmap.calibrate(run, false_reject=0.2).calibration
+    assert again.folds == 2
+    fresh = flawmap.calibrate(run, [tiny_data]).calibration
+    assert (fresh.folds, len(fresh.scores)) == (0, 3)
+
+
+@pytest.mark.parametrize("folds", [1, -1])
+def test_folds_that_make_no_sense(tiny_data, tmp_path, folds):
+    with pytest.raises(UsageError, match="2 or more"):
+        flawmap.train(tiny_data, tmp_path / "run", folds=folds)
+
+
+def test_more_folds_than_images(tiny_data, tmp_path):
+    with pytest.raises(UsageError, match="at most as many folds"):
+        flawmap.train(tiny_data, tmp_path / "run", folds=11, **OPTIONS)
