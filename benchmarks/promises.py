@@ -4,7 +4,7 @@
 good image of DATA that the inspector in RUN did not learn from is scored once; then half of the
 scores, drawn anew 200 times, calibrates, and the other half is what comes. On average no more may
 be rejected than is promised, and in 95 of 100 splits no more than is said with 95 % confidence: of
-as many parts as come, the quantile of the beta-binomial, since a few parts scatter more than a rate.
+as many parts as come, the quantile of the beta-binomial: a few parts scatter more than a rate.
 """
 
 from __future__ import annotations
