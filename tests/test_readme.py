@@ -41,6 +41,7 @@ def test_its_commands_are_real() -> None:
     assert {words[1] for words in used} == {
         "train",
         "predict",
+        "drift",
         "evaluate",
         "export",
         "info",

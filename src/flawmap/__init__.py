@@ -2,7 +2,7 @@
 
     >>> import flawmap
     >>> [name for name in flawmap.__all__ if name.islower()]
-    ['bench', 'demo', 'evaluate', 'export', 'latency', 'predict', 'train', 'watch']
+    ['bench', 'demo', 'drift', 'evaluate', 'export', 'latency', 'predict', 'train', 'watch']
 
 Each name is one import away and loads what it needs when first used.
 """
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flawmap.benchmark.latency import latency as latency
     from flawmap.benchmark.run import bench as bench
     from flawmap.conversion.export import export as export
+    from flawmap.inspector.drift import drift as drift
     from flawmap.inspector.evaluate import evaluate as evaluate
     from flawmap.inspector.inspector import Inspector as Inspector
     from flawmap.inspector.predict import predict as predict
@@ -32,6 +33,7 @@ __all__ = [
     "UsageError",
     "bench",
     "demo",
+    "drift",
     "evaluate",
     "export",
     "latency",
@@ -44,6 +46,7 @@ _HOMES = {
     "Inspector": "flawmap.inspector.inspector",
     "bench": "flawmap.benchmark.run",
     "demo": "flawmap.product.demonstration",
+    "drift": "flawmap.inspector.drift",
     "evaluate": "flawmap.inspector.evaluate",
     "export": "flawmap.conversion.export",
     "latency": "flawmap.benchmark.latency",

@@ -11,7 +11,7 @@ import typer
 
 from flawmap.cli.benchmarking import bench
 from flawmap.cli.exporting import export
-from flawmap.cli.inspecting import evaluate, info, predict
+from flawmap.cli.inspecting import drift, evaluate, info, predict
 from flawmap.cli.training import demo, train
 from flawmap.errors import FlawmapError, UsageError
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (train, evaluate, predict, export, info, demo):
+for verb in (train, evaluate, predict, drift, export, info, demo):
     app.command()(verb)
 app.add_typer(bench, name="bench")
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flawmap.errors import FlawmapError
+from flawmap.errors import FlawmapError, UsageError
 
 
 class Rotate(str, Enum):
@@ -38,6 +38,22 @@ Threads = Annotated[
     int | None, typer.Option(min=1, help="Processor threads of the graph; all if not given.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
+
+
+def rate(text: str, option: str) -> float:
+    """A rate within 0 < rate < 1 from ``1%`` or ``0.01``; UsageError, naming the option, else.
+
+    >>> rate("0.5%", "--false-alarm"), rate("0.01", "--false-alarm")
+    (0.005, 0.01)
+    """
+    number, percent, more = text.partition("%")
+    try:
+        found = float(number) / (100.0 if percent else 1.0)
+    except ValueError:
+        found = float("nan")
+    if more or not 0.0 < found < 1.0:
+        raise UsageError(f"{option} {text}: give a rate above 0 and below 1, such as 1% or 0.01.")
+    return found
 
 
 def need_torch() -> None:
