@@ -6,7 +6,7 @@ SEED ?= 0
 OUT ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench docs clean
+.PHONY: help install demo test check format bench torture docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -39,6 +39,9 @@ bench: install  ## figures on the real data beside the checkout, into benchmarks
 	FLAWMAP_WEIGHTS=../shared/weights $(BIN)/flawmap bench benchmarks/fast.yaml --out benchmarks/results
 	$(BIN)/python benchmarks/run.py all
 	$(BIN)/python benchmarks/speed.py
+
+torture: install  ## kill training at 30 moments, resume it, compare bits; into benchmarks/results
+	$(BIN)/python benchmarks/torture.py
 
 docs: install  ## tables in the README from benchmarks/results
 	$(BIN)/python benchmarks/tables.py

@@ -83,6 +83,13 @@ def _rest() -> list[str]:
         same = "bit-identical" if all(resume["bit_identical"].values()) else "NOT identical"
         steps = ", ".join(str(s) for s in resume["killed_after_step"])
         lines.append(f"- `kill -9` after steps {steps} and `--resume`: final weights {same}.")
+    if torture := _load("torture"):
+        kills = torture["kills"]
+        methods = ", ".join(dict.fromkeys(f"`{kill['method']}`" for kill in kills))
+        lines.append(
+            f"- `kill -9` at {len(kills)} random moments ({methods}; `make torture`), each run "
+            f"resumed: {torture['bit_identical']} of {len(kills)} ended bit-identical."
+        )
     if install := _load("install"):
         lines.append(
             f"- Base install: {install['package_count']} packages, no torch; `flawmap --help` "

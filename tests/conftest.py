@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one threa
 
 import numpy as np
 
+from flawmap.calibration import Calibration
 from flawmap.images import write_png
+from flawmap.inspector.manifest import (
+    Manifest,
+    Parity,
+    Preprocessing,
+    Teacher,
+    Training,
+    read_manifest,
+    write_manifest,
+)
 from flawmap.product.drawing import draw_dataset
 from flawmap.synthesis.textures import draw_textures
 
@@ -98,6 +110,45 @@ def _link_large(source: str, target: str) -> None:
         os.link(source, target)
     else:
         shutil.copy2(source, target)
+
+
+@pytest.fixture
+def calibrated_run(tmp_path: Path) -> Path:
+    """The manifest alone of a run that was calibrated on 60 scores of a normal distribution."""
+    scores = np.random.default_rng(0).normal(size=60).tolist()
+    training = Training(
+        data="parts", folder="parts", layout="folder", images=240, held_out=60, skipped=0,
+        fingerprint="", trained_on=(), rotation="none", rotation_reason="", textures="", seed=0,
+        steps=2, device="cpu", precision="float32", seconds={},
+    )  # fmt: skip
+    manifest = Manifest(
+        method="destseg", preset="fast", configuration={}, training=training, files={}, versions={},
+        preprocessing=Preprocessing(size=(64, 64)),
+        calibration=Calibration.from_scores(scores, scores),
+        teacher=Teacher(name="tiny", file="", sha256=""),
+        parity=Parity(images=1, map=0.0, score=0.0, limit=1e-4),
+    )  # fmt: skip
+    (folder := tmp_path / "calibrated").mkdir()
+    write_manifest(folder, manifest)
+    return folder
+
+
+@pytest.fixture
+def lines_of(calibrated_run: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes ``predict``'s lines of 200 parts, whose scores are shifted."""
+    calibration = read_manifest(calibrated_run).calibration
+
+    def write(shift: float, more: str = "", judge: Calibration = calibration) -> Path:
+        scores = (np.random.default_rng(1).normal(size=200) + shift).tolist()
+        lines = [
+            {"path": "a.png", "score": s, "p_value": judge.p_value(s), "verdict": judge.verdict(s)}
+            for s in scores
+        ]
+        path = tmp_path / "lines.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines) + more, encoding="utf-8")
+        return path
+
+    return write
 
 
 @pytest.fixture

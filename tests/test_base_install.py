@@ -53,7 +53,8 @@ codes = [
     verb("--help"),
     verb("info", run),
     verb("evaluate", run, data, "--report", out + "/report.html"),
-    verb("predict", run, data + "/test/good", "--out", out),
+    verb("predict", run, data + "/test/good", "--out", out, "--json", out + "/lines.jsonl"),
+    verb("drift", run, out + "/lines.jsonl"),
     verb("bench", "latency", run, data + "/test/good", "--count", "2"),
 ]
 early = list(asked)
@@ -76,7 +77,7 @@ def test_every_verb_but_training_without_torch(
     done = run_python(VERBS, run_copy, tiny_data, tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["codes"] == [0, 0, 0, 0, 0, 1, 1]
+    assert found["codes"] == [0, 0, 0, 0, 0, 0, 1, 1]
     assert found["asked"] == [], "the base install must not even look for these"
     assert found["loaded"] == []
     assert "Traceback" not in done.stderr

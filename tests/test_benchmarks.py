@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import scipy.ndimage
 import torch
 from PIL import Image
 
+from flawmap.files import replacing, sweep
 from flawmap.methods.destseg.model import Destseg
 from flawmap.methods.registry import find_preset
 from methods.tiny import tiny_teacher
@@ -36,6 +39,28 @@ def test_the_plain_step_trains_the_network_of_its_phase_alone(tmp_path: Path) ->
         assert np.isfinite(plain.step(phase))
         moved = {n.split(".")[0] for n, p in model.named_parameters() if not p.equal(before[n])}
         assert moved == {phase}
+
+
+@pytest.mark.usefixtures("benchmarks")
+@pytest.mark.parametrize(("place", "status"), [("a.json", -9), ("b.json", 0)])
+def test_torture_kills_while_a_file_is_written(tmp_path: Path, place: str, status: int) -> None:
+    from torture import Trap, in_process, laps
+
+    (folder := tmp_path / "run").mkdir()
+    (path := folder / "a.json").write_text("old")
+    trap = Trap(tmp_path / "notes", place, delay=0.05)
+
+    def write() -> None:
+        sys.addaudithook(trap.hear)
+        with replacing(path) as temporary, temporary.open("w") as file:
+            threading.Event().wait(60 if status else 0)
+            file.write("new")
+
+    assert in_process(write) == status
+    assert path.read_text() == ("old" if status else "new")
+    assert "a.json" in laps(trap.notes)
+    sweep(folder)
+    assert list(folder.iterdir()) == [path]
 
 
 @pytest.mark.usefixtures("benchmarks")

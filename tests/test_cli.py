@@ -61,7 +61,7 @@ def refused(said: Said, status: int) -> str:
 
 
 @pytest.mark.parametrize(
-    "verb", ["train", "evaluate", "predict", "calibrate", "info", "demo", "bench"]
+    "verb", ["train", "evaluate", "predict", "calibrate", "drift", "info", "demo", "bench"]
 )
 def test_every_verb_has_help(flawmap: Flawmap, verb: str) -> None:
     said = flawmap(verb, "--help")
@@ -92,6 +92,7 @@ def test_train_has_the_options_of_the_contract(flawmap: Flawmap) -> None:
         ("train", "data", "--out", "x", "--seed", "-1"),
         ("evaluate", "run"),
         ("predict", "run"),
+        ("drift", "run"),
         ("info",),
         ("info", "run", "--nonsense"),
         ("demo", "--seed", "-3"),
@@ -149,8 +150,7 @@ def test_calibrate_says_what_it_promises(flawmap: Flawmap, run_copy: Path, tiny_
 @pytest.mark.parametrize("wrong", ["none", "0", "100%", "-1%"])
 def test_a_rate_that_is_none(flawmap: Flawmap, run_copy: Path, wrong: str) -> None:
     said = flawmap("calibrate", run_copy, f"--false-reject={wrong}")
-    assert said.status == 2
-    assert "0.5%" in said.err
+    assert "such as 1% or 0.01" in refused(said, 2)
 
 
 # --- regions and judge
@@ -541,6 +541,30 @@ def test_other_methods_and_sizes_from_images_to_verdicts(
     assert flawmap("evaluate", out, tiny_data, "--distances", "2").status == 0
     if method == "adps":  # the read-out was fitted on the images trained on
         assert np.isfinite(load_file(out / "weights.safetensors")["level.usual"])
+
+
+# --- drift
+
+
+def test_drift_tells_its_finding(
+    flawmap: Flawmap, calibrated_run: Path, lines_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "found" / "drift.json"
+    calm = flawmap("drift", calibrated_run, lines_of(shift=0.0), "--json", path)
+    assert calm.status == 0
+    assert calm.out.startswith("No alarm: ")
+    assert "with probability 1% at most" in calm.out
+    assert json.loads(path.read_text(encoding="utf-8"))["alarm"] is False
+    shifted = flawmap("drift", calibrated_run, lines_of(shift=2.0), "--false-alarm", "0.005")
+    assert shifted.status == 0, "an alarm is a finding, no failure"
+    assert shifted.out.startswith("ALARM at line ")
+    assert "with probability 0.5% at most" in shifted.out
+
+
+@pytest.mark.parametrize("rate", ["0", "100%", "-1%", "one", "1%%", "nan", "%", "1"])
+def test_rates_that_make_no_sense(flawmap: Flawmap, tmp_path: Path, rate: str) -> None:
+    said = flawmap("drift", tmp_path, tmp_path / "lines.jsonl", "--false-alarm", rate)
+    assert "such as 1% or 0.01" in refused(said, 2)
 
 
 # --- read-outs

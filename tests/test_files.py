@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flawmap.errors import FlawmapError
-from flawmap.files import make_folder, replacing, write_bytes, write_json
+from flawmap.files import make_folder, replacing, sweep, write_bytes, write_json
 
 
 def test_write_replaces_and_leaves_nothing_beside(tmp_path: Path):
@@ -65,6 +65,17 @@ def test_bytes_are_on_the_disk_before_the_name_changes(
     monkeypatch.setattr(os, "replace", lambda a, b: (calls.append("replace"), replace(a, b)))
     write_bytes(tmp_path / "a", b"x")
     assert calls == ["fsync", "replace"]
+
+
+def test_sweep_drops_what_killed_writes_left_and_nothing_else(tmp_path: Path):
+    kept = [tmp_path / name for name in ("a.json", ".hidden", ".a.json.12", ".a.7.nothexes")]
+    for path in kept:
+        path.touch()
+    with replacing(tmp_path / "a.json") as temporary:
+        temporary.touch()
+        temporary.with_name(temporary.name.replace("a.json", "b.json")).touch()
+    sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
 
 
 def test_absent_folder_is_one_line(tmp_path: Path):

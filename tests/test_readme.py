@@ -44,6 +44,7 @@ def test_its_commands_are_real() -> None:
         "calibrate",
         "regions",
         "judge",
+        "drift",
         "evaluate",
         "export",
         "info",

@@ -2,7 +2,7 @@
 
     >>> import flawmap
     >>> " ".join(name for name in flawmap.__all__ if name.islower())
-    'bench calibrate demo evaluate export judge latency predict regions train watch'
+    'bench calibrate demo drift evaluate export judge latency predict regions train watch'
 
 Each name is one import away and loads what it needs when first used.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flawmap.benchmark.run import bench as bench
     from flawmap.conversion.export import export as export
     from flawmap.inspector.calibrating import calibrate as calibrate
+    from flawmap.inspector.drift import drift as drift
     from flawmap.inspector.evaluate import evaluate as evaluate
     from flawmap.inspector.inspector import Inspector as Inspector
     from flawmap.inspector.judging import judge as judge
@@ -36,6 +37,7 @@ __all__ = [
     "bench",
     "calibrate",
     "demo",
+    "drift",
     "evaluate",
     "export",
     "judge",
@@ -51,6 +53,7 @@ _HOMES = {
     "bench": "flawmap.benchmark.run",
     "calibrate": "flawmap.inspector.calibrating",
     "demo": "flawmap.product.demonstration",
+    "drift": "flawmap.inspector.drift",
     "evaluate": "flawmap.inspector.evaluate",
     "export": "flawmap.conversion.export",
     "judge": "flawmap.inspector.judging",

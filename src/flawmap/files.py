@@ -6,12 +6,15 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from flawmap.errors import FlawmapError
+
+_TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}")
 
 
 @contextlib.contextmanager
@@ -42,6 +45,13 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write an indented JSON document."""
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def sweep(folder: Path) -> None:
+    """Drop the temporary files of writes into ``folder`` that were killed."""
+    for path in folder.iterdir():
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:

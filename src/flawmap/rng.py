@@ -19,6 +19,7 @@ class Stream(IntEnum):
     ORDER = 3
     ROTATION = 4
     ANOMALY = 5
+    DRIFT = 6
 
 
 def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:

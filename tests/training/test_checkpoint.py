@@ -89,10 +89,15 @@ def cut(data: bytes) -> bytes:
     return data[: len(data) // 2]
 
 
+def flip(data: bytes) -> bytes:
+    """One bit of one weight, which safetensors cannot see."""
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
 @pytest.mark.parametrize(
     "spoil",
-    [cut, lambda data: b"", lambda data: data[:-1], lambda data: bytes(len(data))],
-    ids=["cut", "empty", "one byte short", "zeros"],
+    [cut, lambda data: b"", lambda data: data[:-1], lambda data: bytes(len(data)), flip],
+    ids=["cut", "empty", "one byte short", "zeros", "one bit"],
 )
 def test_damaged_newest_falls_back_and_says_so(tmp_path: Path, spoil, caplog):
     save_checkpoint(tmp_path, 10, {"x": torch.arange(1000.0)})
@@ -112,6 +117,16 @@ def test_foreign_safetensors_is_passed_over(tmp_path: Path, caplog):
     save_file({"x": torch.zeros(2)}, tmp_path / "step-00000007.safetensors")
     assert newest_checkpoint(tmp_path) is None
     assert "damaged" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.int64, torch.bool])
+@pytest.mark.parametrize("shape", [(), (0,), (2, 3, 4, 4)])
+def test_every_kind_of_tensor_has_a_digest(tmp_path: Path, kind, shape):
+    value = torch.ones(shape).to(kind)
+    save_checkpoint(tmp_path, 1, {"x": value})
+    found = newest_checkpoint(tmp_path)
+    assert found is not None
+    assert torch.equal(found.tensors["x"], value)
 
 
 def test_no_folder_no_checkpoint(tmp_path: Path):

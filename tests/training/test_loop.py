@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -147,6 +148,29 @@ def test_damaged_checkpoint_costs_steps_not_the_run(tmp_path: Path, never_stoppe
     assert all(torch.equal(v, expected[k]) for k, v in weights(loop).items())
     lines = read_log(tmp_path / "training.jsonl")
     assert [line["step"] for line in lines] == [line["step"] for line in log]
+
+
+def test_a_disk_that_fills_up_costs_steps_not_the_run(
+    tmp_path: Path, never_stopped, monkeypatch: pytest.MonkeyPatch
+):
+    folder, fsync = tmp_path / "checkpoints", os.fsync
+
+    def full(descriptor: int) -> None:
+        if len(list(folder.glob("step-*"))) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(FlawmapError, match=r"Cannot write .*step-00000003.*No space left"):
+            tiny_loop(tmp_path, checkpoint_seconds=0.0).run()
+    found = newest_checkpoint(folder)
+    assert found is not None
+    assert found.step == 2
+    loop = tiny_loop(tmp_path)
+    loop.run()
+    expected, _ = never_stopped("fast", "float32")
+    assert all(torch.equal(v, expected[k]) for k, v in weights(loop).items())
 
 
 def test_checkpoints_come_by_the_clock(tmp_path: Path):

@@ -194,6 +194,18 @@ def test_a_complete_run_is_not_trained_again(tiny_run: Path, tiny_data: Path) ->
     assert "complete already" in said[0]
 
 
+def test_a_run_killed_while_it_tidied_is_tidied_by_resuming(
+    run_copy: Path, tiny_data: Path
+) -> None:
+    before = sorted(run_copy.iterdir())
+    checkpoints = run_copy / "checkpoints"
+    checkpoints.mkdir()
+    for left in (checkpoints / "step-00000012.safetensors", run_copy / ".model.onnx.7.0123abcd"):
+        left.touch()
+    flawmap.train(tiny_data, run_copy, resume=True)
+    assert sorted(run_copy.iterdir()) == before
+
+
 @pytest.fixture
 def begun(tiny_run: Path, out: Path) -> Path:
     """A run that was killed before its first checkpoint."""

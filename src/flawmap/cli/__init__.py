@@ -12,7 +12,7 @@ import typer
 from flawmap.cli.benchmarking import bench
 from flawmap.cli.calibrating import calibrate
 from flawmap.cli.exporting import export
-from flawmap.cli.inspecting import evaluate, info, predict
+from flawmap.cli.inspecting import drift, evaluate, info, predict
 from flawmap.cli.judging import judge, regions
 from flawmap.cli.training import demo, train
 from flawmap.errors import FlawmapError, UsageError
@@ -25,7 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (train, evaluate, predict, calibrate, regions, judge, export, info, demo):
+for verb in (
+    train, evaluate, predict, calibrate, regions, judge, drift, export, info, demo,
+):  # fmt: skip
     app.command()(verb)
 app.add_typer(bench, name="bench")
 

@@ -1,4 +1,4 @@
-"""``evaluate``, ``predict`` and ``info``: what needs no torch."""
+"""``evaluate``, ``predict``, ``drift`` and ``info``: what needs no torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flawmap.cli.options import Backend, Data, Device, Layout, PrecisionName, Run, Threads
+from flawmap.cli.options import Backend, Data, Device, Layout, PrecisionName, Run, Threads, rate
 from flawmap.errors import FlawmapError, UsageError
 
 
@@ -111,6 +111,34 @@ def predict(
             typer.echo(f"Wrote {path}", err=str(json) == "-")
     if all("error" in line for line in lines):
         raise FlawmapError("No image could be inspected.")
+
+
+def drift(
+    run: Run,
+    scores: Annotated[
+        Path, typer.Argument(metavar="SCORES.jsonl", help="Lines of predict --json or --watch.")
+    ],
+    false_alarm: Annotated[
+        float,
+        typer.Option(
+            parser=rate, metavar="RATE", help="Probability of ever an alarm while nothing changes."
+        ),
+    ] = 0.01,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="Rejected parts count, too: all are known as good.")
+    ] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the finding to this file.")] = None,
+) -> None:
+    """Tell whether good parts still look as they did.
+
+    An alarm is a finding and no failure: the exit status is 0 with and without one.
+    """
+    import flawmap
+
+    found = flawmap.drift(run, scores, false_alarm=false_alarm, rejected=rejected, json_file=json)
+    typer.echo(found.statement())
+    if json is not None:
+        typer.echo(f"Wrote {json}")
 
 
 def info(run: Run) -> None:

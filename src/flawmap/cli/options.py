@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flawmap.errors import FlawmapError
+from flawmap.errors import FlawmapError, UsageError
 
 
 class Rotate(str, Enum):
@@ -40,18 +40,19 @@ Threads = Annotated[
 
 
 def rate(text: str) -> float:
-    """A share, given as such or in percent; typer.BadParameter where it is none.
+    """A rate within 0 < rate < 1 from ``1%`` or ``0.01``; UsageError else.
 
-    >>> rate("0.5%"), rate("0.005")
-    (0.005, 0.005)
+    >>> rate("0.5%"), rate("0.01")
+    (0.005, 0.01)
     """
+    number, percent, more = text.partition("%")
     try:
-        value = float(text.rstrip().removesuffix("%")) / (100.0 if "%" in text else 1.0)
+        found = float(number) / (100.0 if percent else 1.0)
     except ValueError:
-        value = -1.0
-    if not 0.0 < value < 1.0:
-        raise typer.BadParameter(f"{text}: give a share such as 0.5% or 0.005.")
-    return value
+        found = float("nan")
+    if more or not 0.0 < found < 1.0:
+        raise UsageError(f"{text}: give a rate above 0 and below 1, such as 1% or 0.01.")
+    return found
 
 
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -85,7 +86,8 @@ def save_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor]) -> Path
     """Write the checkpoint after ``step`` steps, then drop all but the newest two."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.safetensors"
-    write_bytes(path, save_safetensors(tensors, {"state": json.dumps({"step": step})}))
+    state = json.dumps({"step": step, "sha256": _digest(tensors)})
+    write_bytes(path, save_safetensors(tensors, {"state": state}))
     for old in sorted(folder.glob(_PATTERN))[:-_KEEP]:
         old.unlink(missing_ok=True)
     return path
@@ -95,12 +97,28 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     """The newest checkpoint that reads whole; a damaged one is passed over, and said so."""
     for path in sorted(folder.glob(_PATTERN), reverse=True):
         try:
-            with safe_open(path, framework="pt") as file:
-                step = int(json.loads(file.metadata()["state"])["step"])
-                return Checkpoint(step, {k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
+            return _read(path)
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             _log.warning("%s is damaged (%s); going back to the one before.", path.name, error)
     return None
+
+
+def _read(path: Path) -> Checkpoint:
+    with safe_open(path, framework="pt") as file:
+        state = json.loads(file.metadata()["state"])
+        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    if "sha256" in state and state["sha256"] != _digest(tensors):  # the first ones had none
+        raise ValueError("its digest does not match")
+    return Checkpoint(int(state["step"]), tensors)
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of names, types, shapes and values: safetensors itself checks no values."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def remove_checkpoints(folder: Path) -> None:

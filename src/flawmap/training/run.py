@@ -20,9 +20,9 @@ from torch import Tensor
 from flawmap.calibration import Calibration
 from flawmap.datasets import open_dataset
 from flawmap.errors import UsageError
-from flawmap.files import make_folder
+from flawmap.files import make_folder, sweep
 from flawmap.inspector.inspector import Inspector
-from flawmap.inspector.manifest import MANIFEST, SETTINGS, Teacher, Training
+from flawmap.inspector.manifest import CHECKPOINTS, MANIFEST, SETTINGS, Teacher, Training
 from flawmap.methods.config import MethodConfig
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.rng import Stream, generator
@@ -106,6 +106,8 @@ def train(
     folder = Path(out)
     check_free(folder, resume=resume)
     if resume and (folder / MANIFEST).is_file():
+        if (folder / CHECKPOINTS).is_dir():  # killed when all but the tidying was done
+            _tidy(folder)
         tell.say(f"{folder} is complete already: nothing was trained. Another --out trains anew.")
         return Inspector.load(folder)
 
@@ -243,10 +245,16 @@ def _train(
         preset=preset,
         configuration=settings.configuration,
     )
-    remove_checkpoints(folder / "checkpoints")
-    shutil.rmtree(folder / _CACHE, ignore_errors=True)
+    _tidy(folder)
     tell.say(inspector.manifest.calibration.statement())
     return inspector
+
+
+def _tidy(folder: Path) -> None:
+    """Leave the inspector alone: drop what training, and writes that were killed, put beside it."""
+    shutil.rmtree(folder / _CACHE, ignore_errors=True)
+    sweep(folder)
+    remove_checkpoints(folder / CHECKPOINTS)  # the last: while they are there it is not tidy
 
 
 def _asked(
