@@ -137,9 +137,7 @@ def train(
     if not folds:
         return run(folder, Part())
     crossed = calibrate_in_folds(folds, folder, run, tell.say)
-    inspector = run(folder, Part(folds), crossed)
-    remove_folds(folder)
-    return inspector
+    return run(folder, Part(folds), crossed)
 
 
 def _train(
@@ -253,6 +251,7 @@ def _train(
 def _tidy(folder: Path) -> None:
     """Leave the inspector alone: drop what training, and writes that were killed, put beside it."""
     shutil.rmtree(folder / _CACHE, ignore_errors=True)
+    remove_folds(folder)
     sweep(folder)
     remove_checkpoints(folder / CHECKPOINTS)  # the last: while they are there it is not tidy
 
