@@ -19,7 +19,7 @@ from torch import Tensor
 
 from flawmap.datasets import open_dataset
 from flawmap.errors import UsageError
-from flawmap.files import make_folder
+from flawmap.files import make_folder, only_writer
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.manifest import MANIFEST, SETTINGS, Teacher, Training
 from flawmap.methods.config import MethodConfig
@@ -96,6 +96,9 @@ def train(
     tell = reporter or Reporter()
     folder = Path(out)
     check_free(folder, resume=resume)
+    if folder.exists():
+        with only_writer(folder):
+            pass  # told now, not when all images are read
     if resume and (folder / MANIFEST).is_file():
         tell.say(f"{folder} is complete already: nothing was trained. Another --out trains anew.")
         return Inspector.load(folder)
@@ -138,46 +141,50 @@ def train(
         precision=precision,
         images=images.fingerprint,
     )
-    settle(make_folder(folder), settings, resume=resume)
-    clock.lap("prepare")
+    with only_writer(make_folder(folder)):
+        check_free(folder, resume=resume)
+        settle(folder, settings, resume=resume)
+        clock.lap("prepare")
 
-    total = config.steps_for(rotation.rotation, len(images.train_rows))
-    tell.say(f"Training {method} ({preset}): {total} steps of {config.batch_size} in {precision}")
-    in_memory = choose_layout(trained.module, where, precision)
-    trained.module.to(where, memory_format=in_memory)  # type: ignore[call-overload]
-    batches = BatchMaker(
-        images=images.loaded.array,
-        rows=images.train_rows,
-        textures=bank,
-        anomalies=config.anomalies,
-        batch_size=config.batch_size,
-        rotation=rotation.rotation,
-        fill=config.rotation_fill,
-        seed=seed,
-        device=where,
-        layout=in_memory,
-    )
-    Loop(trained, batches, total, folder, where, precision, checkpoint_seconds, tell.show).run()
-    clock.lap("train")
-    clock.seconds["train"] = max(clock.seconds["train"], _logged_seconds(folder))
+        total = config.steps_for(rotation.rotation, len(images.train_rows))
+        tell.say(
+            f"Training {method} ({preset}): {total} steps of {config.batch_size} in {precision}"
+        )
+        in_memory = choose_layout(trained.module, where, precision)
+        trained.module.to(where, memory_format=in_memory)  # type: ignore[call-overload]
+        batches = BatchMaker(
+            images=images.loaded.array,
+            rows=images.train_rows,
+            textures=bank,
+            anomalies=config.anomalies,
+            batch_size=config.batch_size,
+            rotation=rotation.rotation,
+            fill=config.rotation_fill,
+            seed=seed,
+            device=where,
+            layout=in_memory,
+        )
+        Loop(trained, batches, total, folder, where, precision, checkpoint_seconds, tell.show).run()
+        clock.lap("train")
+        clock.seconds["train"] = max(clock.seconds["train"], _logged_seconds(folder))
 
-    fit_read_out(trained, images.sample(_READ_OUT_SAMPLE, seed))
-    record = _record(images, dataset.root.resolve(), dataset.layout, settings, rotation)
-    inspector = finish(
-        folder,
-        trained,
-        config.size,
-        list(images.held_out),
-        _teacher(source),
-        Training(steps=total, device=str(where), seconds=clock.seconds, **record),
-        method=method,
-        preset=preset,
-        configuration=settings.configuration,
-    )
-    remove_checkpoints(folder / "checkpoints")
-    shutil.rmtree(folder / _CACHE, ignore_errors=True)
-    tell.say(inspector.manifest.calibration.statement())
-    return inspector
+        fit_read_out(trained, images.sample(_READ_OUT_SAMPLE, seed))
+        record = _record(images, dataset.root.resolve(), dataset.layout, settings, rotation)
+        inspector = finish(
+            folder,
+            trained,
+            config.size,
+            list(images.held_out),
+            _teacher(source),
+            Training(steps=total, device=str(where), seconds=clock.seconds, **record),
+            method=method,
+            preset=preset,
+            configuration=settings.configuration,
+        )
+        remove_checkpoints(folder / "checkpoints")
+        shutil.rmtree(folder / _CACHE, ignore_errors=True)
+        tell.say(inspector.manifest.calibration.statement())
+        return inspector
 
 
 def _asked(
