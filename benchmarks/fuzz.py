@@ -22,6 +22,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -213,6 +214,7 @@ class Campaign:
 
     def run(self, count: int) -> None:
         """Cases 0 to ``count`` - 1."""
+        self.place.mkdir()
         told = time.monotonic()
         for case in range(count):
             if self._process is None:
@@ -331,9 +333,9 @@ def main() -> int:
             kind, _, number = asked.case.partition(":")
             print(json.dumps(run_case(kind, asked.seed, int(number), made, place), indent=2))
             return 0
-        campaigns = [Campaign(kind, asked.seed, made, place, asked.keep) for kind in KINDS]
-        for campaign in campaigns:
-            campaign.run(getattr(asked, campaign.kind))
+        campaigns = [Campaign(kind, asked.seed, made, place / kind, asked.keep) for kind in KINDS]
+        with ThreadPoolExecutor(len(campaigns)) as pool:
+            list(pool.map(lambda one: one.run(getattr(asked, one.kind)), campaigns))
     found = {campaign.kind: campaign.to_dict() for campaign in campaigns}
     if asked.dry:
         print(json.dumps(found, indent=2))
