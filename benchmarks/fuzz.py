@@ -31,7 +31,7 @@ from typing import Any
 import fuzz_artefacts
 import fuzz_images
 import numpy as np
-from record import write_result
+from record import ROOT, write_result
 
 from flawmap.errors import FlawmapError
 
@@ -146,7 +146,8 @@ def _ended(act: Callable[[], str]) -> dict[str, str]:
             return {"outcome": "finding", "why": f"a message of {lines} lines, {len(message)} long"}
         return {"outcome": type(error).__name__, "message": message}
     except Exception:
-        return {"outcome": "finding", "why": traceback.format_exc()[-1500:]}
+        lines = traceback.format_exc().replace(f"{ROOT}{os.sep}", "")
+        return {"outcome": "finding", "why": lines[-1500:]}
 
 
 def _forget_peak() -> None:
@@ -341,7 +342,9 @@ def main() -> int:
         print(json.dumps(found, indent=2))
     else:
         limits = {"processor_seconds": SECONDS, "seconds": STUCK, "megabytes": MEGABYTES}
-        write_result("fuzz", seed=asked.seed, limits=limits, **found)
+        command = f"python benchmarks/fuzz.py --seed {asked.seed}"
+        counts = "".join(f" --{kind} {getattr(asked, kind)}" for kind in KINDS)
+        write_result("fuzz", command + counts, seed=asked.seed, limits=limits, **found)
     return int(any(campaign.findings for campaign in campaigns))
 
 
