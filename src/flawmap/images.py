@@ -241,7 +241,8 @@ def _decode(
     data = source if isinstance(source, bytes) else read_file(source, max_bytes=max_bytes)
     _check_bytes(len(data), name, max_bytes)
     kind = _kind(data, name)
-    with _decoding(name), _quiet() if kind is TiffImageFile else nullcontext():
+    talks = kind is TiffImageFile or (kind is PngImageFile and b"acTL" in data)
+    with _decoding(name), _quiet() if talks else nullcontext():
         image = kind(io.BytesIO(data))
         _check_pixels(image.size, name, max_pixels)
         if image_size is None:
@@ -278,7 +279,8 @@ def _decoding(name: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hides what Pillow's TIFF reader has to say; one at a time, as filters are the process's."""
+    """Hides what Pillow has to say of TIFF and of animated PNG; one at a time, as filters are the
+    process's."""
     with _WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
