@@ -95,7 +95,7 @@ def json_level(place: Path, made: Path, rng: Generator) -> str:
         del holder[key]
     elif kind == 1 and isinstance(holder, dict):
         holder[str(strange)] = holder.pop(key)
-    elif kind == 2 and isinstance(holder, list):
+    elif kind == 2 and isinstance(holder, list) and len(holder) < 100:
         holder *= 1000
     elif kind == 3:
         _, other = found[int(rng.integers(len(found)))]
