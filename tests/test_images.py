@@ -415,6 +415,14 @@ def test_odd_tiff_tags_do_not_speak(recwarn):
     assert not recwarn.list
 
 
+def test_odd_animation_does_not_speak(recwarn):
+    data = stored(RGB)
+    body = b"acTL" + struct.pack(">II", 0, 0)
+    chunk = struct.pack(">I", 8) + body + struct.pack(">I", zlib.crc32(body))
+    np.testing.assert_array_equal(read_image(data[:33] + chunk + data[33:]), RGB)
+    assert not recwarn.list
+
+
 def test_threads_agree_and_leave_the_warning_filters_alone():
     files = [stored(RGB + i % 8, "TIFF") for i in range(200)]
     expected = [read_image(data) for data in files]

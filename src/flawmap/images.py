@@ -34,8 +34,12 @@ Source = str | os.PathLike[str] | bytes
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 MAX_BYTES = 256 * 2**20
 # The largest area-scan cameras give 151 megapixels, and beyond 178.9 Pillow itself refuses TIFF
-# and WebP. Decoding so many takes about 1.5 GB for a moment.
+# and WebP. Decoding so many takes about 1.5 GB for a moment; of WebP, 4 GB.
 MAX_PIXELS = 178_000_000
+# More pixels than the first, and more of them to a byte than the second, are no photograph, whose
+# noise alone takes more, but a file made small to be large: 34 bytes of WebP hold 177 megapixels.
+_PLAUSIBLE_PIXELS = 32_000_000
+_PIXELS_A_BYTE = 100
 
 _ORIENTATION = 0x0112  # a tag of EXIF and of TIFF
 _BITS_PER_SAMPLE = 0x0102  # a tag of TIFF
@@ -48,6 +52,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_STRIP = 2**23  # pixels turned to RGB at once
 _MASK_LABELS = 4  # a mask with more levels than this is antialiased or was stored as JPEG
 
 
@@ -128,7 +133,7 @@ def read_image(
         if _is_wide(image):
             grey = _grey_bytes(np.asarray(image), full_scale, name)
             return np.repeat(grey[:, :, None], 3, axis=2)
-        return np.array(_as_rgb(image))
+        return _pixels(image)
 
 
 def read_mask(
@@ -148,14 +153,10 @@ def read_mask(
     Returns uint8 {0, 1} of `size`. Raises `ImageError`, also for a mask of another size.
     """
     name = name or _name(source)
-    image, full_scale = _decode(source, name, MAX_BYTES, MAX_PIXELS)
+    image, full_scale = _decode(source, name, MAX_BYTES, MAX_PIXELS, image_size)
     with _decoding(name):
-        values = np.asarray(image) if _is_wide(image) else np.asarray(_as_rgb(image)).max(axis=2)
-        if image_size is not None and values.shape != tuple(image_size):
-            raise ImageError(
-                f"{name}: mask of another size than its image (mask {_extent(values.shape)}, image "
-                f"{_extent(image_size)}); draw it on the image itself, or remove it"
-            )
+        values = np.asarray(image) if _is_wide(image) else _pixels(image).max(axis=2)
+        _check_mask_size(values.shape, image_size, name)
         marked = _marked_share(values, full_scale, name)
         if marked.shape != tuple(size):
             marked = np.asarray(_resized(Image.fromarray(marked), size))
@@ -226,14 +227,28 @@ def exif_orientation(exif: bytes) -> int:
     return 1
 
 
-def _decode(source: Source, name: str, max_bytes: int, max_pixels: int) -> tuple[Image.Image, int]:
-    """The decoded image, upright and in the mode it was stored in, and the value of its white."""
+def _decode(
+    source: Source,
+    name: str,
+    max_bytes: int,
+    max_pixels: int,
+    image_size: tuple[int, int] | None = None,
+) -> tuple[Image.Image, int]:
+    """The decoded image, upright and in the mode it was stored in, and the value of its white.
+
+    A mask of an image of `image_size` may be as empty as it likes: it is no larger than that.
+    """
     data = source if isinstance(source, bytes) else read_file(source, max_bytes=max_bytes)
     _check_bytes(len(data), name, max_bytes)
     kind = _kind(data, name)
-    with _decoding(name), _quiet() if kind is TiffImageFile else nullcontext():
+    talks = kind is TiffImageFile or (kind is PngImageFile and b"acTL" in data)
+    with _decoding(name), _quiet() if talks else nullcontext():
         image = kind(io.BytesIO(data))
         _check_pixels(image.size, name, max_pixels)
+        if image_size is None:
+            _check_plausible(image.size, len(data), name)
+        else:  # it may still be turned
+            _check_mask_size(_like(image.size[::-1], image_size), image_size, name)
         image.load()
         return _upright(image), _full_scale(image)
 
@@ -264,7 +279,8 @@ def _decoding(name: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hides what Pillow's TIFF reader has to say; one at a time, as filters are the process's."""
+    """Hides what Pillow has to say of TIFF and of animated PNG; one at a time, as filters are the
+    process's."""
     with _WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -289,6 +305,19 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("La", "RGBa"):  # colour multiplied by alpha: only these convert from it
         image = image.convert(image.mode.upper())
     return image.convert("RGB")
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """The image as RGB, in strips, so that a large one is not in memory thrice."""
+    width, height = image.size
+    rows = max(1, _STRIP // width)
+    if height <= rows:
+        return np.array(_as_rgb(image))
+    found = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(height, top + rows)))
+        found[top : top + rows] = np.asarray(_as_rgb(strip))
+    return found
 
 
 def _full_scale(image: Image.Image) -> int:
@@ -347,6 +376,28 @@ def _check_pixels(size: tuple[int, int], name: str, limit: int) -> None:
             f"{name}: {size[0]} x {size[1]} pixels are more than the {limit / 1e6:,.0f} million "
             "allowed; shrink it, or cut it into tiles"
         )
+
+
+def _check_plausible(size: tuple[int, int], count: int, name: str) -> None:
+    pixels = size[0] * size[1]
+    if pixels > _PLAUSIBLE_PIXELS and pixels > _PIXELS_A_BYTE * count:
+        raise ImageError(
+            f"{name}: {size[0]} x {size[1]} pixels in {count:,} bytes are no photograph; "
+            "save it uncompressed if it is one"
+        )
+
+
+def _check_mask_size(shape: tuple[int, ...], image_size: tuple[int, int] | None, name: str) -> None:
+    if image_size is not None and shape != tuple(image_size):
+        raise ImageError(
+            f"{name}: mask of another size than its image (mask {_extent(shape)}, image "
+            f"{_extent(image_size)}); draw it on the image itself, or remove it"
+        )
+
+
+def _like(shape: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    """The shape, turned by a quarter if that makes it the other."""
+    return shape[::-1] if shape[::-1] == tuple(other) else shape
 
 
 def _check_range(values: NDArray[Any], full: int, name: str) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from flawmap.files import write_bytes
+from flawmap.files import cannot_write, write_bytes
 
 TRAINING_LOG = "training.jsonl"
 """The log's name in a run's folder."""
+_NUMBERS = ("step", "loss", "images_per_s", "seconds")
 
 
 class TrainingLog:
@@ -35,17 +38,24 @@ class TrainingLog:
             "seconds": round(self._before + now - self._start, 2),
         }
         self._last = now
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Lines of a training log, oldest first; a line cut short by a kill is left out."""
+    """Lines of a training log, oldest first; one cut short by a kill, or of no log, is left out."""
     lines = []
     if path.is_file():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                continue
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError, RecursionError):
+                line = json.loads(text)
+                if isinstance(line, dict) and all(_is_number(line.get(key)) for key in _NUMBERS):
+                    lines.append(line)
     return lines
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

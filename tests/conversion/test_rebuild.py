@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from flawmap import FlawmapError
 from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.conversion.rebuild import TorchBackend, rebuild
+from flawmap.files import digest
 from flawmap.inspector.manifest import WEIGHTS
 
 
@@ -35,7 +36,27 @@ def test_weights_that_do_not_fit_are_refused(striped):
     name = next(name for name in weights if name.endswith(".weight"))
     save_file({k: v for k, v in weights.items() if k != name}, path)
     with pytest.raises(FlawmapError, match=f"does not fit its manifest: {name}"):
-        rebuild(striped.run, striped.manifest)
+        rebuild(striped.run, signed(striped))
     path.write_bytes(b"cut short")
     with pytest.raises(FlawmapError, match="does not fit its manifest"):
+        rebuild(striped.run, signed(striped))
+
+
+def test_weights_of_another_run_are_refused_though_they_fit(striped):
+    path = striped.run / WEIGHTS
+    save_file({name: value + 1 for name, value in load_file(path).items()}, path)
+    with pytest.raises(FlawmapError, match="not the file that its manifest names"):
         rebuild(striped.run, striped.manifest)
+    rebuild(striped.run, signed(striped))
+
+
+def test_a_method_that_is_none_is_refused(striped):
+    manifest = striped.manifest.model_copy(update={"method": "nonsense"})
+    with pytest.raises(FlawmapError, match="nonsense"):
+        rebuild(striped.run, manifest)
+
+
+def signed(striped):
+    """Its manifest, with the digest of the weights as they are now."""
+    files = striped.manifest.files | {WEIGHTS: digest(striped.run / WEIGHTS)}
+    return striped.manifest.model_copy(update={"files": files})

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flawmap.errors import FlawmapError
 from flawmap.report import ImageRow, ReportData, render_report, write_report
 from flawmap.report.summary import cards
 
@@ -145,7 +146,7 @@ def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert target.read_bytes() == before
     assert [p.name for p in target.parent.iterdir()] == ["report.html"]
     (tmp_path / "new" / "folder").mkdir()
-    with pytest.raises(OSError, match="folder"):
+    with pytest.raises(FlawmapError, match=r"Cannot write .*folder"):
         write_report(tmp_path / "new" / "folder", make_data())
     assert sorted(p.name for p in target.parent.iterdir()) == ["folder", "report.html"]
 

@@ -121,6 +121,25 @@ def steps_logged(run: Path) -> list[tuple[int, str]]:
 
 
 @pytest.mark.slow
+def test_a_second_process_keeps_out_of_a_run(
+    start: Start, out: Path, tiny_data: Path, tiny_textures: Path
+) -> None:
+    process = start()
+    wait_for_step(process, out, 1)
+    process.send_signal(signal.SIGSTOP)
+    before = sorted(out.rglob("*"))
+    with pytest.raises(FlawmapError, match="Another process is writing"):
+        flawmap.train(tiny_data, out, textures=tiny_textures, resume=True)
+    with pytest.raises(UsageError, match="holds a run already"):
+        flawmap.train(tiny_data, out, textures=tiny_textures)
+    assert sorted(out.rglob("*")) == before
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    with pytest.raises(UsageError, match="This run was started with"):  # no longer locked
+        flawmap.train(tiny_data, out, textures=tiny_textures, resume=True, seed=9, rotate="none")
+
+
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint(start: Start, out: Path) -> None:
     process = start()
     wait_for_step(process, out, 1)

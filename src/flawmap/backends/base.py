@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
+
+from flawmap.errors import FlawmapError
 
 
 class RuntimeOptions(TypedDict, total=False):
@@ -48,3 +51,20 @@ class Backend(ABC):
         black = np.zeros((batch, *self.size, 3), np.uint8)
         for _ in range(2):
             self(black)
+
+
+def sound(answers: Sequence[Any], count: int, size: tuple[int, int]) -> Found:
+    """Maps and scores of ``count`` images; FlawmapError where a graph gave something else.
+
+    A score that is no number lies above no threshold, and its part would pass for good.
+    """
+    maps, scores = answers
+    for found, shape in ((maps, (count, *size)), (scores, (count,))):
+        if not isinstance(found, np.ndarray) or (found.dtype, found.shape) != (np.float32, shape):
+            raise FlawmapError(f"This graph is no inspector's: it does not give {shape} float32.")
+        if not np.isfinite(found).all():
+            raise FlawmapError(
+                "The graph's map or score is not a finite number: it was changed, or training went "
+                "astray. Copy the run folder again, or train anew with another --seed."
+            )
+    return maps, scores

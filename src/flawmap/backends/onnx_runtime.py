@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from flawmap.backends.base import Backend, Found, Images
+from flawmap.backends.base import Backend, Found, Images, sound
 from flawmap.errors import FlawmapError
 from flawmap.hardware import available_cores
 
@@ -22,21 +22,23 @@ class OnnxRuntime(Backend):
 
     def __init__(self, graph: bytes, threads: int | None = None, device: str = "cpu") -> None:
         self._session = open_session(graph, threads, device)
+        self._size = _image_size(self._session)
 
     @property
     def size(self) -> tuple[int, int]:
-        _, height, width, _ = self._session.get_inputs()[0].shape
-        return int(height), int(width)
+        return self._size
 
     def __call__(self, images: Images) -> Found:
-        maps, scores = self._run(["map", "score"], images)
-        return maps, scores
+        return sound(self._run(["map", "score"], images), len(images), self._size)
 
     def _run(self, names: list[str], images: Images) -> list[NDArray[np.float32]]:
         """Values of the graph by name; what does not lead to them is not computed."""
         options = ort.RunOptions()
         options.only_execute_path_to_fetches = True
-        found = self._session.run(names, {"images": np.ascontiguousarray(images)}, options)
+        try:
+            found = self._session.run(names, {"images": np.ascontiguousarray(images)}, options)
+        except Exception as error:
+            raise _failed("run", error) from error
         return cast(list[NDArray[np.float32]], found)
 
 
@@ -58,8 +60,21 @@ def open_session(
     options.intra_op_num_threads = threads or available_cores()
     try:
         return ort.InferenceSession(graph, options, providers=[provider])
-    except Exception as error:  # ONNX Runtime's own error types share no base but Exception
-        reason = str(error).splitlines()[0]
-        raise FlawmapError(
-            f"ONNX Runtime {ort.__version__} cannot load the graph: {reason}"
-        ) from error
+    except Exception as error:
+        raise _failed("load", error) from error
+
+
+def _failed(what: str, error: Exception) -> FlawmapError:
+    """ONNX Runtime's own error types share no base but Exception."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+    return FlawmapError(f"ONNX Runtime {ort.__version__} cannot {what} the graph: {reason}")
+
+
+def _image_size(session: ort.InferenceSession) -> tuple[int, int]:
+    """Height and width that the graph takes; FlawmapError where it takes no images."""
+    given = [(one.name, one.type, len(one.shape)) for one in session.get_inputs()]
+    if given == [("images", "tensor(uint8)", 4)]:
+        _, height, width, _ = session.get_inputs()[0].shape
+        if isinstance(height, int) and isinstance(width, int):
+            return height, width
+    raise FlawmapError("This graph is no inspector's: it does not take uint8 images of one size.")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from flawmap.backends.base import Backend, Found, Images
+from flawmap.backends.base import Backend, Found, Images, sound
 from flawmap.errors import FlawmapError
 from flawmap.hardware import available_cores
 
@@ -52,11 +52,8 @@ class OpenVino(Backend):
             _, height, width, _ = self._model.inputs[0].partial_shape
             self._size = height.get_length(), width.get_length()
             self._compiled = {1: self._compile(1)}
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise FlawmapError(
-                f"OpenVINO {openvino.__version__} cannot load the graph: {reason}"
-            ) from error
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise _failed("load", error) from error
         self._lock = threading.Lock()
         self._requests = threading.local()
 
@@ -65,11 +62,14 @@ class OpenVino(Backend):
         return self._size
 
     def __call__(self, images: Images) -> Found:
-        request = self._request(len(images))
-        request.infer({"images": np.ascontiguousarray(images)})
-        # The request's own memory is written again by the next call of this thread.
-        maps, scores = (request.get_tensor(name).data.copy() for name in ("map", "score"))
-        return maps, scores
+        try:
+            request = self._request(len(images))
+            request.infer({"images": np.ascontiguousarray(images)})
+            # The request's own memory is written again by the next call of this thread.
+            answers = [request.get_tensor(name).data.copy() for name in ("map", "score")]
+        except RuntimeError as error:
+            raise _failed("run", error) from error
+        return sound(answers, len(images), self._size)
 
     def _has_bf16(self) -> bool:
         return "BF16" in self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES")
@@ -89,6 +89,13 @@ class OpenVino(Backend):
         model = self._model.clone()
         model.reshape([batch, *self._size, 3])
         return self._core.compile_model(model, self._device, self._options)
+
+
+def _failed(what: str, error: Exception) -> FlawmapError:
+    reason = str(error).strip().splitlines()[-1][:300]
+    return FlawmapError(
+        f"OpenVINO {import_openvino().__version__} cannot {what} the graph: {reason}"
+    )
 
 
 def import_openvino() -> Any:

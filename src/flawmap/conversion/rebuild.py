@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 from flawmap.backends.base import Backend, Found, Images
 from flawmap.conversion.onnx import InferenceGraph, inference_graph
 from flawmap.errors import FlawmapError
+from flawmap.inspector.graphs import read_checked
 from flawmap.inspector.manifest import WEIGHTS, Manifest
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.teachers.weights import load_teacher
@@ -59,13 +60,13 @@ def rebuild(folder: Path, manifest: Manifest, **changes: Any) -> InferenceGraph:
             f"The teacher {manifest.teacher.name} at hand ({source.file}) is not the one that the "
             "inspector learned from."
         )
-    kind = METHODS[manifest.method]
+    preset = find_preset(manifest.method, manifest.preset)
+    weights = read_checked(folder, WEIGHTS, manifest.files.get(WEIGHTS))
     try:
-        values = manifest.configuration | changes
-        config = type(find_preset(manifest.method, manifest.preset)).model_validate(values)
-        method = kind(network, config)
-        found = method.module.load_state_dict(load_file(folder / WEIGHTS), strict=False)
-    except (OSError, RuntimeError, SafetensorError, ValidationError) as error:
+        config = type(preset).model_validate(manifest.configuration | changes)
+        method = METHODS[manifest.method](network, config)
+        found = method.module.load_state_dict(load(weights), strict=False)
+    except (RuntimeError, SafetensorError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise FlawmapError(f"{folder / WEIGHTS} does not fit its manifest: {reason}") from error
     missing = [name for name in found.missing_keys if not name.startswith("teacher.")]

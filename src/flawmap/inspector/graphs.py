@@ -8,8 +8,10 @@ from pathlib import Path
 
 from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError, UsageError
+from flawmap.files import read_regular
 from flawmap.inspector.manifest import GRAPH, Manifest
 
+_MOST_BYTES = 2**31  # the most that ONNX can hold in one file
 _EXPORTED_FOR = {"openvino": "openvino", "onnxruntime": "onnx"}
 
 
@@ -31,13 +33,13 @@ def read_graph(
     For ``int8`` the export for the backend; OpenVINO's before ONNX Runtime's where it is ``auto``.
     """
     if precision != "int8":
-        graph = _read(folder, GRAPH, manifest.files.get(GRAPH))
+        graph = read_checked(folder, GRAPH, manifest.files.get(GRAPH))
         return Graph(graph, None, backend, manifest.calibration)
     wanted = list(_EXPORTED_FOR) if backend == "auto" else [backend]
     for name in wanted:
         export = manifest.exports.get(f"{_EXPORTED_FOR.get(name)}-int8")
-        if export is not None and export.calibration is not None:
-            read = [_read(folder, file, sha256) for file, sha256 in export.files.items()]
+        if export is not None and export.files and export.calibration is not None:
+            read = [read_checked(folder, file, sha256) for file, sha256 in export.files.items()]
             return Graph(read[0], read[1] if len(read) > 1 else None, name, export.calibration)
     to = _EXPORTED_FOR.get(wanted[0])
     if to is None:
@@ -56,14 +58,17 @@ def backend_of(export: str) -> str:
     return next(name for name, to in _EXPORTED_FOR.items() if export.startswith(f"{to}-"))
 
 
-def _read(folder: Path, name: str, sha256: str | None) -> bytes:
+def read_checked(folder: Path, name: str, sha256: str | None) -> bytes:
+    """A file of the run; FlawmapError where it is not the one that the manifest names."""
     try:
-        found = (folder / name).read_bytes()
+        found = read_regular(folder / name, _MOST_BYTES)
     except OSError as error:
-        raise FlawmapError(f"Cannot read {folder / name}: {error.strerror}.") from error
+        raise FlawmapError(
+            f"Cannot read {folder / name}: {error.strerror}. Copy the whole run folder again."
+        ) from error
     if hashlib.sha256(found).hexdigest() != sha256:
         raise FlawmapError(
-            f"{folder / name} is not the graph that its manifest names: it was changed or "
+            f"{folder / name} is not the file that its manifest names: it was changed or "
             "cut short. Copy the whole run folder again, export it again, or train anew."
         )
     return found

@@ -30,11 +30,11 @@ def list_images(inputs: Sequence[Path], out: Path | None = None) -> list[Target]
     UsageError for a path that is not there or is ``out``, FlawmapError where a folder holds no
     image.
     """
-    written = None if out is None else out.resolve()
+    written = None if out is None else real(out)
     found: list[tuple[Path, Path]] = []
     for given in inputs:
         if given.is_dir():
-            if given.resolve() == written:
+            if real(given) == written:
                 raise UsageError(f"{given} is inspected: give another folder as --out.")
             inside = list(walk_images(given, written))
             if not inside:
@@ -49,9 +49,12 @@ def list_images(inputs: Sequence[Path], out: Path | None = None) -> list[Target]
     return [Target(path, name) for (path, _), name in zip(found, _names(found), strict=True)]
 
 
-def walk_images(folder: Path, written: Path | None) -> Iterator[Path]:
-    """Images below a folder in natural order, each folder's own before those of its folders."""
-    for place, folders, files in os.walk(folder):
+def walk_images(folder: Path, written: Path | None, *, lenient: bool = False) -> Iterator[Path]:
+    """Images below a folder in natural order, each folder's own before those of its folders.
+
+    A folder that cannot be listed is a FlawmapError, or if ``lenient`` passed over.
+    """
+    for place, folders, files in os.walk(folder, onerror=None if lenient else _not_listed):
         here = Path(place)
         folders[:] = sorted(
             (f for f in folders if _is_searched(here / f, written)), key=natural_key
@@ -59,12 +62,21 @@ def walk_images(folder: Path, written: Path | None) -> Iterator[Path]:
         yield from (here / name for name in sorted(files, key=natural_key) if is_image_name(name))
 
 
+def real(path: Path) -> Path:
+    """Where a path leads; unlike ``Path.resolve``, whatever its links do."""
+    return Path(os.path.realpath(path))
+
+
+def _not_listed(error: OSError) -> None:
+    raise FlawmapError(
+        f"{error.filename}: cannot be listed ({error.strerror}); check its permissions"
+    ) from error
+
+
 def _is_searched(folder: Path, written: Path | None) -> bool:
     """Neither hidden nor ground truth nor where this very call writes."""
     hidden = folder.name.startswith(".")
-    return (
-        not hidden and folder.name.lower() not in _NOT_PHOTOGRAPHS and folder.resolve() != written
-    )
+    return not hidden and folder.name.lower() not in _NOT_PHOTOGRAPHS and real(folder) != written
 
 
 def _names(found: Iterable[tuple[Path, Path]]) -> Iterator[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any, Literal
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError
-from flawmap.files import write_json
+from flawmap.files import read_regular, write_json
 from flawmap.inspector.defects import Filters
 
 MANIFEST = "manifest.json"
@@ -20,11 +20,29 @@ GRAPH = "model.onnx"
 WEIGHTS = "weights.safetensors"
 EXPORTS = "exports"
 FORMAT = 1
+_MOST_BYTES = 16 * 2**20  # of a manifest: 200,000 images to train on; parsed, it may take 0.4 GB
 _AGAIN = "copy the run folder again, or train anew."
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _inside(name: str) -> str:
+    """A file in the run's folder or below: nothing outside it is read for a manifest's sake."""
+    path = PurePosixPath(name)
+    if (
+        not path.name
+        or len(name) > 255
+        or path.is_absolute()
+        or {".."} & set(path.parts)
+        or set("\\:\0") & set(name)
+    ):
+        raise ValueError("not a file of the run folder")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_inside)]
 
 
 class Preprocessing(_Model):
@@ -77,7 +95,7 @@ class Export(_Model):
     """Another form of the graph, and how near it is to the first."""
 
     precision: Literal["float32", "int8"]
-    files: dict[str, str] = Field(description="SHA-256 of each file of it, the graph first")
+    files: dict[FileName, str] = Field(description="SHA-256 of each file of it, the graph first")
     quantised: str | None = Field(None, description="what of the graph is in 8-bit integers")
     calibration: Calibration | None = Field(
         None, description="its own thresholds, where it is not in float32"
@@ -112,7 +130,7 @@ class Manifest(_Model):
     filters: Filters = Filters()
     training: Training
     parity: Parity
-    files: dict[str, str] = Field(description="SHA-256 of each file of the artefact")
+    files: dict[FileName, str] = Field(description="SHA-256 of each file of the artefact")
     versions: dict[str, str]
     exports: dict[str, Export] = Field({}, description="by runtime and precision")
     metrics: dict[str, Any] | None = Field(None, description="the last evaluation")
@@ -122,7 +140,7 @@ def read_manifest(run: Path) -> Manifest:
     """Manifest of the inspector in folder ``run``; FlawmapError where there is no sound one."""
     path = run / MANIFEST
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, _MOST_BYTES).decode()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FlawmapError(_absent(run)) from error
     except OSError as error:
@@ -137,12 +155,17 @@ def read_manifest(run: Path) -> Manifest:
         return Manifest.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = _printable(".".join(str(part) for part in first["loc"]))
         raise FlawmapError(
             f"{path} is damaged at {where or 'its start'} ({first['msg'].lower()}): {_AGAIN}"
         ) from error
     except (ValueError, RecursionError) as error:
         raise FlawmapError(f"{path} is not a JSON document ({error}): {_AGAIN}") from error
+
+
+def _printable(text: str) -> str:
+    """A key of the file as part of a message of one line, whatever the key holds."""
+    return "".join(one if one.isprintable() else "?" for one in text[:80])
 
 
 def _absent(run: Path) -> str:

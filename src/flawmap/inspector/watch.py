@@ -18,9 +18,9 @@ from typing_extensions import Unpack
 
 from flawmap.backends.base import RuntimeOptions
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import make_folder
+from flawmap.files import cannot_write, make_folder
 from flawmap.inspector.inspector import Inspector
-from flawmap.inspector.listing import walk_images
+from flawmap.inspector.listing import real, walk_images
 from flawmap.inspector.output import line_of, write_pictures
 from flawmap.inspector.pipeline import inspect_files
 from flawmap.inspector.predict import Prediction
@@ -53,8 +53,8 @@ def watch(
     place = Path(folder)
     if not place.is_dir():
         raise UsageError(f"No such folder: {place}. Give the one that pictures are dropped into.")
-    written = None if out is None else make_folder(Path(out)).resolve()
-    if written == place.resolve():
+    written = None if out is None else real(make_folder(Path(out)))
+    if written == real(place):
         raise UsageError(f"{place} is watched: give another folder as --out.")
     inspector = Inspector.load(run, **runtime)
     inspector.graph.warm_up()
@@ -117,8 +117,11 @@ class _Ledger:
         return stem if first == path else stem.with_name(path.name.replace(".", "_"))
 
     def add(self, version: Version, line: dict[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
         self.done.add(version)
 
 
@@ -126,7 +129,7 @@ def _version_of(line: bytes, path: Path, number: int) -> Version:
     try:
         found = json.loads(line)
         return str(found["path"]), int(found["bytes"]), int(found["modified_ns"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise FlawmapError(
             f"Line {number} of {path} is none of --watch: give it a --json file of its own."
         ) from error
@@ -153,7 +156,7 @@ class _Waiting:
 
 
 def _versions(folder: Path, written: Path | None) -> Iterator[Version]:
-    for path in walk_images(folder, written):
+    for path in walk_images(folder, written, lenient=True):
         try:
             found = path.stat()
         except OSError:  # gone again, or not ours to see yet

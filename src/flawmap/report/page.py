@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
+from flawmap.files import make_folder, write_bytes
 from flawmap.report import gallery, history, scores, summary, table
 from flawmap.report.data import ReportData
 from flawmap.report.markup import Html, join, tag
@@ -18,17 +18,12 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-
 def write_report(path: Path, data: ReportData) -> None:
     """Writes the report whole or not at all; an older one of that name is replaced.
 
-    Raises OSError where the folder cannot be written.
+    Raises FlawmapError where the folder cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # File names that are not UTF-8 come as lone surrogates: shown as \udcXX.
-        draft.write_bytes(render_report(data).encode("utf-8", "backslashreplace"))
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    make_folder(path.parent)
+    # File names that are not UTF-8 come as lone surrogates: shown as \udcXX.
+    write_bytes(path, render_report(data).encode("utf-8", "backslashreplace"))
 
 
 def render_report(data: ReportData) -> Html:

@@ -20,7 +20,7 @@ from torch import Tensor
 from flawmap.calibration import Calibration
 from flawmap.datasets import open_dataset
 from flawmap.errors import UsageError
-from flawmap.files import make_folder, sweep
+from flawmap.files import make_folder, only_writer, sweep
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.manifest import CHECKPOINTS, MANIFEST, SETTINGS, Teacher, Training
 from flawmap.methods.config import MethodConfig
@@ -105,6 +105,9 @@ def train(
     tell = reporter or Reporter()
     folder = Path(out)
     check_free(folder, resume=resume)
+    if folder.exists():
+        with only_writer(folder):
+            pass  # told now, not when all images are read
     if resume and (folder / MANIFEST).is_file():
         if (folder / CHECKPOINTS).is_dir():  # killed when all but the tidying was done
             _tidy(folder)
@@ -205,47 +208,51 @@ def _train(
         images=images.fingerprint,
         held_out=part.describe(),
     )
-    settle(make_folder(folder), settings, resume=resume)
-    clock.lap("prepare")
+    with only_writer(make_folder(folder)):
+        check_free(folder, resume=resume)
+        settle(folder, settings, resume=resume)
+        clock.lap("prepare")
 
-    total = config.steps_for(rotation.rotation, len(images.train_rows))
-    tell.say(f"Training {method} ({preset}): {total} steps of {config.batch_size} in {precision}")
-    in_memory = choose_layout(trained.module, where, precision)
-    trained.module.to(where, memory_format=in_memory)  # type: ignore[call-overload]
-    batches = BatchMaker(
-        images=images.loaded.array,
-        rows=images.train_rows,
-        textures=bank,
-        anomalies=config.anomalies,
-        batch_size=config.batch_size,
-        rotation=rotation.rotation,
-        fill=config.rotation_fill,
-        seed=seed,
-        device=where,
-        layout=in_memory,
-    )
-    Loop(trained, batches, total, folder, where, precision, checkpoint_seconds, tell.show).run()
-    clock.lap("train")
-    clock.seconds["train"] = max(clock.seconds["train"], _logged_seconds(folder))
+        total = config.steps_for(rotation.rotation, len(images.train_rows))
+        tell.say(
+            f"Training {method} ({preset}): {total} steps of {config.batch_size} in {precision}"
+        )
+        in_memory = choose_layout(trained.module, where, precision)
+        trained.module.to(where, memory_format=in_memory)  # type: ignore[call-overload]
+        batches = BatchMaker(
+            images=images.loaded.array,
+            rows=images.train_rows,
+            textures=bank,
+            anomalies=config.anomalies,
+            batch_size=config.batch_size,
+            rotation=rotation.rotation,
+            fill=config.rotation_fill,
+            seed=seed,
+            device=where,
+            layout=in_memory,
+        )
+        Loop(trained, batches, total, folder, where, precision, checkpoint_seconds, tell.show).run()
+        clock.lap("train")
+        clock.seconds["train"] = max(clock.seconds["train"], _logged_seconds(folder))
 
-    fit_read_out(trained, images.sample(_READ_OUT_SAMPLE, seed))
-    record = _record(images, dataset.root.resolve(), dataset.layout, settings, rotation)
-    inspector = finish(
-        folder,
-        trained,
-        config.size,
-        list(images.held_out) or list(images.sample(_PARITY_SAMPLE, seed)),
-        _teacher(source),
-        Training(steps=total, device=str(where), seconds=clock.seconds, **record),
-        held_files=images.held_files,
-        calibration=calibration,
-        method=method,
-        preset=preset,
-        configuration=settings.configuration,
-    )
-    _tidy(folder)
-    tell.say(inspector.manifest.calibration.statement())
-    return inspector
+        fit_read_out(trained, images.sample(_READ_OUT_SAMPLE, seed))
+        record = _record(images, dataset.root.resolve(), dataset.layout, settings, rotation)
+        inspector = finish(
+            folder,
+            trained,
+            config.size,
+            list(images.held_out) or list(images.sample(_PARITY_SAMPLE, seed)),
+            _teacher(source),
+            Training(steps=total, device=str(where), seconds=clock.seconds, **record),
+            held_files=images.held_files,
+            calibration=calibration,
+            method=method,
+            preset=preset,
+            configuration=settings.configuration,
+        )
+        _tidy(folder)
+        tell.say(inspector.manifest.calibration.statement())
+        return inspector
 
 
 def _tidy(folder: Path) -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import write_json
@@ -52,7 +52,7 @@ def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
 def _read(path: Path) -> Settings:
     try:
         return Settings.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FlawmapError(f"{path} is damaged: train anew into another --out.") from error
 
 

@@ -1,0 +1,352 @@
+"""Hostile input in bulk: mutated images and artefacts, each in a process that may die of it.
+
+``python benchmarks/fuzz.py`` runs 20,000 images and 2,000 artefacts and writes
+``benchmarks/results/fuzz.json``. A case may end well, or in flawmap's own error of one or two
+lines. All else is a finding: another error, more than 5 s of processor time, a process that died,
+more than 1 GB of memory. Findings' bytes are kept in ``--keep``; ``--case`` shows one again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import fuzz_artefacts
+import fuzz_images
+import numpy as np
+from record import ROOT, write_result
+
+from flawmap.errors import FlawmapError
+
+SECONDS = 5.0  # of processor time that a case may take
+STUCK = 120.0  # seconds in all: of one that waits for ever, on a machine that may be busy
+MEGABYTES = 1000  # of memory, that of Python and its libraries counted
+ADDRESSES = 16 * 2**30  # a leak must not take the machine with it
+TICKS = os.sysconf("SC_CLK_TCK")
+
+Outcome = dict[str, Any]
+
+
+def image_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, Callable[[], str]]:
+    """What was done to the image, and what to do with it."""
+    from flawmap.images import marks_anything, read_image, read_mask
+
+    whole = bombs(made)
+    if case < len(whole):
+        told, data = whole[case].name, whole[case].read_bytes()
+    else:
+        told, data = fuzz_images.mutated(seed, case)
+    (place / "case.bin").write_bytes(data)
+
+    def act() -> str:
+        if case % 5 == 3:
+            mask = read_mask(data, (64, 64), image_size=(18, 24) if case % 2 else None)
+            assert mask.shape == (64, 64)
+            assert mask.max() <= 1
+            return "a mask"
+        if case % 10 == 4:
+            return f"marks: {marks_anything(data)}"
+        image = read_image(data)
+        assert image.dtype == np.uint8
+        assert image.ndim == 3
+        assert image.shape[2] == 3
+        return "an image"
+
+    return told, act
+
+
+def artefact_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, Callable[[], str]]:
+    """What was done to the run, and what to do with it."""
+    from flawmap import Inspector
+
+    told = fuzz_artefacts.mutated(seed, case, made, place / "run")
+
+    def act() -> str:
+        precision = "int8" if told.startswith("exports") else "float32"
+        inspector = Inspector.load(place / "run", precision=precision, threads=1)
+        seen = inspector.inspect(np.zeros((50, 40, 3), np.uint8))
+        assert np.isfinite(seen.score)
+        assert np.isfinite(seen.anomaly_map).all()
+        return seen.verdict
+
+    return told, act
+
+
+def weights_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, Callable[[], str]]:
+    """As above, but the weights are read, as ``export`` and ``bench latency`` do."""
+    from flawmap.conversion.rebuild import TorchBackend
+    from flawmap.inspector.manifest import read_manifest
+
+    told = fuzz_artefacts.mutated(seed, case, made, place / "run")
+
+    def act() -> str:
+        backend = TorchBackend(place / "run", read_manifest(place / "run"), threads=1)
+        backend(np.zeros((1, *backend.size, 3), np.uint8))
+        return "a network"
+
+    return told, act
+
+
+KINDS: dict[str, Callable[[int, int, Path, Path], tuple[str, Callable[[], str]]]] = {
+    "images": image_case,
+    "artefacts": artefact_case,
+    "weights": weights_case,
+}
+
+
+def save_bombs(made: Path) -> None:
+    """Write the bombs, which take a while to make, for every worker to read."""
+    (made / "bombs").mkdir(parents=True)
+    for number, (name, data) in enumerate(fuzz_images.bombs()):
+        (made / "bombs" / f"{number} {name}").write_bytes(data)
+
+
+def bombs(made: Path) -> list[Path]:
+    """The bombs written."""
+    return sorted((made / "bombs").iterdir())
+
+
+def run_case(kind: str, seed: int, case: int, made: Path, place: Path) -> Outcome:
+    """How one case ended."""
+    told, act = KINDS[kind](seed, case, made, place)
+    _forget_peak()
+    begun, wall = time.process_time(), time.perf_counter()
+    found = {"case": case, "told": told, **_ended(act)}
+    return found | {
+        "seconds": round(time.process_time() - begun, 3),
+        "wall": round(time.perf_counter() - wall, 3),
+        "megabytes": _memory("VmHWM"),
+    }
+
+
+def _ended(act: Callable[[], str]) -> dict[str, str]:
+    try:
+        return {"outcome": act()}
+    except FlawmapError as error:
+        message = str(error)
+        lines = len(message.splitlines())
+        if not 1 <= lines <= 2 or len(message) > 1000:
+            return {"outcome": "finding", "why": f"a message of {lines} lines, {len(message)} long"}
+        return {"outcome": type(error).__name__, "message": message}
+    except Exception:
+        lines = traceback.format_exc().replace(f"{ROOT}{os.sep}", "")
+        return {"outcome": "finding", "why": lines[-1500:]}
+
+
+def _forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _memory(name: str, process: str | int = "self") -> int:
+    """Megabytes of a process, or 0 where it is gone."""
+    try:
+        text = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+        return int(text.split(f"{name}:")[1].split()[0]) * 1024 // 10**6
+    except (OSError, IndexError):
+        return 0
+
+
+def work(there: Connection, kind: str, seed: int, made: Path, place: Path) -> None:
+    """A worker: takes the number of a case, gives its outcome, until it is ended."""
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    said = (place / "said").open("wb", buffering=0)
+    os.dup2(said.fileno(), 2)
+    warnings.simplefilter("always")
+    _load_libraries(kind, made)
+    there.send(None)
+    while True:
+        case = there.recv()
+        before = os.fstat(said.fileno()).st_size
+        found = run_case(kind, seed, case, made, place)
+        there.send(found | {"aside": os.fstat(said.fileno()).st_size - before})
+
+
+def _load_libraries(kind: str, made: Path) -> None:
+    """What is imported when it is first used is none of the first case's time and memory."""
+    from flawmap import Inspector
+    from flawmap.conversion.rebuild import rebuild
+    from flawmap.images import read_image
+    from flawmap.inspector.manifest import read_manifest
+
+    for _, data in fuzz_images.seeds():
+        with contextlib.suppress(FlawmapError):
+            read_image(data)
+    if kind == "artefacts":
+        Inspector.load(made / "run", threads=1).inspect(np.zeros((50, 40, 3), np.uint8))
+        import onnx  # noqa: F401
+    elif kind == "weights":
+        rebuild(made / "run", read_manifest(made / "run"))
+
+
+@dataclass
+class Campaign:
+    """One kind of cases, run by one worker at a time, and what came of them."""
+
+    kind: str
+    seed: int
+    made: Path
+    place: Path
+    keep: Path
+    outcomes: Counter[str] = field(default_factory=Counter)
+    findings: list[Outcome] = field(default_factory=list)
+    slowest: Outcome = field(default_factory=lambda: {"seconds": 0.0})
+    largest: Outcome = field(default_factory=lambda: {"megabytes": 0})
+    aside: int = 0
+    _process: Any = None
+    _here: Any = None
+
+    def run(self, count: int) -> None:
+        """Cases 0 to ``count`` - 1."""
+        self.place.mkdir()
+        told = time.monotonic()
+        for case in range(count):
+            if self._process is None:
+                self._start()
+            self._here.send(case)
+            self._add({"case": case} | self._answer())
+            if time.monotonic() - told > 20:
+                told = time.monotonic()
+                print(f"{self.kind}: {case} of {count}, {len(self.findings)} findings", flush=True)
+        self._stop()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._here, there = context.Pipe()
+        arguments = (there, self.kind, self.seed, self.made, self.place)
+        self._process = context.Process(target=work, args=arguments, daemon=True)
+        self._process.start()
+        there.close()
+        self._here.recv()
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process = None
+
+    def _answer(self) -> Outcome:
+        """The outcome; where none comes, why, and the worker is ended."""
+        begun, used = time.monotonic(), _seconds(self._process.pid)
+        why = None
+        while why is None and not self._here.poll(0.05):
+            if _memory("VmRSS", self._process.pid) > 4 * MEGABYTES:
+                why = f"more than {4 * MEGABYTES} MB of memory"
+            elif _seconds(self._process.pid) - used > 3 * SECONDS:
+                why = f"more than {3 * SECONDS:.0f} s of processor time"
+            elif time.monotonic() - begun > STUCK:
+                why = f"nothing came of it for {STUCK:.0f} s"
+        if why is None:
+            try:
+                found: Outcome = self._here.recv()
+                return found
+            except EOFError:
+                self._process.join()
+                why = f"the process died with status {self._process.exitcode}"
+        self._stop()
+        return {"outcome": "finding", "why": why, "told": "--case tells"}
+
+    def _add(self, found: Outcome) -> None:
+        found |= _over_the_limits(found)
+        self.outcomes[found["outcome"]] += 1
+        self.aside += found.get("aside", 0) > 0
+        if found["outcome"] == "finding":
+            self.findings.append(found)
+            self._keep_case(found["case"])
+            print(f"{self.kind} {found['case']}: {found['told']}\n    {found['why']}", flush=True)
+        else:
+            self.slowest = max(self.slowest, found, key=lambda one: float(one["seconds"]))
+            self.largest = max(self.largest, found, key=lambda one: int(one["megabytes"]))
+
+    def _keep_case(self, case: int) -> None:
+        target = self.keep / f"{self.kind}-{case}"
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(self.place, target, symlinks=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the result file says of it."""
+        said = ("case", "told", "outcome", "seconds", "megabytes")
+        return {
+            "cases": sum(self.outcomes.values()),
+            "outcomes": dict(self.outcomes.most_common()),
+            "slowest": {key: self.slowest.get(key) for key in said},
+            "largest": {key: self.largest.get(key) for key in said},
+            "cases_with_lines_of_libraries_on_standard_error": self.aside,
+            "findings": self.findings,
+        }
+
+
+def _over_the_limits(found: Outcome) -> Outcome:
+    if found.get("seconds", 0) > SECONDS:
+        return {"outcome": "finding", "why": f"{found['seconds']} s of processor time"}
+    if found.get("wall", 0) > STUCK:
+        return {"outcome": "finding", "why": f"{found['wall']} s in all"}
+    if found.get("megabytes", 0) > MEGABYTES:
+        return {"outcome": "finding", "why": f"{found['megabytes']} MB of memory"}
+    return {}
+
+
+def _seconds(process: int) -> float:
+    """Processor time of a process so far, all threads; 0 where it is gone."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def main() -> int:
+    """Run the campaign, or one case of it; 1 where there is a finding."""
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--seed", type=int, default=0)
+    words.add_argument("--images", type=int, default=20_000)
+    words.add_argument("--artefacts", type=int, default=2_000)
+    words.add_argument("--weights", type=int, default=200)
+    words.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "flawmap-fuzz")
+    words.add_argument("--made", type=Path, help="where bombs and runs are kept for the next time")
+    words.add_argument("--case", metavar="KIND:NUMBER", help="run this case alone, in this process")
+    words.add_argument("--dry", action="store_true", help="write no result file")
+    asked = words.parse_args()
+    with tempfile.TemporaryDirectory(prefix="flawmap-fuzz-") as folder:
+        made, place = asked.made or Path(folder) / "made", Path(folder) / "place"
+        place.mkdir()
+        if not made.exists():
+            save_bombs(made)
+            fuzz_artefacts.train_tiny(made)
+        if asked.case is not None:
+            kind, _, number = asked.case.partition(":")
+            print(json.dumps(run_case(kind, asked.seed, int(number), made, place), indent=2))
+            return 0
+        campaigns = [Campaign(kind, asked.seed, made, place / kind, asked.keep) for kind in KINDS]
+        with ThreadPoolExecutor(len(campaigns)) as pool:
+            list(pool.map(lambda one: one.run(getattr(asked, one.kind)), campaigns))
+    found = {campaign.kind: campaign.to_dict() for campaign in campaigns}
+    if asked.dry:
+        print(json.dumps(found, indent=2))
+    else:
+        limits = {"processor_seconds": SECONDS, "seconds": STUCK, "megabytes": MEGABYTES}
+        command = f"python benchmarks/fuzz.py --seed {asked.seed}"
+        counts = "".join(f" --{kind} {getattr(asked, kind)}" for kind in KINDS)
+        write_result("fuzz", command + counts, seed=asked.seed, limits=limits, **found)
+    return int(any(campaign.findings for campaign in campaigns))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
