@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flawmap.calibration import calibrate
+from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError
 from flawmap.inspector.graphs import read_graph
 from flawmap.inspector.manifest import (
@@ -37,7 +37,7 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
     max_leaves=4,
 )  # fmt: skip
-CALIBRATION = calibrate([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
+CALIBRATION = Calibration.from_scores([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
 SHA = "0" * 64
 
 
