@@ -90,6 +90,17 @@ def _rest() -> list[str]:
             f"- `kill -9` at {len(kills)} random moments ({methods}; `make torture`), each run "
             f"resumed: {torture['bit_identical']} of {len(kills)} ended bit-identical."
         )
+    if promises := _load("promises"):
+        rates = [rate for run in promises["runs"] for rate in run["rates"]]
+        excess = max(rate["observed_mean"] - rate["promised"] for rate in rates)
+        held = [rate["splits_within_bound"] for rate in rates]
+        lines.append(
+            f"- False rejects, {len(promises['runs'])} inspectors, 1 % and 5 % asked for, "
+            f"{promises['splits']} random splits of good images each: observed on average "
+            f"{excess:+.1%} at most against the promise (Monte Carlo error up to "
+            f"{max(rate['monte_carlo_error'] for rate in rates):.1%}); what is said with 95 % "
+            f"confidence held in {min(held):.1%} to {max(held):.1%} of the splits."
+        )
     if install := _load("install"):
         lines.append(
             f"- Base install: {install['package_count']} packages, no torch; `flawmap --help` "
