@@ -45,7 +45,7 @@ def test_weights_that_do_not_fit_are_refused(striped):
 def test_weights_of_another_run_are_refused_though_they_fit(striped):
     path = striped.run / WEIGHTS
     save_file({name: value + 1 for name, value in load_file(path).items()}, path)
-    with pytest.raises(FlawmapError, match="not the file that its manifest names"):
+    with pytest.raises(FlawmapError, match="not the weights that its manifest names"):
         rebuild(striped.run, striped.manifest)
     rebuild(striped.run, signed(striped))
 

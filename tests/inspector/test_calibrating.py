@@ -14,7 +14,7 @@ from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest
 from flawmap.images import write_png
-from flawmap.inspector.manifest import read_manifest
+from flawmap.inspector.manifest import GRAPH, Export, read_manifest, write_manifest
 
 
 def good(tiny_data: Path) -> list[Path]:
@@ -140,11 +140,32 @@ def test_wrong_usage_changes_nothing(run_copy, wrong, message):
 
 
 def test_an_export_with_thresholds_of_its_own_gets_new_ones_too(run_copy, tiny_data):
-    flawmap.export(run_copy, "onnx", int8=True, images=tiny_data, force=True)
-    small = flawmap.Inspector.load(run_copy, precision="int8")
-    flawmap.calibrate(run_copy, good(tiny_data), false_reject=0.3, review=0.5)
-    found = read_manifest(run_copy).exports["onnx-int8"].calibration
-    assert found is not None
-    assert found.scores == pytest.approx([small.inspect(p).score for p in good(tiny_data)])
-    assert found.review.asked == 0.5
-    assert found.scores != read_manifest(run_copy).calibration.scores
+    """The graph stands in for its INT8 form: what matters is whose thresholds are set."""
+    file = "exports/onnx/model.int8.onnx"
+    (run_copy / file).parent.mkdir(parents=True)
+    shutil.copy(run_copy / GRAPH, run_copy / file)
+    manifest = read_manifest(run_copy)
+    export = Export(
+        precision="int8",
+        files={file: manifest.files[GRAPH]},
+        calibration=Calibration.from_scores([7.0, 8.0], [7.0, 8.0]),
+        images=2,
+        map_max=0.0,
+        map_mean=0.0,
+        score_max=0.0,
+        score_mean=0.0,
+        flips=0,
+        within_limits=True,
+    )
+    write_manifest(run_copy, manifest.model_copy(update={"exports": {"onnx-int8": export}}))
+    rates = {"false_reject": 0.4, "review": 0.5}
+    flawmap.calibrate(run_copy, **rates)
+    stored = read_manifest(run_copy).exports["onnx-int8"].calibration
+    assert stored == Calibration.from_scores([7.0, 8.0], [7.0, 8.0], **rates)
+    flawmap.calibrate(run_copy, [good(tiny_data)[0]], add=True)
+    added = read_manifest(run_copy).exports["onnx-int8"].calibration
+    assert added is not None
+    score = flawmap.Inspector.load(run_copy).inspect(good(tiny_data)[0]).score
+    assert added.scores == pytest.approx([7.0, 8.0, score])
+    found = flawmap.calibrate(run_copy, good(tiny_data)).calibration
+    assert read_manifest(run_copy).exports["onnx-int8"].calibration == found

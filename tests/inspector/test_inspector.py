@@ -155,7 +155,7 @@ def test_a_changed_graph_is_refused(run_copy: Path) -> None:
     data[len(data) // 2] ^= 1
     path.unlink()
     path.write_bytes(data)
-    assert "model.onnx is not the file that its manifest names" in message(run_copy)
+    assert "model.onnx is not the graph that its manifest names" in message(run_copy)
 
 
 def test_a_graph_cut_short_or_missing_is_refused(run_copy: Path) -> None:

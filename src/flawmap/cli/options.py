@@ -39,13 +39,13 @@ Threads = Annotated[
 ]
 
 
-def rate(text: str) -> float:
+def rate(text: str | float) -> float:
     """A rate within 0 < rate < 1 from ``1%`` or ``0.01``; UsageError else.
 
     >>> rate("0.5%"), rate("0.01")
     (0.005, 0.01)
     """
-    number, percent, more = text.partition("%")
+    number, percent, more = str(text).partition("%")
     try:
         found = float(number) / (100.0 if percent else 1.0)
     except ValueError:

@@ -9,7 +9,7 @@ from pathlib import Path
 from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import read_regular
-from flawmap.inspector.manifest import GRAPH, Manifest
+from flawmap.inspector.manifest import GRAPH, WEIGHTS, Manifest
 
 _MOST_BYTES = 2**31  # the most that ONNX can hold in one file
 _EXPORTED_FOR = {"openvino": "openvino", "onnxruntime": "onnx"}
@@ -67,8 +67,9 @@ def read_checked(folder: Path, name: str, sha256: str | None) -> bytes:
             f"Cannot read {folder / name}: {error.strerror}. Copy the whole run folder again."
         ) from error
     if hashlib.sha256(found).hexdigest() != sha256:
+        what = "weights" if name == WEIGHTS else "graph"
         raise FlawmapError(
-            f"{folder / name} is not the file that its manifest names: it was changed or "
+            f"{folder / name} is not the {what} that its manifest names: it was changed or "
             "cut short. Copy the whole run folder again, export it again, or train anew."
         )
     return found

@@ -109,8 +109,11 @@ class Part:
         return np.setdiff1d(order, held), np.sort(held)
 
 
+A_FIFTH = Part()
+
+
 def load_good_images(
-    dataset: Dataset, size: tuple[int, int], cache: Path, seed: int, part: Part
+    dataset: Dataset, size: tuple[int, int], cache: Path, seed: int, part: Part = A_FIFTH
 ) -> GoodImages:
     """Load the good images of ``dataset`` at ``size`` and hold some out.
 
