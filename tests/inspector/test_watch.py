@@ -166,7 +166,12 @@ def test_the_verb_ends_well_with_ctrl_c(camera, flawmap_process):
     command, environment = flawmap_process
     words = ["predict", camera.run, "--watch", camera.folder, "--json", camera.json]
     process = subprocess.Popen(
-        [*command, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, *words],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # as from a terminal: what a shell starts in the background inherits it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     end = time.monotonic() + LIMIT
     while not camera.lines() and time.monotonic() < end:
