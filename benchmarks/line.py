@@ -160,8 +160,9 @@ def main() -> None:
     os.chdir(ROOT)
     for run in runs:
         latencies(run)
-    write_result("parity", runs=[parity(run) for run in runs])
-    write_result("throughput", runs=[throughput(run) for run in runs])
+    command = f"python benchmarks/line.py {' '.join(map(str, runs))}"
+    write_result("parity", command, runs=[parity(run) for run in runs])
+    write_result("throughput", command, runs=[throughput(run) for run in runs])
 
 
 if __name__ == "__main__":
