@@ -49,7 +49,7 @@ def predict(
 
     Folders are searched with all below them, but for ground truth and ``out`` itself.
     ``out``: folder for ``NAME_overlay.png``, ``NAME_mask.png`` (both of the photograph's size)
-    and ``NAME_map.npy`` (float32, working size). ``json_file``: JSON lines, ``-`` for standard
+    and ``NAME_map.npy`` (float32, of the map's size). ``json_file``: JSON lines, ``-`` for standard
     output. ``batch``: images that go through the graph at once. ``runtime``: as for
     :meth:`Inspector.load`. Raises FlawmapError where there is nothing to inspect.
     """
