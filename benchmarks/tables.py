@@ -101,6 +101,20 @@ def _rest() -> list[str]:
             f"{max(rate['monte_carlo_error'] for rate in rates):.1%}); what is said with 95 % "
             f"confidence held in {min(held):.1%} to {max(held):.1%} of the splits."
         )
+    if tiling := _load("tiling"):
+        height, width = tiling["photograph"]
+        memory = "; ".join(
+            f"{row['tile']}² {row['windows']} tiles, {row['inspect']['seconds']:.1f} s, "
+            f"{max(row['inspect']['peak_mb'], row['predict']['peak_mb'])} MB"
+            for row in tiling["memory"]
+        )
+        one = max(seams["one_tile_max"] for seams in tiling["seams"])
+        lines.append(
+            f"- Tiles of a {width}x{height} photograph, pictures written: {memory} at most. "
+            f"One tile against a single pass: {one:g} apart; smaller tiles, on average: "
+            + "; ".join(map(_seams, tiling["seams"]))
+            + "."
+        )
     if install := _load("install"):
         lines.append(
             f"- Base install: {install['package_count']} packages, no torch; `flawmap --help` "
@@ -126,6 +140,11 @@ def _rest() -> list[str]:
             f"(`benchmarks/baseline.py`, batch {speed['batch']}), in one run: {ratios}."
         )
     return lines
+
+
+def _seams(seams: dict[str, Any]) -> str:
+    told = ", ".join(f"{row['mean']:.4f} at {row['overlap']}" for row in seams["overlaps"])
+    return f"{seams['tile']}² in {seams['photograph'][0]}² {told} pixels of overlap"
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from flawmap.images import read_image, write_png
 from flawmap.inspector.manifest import read_manifest
 from flawmap.inspector.pipeline import inspect_files
 
-PHOTOGRAPH = (300, 600)
+PHOTOGRAPH = (200, 400)  # lower than a tile, wider than one
 MAPS = {"squash": (256, 256), "letterbox": (128, 256), "tiles": PHOTOGRAPH}
 FITS = tuple(MAPS)
 
@@ -37,7 +37,7 @@ def run(run_copy: Path, request: pytest.FixtureRequest) -> Path:
 def parts(tmp_path: Path, tiny_data: Path) -> Path:
     """A dataset of large photographs: six times the same part, one with a scratch and its mask."""
     part = read_image(next((tiny_data / "train" / "good").glob("*.png")))
-    whole = np.tile(part, (4, 7, 1))[: PHOTOGRAPH[0], : PHOTOGRAPH[1]]
+    whole = np.tile(part, (3, 5, 1))[: PHOTOGRAPH[0], : PHOTOGRAPH[1]]
     folder = tmp_path / "parts"
     for name in ("good", "defective", "masks"):
         (folder / name).mkdir(parents=True)
@@ -45,7 +45,7 @@ def parts(tmp_path: Path, tiny_data: Path) -> Path:
         lighter = (whole.astype(int) + number).clip(0, 255).astype(np.uint8)
         write_png(folder / "good" / f"{number}.png", lighter)
     mask = np.zeros(PHOTOGRAPH, np.uint8)
-    mask[150:170, 400:440] = 255
+    mask[120:140, 300:340] = 255
     write_png(folder / "masks" / "bad.png", mask)
     write_png(folder / "defective" / "bad.png", np.where(mask[..., None], 255 - whole, whole))
     return folder
@@ -90,7 +90,7 @@ def test_what_fits_one_window_is_the_graph_s_own_bit_for_bit(run):
 def test_region_calibration_and_stored_maps(run, parts, tmp_path):
     lines = tmp_path / "lines.jsonl"
     flawmap.predict(run, [parts / "defective"], out=tmp_path / "maps", json_file=lines)
-    flawmap.regions(run, roi=left_of(tmp_path, 300), images=[parts / "good"])
+    flawmap.regions(run, roi=left_of(tmp_path, 200), images=[parts / "good"])
     assert len(read_manifest(run).calibration.scores) == 6
     inspector = flawmap.Inspector.load(run, threads=1)
     seen = inspector.inspect(parts / "defective" / "bad.png")
