@@ -233,14 +233,16 @@ def _told_export(export: Export) -> str:
     told = (
         f"map differs by at most {export.map_max:.1e} (mean {export.map_mean:.1e}), score by "
         f"{export.score_max:.1e} (mean {export.score_mean:.1e}); {export.flips} of "
-        f"{export.images} verdicts differ"
+        f"{export.images} verdicts differ, good pictures' p-values by {export.p_value_mean:.3f}"
     )
     if export.pixel_ap is not None and export.image_auroc is not None:
         ap, auroc = export.pixel_ap, export.image_auroc
         told += (
             f"; on drawn defects pixel AP {ap[0]:.4f} -> {ap[1]:.4f}, image AUROC "
-            f"{auroc[0]:.4f} -> {auroc[1]:.4f}; quantised: {export.quantised}"
+            f"{auroc[0]:.4f} -> {auroc[1]:.4f}"
         )
+    if export.quantised is not None:
+        told += f"; quantised: {export.quantised}"
     return told + (" (FORCED past its limits)" if export.forced else "")
 
 

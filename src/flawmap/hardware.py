@@ -11,6 +11,13 @@ _PACKAGES = (
     "flawmap", "numpy", "pillow", "scipy", "onnxruntime", "openvino", "torch", "onnx",
 )  # fmt: skip
 
+_CPUINFO = Path("/proc/cpuinfo")
+
+# A processor's name may hide its generation; figures of bf16 and INT8 depend on these.
+_ARITHMETIC = {
+    "avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8",
+}  # fmt: skip
+
 
 def available_cores() -> int:
     """Processor cores that this process may use."""
@@ -31,19 +38,26 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, str | int]:
-    """Processor, cores and system."""
+    """Processor, cores and system; on Linux also what arithmetic for networks it has."""
     return {
         "processor": _processor(),
+        "arithmetic": " ".join(sorted(_ARITHMETIC & set(_cpuinfo("flags").split()))),
         "cores": available_cores(),
         "system": f"{platform.system()} {platform.machine()}",
     }
 
 
 def _processor() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(key: str) -> str:
+    """The first value of a key in Linux's list; empty where there is none."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        for line in _CPUINFO.read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == key:
+                return value.strip()
     except OSError:
         pass
-    return platform.processor() or platform.machine()
+    return ""

@@ -49,6 +49,7 @@ def test_differences_by_hand():
     assert sorted(found.calibration.scores) == pytest.approx([0.1, 0.4, 0.75])
     assert sorted(found.calibration.peaks) == [0.0, 0.25, 0.5]
     assert found.calibration.reject.asked == LIKE.reject.asked
+    assert found.p_value_mean == pytest.approx((0 + 1 / 3 + 1 / 3) / 3), "the last two changed"
     assert (found.pixel_ap, found.image_auroc) == (None, None)
 
 
@@ -60,7 +61,7 @@ def test_verdicts_differ_by_each_ones_own_thresholds():
     twice = [2 * score for score in scores]
     maps = [0.0] * 6
     same = compare(Fixed(maps, scores), Fixed(maps, twice), good, bad, LIKE, LOOK)
-    assert same.flips == 0
+    assert (same.flips, same.p_value_mean) == (0, 0.0)
     less = compare(Fixed(maps, scores), Fixed(maps, [*twice[:4], 0.7, 0.6]), good, bad, LIKE, LOOK)
     assert less.flips == 1
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +13,15 @@ import pytest
 
 import flawmap
 from flawmap import FlawmapError, Inspector, UsageError
+from flawmap.backends.openvino import has_bf16, import_openvino
 from flawmap.conversion import export as exporting
 from flawmap.conversion.scope import scopes
 from flawmap.files import digest
 from flawmap.images import write_png
 from flawmap.inspector.manifest import Preprocessing, read_manifest, write_manifest
 from methods.tiny import SIZE
+
+ALL = "all convolutions but the stems"
 
 
 def files(run: Path) -> set[str]:
@@ -33,7 +39,26 @@ def test_openvino_in_float32(striped):
     assert 0 <= found.map_mean <= found.map_max <= 1e-4
     assert 0 <= found.score_mean <= found.score_max <= 1e-4
     assert (found.flips, found.within_limits, found.forced) == (0, True, False)
-    assert read_manifest(striped.run).exports == {"openvino-float32": found}
+    exports = read_manifest(striped.run).exports
+    assert exports["openvino-float32"] == found
+    assert set(exports) - {"openvino-float32"} == ({"openvino-bf16"} if bf16_here() else set())
+
+
+def bf16_here() -> bool:
+    return has_bf16(import_openvino().Core())
+
+
+@pytest.mark.skipif(not bf16_here(), reason="this processor has no bf16 arithmetic")
+def test_how_far_bf16_is_from_float32_is_told_beside_it(striped):
+    flawmap.export(striped.run, "openvino")
+    found = read_manifest(striped.run).exports["openvino-bf16"]
+    assert found.files == {}
+    assert found.images > 100
+    assert 1e-4 < found.map_max < 0.5
+    graph = Inspector.load(striped.run, precision="bf16").graph
+    first = Inspector.load(striped.run).graph
+    gap = np.abs(graph(striped.held_out[:1])[0] - first(striped.held_out[:1])[0]).max()
+    assert 0 < gap <= found.map_max + 1e-6
 
 
 def test_onnx_in_float32_is_compared_with_torch(striped):
@@ -63,6 +88,7 @@ def quantised_once(striped_once, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporting, "AP_LIMIT", 1.0)
         patch.setattr(exporting, "FLIP_LIMIT", 1.0)
+        patch.setattr(exporting, "P_VALUE_LIMIT", 1.0)
         for to in ("onnx", "openvino"):
             flawmap.export(run, to, int8=True)
     return run
@@ -76,7 +102,7 @@ def quantised(quantised_once, tmp_path) -> Path:
 @pytest.mark.parametrize(("to", "backend"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
 def test_int8_runs_with_its_own_thresholds(striped, quantised, to, backend):
     found = read_manifest(quantised).exports[f"{to}-int8"]
-    assert found.quantised == "all convolutions", "the first that keeps the limits"
+    assert found.quantised == ALL, "the first that keeps the limits"
     assert found.images > 100
     assert found.within_limits
     assert not found.forced
@@ -95,6 +121,23 @@ def test_int8_runs_with_its_own_thresholds(striped, quantised, to, backend):
     assert 0 < np.abs(maps[0] - maps[1]).max() <= found.map_max + 1e-6
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_int8_is_the_same_on_a_processor_without_vnni(striped, quantised, tmp_path, backend):
+    np.save(tmp_path / "image.npy", striped.held_out[0])
+    code = (
+        "import sys, numpy as np, flawmap;"
+        "run, image, backend = sys.argv[1:];"
+        "inspector = flawmap.Inspector.load(run, precision='int8', backend=backend);"
+        "print(inspector.inspect(np.load(image)).score)"
+    )
+    words = [sys.executable, "-c", code, str(quantised), str(tmp_path / "image.npy"), backend]
+    scores = [
+        float(subprocess.run(words, env=os.environ | more, capture_output=True, check=True).stdout)
+        for more in ({}, {"ONEDNN_MAX_CPU_ISA": "AVX2"})
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+
+
 def test_openvinos_int8_graph_goes_first(quantised):
     assert Inspector.load(quantised, precision="int8").graph.name == "openvino"
 
@@ -105,10 +148,10 @@ def test_fewer_convolutions_are_tried_and_past_the_limits_nothing_is_kept(stripe
     forced = flawmap.export(striped.run, "onnx", int8=True, force=True, say=said.append)
     tried = [line.removeprefix("Quantising ") for line in said if line.startswith("Quant")]
     assert tried == [
-        "all convolutions",
-        "teacher's and student's convolutions",
-        "teacher's convolutions, and the student's but for its finest level",
+        ALL,
+        "teacher's convolutions, and the student's 3x3 but for its finest level",
         "teacher's convolutions",
+        "teacher's convolutions but for its finest level",
     ]
     assert (forced.within_limits, forced.forced, forced.quantised) == (False, True, tried[-1])
     assert read_manifest(striped.run).exports["onnx-int8"].forced

@@ -39,7 +39,7 @@ class OpenVino(Backend):
             raise FlawmapError(
                 f"OpenVINO has no device {device!r} here: it has {', '.join(sorted(kinds))}."
             )
-        if precision == "bf16" and not self._has_bf16():
+        if precision == "bf16" and not has_bf16(self._core, self._device):
             raise FlawmapError(f"Device {device} has no bf16 arithmetic: use float32.")
         self._options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -71,9 +71,6 @@ class OpenVino(Backend):
             raise _failed("run", error) from error
         return sound(answers, len(images), self._size)
 
-    def _has_bf16(self) -> bool:
-        return "BF16" in self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES")
-
     def _request(self, batch: int) -> Any:
         """This thread's request for a batch of this size."""
         mine: dict[int, Any] = self._requests.__dict__.setdefault("by_batch", {})
@@ -89,6 +86,11 @@ class OpenVino(Backend):
         model = self._model.clone()
         model.reshape([batch, *self._size, 3])
         return self._core.compile_model(model, self._device, self._options)
+
+
+def has_bf16(core: Any, device: str = "CPU") -> bool:
+    """Whether a device of an ``openvino.Core`` computes in bf16."""
+    return "BF16" in core.get_property(device, "OPTIMIZATION_CAPABILITIES")
 
 
 def _failed(what: str, error: Exception) -> FlawmapError:

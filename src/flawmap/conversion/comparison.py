@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from flawmap.backends.base import Backend
 from flawmap.calibration import Calibration
@@ -28,6 +29,9 @@ class Comparison:
     score_mean: float
     flips: int
     """Images whose verdict differs, each by its own thresholds."""
+    p_value_mean: float
+    """How far the good images' p-values move on average: the share of good parts whose verdict
+    differs at a threshold, whichever it is. Tells more than flips at the few thresholds set."""
     pixel_ap: tuple[float, float] | None
     image_auroc: tuple[float, float] | None
     """Both on good images against drawn defects; None where there are none."""
@@ -76,6 +80,7 @@ def compare(
             calibrations[0].verdict(a) != calibrations[1].verdict(b)
             for a, b in zip(seen[0].scores, seen[1].scores, strict=True)
         ),
+        p_value_mean=_moved(*(np.array(one.scores[:calibrating]) for one in seen)),
         pixel_ap=_pair([one.pixel_ap for one in figures]),
         image_auroc=_pair([one.image_auroc for one in figures]),
         calibration=calibrations[1],
@@ -128,6 +133,12 @@ class _Seen:
             false_reject=like.reject.asked,
             review=like.review.asked,
         )
+
+
+def _moved(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
+    """Mean |difference| of the ranks of the same images by two scores, as a share of all."""
+    ranks = [stats.rankdata(scores) for scores in (before, after)]
+    return float(np.abs(ranks[0] - ranks[1]).mean() / len(before))
 
 
 def _pair(values: list[float | None]) -> tuple[float, float] | None:

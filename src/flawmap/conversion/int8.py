@@ -66,6 +66,7 @@ def quantise_openvino(graph: bytes, images: NDArray[np.uint8], float32: Collecti
             "INT8 for OpenVINO needs nncf: pip install 'flawmap[int8]'; or export --to onnx."
         ) from error
     import openvino
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 
     model = openvino.Core().read_model(graph)
     others = {node.get_type_name() for node in model.get_ops()} - {*_CONVOLUTIONS}
@@ -78,6 +79,8 @@ def quantise_openvino(graph: bytes, images: NDArray[np.uint8], float32: Collecti
             ignored_scope=nncf.IgnoredScope(
                 names=_openvino_names(model, graph, float32), types=sorted(others), validate=False
             ),
+            # As above: the inspector may run on another processor than the one that exported it.
+            advanced_parameters=AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE),
         )
 
 

@@ -1,7 +1,8 @@
-"""Which convolutions may be quantised: from all of the networks' down to the robust ones."""
+"""Which convolutions may be quantised: from nearly all down to the robust ones."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import onnx
@@ -17,13 +18,56 @@ class Scope:
     float32: frozenset[str]
 
 
+@dataclass(frozen=True)
+class _Convolution:
+    name: str
+    teachers: bool
+    compared: bool
+    """Teacher and student are compared after it: it is one of theirs."""
+    stem: bool
+    pointwise: bool
+    height: int
+
+
 def scopes(graph: onnx.ModelProto) -> list[Scope]:
     """Ever smaller scopes of a method's graph; the first that keeps the limits is the fastest.
 
-    The read-out's filters, of one channel, are never in it. What compares teacher and student, and
-    segments, asks more of its numbers than the two networks do; and most is asked of the student's
-    finest level, whose small distances are what good parts look like.
+    The read-out's filters, of one channel, are in none of them, and neither are the networks'
+    first convolutions: 8 bits of 8-bit pixels around a mean lose half a grey level, which
+    everything after them sees. What compares teacher and student, and segments, asks more of its
+    numbers than the two networks do. Of these the most is asked of the finest level, whose small
+    distances are what good parts look like, and of the student's 1x1 convolutions, which bring its
+    features to the next level or the teacher's scale. (Found by quantising one layer at a time.)
     """
+    found = _convolutions(graph)
+    finest = max((one.height for one in found if one.compared and not one.stem), default=0)
+
+    def scope(what: str, of: Callable[[_Convolution], bool]) -> Scope:
+        left = (one.name for one in found if one.stem or not of(one))
+        read_out = _names(graph) - {one.name for one in found}
+        return Scope(what, frozenset(left) | read_out)
+
+    def robust(one: _Convolution) -> bool:
+        return one.teachers or not (one.pointwise or one.height >= finest)
+
+    wanted = [scope("all convolutions but the stems", lambda one: True)]
+    if any(one.compared and not one.teachers for one in found):
+        wanted += [
+            scope(
+                "teacher's convolutions, and the student's 3x3 but for its finest level",
+                lambda one: one.compared and robust(one),
+            ),
+            scope("teacher's convolutions", lambda one: one.teachers),
+            scope(
+                "teacher's convolutions but for its finest level",
+                lambda one: one.teachers and one.height < finest,
+            ),
+        ]
+    return wanted
+
+
+def _convolutions(graph: onnx.ModelProto) -> list[_Convolution]:
+    """All with weights of their own, but for the read-out's."""
     shaped = onnx.shape_inference.infer_shapes(graph).graph
     weights = {tensor.name: tensor for tensor in shaped.initializer}
     heights = {
@@ -31,27 +75,28 @@ def scopes(graph: onnx.ModelProto) -> list[Scope]:
         for value in shaped.value_info
         if len(value.type.tensor_type.shape.dim) == 4
     }
-    nodes = [node for node in shaped.node if node.op_type in _CONVOLUTIONS]
-    read_out = {n.name for n in nodes if n.input[1] not in weights or _channels(n, weights) == 1}
-    networks = [node for node in nodes if node.name not in read_out]
     compared = _leading_to("distances", shaped)
-    later = {node.name for node in networks if node.name not in compared}
-    student = [n for n in networks if n.name in compared and ".teacher." not in n.input[1]]
-    finest = max((heights.get(node.output[0], 0) for node in student[-1:]), default=0)
-    fine = {node.name for node in student if heights.get(node.output[0], 0) >= finest}
-    found = [Scope("all convolutions", frozenset(read_out))]
-    if later and student:
-        found.append(Scope("teacher's and student's convolutions", frozenset(read_out | later)))
-    if student:
-        named = "teacher's convolutions, and the student's but for its finest level"
-        found.append(Scope(named, frozenset(read_out | later | fine)))
-        whole_student = {node.name for node in student}
-        found.append(Scope("teacher's convolutions", frozenset(read_out | later | whole_student)))
+    found = []
+    for node in shaped.node:
+        if node.op_type not in _CONVOLUTIONS or node.input[1] not in weights:
+            continue
+        channels = weights[node.input[1]].dims[1 if node.op_type == "Conv" else 0]
+        if channels > 1:
+            found.append(
+                _Convolution(
+                    name=node.name,
+                    teachers=".teacher." in node.input[1],
+                    compared=node.name in compared,
+                    stem=channels == 3,
+                    pointwise=weights[node.input[1]].dims[2] == 1,
+                    height=heights.get(node.output[0], 0),
+                )
+            )
     return found
 
 
-def _channels(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> int:
-    return int(weights[node.input[1]].dims[1 if node.op_type == "Conv" else 0])
+def _names(graph: onnx.ModelProto) -> set[str]:
+    return {node.name for node in graph.graph.node if node.op_type in _CONVOLUTIONS}
 
 
 def _leading_to(value: str, graph: onnx.GraphProto) -> set[str]:

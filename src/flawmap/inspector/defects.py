@@ -72,7 +72,7 @@ def find_defects(
         return Found(above.astype(np.uint8), [], 0)
     scale = image_size[0] / above.shape[0], image_size[1] / above.shape[1]
     labels, count = _labelled(above, limits.merge_distance, scale)
-    peaks, means, pixels = _statistics(anomaly_map, labels, count)
+    peaks, means, pixels = _statistics(anomaly_map[above], labels[above], count)
     areas = pixels * (scale[0] * scale[1])
     passed = (areas >= limits.min_area) & (peaks >= limits.min_peak)
     places = ndimage.find_objects(labels)
@@ -105,11 +105,11 @@ def _labelled(
 def _statistics(
     values: NDArray[np.float32], labels: NDArray[np.int32], count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.int64]]:
-    """Highest and mean value and number of pixels of every region."""
-    index = np.arange(1, count + 1)
-    pixels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    sums = np.bincount(labels.ravel(), values.ravel(), minlength=count + 1)[1:]
-    peaks = np.atleast_1d(ndimage.maximum(values, labels, index))
+    """Highest and mean value and number of pixels of every region; of all its pixels (n,), the
+    map's values and the region's number."""
+    pixels = np.bincount(labels, minlength=count + 1)[1:]
+    sums = np.bincount(labels, values, minlength=count + 1)[1:]
+    peaks = np.atleast_1d(ndimage.maximum(values, labels, np.arange(1, count + 1)))
     return peaks, sums / pixels, pixels
 
 

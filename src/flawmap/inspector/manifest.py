@@ -119,8 +119,11 @@ class Parity(_Model):
 class Export(_Model):
     """Another form of the graph, and how near it is to the first."""
 
-    precision: Literal["float32", "int8"]
-    files: dict[FileName, str] = Field(description="SHA-256 of each file of it, the graph first")
+    precision: Literal["float32", "bf16", "int8"]
+    files: dict[FileName, str] = Field(
+        description="SHA-256 of each file of it, the graph first; none for bf16, in which the "
+        "float32 graph is computed"
+    )
     quantised: str | None = Field(None, description="what of the graph is in 8-bit integers")
     calibration: Calibration | None = Field(
         None, description="its own thresholds, where it is not in float32"
@@ -131,6 +134,9 @@ class Export(_Model):
     score_max: float
     score_mean: float
     flips: int = Field(description="images whose verdict differs, each by its own thresholds")
+    p_value_mean: float = Field(
+        description="mean |difference| of the good images' p-values among each other"
+    )
     pixel_ap: tuple[float, float] | None = Field(
         None, description="on drawn defects, of the first graph and of this"
     )

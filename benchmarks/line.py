@@ -1,0 +1,169 @@
+"""At the line: bytes to verdict, folders, parity of every backend; into ``benchmarks/results``.
+
+``python benchmarks/line.py RUN...`` takes inspectors that ``flawmap bench --keep`` left, of
+categories of ``../shared/data/mvtec_ad_256``, exported before: ``flawmap export RUN --to openvino
+--int8``, and ``--to onnx --int8``. Each backend and precision is timed by ``flawmap bench latency``
+in a process of its own (``latency/*.json``). Then all run over every test image beside torch
+(``parity.json``), and a folder of 1,000 images goes through ``flawmap predict``
+(``throughput.json``). On an otherwise idle machine; some minutes a run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from record import RESULTS, ROOT, write_result
+
+import flawmap
+from flawmap.benchmark.latency import load_inspector
+from flawmap.datasets import open_dataset
+from flawmap.errors import FlawmapError
+from flawmap.images import read_image, resize_image
+
+DATA = Path("..") / "shared" / "data"
+NATIVE = DATA / "mvtec_ad_native"  # the same at 1024x1024, of some categories
+RUNTIMES = (
+    ("onnxruntime", "float32"),
+    ("openvino", "float32"),
+    ("openvino", "bf16"),
+    ("openvino", "int8"),
+    ("onnxruntime", "int8"),
+    ("torch", "float32"),
+)
+FOLDER = 1000
+BATCHES = (1, 4, 8, 16)
+
+
+def latencies(run: Path) -> None:
+    """Each backend on the category's pictures; INT8 on those of 1024x1024, too."""
+    manifest = flawmap.Inspector.load(run).manifest
+    category = manifest.training.data
+    pictures = {"256": DATA / "mvtec_ad_256" / category / "test"}
+    if (ROOT / NATIVE / category).is_dir():
+        pictures["1024"] = NATIVE / category
+    for (size, images), (backend, precision) in itertools.product(pictures.items(), RUNTIMES):
+        if size == "1024" and precision != "int8":
+            continue
+        name = f"{category}-{manifest.method}-{manifest.teacher.name}-{size}-{backend}-{precision}"
+        json_file = RESULTS.relative_to(ROOT) / "latency" / f"{name}.json"
+        words = ["bench", "latency", run, images, "--backend", backend, "--precision", precision]
+        done = subprocess.run([*_flawmap(), *words, "--json", json_file], check=False)
+        if done.returncode:
+            print(f"{name}: not measured, see above", flush=True)
+
+
+def _flawmap() -> list[str]:
+    return [str(Path(sys.executable).with_name("flawmap"))]
+
+
+def parity(run: Path) -> dict[str, Any]:
+    """Largest and mean |difference| from torch's float32 on every test image of the category."""
+    first = load_inspector(run, backend="torch")
+    data = DATA / "mvtec_ad_256" / first.manifest.training.data
+    graphs = {}
+    for backend, precision in RUNTIMES[:-1]:
+        try:
+            graph = flawmap.Inspector.load(run, backend=backend, precision=precision).graph
+        except FlawmapError as error:
+            print(f"{backend} {precision}: {error}")
+            continue
+        graphs[f"{backend} {precision}"] = graph
+    gaps: dict[str, list[tuple[float, float, float]]] = {name: [] for name in graphs}
+    samples = open_dataset(data, training=False).test
+    for sample in samples:
+        image = resize_image(read_image(sample.path), first.size)[None]
+        maps, scores = first.graph(image)
+        for name, graph in graphs.items():
+            found, score = graph(image)
+            apart = np.abs(found - maps)
+            gaps[name].append((apart.max(), apart.mean(), abs(float(score[0] - scores[0]))))
+    return {
+        "category": first.manifest.training.data,
+        "method": first.manifest.method,
+        "teacher": first.manifest.teacher.name,
+        "images": len(samples),
+        "backends": {name: _told(np.array(values)) for name, values in gaps.items()},
+    }
+
+
+def _told(gaps: Any) -> dict[str, float]:
+    largest, mean = gaps.max(0), gaps.mean(0)
+    return {
+        "map_max": float(largest[0]),
+        "map_mean": float(mean[1]),
+        "score_max": float(largest[2]),
+        "score_mean": float(mean[2]),
+    }
+
+
+def throughput(run: Path) -> dict[str, Any]:
+    """``flawmap predict`` over a folder of 1,000 pictures: images a second, most memory."""
+    manifest = flawmap.Inspector.load(run).manifest
+    data = DATA / "mvtec_ad_256" / manifest.training.data
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "pictures"
+        folder.mkdir()
+        paths = itertools.cycle(sample.path for sample in open_dataset(data, training=False).test)
+        for number, path in enumerate(itertools.islice(paths, FOLDER)):
+            shutil.copy(path, folder / f"{number:04}.png")
+        few = folder.with_name("few")
+        few.mkdir()
+        for path in sorted(folder.iterdir())[: FOLDER // 4]:
+            shutil.copy(path, few / path.name)
+        verdicts = {}
+        for precision, batch in itertools.product(("float32", "int8"), BATCHES):
+            words = ["--precision", precision, "--batch", batch]
+            verdicts[f"{precision}, batch {batch}"] = _folder(run, folder, words, Path(scratch))
+        best = max(BATCHES, key=lambda b: verdicts[f"int8, batch {b}"]["images_per_s"])
+        words = ["--precision", "int8", "--batch", best]
+        return {
+            "run": f"{manifest.training.data} {manifest.method} {manifest.teacher.name}",
+            "images": FOLDER,
+            "verdicts": verdicts,
+            "a_quarter_of_them": _folder(run, few, words, Path(scratch)),
+            "with_pictures": _folder(run, folder, [*words, "--out", "OUT"], Path(scratch)),
+        }
+
+
+def _folder(run: Path, folder: Path, words: list[Any], scratch: Path) -> dict[str, float]:
+    """One process, its start and loading counted."""
+    out = scratch / "out"
+    given = [str(out) if word == "OUT" else str(word) for word in words]
+    command = [*_flawmap(), "predict", str(run), str(folder), "--json", str(scratch / "lines")]
+    begun = time.perf_counter()
+    process = subprocess.Popen([*command, *given], stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - begun
+    count = len((scratch / "lines").read_text().splitlines())
+    shutil.rmtree(out, ignore_errors=True)
+    assert status == 0
+    return {
+        "images_per_s": round(count / seconds, 1),
+        "peak_mb": round(used.ru_maxrss / 1024),
+    }
+
+
+def main() -> None:
+    """Measure the runs named."""
+    runs = [Path(word) for word in sys.argv[1:]]
+    if not runs:
+        sys.exit(__doc__)
+    os.chdir(ROOT)
+    for run in runs:
+        latencies(run)
+    command = f"python benchmarks/line.py {' '.join(map(str, runs))}"
+    write_result("parity", command, runs=[parity(run) for run in runs])
+    write_result("throughput", command, runs=[throughput(run) for run in runs])
+
+
+if __name__ == "__main__":
+    main()
