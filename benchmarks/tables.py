@@ -102,19 +102,7 @@ def _rest() -> list[str]:
             f"confidence held in {min(held):.1%} to {max(held):.1%} of the splits."
         )
     if tiling := _load("tiling"):
-        height, width = tiling["photograph"]
-        memory = "; ".join(
-            f"{row['tile']}² {row['windows']} tiles, {row['inspect']['seconds']:.1f} s, "
-            f"{max(row['inspect']['peak_mb'], row['predict']['peak_mb'])} MB"
-            for row in tiling["memory"]
-        )
-        one = max(seams["one_tile_max"] for seams in tiling["seams"])
-        lines.append(
-            f"- Tiles of a {width}x{height} photograph, pictures written: {memory} at most. "
-            f"One tile against a single pass: {one:g} apart; smaller tiles, on average: "
-            + "; ".join(map(_seams, tiling["seams"]))
-            + "."
-        )
+        lines.append(_tiling(tiling))
     if install := _load("install"):
         lines.append(
             f"- Base install: {install['package_count']} packages, no torch; `flawmap --help` "
@@ -142,9 +130,33 @@ def _rest() -> list[str]:
     return lines
 
 
+def _tiling(found: dict[str, Any]) -> str:
+    height, width = found["photograph"]
+    memory = "; ".join(
+        f"{row['tile']}², {row['windows']} tiles: {row['inspect']['seconds']:.1f} s, "
+        f"{max(row['inspect']['peak_mb'], row['predict']['peak_mb'])} MB with pictures written"
+        for row in found["memory"]
+    )
+    one = max(seams["one_tile_max"] for seams in found["seams"])
+    return (
+        f"- {width}x{height} in tiles of {memory}. A photograph that is one tile: {one:g} apart "
+        "from a single pass. Smaller tiles know less of what is around: "
+        + "; ".join(map(_seams, found["seams"]))
+        + "."
+    )
+
+
 def _seams(seams: dict[str, Any]) -> str:
-    told = ", ".join(f"{row['mean']:.4f} at {row['overlap']}" for row in seams["overlaps"])
-    return f"{seams['tile']}² in {seams['photograph'][0]}² {told} pixels of overlap"
+    """Apart from the single pass without overlap, with the usual one, and with the most."""
+    rows = seams["overlaps"]
+    told = ", ".join(
+        f"{row['mean']:.4f} ({row['max']:.2f}) at {row['overlap']}"
+        for row in (rows[0], rows[len(rows) // 2], rows[-1])
+    )
+    return (
+        f"{seams['tile']}² in {seams['photograph'][0]}² differ on average (at most) by {told} "
+        f"pixels of overlap, of maps of {seams['map_mean']:.4f} ({seams['map_max']:.2f})"
+    )
 
 
 def main() -> None:
