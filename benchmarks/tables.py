@@ -101,6 +101,8 @@ def _rest() -> list[str]:
             f"{max(rate['monte_carlo_error'] for rate in rates):.1%}); what is said with 95 % "
             f"confidence held in {min(held):.1%} to {max(held):.1%} of the splits."
         )
+    if tiling := _load("tiling"):
+        lines.append(_tiling(tiling))
     if install := _load("install"):
         lines.append(
             f"- Base install: {install['package_count']} packages, no torch; `flawmap --help` "
@@ -126,6 +128,35 @@ def _rest() -> list[str]:
             f"(`benchmarks/baseline.py`, batch {speed['batch']}), in one run: {ratios}."
         )
     return lines
+
+
+def _tiling(found: dict[str, Any]) -> str:
+    height, width = found["photograph"]
+    memory = "; ".join(
+        f"{row['tile']}², {row['windows']} tiles: {row['inspect']['seconds']:.1f} s, "
+        f"{max(row['inspect']['peak_mb'], row['predict']['peak_mb'])} MB with pictures written"
+        for row in found["memory"]
+    )
+    one = max(seams["one_tile_max"] for seams in found["seams"])
+    return (
+        f"- {width}x{height} in tiles of {memory}. A photograph that is one tile: {one:g} apart "
+        "from a single pass. Smaller tiles know less of what is around: "
+        + "; ".join(map(_seams, found["seams"]))
+        + "."
+    )
+
+
+def _seams(seams: dict[str, Any]) -> str:
+    """Apart from the single pass without overlap, with the usual one, and with the most."""
+    rows = seams["overlaps"]
+    told = ", ".join(
+        f"{row['mean']:.4f} ({row['max']:.2f}) at {row['overlap']}"
+        for row in (rows[0], rows[len(rows) // 2], rows[-1])
+    )
+    return (
+        f"{seams['tile']}² in {seams['photograph'][0]}² differ on average (at most) by {told} "
+        f"pixels of overlap, of maps of {seams['map_mean']:.4f} ({seams['map_max']:.2f})"
+    )
 
 
 def main() -> None:

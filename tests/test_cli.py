@@ -513,6 +513,8 @@ def test_changes_that_do_not_fit(
         (["--size", "100x64"], "--size 100x64: height and width must be multiples of 32 pixels"),
         (["--size", "640x256", "--method", "adps", "--set", "patches=16"], "such as 512x256"),
         (["--method", "patchcore"], "choose one of destseg, adps, stpm"),
+        (["--fit", "letterbox", "--overlap", "32"], "Only tiles overlap"),
+        (["--fit", "tiles", "--overlap", "129"], "give 0 to 128"),
     ],
 )
 def test_sizes_and_methods_that_do_not_fit(
@@ -523,13 +525,22 @@ def test_sizes_and_methods_that_do_not_fit(
     assert not out.exists()
 
 
-@pytest.mark.parametrize("method", ["stpm", "adps"])
-def test_other_methods_and_sizes_from_images_to_verdicts(
-    flawmap: Flawmap, tiny_data: Path, tiny_textures: Path, tmp_path: Path, method: str
+@pytest.mark.parametrize(
+    ("method", "fit", "told"),
+    [("stpm", "letterbox", "shape kept"), ("adps", "tiles", "32 pixels over each other")],
+)
+def test_other_methods_sizes_and_fits_from_images_to_verdicts(
+    flawmap: Flawmap,
+    tiny_data: Path,
+    tiny_textures: Path,
+    tmp_path: Path,
+    method: str,
+    fit: str,
+    told: str,
 ) -> None:
     out, figures = tmp_path / "run", tmp_path / "figures.json"
     options = ["--method", method, "--size", "128x256", "--steps", "2", "--batch-size", "2"]
-    options += ["--textures", str(tiny_textures), "--rotate", "none"]
+    options += ["--textures", str(tiny_textures), "--rotate", "none", "--fit", fit]
     said = flawmap("train", tiny_data, "--out", out, *options)
     assert said.status == 0, said.err
     assert ("--textures is not looked at" in said.out + said.err) == (method == "stpm")
@@ -539,6 +550,7 @@ def test_other_methods_and_sizes_from_images_to_verdicts(
     assert flawmap("evaluate", out, tiny_data, "--json", figures).status == 0
     assert 0 <= json.loads(figures.read_text())["pixel_auroc"] <= 1
     assert flawmap("evaluate", out, tiny_data, "--distances", "2").status == 0
+    assert told in " ".join(flawmap("info", out).out.split())
     if method == "adps":  # the read-out was fitted on the images trained on
         assert np.isfinite(load_file(out / "weights.safetensors")["level.usual"])
 

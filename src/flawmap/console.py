@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from flawmap.datasets.base import plural
+from flawmap.framing import Framing
 from flawmap.inspector.manifest import Export, Manifest
 
 if TYPE_CHECKING:
@@ -245,10 +246,19 @@ def _told_export(export: Export) -> str:
     return told + (" (FORCED past its limits)" if export.forced else "")
 
 
+def _told_framing(framing: Framing) -> str:
+    height, width = framing.size
+    told = {
+        "squash": "",
+        "letterbox": ", photographs' shape kept",
+        "tiles": f": tiles of photographs, {framing.overlap} pixels over each other",
+    }
+    return f"{height} x {width} pixels{told[framing.fit]}"
+
+
 def show_info(manifest: Manifest) -> None:
     """What an inspector is, in a short table."""
     training, parity, limits = manifest.training, manifest.parity, manifest.calibration
-    height, width = manifest.preprocessing.size
     table = Table(show_header=False, box=None, pad_edge=False)
     rows = {
         "method": f"{manifest.method} ({manifest.preset})",
@@ -259,7 +269,7 @@ def show_info(manifest: Manifest) -> None:
         "textures": training.textures,
         "training": f"{training.steps} steps in {training.seconds.get('train', 0):.0f} s on "
         f"{training.device} ({training.precision}), seed {training.seed}",
-        "working size": f"{height} x {width} pixels",
+        "working size": _told_framing(manifest.preprocessing.framing),
         "thresholds": _told_thresholds(limits),
         "promise": limits.statement(),
         "regions": _told_regions(manifest),

@@ -138,12 +138,12 @@ def read_image(
 
 def read_mask(
     source: Source,
-    size: tuple[int, int],
+    size: tuple[int, int] | None,
     *,
     image_size: tuple[int, int] | None = None,
     name: str | None = None,
 ) -> NDArray[np.uint8]:
-    """Decode a ground-truth mask and bring it to `size`, (height, width).
+    """Decode a ground-truth mask and bring it to `size`, (height, width); None for its own.
 
     A mask of few levels (0/255, 0/1, 0/1/255, class numbers) marks everything above 0; one of many
     levels (antialiased, JPEG) is a share of its full scale. Resized bilinearly with antialiasing,
@@ -158,7 +158,7 @@ def read_mask(
         values = np.asarray(image) if _is_wide(image) else _pixels(image).max(axis=2)
         _check_mask_size(values.shape, image_size, name)
         marked = _marked_share(values, full_scale, name)
-        if marked.shape != tuple(size):
+        if size is not None and marked.shape != tuple(size):
             marked = np.asarray(_resized(Image.fromarray(marked), size))
         return (marked >= 0.5).astype(np.uint8)
 

@@ -20,6 +20,7 @@ class Stream(IntEnum):
     ROTATION = 4
     ANOMALY = 5
     DRIFT = 6
+    TILES = 7
 
 
 def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:

@@ -28,7 +28,7 @@ def test_it_times_every_part_and_says_on_what(quick, tiny_run, photographs, tmp_
     assert {"p50_ms", "p90_ms", "p99_ms", "images_per_s", "peak_mb", "cold_start_s"} <= set(found)
     assert found["images"] == 6, "whole batches"
     assert (found["backend"], found["precision"]) == ("onnxruntime", "float32")
-    assert (found["batch"], found["threads"]) == (2, 1)
+    assert (found["batch"], found["threads"], found["fit"]) == (2, 1, "squash")
     assert 0 < found["p50_ms"] <= found["p90_ms"] <= found["p99_ms"]
     assert set(found["parts"]) == set(PARTS)
     assert all(value > 0 for value in found["parts"].values())
@@ -88,3 +88,11 @@ def test_the_table_shows_the_best_batch_and_the_machine():
     assert "| destseg fast pocket 256x256 | 512x480 | openvino bf16 | 1 | 10.0 | 11.0 |" in row
     assert row.endswith("| 140 (8) | - | 0.51 |")
     assert machine == "A CPU, 2 threads; openvino 1.2."
+
+
+def test_tiles_are_timed_as_well(quick, run_copy, photographs):
+    manifest = json.loads((run_copy / "manifest.json").read_text())
+    manifest["preprocessing"] |= {"fit": "tiles", "overlap": 64}
+    (run_copy / "manifest.json").write_text(json.dumps(manifest))
+    found = flawmap.latency(run_copy, [photographs / "part10.png"], count=1, threads=1)
+    assert (found["fit"], found["photograph"]) == ("tiles", [300, 280])

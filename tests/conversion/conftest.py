@@ -12,7 +12,7 @@ import pytest
 
 from flawmap.files import digest
 from flawmap.images import write_png
-from flawmap.inspector.manifest import Manifest, Teacher, Training
+from flawmap.inspector.manifest import Manifest, Preprocessing, Teacher, Training
 from flawmap.training.finish import finish
 from methods.tiny import SIZE, tiny_teacher
 from training.tiny import tiny_images, tiny_loop
@@ -44,7 +44,7 @@ def striped_once(tmp_path_factory: pytest.TempPathFactory) -> Striped:
         textures="", seed=0, steps=24, device="cpu", precision="float32", seconds={},
     )  # fmt: skip
     inspector = finish(
-        run, loop.method, SIZE, list(pictures[LEARNED:]),
+        run, loop.method, Preprocessing(size=SIZE), pictures[LEARNED:], pictures[LEARNED:],
         Teacher(name="tiny", file="tiny", sha256="tiny"), training, method="destseg",
         preset="fast", configuration=loop.method.config.model_dump(mode="json"),
     )  # fmt: skip

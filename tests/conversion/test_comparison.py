@@ -10,7 +10,11 @@ from flawmap.backends.base import Backend
 from flawmap.calibration import Calibration
 from flawmap.conversion.comparison import compare
 from flawmap.conversion.synthetic import Corrupted, no_defects
+from flawmap.framing import Framing
+from flawmap.inspector.looking import Look
+from flawmap.inspector.scoring import Scoring
 
+LOOK = Look(Framing((2, 2)), Scoring())
 LIKE = Calibration.from_scores([1.0] * 20, [1.0] * 20)
 
 
@@ -36,7 +40,7 @@ def test_differences_by_hand():
     found = compare(
         Fixed([0.0, 0.5, 0.25], [0.1, 0.5, 0.9]),
         Fixed([0.25, 0.5, 0.0], [0.1, 0.75, 0.4]),
-        good, no_defects(good), LIKE,
+        good, no_defects(good), LIKE, LOOK,
     )  # fmt: skip
     assert (found.images, found.map_max) == (3, 0.25)
     assert found.map_mean == pytest.approx(0.5 / 3)
@@ -56,9 +60,9 @@ def test_verdicts_differ_by_each_ones_own_thresholds():
     scores = [0.1, 0.2, 0.3, 0.4, 0.5, 0.3]
     twice = [2 * score for score in scores]
     maps = [0.0] * 6
-    same = compare(Fixed(maps, scores), Fixed(maps, twice), good, bad, LIKE)
+    same = compare(Fixed(maps, scores), Fixed(maps, twice), good, bad, LIKE, LOOK)
     assert (same.flips, same.p_value_mean) == (0, 0.0)
-    less = compare(Fixed(maps, scores), Fixed(maps, [*twice[:4], 0.7, 0.6]), good, bad, LIKE)
+    less = compare(Fixed(maps, scores), Fixed(maps, [*twice[:4], 0.7, 0.6]), good, bad, LIKE, LOOK)
     assert less.flips == 1
 
 
@@ -68,7 +72,7 @@ def test_figures_of_both_graphs():
     bad = Corrupted(np.zeros((1, 2, 2, 3), np.uint8), mask)
     oracle = Fixed([0.0, 0.0, mask[0]], [0.0, 0.0, 1.0])
     fool = Fixed([0.0, 0.0, 1 - mask[0]], [1.0, 0.0, 0.5])
-    found = compare(oracle, fool, good, bad, LIKE)
+    found = compare(oracle, fool, good, bad, LIKE, LOOK)
     assert found.pixel_ap == (1.0, pytest.approx(1 / 12))
     assert found.image_auroc == (1.0, 0.5)
 
@@ -78,5 +82,10 @@ def test_a_map_that_is_no_number_is_refused():
     scores = [0.0, 0.0]
     with np.errstate(invalid="ignore"), pytest.raises(FlawmapError, match="NaN or infinite"):
         compare(
-            Fixed([0.0, 0.0], scores), Fixed([np.nan, 0.0], scores), good, no_defects(good), LIKE
+            Fixed([0.0, 0.0], scores),
+            Fixed([np.nan, 0.0], scores),
+            good,
+            no_defects(good),
+            LIKE,
+            LOOK,
         )

@@ -17,7 +17,9 @@ from flawmap.backends.openvino import has_bf16, import_openvino
 from flawmap.conversion import export as exporting
 from flawmap.conversion.scope import scopes
 from flawmap.files import digest
-from flawmap.inspector.manifest import read_manifest
+from flawmap.images import write_png
+from flawmap.inspector.manifest import Preprocessing, read_manifest, write_manifest
+from methods.tiny import SIZE
 
 ALL = "all convolutions but the stems"
 
@@ -65,6 +67,17 @@ def test_onnx_in_float32_is_compared_with_torch(striped):
     assert files(striped.run) == before
     assert found.files == {"model.onnx": digest(striped.run / "model.onnx")}
     assert 0 < found.map_max <= 1e-4, "another library's sums differ a little"
+
+
+def test_of_a_tiled_inspector_whole_photographs_are_compared(striped, tmp_path):
+    (folder := tmp_path / "large" / "good").mkdir(parents=True)
+    for index, one in enumerate(striped.held_out):
+        write_png(folder / f"{index}.png", np.tile(one, (2, 3, 1))[:100, :150])
+    size = Preprocessing(size=SIZE, fit="tiles", overlap=16)
+    write_manifest(striped.run, striped.manifest.model_copy(update={"preprocessing": size}))
+    found = flawmap.export(striped.run, "onnx", images=folder.parent)
+    assert found.images == len(striped.held_out)
+    assert 0 < found.map_max <= 1e-4
 
 
 @pytest.fixture(scope="module")

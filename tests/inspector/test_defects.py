@@ -8,6 +8,7 @@ from math import ceil, floor
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from flawmap.inspector.defects import Filters, find_defects
 
@@ -138,3 +139,20 @@ def test_mean_and_length() -> None:
     assert wide.length == pytest.approx(np.hypot(10, 1), rel=0.002)
     diagonal = find_defects(np.eye(30, dtype=np.float32), 0.5, (30, 30)).defects[0]
     assert diagonal.length == pytest.approx(np.hypot(30, 30), rel=0.002)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_length_is_the_largest_extent_of_all_pixels(seed: int) -> None:
+    """Found from the outermost pixels alone, which matters where a region has millions."""
+    noise = np.random.default_rng(seed).random((40, 60))
+    marked = (ndimage.gaussian_filter(noise, 3) > 0.5).astype(np.float32)
+    labels, count = ndimage.label(marked, np.ones((3, 3)))
+    largest = int(np.bincount(labels.ravel())[1:].argmax()) + 1
+    rows, columns = np.nonzero(labels == largest)
+    angles = np.linspace(0, np.pi, 36, endpoint=False)[:, None]
+    along = np.cos(angles) * columns + np.sin(angles) * rows
+    pixel = np.abs(np.cos(angles[:, 0])) + np.abs(np.sin(angles[:, 0]))
+    expected = round(float((np.ptp(along, axis=1) + pixel).max()), 2)
+    found = find_defects(np.where(labels == largest, marked, 0), 0.5, marked.shape).defects
+    assert count >= 1
+    assert [one.length for one in found] == [expected]

@@ -89,3 +89,40 @@ def test_nothing_outside_changes_anything():
     one, other = rng.random((2, 32, 48)).astype(np.float32)
     other = np.where(inside, one, other)
     assert region.read_out(one)[1] == region.read_out(other)[1]
+
+
+def test_as_it_was_drawn_and_at_every_size_of_a_map(tmp_path):
+    roi = picture(tmp_path / "roi.png", np.s_[:, 24:])
+    drawn = draw_region(roi, None)
+    assert drawn.shape == (32, 48)
+    region = Region.of(drawn, {})
+    for shape in ((32, 48), (64, 96), (7, 10)):
+        inside = region.inside(shape)
+        assert inside.shape == shape
+        assert not inside[:, : shape[1] // 2].any()
+        assert inside[:, shape[1] // 2 :].all()
+        assert region.inside(shape) is inside, "drawn once"
+    assert region.read_out(np.ones((7, 10), np.float32))[0].sum() == 35
+
+
+def test_a_region_smaller_than_a_map_s_pixel_is_still_looked_at(tmp_path):
+    drawn = draw_region(picture(tmp_path / "roi.png", np.s_[100:101, 200:201], (300, 400)), None)
+    inside = Region.of(drawn, {}).inside((30, 40))
+    assert inside.any()
+    assert inside[9:12, 18:22].sum() == inside.sum()
+
+
+def test_a_huge_picture_is_kept_smaller(tmp_path, monkeypatch):
+    monkeypatch.setattr("flawmap.inspector.region._MOST_PIXELS", 400)
+    roi = picture(tmp_path / "roi.png", np.s_[:, 24:])
+    square = {"size": [64, 96], "polygons": [[[48, 0], [96, 0], [96, 64], [48, 64]]]}
+    for path in (roi, polygons(tmp_path / "roi.json", square)):
+        drawn = draw_region(path, None)
+        assert drawn.shape == (16, 24)
+        assert drawn[:, 13:].all()
+        assert not drawn[:, :11].any()
+
+
+def test_nothing_named_to_look_at():
+    with pytest.raises(UsageError, match="give one of them"):
+        draw_region(None, None)

@@ -59,8 +59,8 @@ def test_another_region_takes_the_place_of_the_first(run_copy, left_half):
     assert len(list(run_copy.glob("region-*.png"))) == 1
     inspector = flawmap.Inspector.load(run_copy)
     assert inspector.region is not None
-    assert not inspector.region.inside[:, :128].any()
-    assert inspector.region.inside[:, 128:].all()
+    assert not inspector.region.mask[:, :128].any()
+    assert inspector.region.mask[:, 128:].all()
 
 
 def test_calibration_images_gone(run_copy, tiny_data, left_half):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from flawmap.inspector.manifest import WEIGHTS, Teacher, Training
+from flawmap.inspector.manifest import WEIGHTS, Preprocessing, Teacher, Training
 from flawmap.methods.adps.config import AdpsConfig
 from flawmap.methods.adps.method import AdpsMethod
 from flawmap.training.finish import finish, fit_read_out
@@ -32,7 +32,8 @@ def finished(tmp_path_factory):
     fit_read_out(method, good)
     held_out = tiny_images(8)[4:]
     inspector = finish(
-        folder, method, SIZE, list(held_out), Teacher(name="tiny", file="", sha256=""), TRAINING,
+        folder, method, Preprocessing(size=SIZE), held_out, held_out,
+        Teacher(name="tiny", file="", sha256=""), TRAINING,
         method="adps", preset="paper", configuration=config.model_dump(mode="json"),
     )  # fmt: skip
     return folder, inspector, method.module, good, held_out

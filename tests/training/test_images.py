@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from flawmap.datasets.base import Dataset, good_samples, list_images
+from flawmap.framing import Framing
 from flawmap.training.images import load_good_images
 
 
@@ -23,10 +24,10 @@ def test_a_shape_that_would_be_squeezed_is_told(tmp_path, height, width, size, k
             tmp_path / f"{number}.png"
         )
     dataset = Dataset(tmp_path, "folder", "", good_samples(list_images(tmp_path)), ())
-    hint = load_good_images(dataset, size, tmp_path / "cache", 0).shape_hint(size)
+    hint = load_good_images(dataset, Framing(size), tmp_path / "cache", 0).shape_hint()
     if kept is None:
         assert hint is None
     else:
         assert hint is not None
         assert f"are {height}x{width}" in hint
-        assert f"--size {kept} would keep" in hint
+        assert f"--size {kept} or --fit letterbox would keep" in hint

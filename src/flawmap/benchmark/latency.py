@@ -22,7 +22,7 @@ from flawmap.benchmark.provenance import provenance
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, write_json
 from flawmap.hardware import available_cores
-from flawmap.images import read_image, resize_image
+from flawmap.images import read_image
 from flawmap.inspector.inspector import Inspector, load_region
 from flawmap.inspector.listing import list_images
 from flawmap.inspector.manifest import read_manifest
@@ -88,6 +88,7 @@ def latency(
         "preset": inspector.manifest.preset,
         "teacher": inspector.manifest.teacher.name,
         "size": list(inspector.size),
+        "fit": inspector.framing.fit,
         "photograph": list(read_image(files[0]).shape[:2]),
         **used,
         "batch": batch,
@@ -137,20 +138,19 @@ def _timed(inspector: Inspector, files: Sequence[bytes], batch: int, count: int)
     rows = []
     for _ in range(-(-count // batch)):
         marks = np.zeros(len(PARTS))
-        working = np.empty((batch, *inspector.size, 3), np.uint8)
-        shapes = []
-        for index, data in enumerate(itertools.islice(endless, batch)):
+        canvases, shapes = [], []
+        for data in itertools.islice(endless, batch):
             begun = time.perf_counter()
             image = read_image(data)
             decoded = time.perf_counter()
-            working[index] = resize_image(image, inspector.size)
+            canvases.append(inspector.framing.lay(image))
             marks[:2] += decoded - begun, time.perf_counter() - decoded
             shapes.append((image.shape[0], image.shape[1]))
         begun = time.perf_counter()
-        maps, scores = inspector.graph(working)
+        found = list(inspector.see(canvases, batch))
         seen = time.perf_counter()
-        for anomaly_map, score, shape in zip(maps, scores, shapes, strict=True):
-            inspector.judge(anomaly_map, float(score), shape)
+        for (anomaly_map, score), shape in zip(found, shapes, strict=True):
+            inspector.judge(anomaly_map, score, shape)
         marks[2:] = seen - begun, time.perf_counter() - seen
         rows.append(marks * (1000.0 / batch))
     return np.stack(rows)

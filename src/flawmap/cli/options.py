@@ -21,6 +21,14 @@ class Rotate(str, Enum):
     full = "full"
 
 
+class Fit(str, Enum):
+    """How pictures come to the working size."""
+
+    squash = "squash"
+    letterbox = "letterbox"
+    tiles = "tiles"
+
+
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that train wrote.")]
 Data = Annotated[
     Path,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flawmap.cli.options import Data, Layout, Rotate, Seed, need_torch
+from flawmap.cli.options import Data, Fit, Layout, Rotate, Seed, need_torch
 from flawmap.errors import UsageError
 
 
@@ -29,6 +29,13 @@ def train(
     size: Annotated[
         str | None,
         typer.Option(metavar="HxW", help="Working height and width, such as 640x256."),
+    ] = None,
+    fit: Annotated[
+        Fit, typer.Option(help="How pictures come to that size: see the README.")
+    ] = Fit.squash,
+    overlap: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="PIXELS", help="Of neighbouring tiles; a quarter by default."),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Training steps, in place of the preset's.")
@@ -69,6 +76,8 @@ def train(
             textures=textures,
             rotate=rotate.value,
             size=_size(size),
+            fit=fit.value,
+            overlap=overlap,
             steps=steps,
             batch_size=batch_size,
             changes=_changes(set or []),

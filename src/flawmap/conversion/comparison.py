@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +12,8 @@ from scipy import stats
 from flawmap.backends.base import Backend
 from flawmap.calibration import Calibration
 from flawmap.conversion.synthetic import Corrupted
+from flawmap.framing import Canvas, Framing
+from flawmap.inspector.looking import Look
 from flawmap.inspector.region import Region
 from flawmap.metrics import Evaluator
 
@@ -39,31 +42,33 @@ class Comparison:
 def compare(
     first: Backend,
     other: Backend,
-    good: NDArray[np.uint8],
+    good: Iterable[NDArray[np.uint8]],
     drawn: Corrupted,
     like: Calibration,
+    look: Look,
     region: Region | None = None,
 ) -> Comparison:
-    """Both on every image of the working size, one by one; FlawmapError for a map that has NaNs.
+    """Both on every image, one by one; FlawmapError for a map that has NaNs.
 
-    Thresholds are found for both on the good images (N, h, w, 3), for the false-reject rates of
+    Thresholds are found for both on the good photographs (H, W, 3), for the false-reject rates of
     ``like``: a score that one was set at lies on its own side of it, which rounding could change.
-    ``region``: where the inspector looks.
+    ``look``: how the inspector sees photographs. Defects are drawn on windows. ``region``: where
+    the inspector looks; a window of a larger photograph does not know where it lies in it.
     """
-    seen = (_Seen(region), _Seen(region))
+    seen = (_Seen(look), _Seen(look))
+    graphs = (first, other)
     apart: list[tuple[float, float]] = []
-    nothing = np.zeros(good.shape[:3], np.uint8)
-    for images, masks in ((good, nothing), (drawn.images, drawn.masks)):
-        for image, mask in zip(images, masks, strict=True):
-            maps = [
-                one.look(graph, image, mask)
-                for one, graph in zip(seen, (first, other), strict=True)
-            ]
-            gap = np.abs(maps[0] - maps[1])
-            apart.append((float(gap.max()), float(gap.mean())))
+    for photograph in good:
+        canvas = look.framing.lay(photograph)
+        apart.append(_apart(seen, graphs, canvas, None, region))
+    calibrating = len(apart)
+    whole = Framing(look.framing.size)
+    for image, mask in zip(drawn.images, drawn.masks, strict=True):
+        where = region if look.framing.fit == "squash" else None
+        apart.append(_apart(seen, graphs, whole.lay(image), mask, where))
     gaps = np.abs(np.array(seen[0].scores) - np.array(seen[1].scores))
     largest, means = np.array(apart).T
-    calibrations = [one.calibrated(len(good), like) for one in seen]
+    calibrations = [one.calibrated(calibrating, like) for one in seen]
     figures = [one.evaluator.compute() for one in seen] if len(drawn.images) else []
     return Comparison(
         images=len(apart),
@@ -75,33 +80,50 @@ def compare(
             calibrations[0].verdict(a) != calibrations[1].verdict(b)
             for a, b in zip(seen[0].scores, seen[1].scores, strict=True)
         ),
-        p_value_mean=_moved(*(np.array(one.scores[: len(good)]) for one in seen)),
+        p_value_mean=_moved(*(np.array(one.scores[:calibrating]) for one in seen)),
         pixel_ap=_pair([one.pixel_ap for one in figures]),
         image_auroc=_pair([one.image_auroc for one in figures]),
         calibration=calibrations[1],
     )
 
 
+def _apart(
+    seen: tuple[_Seen, _Seen],
+    graphs: tuple[Backend, Backend],
+    canvas: Canvas,
+    mask: NDArray[np.uint8] | None,
+    region: Region | None,
+) -> tuple[float, float]:
+    """Largest and mean difference of the two maps."""
+    first, other = (
+        one.look(graph, canvas, mask, region) for one, graph in zip(seen, graphs, strict=True)
+    )
+    gap = np.abs(first - other)
+    return float(gap.max()), float(gap.mean())
+
+
 @dataclass
 class _Seen:
     """What one graph said so far."""
 
-    region: Region | None
+    looks: Look
     scores: list[float] = field(default_factory=list)
     peaks: list[float] = field(default_factory=list)
     evaluator: Evaluator = field(default_factory=Evaluator)
 
     def look(
-        self, graph: Backend, image: NDArray[np.uint8], mask: NDArray[np.uint8]
+        self,
+        graph: Backend,
+        canvas: Canvas,
+        mask: NDArray[np.uint8] | None,
+        region: Region | None,
     ) -> NDArray[np.float32]:
-        maps, scores = graph(image[None])
-        found: NDArray[np.float32] = maps[0]
-        score = float(scores[0])
-        if self.region is not None:
-            found, score = self.region.read_out(found)
+        ((found, score),) = self.looks(graph, [canvas])
+        if region is not None:
+            found, score = region.read_out(found)
         self.scores.append(score)
         self.peaks.append(float(found.max()))
-        self.evaluator.update(found, mask, self.scores[-1], bool(mask.any()))
+        self.evaluator.update(found, mask, score, mask is not None)
         return found
 
     def calibrated(self, good: int, like: Calibration) -> Calibration:

@@ -21,6 +21,7 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest, make_folder, write_bytes
 from flawmap.inspector.graphs import read_graph
 from flawmap.inspector.inspector import load_region
+from flawmap.inspector.looking import Look
 from flawmap.inspector.manifest import (
     EXPORTS,
     GRAPH,
@@ -74,7 +75,7 @@ def export(
     manifest = read_manifest(folder)
     graph = read_graph(folder, manifest).graph
     good = good_images(manifest, images)
-    say(f"{len(good.judge)} good pictures that the inspector did not learn from")
+    say(f"{len(good.judge_paths)} good pictures that the inspector did not learn from")
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as place:
         if int8:
             made = _int8(Path(place), graph, folder, manifest, good, to, say)
@@ -107,7 +108,8 @@ def _float32(
         first, other = OnnxRuntime(graph), _write_openvino(graph, files)
     region = load_region(folder, manifest)
     defects = no_defects(good.judge)
-    found = compare(first, other, good.judge, defects, manifest.calibration, region)
+    look = Look.of(manifest.preprocessing.framing, manifest.configuration)
+    found = compare(first, other, good.photographs, defects, manifest.calibration, look, region)
     within = found.map_max <= FLOAT_LIMIT and found.score_max <= FLOAT_LIMIT
     # These thresholds only told verdicts apart: in float32 the inspector's own go on to hold.
     told = _fields(found) | {"calibration": None}
@@ -122,8 +124,9 @@ def _bf16(graph: bytes, folder: Path, manifest: Manifest, good: GoodImages) -> E
         return None
     other = OpenVino(graph, precision="bf16")
     judge = draw_defects(good.judge, _DEFECTS, seed=1)
-    region = load_region(folder, manifest)
-    found = compare(OnnxRuntime(graph), other, good.judge, judge, manifest.calibration, region)
+    look = Look.of(manifest.preprocessing.framing, manifest.configuration)
+    region, like = load_region(folder, manifest), manifest.calibration
+    found = compare(OnnxRuntime(graph), other, good.photographs, judge, like, look, region)
     told = _fields(found) | {"calibration": None}
     return Export(precision="bf16", files={}, within_limits=True, **told)
 
@@ -147,6 +150,7 @@ def _int8(
     learn = np.concatenate([good.learn, drawn])
     judge = draw_defects(good.judge, _DEFECTS, seed=1)
     region = load_region(folder, manifest)
+    look = Look.of(manifest.preprocessing.framing, manifest.configuration)
     first = OnnxRuntime(graph)
     other: Backend
     for scope in scopes(onnx.load_model_from_string(graph)):
@@ -158,11 +162,12 @@ def _int8(
         else:
             files = _openvino_files(place / "model.int8.xml")
             other = _write_openvino(quantise_openvino(graph, learn, scope.float32), files)
-        told = _fields(compare(first, other, good.judge, judge, manifest.calibration, region))
+        photographs, like = good.photographs, manifest.calibration
+        told = _fields(compare(first, other, photographs, judge, like, look, region))
         found = Export(
             precision="int8", files={}, quantised=scope.what, within_limits=False, **told
         )
-        if _keeps_limits(found, len(good.judge)):
+        if _keeps_limits(found, len(good.judge_paths)):
             return _Made(files, found.model_copy(update={"within_limits": True}))
         say(_failing(found))
     return _Made(files, found)

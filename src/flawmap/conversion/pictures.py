@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,23 +13,31 @@ from numpy.typing import NDArray
 from flawmap.datasets import open_dataset
 from flawmap.errors import FlawmapError
 from flawmap.files import digest
-from flawmap.images import read_image, resize_image
+from flawmap.framing import Framing
+from flawmap.images import read_image
 from flawmap.inspector.manifest import Manifest
 
 _LEARN = 32
 _JUDGE = 100
+_STRIDE = 5  # windows from one image's to the next one's
 
 
 @dataclass(frozen=True)
 class GoodImages:
-    """Good images (N, h, w, 3) at the working size: to learn from, and to judge by.
+    """Windows (N, h, w, 3) of good images: to learn from, and to judge by.
 
-    Those to judge by, which set thresholds, too, were never trained on; those to learn from were,
-    or are the same where there are none.
+    Those to judge by were never trained on; those to learn from were, or are the same where there
+    are none. ``judge_paths``: the whole images to judge by, which set thresholds, too.
     """
 
     learn: NDArray[np.uint8]
     judge: NDArray[np.uint8]
+    judge_paths: tuple[Path, ...]
+
+    @property
+    def photographs(self) -> Iterator[NDArray[np.uint8]]:
+        """The images to judge by (H, W, 3), read one by one."""
+        return (read_image(path) for path in self.judge_paths)
 
 
 def good_images(manifest: Manifest, data: str | os.PathLike[str] | None) -> GoodImages:
@@ -53,12 +61,21 @@ def good_images(manifest: Manifest, data: str | os.PathLike[str] | None) -> Good
             f"{folder} has no good picture that the inspector did not learn from: give others "
             "with --images."
         )
-    size = manifest.preprocessing.size
-    return GoodImages(_read(trained or unseen, _LEARN, size), _read(unseen, _JUDGE, size))
+    framing = manifest.preprocessing.framing
+    learn, judge = _spread(trained or unseen, _LEARN), _spread(unseen, _JUDGE)
+    return GoodImages(_windows(learn, framing), _windows(judge, framing), judge)
 
 
-def _read(paths: Sequence[Path], most: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """As many of them as there may be, evenly spread."""
+def _spread(paths: Sequence[Path], most: int) -> tuple[Path, ...]:
+    """As many of them as there may be, evenly."""
     count = min(most, len(paths))
-    chosen = (paths[index * len(paths) // count] for index in range(count))
-    return np.stack([resize_image(read_image(path), size) for path in chosen])
+    return tuple(paths[index * len(paths) // count] for index in range(count))
+
+
+def _windows(paths: Sequence[Path], framing: Framing) -> NDArray[np.uint8]:
+    """One window (h, w, 3) of each image; where there are several, from changing places."""
+    found = []
+    for index, path in enumerate(paths):
+        canvas = framing.lay(read_image(path))
+        found.append(canvas.window(index * _STRIDE % canvas.layout.count).copy())
+    return np.stack(found)

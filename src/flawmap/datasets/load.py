@@ -7,12 +7,12 @@ import logging
 import math
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -20,41 +20,54 @@ from numpy.typing import NDArray
 
 from flawmap.datasets.base import DatasetError, plural
 from flawmap.errors import UsageError
-from flawmap.images import ImageError, read_file, read_image, resize_image
+from flawmap.framing import Fit, Framing
+from flawmap.images import ImageError, read_file, read_image
+
+if TYPE_CHECKING:
+    from flawmap.datasets.tiles import Tiles
 
 _LOG = logging.getLogger("flawmap")
 _AHEAD = 64  # images decoded at most before the first of them is stored
 _BLACK = 16  # of 255: the brightest value that 12-bit data in a 16-bit file can reach
+
+Frame = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class LoadedImages:
     """The images that could be read, in the order asked for.
 
-    `array` is uint8 (N, h, w, 3), C-contiguous; the other tuples have N entries, `sizes` with the
-    (height, width) that each file itself has. `skipped` names the unreadable, each with its reason.
+    `array` is uint8 (N, h, w, 3), C-contiguous, or gives such windows for row numbers, where there
+    are several to an image. The other tuples have an entry an image, `sizes` with the (height,
+    width) that each file itself has. `skipped` names the unreadable, each with its reason.
     """
 
-    array: NDArray[np.uint8]
+    array: NDArray[np.uint8] | Tiles
     paths: tuple[Path, ...]
     sizes: tuple[tuple[int, int], ...]
     sha256: tuple[str, ...]
     skipped: tuple[tuple[Path, str], ...] = ()
+
+    def rows_of(self, images: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows of the array that show these images."""
+        return images if isinstance(self.array, np.ndarray) else self.array.rows_of(images)
 
 
 def load_images(
     paths: Iterable[Path],
     size: tuple[int, int],
     *,
+    fit: Fit = "squash",
     memory_limit_bytes: int = 2 * 2**30,
     cache_dir: Path | None = None,
     workers: int | None = None,
     max_unreadable: float = 0.05,
 ) -> LoadedImages:
-    """Decode and resize images to `size`, (height, width), in a few threads.
+    """Decode images and fit them, squashed or in a letterbox, to `size`, (height, width).
 
-    Past `memory_limit_bytes` the array is kept as an .npy file in `cache_dir` and memory-mapped,
-    copy on write. Unreadable images are skipped, each with a line in the log "flawmap".
+    That is done in a few threads. Past `memory_limit_bytes` the array is kept as an .npy file in
+    `cache_dir` and memory-mapped, copy on write. Unreadable images are skipped, each with a line in
+    the log "flawmap".
 
     Raises `DatasetError` where more than the share `max_unreadable` of them, or all, cannot be
     read, or the cache cannot be written.
@@ -63,16 +76,27 @@ def load_images(
     if not paths:
         raise UsageError("no images to load; give at least one path")
     shape = (len(paths), *size, 3)
-    kept = _Kept(paths, size, workers or min(4, os.cpu_count() or 1), max_unreadable)
+    framing = Framing(size, fit)
+    kept = Reading(
+        paths, lambda image: framing.lay(image).window(0), decoders(workers), max_unreadable
+    )
     if math.prod(shape) <= memory_limit_bytes:
         array = _in_memory(kept, shape)
     else:
         array = _in_file(kept, shape, cache_dir)
-    if array[:_AHEAD].max() <= _BLACK:
+    warn_if_black(array[:_AHEAD])
+    return kept.loaded(array)
+
+
+def decoders(asked: int | None) -> int:
+    """How many threads decode."""
+    return asked or min(4, os.cpu_count() or 1)
+
+
+def warn_if_black(some: NDArray[np.uint8]) -> None:
+    """A word in the log where images (n, h, w, 3) are too dark to be meant so."""
+    if some.max() <= _BLACK:
         _LOG.warning("the images are almost black: 12-bit values in 16-bit files? multiply by 16")
-    return LoadedImages(
-        array, tuple(kept.paths), tuple(kept.sizes), tuple(kept.sha256), tuple(kept.skipped)
-    )
 
 
 def fingerprint(sha256s: Iterable[str]) -> str:
@@ -86,21 +110,26 @@ class _Read(NamedTuple):
     sha256: str
 
 
-class _Kept:
-    """Iterates once over the readable images, resized, and notes what became of each path."""
+class Reading:
+    """Iterates once over the readable images, framed, and notes what became of each path."""
 
     def __init__(
-        self, asked: Sequence[Path], size: tuple[int, int], workers: int, max_unreadable: float
+        self,
+        asked: Sequence[Path],
+        frame: Frame,
+        workers: int,
+        max_unreadable: float,
+        ahead: int = _AHEAD,
     ) -> None:
         self.paths: list[Path] = []
         self.sizes: list[tuple[int, int]] = []
         self.sha256: list[str] = []
         self.skipped: list[tuple[Path, str]] = []
-        self._asked, self._size, self._workers = asked, size, workers
+        self._asked, self._frame, self._workers, self._ahead = asked, frame, workers, ahead
         self._max_unreadable = max_unreadable
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        reads = _read_all(self._asked, self._size, self._workers)
+        reads = _read_all(self._asked, self._frame, self._workers, self._ahead)
         for path, read in zip(self._asked, reads, strict=True):
             if isinstance(read, ImageError):
                 self.skipped.append((path, str(read)))
@@ -111,6 +140,11 @@ class _Kept:
                 self.sha256.append(read.sha256)
                 yield read.image
         self._check()
+
+    def loaded(self, array: NDArray[np.uint8] | Tiles) -> LoadedImages:
+        """What was read, once it is."""
+        paths, sizes, sha256 = tuple(self.paths), tuple(self.sizes), tuple(self.sha256)
+        return LoadedImages(array, paths, sizes, sha256, tuple(self.skipped))
 
     def _check(self) -> None:
         bad, asked = len(self.skipped), len(self._asked)
@@ -124,32 +158,32 @@ class _Kept:
 
 
 def _read_all(
-    paths: Sequence[Path], size: tuple[int, int], workers: int
+    paths: Sequence[Path], frame: Frame, workers: int, ahead: int
 ) -> Iterator[_Read | ImageError]:
     """What became of each path, in order, a bounded number ahead."""
     with ThreadPoolExecutor(workers, "flawmap-decode") as pool:
-        for start in range(0, len(paths), _AHEAD):
-            yield from pool.map(lambda path: _read(path, size), paths[start : start + _AHEAD])
+        for start in range(0, len(paths), ahead):
+            yield from pool.map(lambda path: _read(path, frame), paths[start : start + ahead])
 
 
-def _read(path: Path, size: tuple[int, int]) -> _Read | ImageError:
+def _read(path: Path, frame: Frame) -> _Read | ImageError:
     try:
         data = read_file(path)
         image = read_image(data, name=str(path))
     except ImageError as error:
         return error
     height, width = image.shape[:2]
-    return _Read(resize_image(image, size), (height, width), hashlib.sha256(data).hexdigest())
+    return _Read(frame(image), (height, width), hashlib.sha256(data).hexdigest())
 
 
-def _in_memory(kept: _Kept, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def _in_memory(kept: Reading, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     array = np.empty(shape, np.uint8)
     for row, image in enumerate(kept):
         array[row] = image
     return array[: len(kept.paths)]
 
 
-def _in_file(kept: _Kept, shape: tuple[int, ...], folder: Path | None) -> NDArray[np.uint8]:
+def _in_file(kept: Reading, shape: tuple[int, ...], folder: Path | None) -> NDArray[np.uint8]:
     gigabytes = f"{math.prod(shape) / 1e9:.1f} GB"
     if folder is None:
         raise UsageError(
@@ -175,7 +209,7 @@ def _in_file(kept: _Kept, shape: tuple[int, ...], folder: Path | None) -> NDArra
     return array
 
 
-def _write_npy(file: BinaryIO, kept: _Kept, shape: tuple[int, ...]) -> None:
+def _write_npy(file: BinaryIO, kept: Reading, shape: tuple[int, ...]) -> None:
     """Header, images, and the header again: how many can be read is known only afterwards."""
     _write_header(file, shape)
     for image in kept:

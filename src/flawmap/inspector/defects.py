@@ -115,12 +115,20 @@ def _statistics(
 
 def _length(region: NDArray[np.bool_], scale: tuple[float, float]) -> float:
     """Largest extent, from outer edge to outer edge of its pixels."""
-    rows, columns = np.nonzero(region)
+    rows, columns = _ends(region)
     across = np.cos(_DIRECTIONS)[:, None] * scale[1]
     down = np.sin(_DIRECTIONS)[:, None] * scale[0]
     along = across * columns + down * rows
     pixel = np.abs(across[:, 0]) + np.abs(down[:, 0])
     return round(float((np.ptp(along, axis=1) + pixel).max()), 2)
+
+
+def _ends(region: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the first and last pixel in each row: no other can lie outermost."""
+    rows = np.flatnonzero(region.any(axis=1))
+    first = region[rows].argmax(axis=1)
+    last = region.shape[1] - 1 - region[rows, ::-1].argmax(axis=1)
+    return np.concatenate([rows, rows]), np.concatenate([first, last])
 
 
 def _box(

@@ -176,20 +176,21 @@ def _add(
         return
     gathered.milliseconds.append(seen.milliseconds)
     image_size = (result.image.shape[0], result.image.shape[1])
+    shape = (seen.anomaly_map.shape[0], seen.anomaly_map.shape[1])
     mask: NDArray[np.uint8] | None = None
     try:
-        mask = sample_mask(sample, inspector.size, image_size)
+        mask = sample_mask(sample, shape, image_size)
     except ImageError as error:
         gathered.bad_masks.append(str(error))
     defective = sample.label == "defective"
-    region = None if inspector.region is None else inspector.region.inside
+    region = None if inspector.region is None else inspector.region.inside(shape)
     gathered.evaluator.update(seen.anomaly_map, mask, seen.score, defective, region)
 
 
 def sample_mask(
     sample: Sample, size: tuple[int, int], image_size: tuple[int, int]
 ) -> NDArray[np.uint8] | None:
-    """Ground truth (h, w) at the working size; None without one. Raises as read_mask."""
+    """Ground truth (h, w) at the map's size; None without one. Raises as read_mask."""
     if sample.mask is None:
         return None
     return read_mask(sample.mask, size, image_size=image_size)

@@ -16,9 +16,11 @@ from typing_extensions import Unpack
 from flawmap.backends.base import Backend, RuntimeOptions
 from flawmap.backends.registry import open_backend
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.images import read_image, resize_image
+from flawmap.framing import Canvas, Framing
+from flawmap.images import read_image
 from flawmap.inspector.defects import Defect, find_defects
 from flawmap.inspector.graphs import read_graph
+from flawmap.inspector.looking import Look, Seen
 from flawmap.inspector.manifest import GRAPH, MANIFEST, Manifest, read_manifest
 from flawmap.inspector.region import Region, read_region
 
@@ -29,8 +31,9 @@ Verdict = Literal["good", "review", "reject"]
 class Inspection:
     """What the inspector says of one image.
 
-    ``anomaly_map`` float32 (h, w) and ``mask`` uint8 {0, 1} (h, w) have the working size;
-    boxes, areas and lengths of ``defects`` are in pixels of the photograph. Outside the inspector's
+    ``anomaly_map`` float32 (h, w) and ``mask`` uint8 {0, 1} (h, w) have the working size where the
+    image was squashed to it; in a letterbox they have the image's shape, of tiles its very size.
+    Boxes, areas and lengths of ``defects`` are in pixels of the photograph. Outside the inspector's
     region the map is 0; ``raw_map`` and ``raw_score`` are what the graph said, of the whole image.
     """
 
@@ -138,6 +141,11 @@ class Inspector:
         """Working height and width in pixels."""
         return self.manifest.preprocessing.size
 
+    @property
+    def framing(self) -> Framing:
+        """How photographs become windows of the working size."""
+        return self.manifest.preprocessing.framing
+
     def inspect(self, image: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> Inspection:
         """Inspect a file, its bytes, or a decoded uint8 RGB image (H, W, 3).
 
@@ -145,9 +153,15 @@ class Inspector:
         """
         start = time.perf_counter()
         pixels = checked(image) if isinstance(image, np.ndarray) else read_image(image)
-        working = resize_image(pixels, self.size)
-        maps, scores = self.graph(working[None])
-        return self.judge(maps[0], float(scores[0]), (pixels.shape[0], pixels.shape[1]), start)
+        ((anomaly_map, score),) = self.see([self.framing.lay(pixels)])
+        return self.judge(anomaly_map, score, (pixels.shape[0], pixels.shape[1]), start)
+
+    def see(self, canvases: Iterable[Canvas], at_once: int = 1) -> Iterator[Seen]:
+        """The graph's map and score of each photograph laid out by :attr:`framing`, in order.
+
+        ``at_once``: windows that go through the graph together.
+        """
+        return Look.of(self.framing, self.manifest.configuration)(self.graph, canvases, at_once)
 
     def inspect_frames(
         self,
@@ -183,7 +197,9 @@ def load_region(folder: Path, manifest: Manifest) -> Region | None:
     """The run's region, where it has one; raises as :func:`read_region`."""
     if manifest.region is None:
         return None
-    mask = read_region(folder, manifest.region, manifest.preprocessing.size)
+    squashed = manifest.preprocessing.fit == "squash"
+    size = manifest.preprocessing.size if squashed else None  # elsewhere maps differ in size
+    mask = read_region(folder, manifest.region, size)
     return Region.of(mask, manifest.configuration)
 
 

@@ -48,20 +48,23 @@ def _judged(
         stored = line["map"]
         height, width = (int(side) for side in stored["size"])
         path, score = Path(stored["file"]), float(stored["score"])
+        if min(height, width) < 1:
+            raise ValueError("a photograph without pixels")
     except (KeyError, TypeError, ValueError) as error:
         raise FlawmapError(
             f"{which} of {source} names no map: predict again with --out and --json, then judge."
         ) from error
-    seen = judge(_read_map(path, judge), score, (height, width))
+    seen = judge(_read_map(path, judge, (height, width)), score, (height, width))
     return {"path": line["path"], **verdict_of(seen, judge.manifest.filters), "map": stored}
 
 
-def _read_map(path: Path, judge: Judge) -> NDArray[np.float32]:
+def _read_map(path: Path, judge: Judge, photograph: tuple[int, int]) -> NDArray[np.float32]:
     try:
         found: NDArray[np.float32] = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise FlawmapError(f"Cannot read the map {path}: {error}. Predict again.") from error
-    if found.shape != judge.manifest.preprocessing.size or found.dtype != np.float32:
+    layout = judge.manifest.preprocessing.framing.layout(photograph)
+    if found.shape != layout.map_size or found.dtype != np.float32:
         raise FlawmapError(f"{path} is no map of this run: predict again with it.")
     return found
 

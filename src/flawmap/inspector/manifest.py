@@ -6,11 +6,19 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from flawmap.calibration import Calibration
-from flawmap.errors import FlawmapError
+from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import read_regular, write_json
+from flawmap.framing import Fit, Framing
 from flawmap.inspector.defects import Filters
 
 MANIFEST = "manifest.json"
@@ -51,6 +59,23 @@ class Preprocessing(_Model):
     size: tuple[int, int] = Field(description="working height and width in pixels")
     colour: Literal["RGB"] = "RGB"
     resize: Literal["bilinear, antialiased"] = "bilinear, antialiased"
+    fit: Fit = Field(
+        "squash", description="to the working size; or its shape kept; or in tiles of that size"
+    )
+    overlap: int = Field(0, description="pixels by which neighbouring tiles overlap at least")
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Preprocessing:
+        try:
+            _ = self.framing
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def framing(self) -> Framing:
+        """How photographs become windows of the working size."""
+        return Framing(self.size, self.fit, self.overlap)
 
 
 class Teacher(_Model):

@@ -89,7 +89,7 @@ def write_marked(
     anomaly_map = resize_map(seen.anomaly_map, size)
     mask = (anomaly_map > threshold).astype(np.uint8)
     if inspector.manifest.filters.drop:
-        mask &= _resize_mask(seen.mask, size)
+        mask &= resize_mask(ndimage.maximum_filter(seen.mask, 3), size)
     heat = overlay(image, anomaly_map, threshold, opacity=_OPACITY)
     write_png(_beside(place, "_overlay.png"), outline(heat, mask, PREDICTED))
     write_png(_beside(place, "_mask.png"), mask * np.uint8(255))
@@ -100,12 +100,13 @@ def map_file(place: Path) -> Path:
     return _beside(place, "_map.npy")
 
 
-def _resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Nearest pixel, and one more around."""
+def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Mask at another size (height, width), of the nearest pixels."""
     from PIL import Image
 
-    grown = ndimage.maximum_filter(mask, 3)
-    picture = Image.fromarray(grown).resize((size[1], size[0]), Image.Resampling.NEAREST)
+    if mask.shape == size:
+        return mask
+    picture = Image.fromarray(mask).resize((size[1], size[0]), Image.Resampling.NEAREST)
     return np.asarray(picture, dtype=np.uint8)
 
 

@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.images import read_image, resize_image
+from flawmap.framing import Canvas
+from flawmap.images import read_image
 from flawmap.inspector.inspector import Inspection, Inspector, checked
 
 _AHEAD = 8  # images decoded or in decoding at any time, beside the batch
+_TILED_AHEAD = 1  # likewise, where images are large
 _DECODERS = 2
 
 Item = TypeVar("Item")
@@ -37,7 +39,7 @@ class Inspected:
 @dataclass(frozen=True)
 class _Decoded:
     image: NDArray[np.uint8]
-    working: NDArray[np.uint8]
+    canvas: Canvas
     seconds: float
 
 
@@ -50,14 +52,15 @@ def inspect_files(
     """Inspect files in order; one that cannot be read gives an ``error`` and the rest go on.
 
     ``batch``: images that go through the graph at once; all of a batch have its milliseconds,
-    shared out.
+    shared out. Of tiled images it is the tiles that do, and images are taken one by one.
     """
 
     def decode(path: Path) -> _Decoded:
         start = time.perf_counter()
         return _decoded(read_image(path), inspector, start)
 
-    for path, outcome in _stream(inspector, paths, decode, batch, _AHEAD):
+    ahead = _TILED_AHEAD if inspector.framing.tiled else _AHEAD
+    for path, outcome in _stream(inspector, paths, decode, batch, ahead):
         if isinstance(outcome, FlawmapError):
             yield Inspected(path, error=str(outcome))
         else:
@@ -89,8 +92,8 @@ def inspect_frames(
 
 
 def _decoded(image: NDArray[np.uint8], inspector: Inspector, start: float) -> _Decoded:
-    working = resize_image(np.ascontiguousarray(image), inspector.size)
-    return _Decoded(image, working, time.perf_counter() - start)
+    canvas = inspector.framing.lay(image)
+    return _Decoded(image, canvas, time.perf_counter() - start)
 
 
 def _stream(
@@ -100,23 +103,27 @@ def _stream(
     batch: int,
     ahead: int,
 ) -> Iterator[tuple[Item, _Outcome]]:
-    """Items in order with what came of each; at most ``batch + ahead`` are held at any time."""
+    """Items in order with what came of each; at most ``batch + ahead`` are held at any time.
+
+    Of tiled images ``1 + ahead``.
+    """
     if batch < 1 or ahead < 0:
         raise UsageError("Give a batch of 1 or more, and 0 or more images ahead.")
+    together = 1 if inspector.framing.tiled else batch
     remaining = iter(items)
     waiting: deque[tuple[Item, Future[_Decoded]]] = deque()
     with ThreadPoolExecutor(_DECODERS, "flawmap-decode") as pool:
         while True:
-            for item in itertools.islice(remaining, batch + ahead - len(waiting)):
+            for item in itertools.islice(remaining, together + ahead - len(waiting)):
                 waiting.append((item, pool.submit(decode, item)))
             if not waiting:
                 return
-            taken = [waiting.popleft() for _ in range(min(batch, len(waiting)))]
-            yield from _inspect(inspector, taken)
+            taken = [waiting.popleft() for _ in range(min(together, len(waiting)))]
+            yield from _inspect(inspector, taken, batch)
 
 
 def _inspect(
-    inspector: Inspector, taken: Sequence[tuple[Item, Future[_Decoded]]]
+    inspector: Inspector, taken: Sequence[tuple[Item, Future[_Decoded]]], at_once: int
 ) -> Iterator[tuple[Item, _Outcome]]:
     """Those that could be decoded go through the graph at once."""
     decoded: list[_Decoded | FlawmapError] = []
@@ -125,9 +132,9 @@ def _inspect(
             decoded.append(future.result())
         except FlawmapError as error:
             decoded.append(error)
-    whole = [one.working for one in decoded if isinstance(one, _Decoded)]
+    whole = [one.canvas for one in decoded if isinstance(one, _Decoded)]
     begun = time.perf_counter()
-    answers = zip(*inspector.graph(np.stack(whole)), strict=True) if whole else iter(())
+    answers = iter(list(inspector.see(whole, at_once)))
     share = (time.perf_counter() - begun) / max(1, len(whole))
     for (item, _), one in zip(taken, decoded, strict=True):
         if isinstance(one, FlawmapError):
@@ -136,4 +143,4 @@ def _inspect(
         anomaly_map, score = next(answers)
         size = (one.image.shape[0], one.image.shape[1])
         start = time.perf_counter() - share - one.seconds
-        yield item, (one, inspector.judge(anomaly_map, float(score), size, start))
+        yield item, (one, inspector.judge(anomaly_map, score, size, start))

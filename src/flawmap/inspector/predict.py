@@ -21,6 +21,7 @@ from flawmap.inspector.pipeline import inspect_files
 
 _WRITERS = 2
 _WRITING = 8  # images waiting to be written at any time
+_TILED_WRITING = 2  # likewise, where images are large
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,12 @@ def predict(
 
     Folders are searched with all below them, but for ground truth and ``out`` itself.
     ``out``: folder for ``NAME_overlay.png``, ``NAME_mask.png`` (both of the photograph's size)
-    and ``NAME_map.npy`` (float32, working size). ``json_file``: JSON lines, ``-`` for standard
+    and ``NAME_map.npy`` (float32, of the map's size). ``json_file``: JSON lines, ``-`` for standard
     output. ``batch``: images that go through the graph at once. ``runtime``: as for
     :meth:`Inspector.load`. Raises FlawmapError where there is nothing to inspect.
     """
     inspector = Inspector.load(run, **runtime)
+    most = _TILED_WRITING if inspector.framing.tiled else _WRITING
     targets = list_images([Path(p) for p in images], out=None if out is None else Path(out))
     folder = make_folder(Path(out)) if out is not None else None
     lines: list[dict[str, Any]] = []
@@ -65,7 +67,7 @@ def predict(
             if folder is not None and result.inspection is not None:
                 place = folder / target.name
                 writing.append(pool.submit(write_pictures, place, result, inspector))
-                while len(writing) > _WRITING:
+                while len(writing) > most:
                     writing.popleft().result()
             lines.append(line_of(result, inspector.manifest.filters, place))
             write(lines[-1])

@@ -56,7 +56,8 @@ def regions(
         return changed
     mask: Mask | None = None
     if not everywhere:
-        mask = draw_region(_path(roi), _path(ignore), manifest.preprocessing.size)
+        size = manifest.preprocessing.size if manifest.preprocessing.fit == "squash" else None
+        mask = draw_region(_path(roi), _path(ignore), size)
     changed = _looking_at(mask, folder, changed, images, show)
     write_manifest(folder, changed)
     if manifest.region not in (None, changed.region):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flawmap.framing import Size
 from flawmap.hardware import versions
 from flawmap.images import ImageError, read_image, resize_image
 from flawmap.inspector.evaluate import Evaluation, sample_mask
 from flawmap.inspector.inspector import Inspector
+from flawmap.inspector.output import resize_map, resize_mask
 from flawmap.report import ImageRow, Panel, ReportData, most_wrong_first, write_report
 from flawmap.training_log import TRAINING_LOG, read_log
 
 _PANELS = 24
+_LONGEST = 1024  # pixels of a side of a panel's pictures, all of which are held until it is written
 
 
 def write_evaluation_report(
@@ -53,10 +56,17 @@ def write_evaluation_report(
 def _panel(inspector: Inspector, evaluation: Evaluation, row: ImageRow) -> Panel:
     sample = evaluation.samples[evaluation.rows.index(row)]
     image = read_image(sample.path)
-    working = resize_image(image, inspector.size)
-    seen = inspector.inspect(working)
+    seen = inspector.inspect(image)
+    size = _shown((seen.mask.shape[0], seen.mask.shape[1]))
     try:
-        mask = sample_mask(sample, inspector.size, (image.shape[0], image.shape[1]))
+        mask = sample_mask(sample, size, (image.shape[0], image.shape[1]))
     except ImageError:
         mask = None
-    return Panel(row, working, seen.anomaly_map, mask, seen.mask)
+    marked = resize_mask(seen.mask, size)
+    return Panel(row, resize_image(image, size), resize_map(seen.anomaly_map, size), mask, marked)
+
+
+def _shown(size: Size) -> Size:
+    """The map's own size, or smaller."""
+    scale = min(1.0, _LONGEST / max(size))
+    return max(1, round(scale * size[0])), max(1, round(scale * size[1]))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flawmap.datasets.tiles import Tiles
 from flawmap.rng import Stream, generator
 from flawmap.synthesis.anomalies import AnomalyConfig, corrupt, draw_parameters
 from flawmap.synthesis.perlin import turn
@@ -40,10 +41,11 @@ class BatchMaker:
     """Makes batch ``t`` from good images (N, H, W, 3) and textures (M, H, W, 3), both uint8.
 
     ``rows``: which of the images to use, all of them if None. ``anomalies`` None: the images stay
-    good, and textures are not looked at. ``layout``: of images in memory.
+    good, and textures are not looked at. ``layout``: of images in memory. Where images are tiles of
+    photographs each is moved at random, so that all places of a photograph are learned from.
     """
 
-    images: np.ndarray
+    images: np.ndarray | Tiles
     textures: np.ndarray
     anomalies: AnomalyConfig | None
     batch_size: int
@@ -56,7 +58,7 @@ class BatchMaker:
 
     def __call__(self, step: int) -> Batch:
         rows = self.order(step)
-        clean = self._to_device(self.images[rows])
+        clean = self._to_device(self._good(rows, step))
         degrees = self._degrees(step)
         if degrees is not None:
             clean = self._turned(clean, torch.from_numpy(degrees).to(self.device))
@@ -65,7 +67,15 @@ class BatchMaker:
         else:
             corrupted, mask = self._corrupt(clean, step, self.anomalies)
         clean, corrupted = (x.contiguous(memory_format=self.layout) for x in (clean, corrupted))
-        return Batch(clean, corrupted, mask, rows if degrees is None else None)
+        as_read = degrees is None and not isinstance(self.images, Tiles)
+        return Batch(clean, corrupted, mask, rows if as_read else None)
+
+    def _good(self, rows: np.ndarray, step: int) -> np.ndarray:
+        if isinstance(self.images, Tiles):
+            rng = generator(self.seed, Stream.TILES, step)
+            return self.images.near(rows, rng.uniform(-0.5, 0.5, (len(rows), 2)))
+        found: np.ndarray = self.images[rows]
+        return found
 
     def _corrupt(self, clean: Tensor, step: int, anomalies: AnomalyConfig) -> tuple[Tensor, Tensor]:
         rng = generator(self.seed, Stream.ANOMALY, step)

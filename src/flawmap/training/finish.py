@@ -19,6 +19,7 @@ from flawmap.errors import FlawmapError
 from flawmap.files import digest, write_bytes
 from flawmap.hardware import versions
 from flawmap.inspector.inspector import Inspector
+from flawmap.inspector.looking import Look
 from flawmap.inspector.manifest import (
     GRAPH,
     WEIGHTS,
@@ -33,7 +34,6 @@ from flawmap.methods.base import Method
 from flawmap.training.checkpoint import learned_state
 
 PARITY_LIMIT = 1e-4
-_PARITY_IMAGES = 8
 
 
 def fit_read_out(trained: Method, learned_from: Iterable[NDArray[np.uint8]]) -> None:
@@ -53,8 +53,9 @@ def fit_read_out(trained: Method, learned_from: Iterable[NDArray[np.uint8]]) -> 
 def finish(
     folder: Path,
     trained: Method,
-    size: tuple[int, int],
-    held_out: Sequence[NDArray[np.uint8]],
+    preprocessing: Preprocessing,
+    windows: NDArray[np.uint8],
+    held_out: Iterable[NDArray[np.uint8]],
     teacher: Teacher,
     training: Training,
     held_files: Sequence[str] = (),
@@ -63,24 +64,28 @@ def finish(
 ) -> Inspector:
     """Turn a trained method into the inspector in ``folder``; the manifest is written last.
 
-    ``held_out``: good images (h, w, 3) for parity and thresholds; ``held_files``: SHA-256 of their
-    files. With a ``calibration`` they serve for parity alone. Raises FlawmapError where the
-    graph's outputs differ from the module's by more than 1e-4.
+    ``windows``: of good images, (h, w, 3), for parity. ``held_out``: good photographs (H, W, 3) for
+    thresholds, seen as the inspector will see them; ``held_files``: SHA-256 of their files. With a
+    ``calibration`` they are not looked at. Raises FlawmapError where the graph's outputs differ
+    from the module's by more than 1e-4.
     """
-    twin = export_onnx(trained.module, size, folder / GRAPH, has_distances=trained.has_distances)
+    twin = export_onnx(
+        trained.module,
+        preprocessing.size,
+        folder / GRAPH,
+        has_distances=trained.has_distances,
+    )
     state = {k: v.cpu().contiguous() for k, v in learned_state(trained.module).items()}
     write_bytes(folder / WEIGHTS, save_safetensors(state))
     graph = OnnxRuntime((folder / GRAPH).read_bytes())
-    parity = measure_parity(graph, twin, held_out[:_PARITY_IMAGES])
+    parity = measure_parity(graph, twin, windows)
     if calibration is None:
-        scored = [graph(image[None]) for image in held_out]
-        calibration = Calibration.from_scores(
-            [float(score[0]) for _, score in scored],
-            [float(found.max()) for found, _ in scored],
-            images=held_files,
-        )
+        look = Look.of(preprocessing.framing, named["configuration"])
+        seen = (look.one(graph, photograph) for photograph in held_out)
+        scores, peaks = zip(*((score, float(found.max())) for found, score in seen), strict=True)
+        calibration = Calibration.from_scores(scores, peaks, images=held_files)
     manifest = Manifest(
-        preprocessing=Preprocessing(size=size),
+        preprocessing=preprocessing,
         teacher=teacher,
         calibration=calibration,
         training=training,
@@ -93,9 +98,7 @@ def finish(
     return Inspector(manifest, graph)
 
 
-def measure_parity(
-    graph: Backend, twin: InferenceGraph, images: Sequence[NDArray[np.uint8]]
-) -> Parity:
+def measure_parity(graph: Backend, twin: InferenceGraph, images: NDArray[np.uint8]) -> Parity:
     """Largest |difference| of map and score between graph and torch; FlawmapError above 1e-4."""
     worst_map = worst_score = 0.0
     for image in images:

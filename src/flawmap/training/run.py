@@ -21,8 +21,16 @@ from flawmap.calibration import Calibration
 from flawmap.datasets import open_dataset
 from flawmap.errors import UsageError
 from flawmap.files import make_folder, only_writer, sweep
+from flawmap.framing import Fit, Framing, default_overlap
 from flawmap.inspector.inspector import Inspector
-from flawmap.inspector.manifest import CHECKPOINTS, MANIFEST, SETTINGS, Teacher, Training
+from flawmap.inspector.manifest import (
+    CHECKPOINTS,
+    MANIFEST,
+    SETTINGS,
+    Preprocessing,
+    Teacher,
+    Training,
+)
 from flawmap.methods.config import MethodConfig
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.rng import Stream, generator
@@ -43,7 +51,7 @@ from flawmap.training_log import TRAINING_LOG, read_log
 DEFAULT_TEACHER = "pocket"
 _CACHE = "cache"  # decoded images, where they are too many for memory
 _READ_OUT_SAMPLE = 64  # good images that a method's read-out is fitted on
-_PARITY_SAMPLE = 8  # good images for parity, where none are held out
+_PARITY_SAMPLE = 8  # windows of good images for parity
 _ROTATION_SAMPLE = 64  # good images that decide on rotation
 _TEXTURES = 256  # drawn ones; about four seconds on one core
 _TEXTURE_LIMIT = 6000  # read ones: all of DTD
@@ -78,6 +86,8 @@ def train(
     textures: str | os.PathLike[str] | None = None,
     rotate: Choice = "auto",
     size: tuple[int, int] | None = None,
+    fit: Fit = "squash",
+    overlap: int | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
     changes: Mapping[str, Any] | None = None,
@@ -96,7 +106,9 @@ def train(
     it then scores, and at last the inspector on all: thresholds come from all images, and what they
     promise is an expectation. It takes ``folds`` + 1 times as long. ``size`` (height, width),
     ``steps`` and ``batch_size`` override the preset's, and ``changes`` any other field of its
-    configuration (``{"anomalies.foreground_share": 0.0}``). With ``resume`` a run that was
+    configuration (``{"anomalies.foreground_share": 0.0}``). ``fit`` says how photographs come to
+    that size: squashed, in a letterbox or in tiles, ``overlap`` pixels over each other, by default
+    a quarter; see :mod:`flawmap.framing`. With ``resume`` a run that was
     stopped goes on from its newest checkpoint and ends with the weights of one never stopped.
     Raises FlawmapError or UsageError with the mend.
     """
@@ -127,6 +139,8 @@ def train(
             textures=textures,
             rotate=rotate,
             size=size,
+            fit=fit,
+            overlap=overlap,
             steps=steps,
             batch_size=batch_size,
             changes=changes or {},
@@ -156,6 +170,8 @@ def _train(
     textures: str | os.PathLike[str] | None,
     rotate: Choice,
     size: tuple[int, int] | None,
+    fit: Fit,
+    overlap: int | None,
     steps: int | None,
     batch_size: int | None,
     changes: Mapping[str, Any],
@@ -175,12 +191,13 @@ def _train(
     precision = choose_precision(where)
     asked = _asked(size, steps, batch_size)
     config = _configure(find_preset(method, preset), asked, changes)
+    framing = _framing(config.size, fit, overlap)
     dataset = open_dataset(data, layout)
     tell.say(dataset.describe())
     network, source = load_teacher(teacher)
-    images = load_good_images(dataset, config.size, folder / _CACHE, seed, part)
+    images = load_good_images(dataset, framing, folder / _CACHE, seed, part)
     tell.say(images.describe())
-    if (hint := images.shape_hint(config.size)) is not None:
+    if (hint := images.shape_hint()) is not None:
         tell.say(hint)
     clock.lap("images")
 
@@ -207,6 +224,8 @@ def _train(
         precision=precision,
         images=images.fingerprint,
         held_out=part.describe(),
+        fit=fit,
+        overlap=framing.overlap,
     )
     with only_writer(make_folder(folder)):
         check_free(folder, resume=resume)
@@ -240,8 +259,9 @@ def _train(
         inspector = finish(
             folder,
             trained,
-            config.size,
-            list(images.held_out) or list(images.sample(_PARITY_SAMPLE, seed)),
+            Preprocessing(size=config.size, fit=fit, overlap=framing.overlap),
+            images.parity_windows(_PARITY_SAMPLE, seed),
+            images.held_out,
             _teacher(source),
             Training(steps=total, device=str(where), seconds=clock.seconds, **record),
             held_files=images.held_files,
@@ -271,6 +291,12 @@ def _asked(
     if steps is not None:
         asked |= {"steps": steps, "steps_when_turned": steps}
     return {name: value for name, value in asked.items() if value is not None}
+
+
+def _framing(size: tuple[int, int], fit: Fit, overlap: int | None) -> Framing:
+    if overlap is None:
+        overlap = default_overlap(size) if fit == "tiles" else 0
+    return Framing(size, fit, overlap)
 
 
 def _logged_seconds(folder: Path) -> float:
@@ -343,8 +369,8 @@ def _record(
         "data": data.name,
         "folder": str(data),
         "layout": layout,
-        "images": len(images.train_rows),
-        "held_out": len(images.held_rows),
+        "images": len(images.train),
+        "held_out": len(images.held),
         "skipped": len(images.loaded.skipped),
         "fingerprint": images.fingerprint,
         "trained_on": images.trained_on,

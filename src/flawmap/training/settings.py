@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import write_json
+from flawmap.framing import Fit
 from flawmap.inspector.manifest import CHECKPOINTS, MANIFEST, SETTINGS
 
 _DIGESTS = {"images": "other good images", "teacher_sha256": "other weights of the teacher"}
@@ -31,6 +32,8 @@ class Settings(BaseModel):
     precision: str
     images: str
     held_out: str
+    fit: Fit = "squash"
+    overlap: int = 0
 
 
 def settle(folder: Path, settings: Settings, *, resume: bool) -> None:

@@ -1,0 +1,203 @@
+"""Tiles of large photographs: memory and seconds of 4096x2048, and how far from a single pass.
+
+``python benchmarks/tiling.py RUN [DATA]`` writes ``benchmarks/results/tiling.json``. RUN is an
+inspector of DATA, ``../shared/data/kolektor_sdd``, trained on tiles; it is trained where it is not
+there yet. The network's weights go with any working size, so it is exported again for larger
+windows, which give the single pass that tiles are held against. Large photographs are real ones,
+mirrored side by side.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from record import ROOT, write_result
+
+import flawmap
+from flawmap.backends.onnx_runtime import OnnxRuntime
+from flawmap.conversion.onnx import export_onnx
+from flawmap.conversion.rebuild import rebuild
+from flawmap.datasets import open_dataset
+from flawmap.files import digest
+from flawmap.framing import Framing, Layout, Size, default_overlap
+from flawmap.images import read_image, write_png
+from flawmap.inspector.looking import Look
+from flawmap.inspector.manifest import GRAPH, Preprocessing, read_manifest, write_manifest
+
+DATA = ROOT.parent / "shared" / "data" / "kolektor_sdd"
+LARGE = (2048, 4096)  # height, width
+STEPS = 300
+TILES = (256, 512, 1024)
+WHOLE = {256: 768, 512: 1024}  # side of the single pass, by that of the tiles held against it
+SHARES = (0.0, 0.125, 0.25, 0.375, 0.5)  # of a tile that overlaps
+DISTANCES = (0, 16, 32, 64, 96, 128, 192, 256, 512)  # pixels from the nearest edge between tiles
+IMAGES = 4
+
+# Memory is told of a process that did nothing else.
+CHILD = """
+import json, resource, sys, time
+import flawmap
+run, image, out = sys.argv[1:]
+if out:
+    begun = time.perf_counter()
+    flawmap.predict(run, [image], out=out)
+    seconds = [time.perf_counter() - begun]
+else:
+    inspector, seconds = flawmap.Inspector.load(run), []
+    for _ in range(3):
+        begun = time.perf_counter()
+        inspector.inspect(image)
+        seconds.append(time.perf_counter() - begun)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+print(json.dumps({"peak_mb": round(peak), "seconds": round(min(seconds), 2)}))
+"""
+
+
+def mirrored(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """A photograph of this size: the image, mirrored again and again."""
+    around = [(0, max(0, size[0] - image.shape[0])), (0, max(0, size[1] - image.shape[1])), (0, 0)]
+    found: NDArray[np.uint8] = np.pad(image, around, mode="symmetric")[: size[0], : size[1]]
+    return np.ascontiguousarray(found)
+
+
+def resized(run: Path, side: int, overlap: int, place: Path) -> Path:
+    """The same network as an inspector for windows of ``side``."""
+    folder = place / f"{side}"
+    if not folder.exists():
+        shutil.copytree(run, folder)
+        manifest = read_manifest(run)
+        network = rebuild(run, manifest, size=(side, side)).module
+        export_onnx(network, (side, side), folder / GRAPH, has_distances=True)
+        size = Preprocessing(size=(side, side), fit="tiles", overlap=overlap)
+        files = manifest.files | {GRAPH: digest(folder / GRAPH)}
+        changed = manifest.model_copy(update={"preprocessing": size, "files": files})
+        write_manifest(folder, changed)
+    return folder
+
+
+def measure_memory(run: Path, image: Path, place: Path) -> list[dict[str, Any]]:
+    """Of one photograph, in tiles of several sizes; inspected, and with pictures written."""
+    found = []
+    for side in TILES:
+        overlap = default_overlap((side, side))
+        folder = resized(run, side, overlap, place)
+        layout = Framing((side, side), "tiles", overlap).layout(LARGE)
+        row: dict[str, Any] = {"tile": side, "overlap": overlap, "windows": layout.count}
+        for name, out in (("inspect", ""), ("predict", str(place / "marked"))):
+            command = [sys.executable, "-c", CHILD, str(folder), str(image), out]
+            row[name] = json.loads(subprocess.check_output(command, text=True).splitlines()[-1])
+        found.append(row)
+        print(row, flush=True)
+    return found
+
+
+def measure_seams(
+    run: Path, images: list[NDArray[np.uint8]], side: int, place: Path
+) -> dict[str, Any]:
+    """Tiles of ``side`` against the single pass of a larger graph of the same weights."""
+    size = (WHOLE[side], WHOLE[side])
+    configuration = read_manifest(run).configuration
+    graphs = {s: OnnxRuntime((resized(run, s, 0, place) / GRAPH).read_bytes()) for s in
+              (side, WHOLE[side])}  # fmt: skip
+    whole = Look.of(Framing(size, "tiles"), configuration)
+    pictures = [mirrored(image, size) for image in images]
+    direct = [graphs[size[0]](picture[None]) for picture in pictures]
+    single = [maps[0] for maps, _ in direct]
+    one_tile = [
+        np.abs(whole.one(graphs[size[0]], picture)[0] - found).max()
+        for picture, found in zip(pictures, single, strict=True)
+    ]
+    rows = []
+    for share in SHARES:
+        framing = Framing((side, side), "tiles", int(share * side))
+        look, layout = Look.of(framing, configuration), framing.layout(size)
+        tiled = [look.one(graphs[side], picture)[0] for picture in pictures]
+        apart = np.abs(np.stack(tiled) - np.stack(single))
+        if not share:
+            distances = _by_distance(apart, layout)
+        rows.append(
+            {
+                "overlap": framing.overlap,
+                "windows": layout.count,
+                "max": float(apart.max()),
+                "mean": float(apart.mean()),
+                "p99": float(np.percentile(apart, 99)),
+                "step_at_seams": float(np.mean([_step(one, layout) for one in tiled])),
+            }
+        )
+        print(rows[-1], flush=True)
+    highest, mean = float(np.max(single)), float(np.mean(single))
+    return {
+        "tile": side,
+        "photograph": list(size),
+        "one_tile_max": float(max(one_tile)),
+        "map_max": highest,
+        "map_mean": mean,
+        "overlaps": rows,
+        "by_distance": distances,
+    }
+
+
+def _by_distance(apart: NDArray[np.float32], layout: Layout) -> list[dict[str, float]]:
+    """Mean difference by how near another tile begins, of tiles that do not overlap."""
+    near = []
+    for starts, side in zip((layout.tops, layout.lefts), layout.map_size, strict=True):
+        lines = np.array(starts[1:]) - 0.5
+        near.append(np.abs(np.arange(side)[:, None] - lines).min(1))
+    distance = np.minimum(near[0][:, None], near[1])
+    found = []
+    for low, high in itertools.pairwise(DISTANCES):
+        here = (distance >= low) & (distance < high)
+        if here.any():
+            found.append({"from": low, "to": high, "mean": float(apart[:, here].mean())})
+    return found
+
+
+def _step(found: NDArray[np.float32], layout: Layout) -> float:
+    """Mean step of the map across windows' edges, over that across all other lines; 1: no seam."""
+    down = np.abs(np.diff(found, axis=0)).mean(1)
+    edges = np.zeros(len(down), bool)
+    for top in layout.tops:
+        for line in (top - 1, top + layout.size[0] - 1):
+            if 0 <= line < len(edges):
+                edges[line] = True
+    return float(down[edges].mean() / down[~edges].mean())
+
+
+def main() -> None:
+    """Train where need be, then measure."""
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    run, data = Path(sys.argv[1]), Path((*sys.argv, DATA)[2])
+    if not run.exists():
+        flawmap.train(data, run, fit="tiles", size=(256, 256), steps=STEPS, rotate="none")
+    defective = open_dataset(data, training=False).defective_test
+    images = [read_image(sample.path) for sample in defective[:: len(defective) // IMAGES][:IMAGES]]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        write_png(place / "large.png", mirrored(images[0], LARGE))
+        memory = measure_memory(run, place / "large.png", place)
+        seams = [measure_seams(run, images, side, place) for side in WHOLE]
+    training = read_manifest(run).training
+    write_result(
+        "tiling",
+        f"python benchmarks/tiling.py {run.name}",
+        data=data.name,
+        steps=training.steps,
+        photograph=list(LARGE),
+        memory=memory,
+        seams=seams,
+    )
+
+
+if __name__ == "__main__":
+    main()
