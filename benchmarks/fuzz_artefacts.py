@@ -196,6 +196,7 @@ def exports(place: Path, made: Path, rng: Generator) -> str:
         "onnx-int8": {
             "precision": "int8", "files": files, "calibration": document["calibration"],
             "images": 1, "map_max": 0.0, "map_mean": 0.0, "score_max": 0.0, "score_mean": 0.0,
+            "p_value_mean": 0.0,
             "flips": 0, "within_limits": True,
         }
     }  # fmt: skip

@@ -29,6 +29,7 @@ from flawmap.images import (
     read_file,
     read_image,
     read_mask,
+    read_scaled,
     resize_image,
     write_png,
 )
@@ -631,3 +632,22 @@ def test_real_image_and_mask_agree_with_pillow_alone(shared_data):
         small = stored_mask.convert("L").resize((256, 256), Image.Resampling.BILINEAR)
     assert 0 < mask.mean() < 0.5
     assert np.mean(mask != (np.asarray(small) >= 127.5)) < 1e-4
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "I;16", "1", "F"])
+@pytest.mark.parametrize("size", [(40, 30), (12, 17), (80, 60)])
+def test_scaled_in_one_go_is_as_scaled_afterwards(mode, size):
+    values = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    picture = Image.fromarray(values)
+    if mode == "I;16":
+        picture = Image.fromarray(values[..., 0].astype(np.uint16) * 257)
+    elif mode == "F":
+        picture = Image.fromarray(values[..., 0].astype(np.float32) / 255)
+    else:
+        picture = picture.convert(mode)
+    buffer = io.BytesIO()
+    picture.save(buffer, "TIFF" if mode == "F" else "PNG")
+    asked = []
+    scaled, own = read_scaled(buffer.getvalue(), lambda found: asked.append(found) or size)
+    assert asked == [own] == [(40, 30)]
+    np.testing.assert_array_equal(scaled, resize_image(read_image(buffer.getvalue()), size))

@@ -11,6 +11,7 @@ ways to fit differ in the scale alone:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawmap.errors import UsageError
-from flawmap.images import resize_image
+from flawmap.images import Source, read_scaled, resize_image
 
 Fit = Literal["squash", "letterbox", "tiles"]
 Size = tuple[int, int]  # height, width
@@ -73,10 +74,11 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """A photograph laid out: ``pixels`` uint8 (H, W, 3), scaled and padded."""
+    """A photograph of (height, width) laid out: ``pixels`` uint8 (H, W, 3), scaled and padded."""
 
     layout: Layout
     pixels: NDArray[np.uint8]
+    photograph: Size
 
     def window(self, index: int) -> NDArray[np.uint8]:
         """Its pixels (h, w, 3), not copied."""
@@ -128,15 +130,31 @@ class Framing:
         Padding repeats the photograph's edge: any other colour would end it in an edge that no part
         has, and a mirrored one would show a flaw twice.
         """
-        layout = self.layout((image.shape[0], image.shape[1]))
-        scaled = resize_image(np.ascontiguousarray(image), layout.map_size)
+        photograph = image.shape[0], image.shape[1]
+        scaled = resize_image(np.ascontiguousarray(image), self._scaled(photograph))
+        return self._padded(scaled, photograph)
+
+    def read(self, source: Source, decoded: Callable[[], None] = lambda: None) -> Canvas:
+        """As :meth:`lay` of a file or its bytes, without the whole photograph's array in between.
+
+        ``decoded`` is called before scaling. Raises ImageError where it cannot be read.
+        """
+
+        def scaled(photograph: Size) -> Size:
+            decoded()
+            return self._scaled(photograph)
+
+        return self._padded(*read_scaled(source, scaled))
+
+    def _padded(self, scaled: NDArray[np.uint8], photograph: Size) -> Canvas:
+        layout = self.layout(photograph)
         if not layout.padded:
-            return Canvas(layout, scaled)
+            return Canvas(layout, scaled, photograph)
         around = [
             (place.start, whole - place.stop)
             for place, whole in zip(layout.picture, layout.canvas_size, strict=True)
         ]
-        return Canvas(layout, np.pad(scaled, [*around, (0, 0)], mode="edge"))
+        return Canvas(layout, np.pad(scaled, [*around, (0, 0)], mode="edge"), photograph)
 
     def _scaled(self, photograph: Size) -> Size:
         if self.fit == "squash":

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import flawmap
-from flawmap import FlawmapError, UsageError
+from flawmap import FlawmapError, UsageError, framing
 from flawmap.benchmark import latency as module
 from flawmap.benchmark.latency import PARTS, load_inspector, render_latencies
 
@@ -40,8 +40,10 @@ def test_it_times_every_part_and_says_on_what(quick, tiny_run, photographs, tmp_
 
 def test_every_image_of_a_folder_is_taken_in_turn(quick, tiny_run, photographs, monkeypatch):
     read = []
-    original = module.read_image
-    monkeypatch.setattr(module, "read_image", lambda data: read.append(data) or original(data))
+    original = framing.read_scaled
+    monkeypatch.setattr(
+        framing, "read_scaled", lambda data, scale: read.append(data) or original(data, scale)
+    )
     flawmap.latency(tiny_run, [photographs], count=6)
     assert set(read) == {path.read_bytes() for path in photographs.rglob("*.png")}
 

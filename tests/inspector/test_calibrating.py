@@ -154,6 +154,7 @@ def test_an_export_with_thresholds_of_its_own_gets_new_ones_too(run_copy, tiny_d
         map_mean=0.0,
         score_max=0.0,
         score_mean=0.0,
+        p_value_mean=0.0,
         flips=0,
         within_limits=True,
     )

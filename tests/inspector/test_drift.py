@@ -116,6 +116,7 @@ def test_lines_of_its_own_export_in_int8(calibrated_run, lines_of):
     export = Export(
         precision="int8", files={}, calibration=Calibration.from_scores(scores, scores),
         images=1, map_max=0.0, map_mean=0.0, score_max=0.0, score_mean=0.0, flips=0,
+        p_value_mean=0.0,
         within_limits=True,
     )  # fmt: skip
     manifest = read_manifest(calibrated_run)

@@ -51,7 +51,8 @@ def whole() -> dict[str, Any]:
     )  # fmt: skip
     found = Export(
         precision="int8", files={"exports/onnx/model.int8.onnx": SHA}, calibration=CALIBRATION,
-        images=1, map_max=0, map_mean=0, score_max=0, score_mean=0, flips=0, within_limits=True,
+        images=1, map_max=0, map_mean=0, score_max=0, score_mean=0, flips=0,
+        p_value_mean=0, within_limits=True,
     )  # fmt: skip
     manifest = Manifest(
         method="destseg", preset="fast", configuration={"steps": 1},

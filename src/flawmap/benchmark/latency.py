@@ -21,6 +21,7 @@ from flawmap.backends.base import RuntimeOptions
 from flawmap.benchmark.provenance import provenance
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, write_json
+from flawmap.framing import Canvas
 from flawmap.hardware import available_cores
 from flawmap.images import read_image
 from flawmap.inspector.inspector import Inspector, load_region
@@ -138,22 +139,26 @@ def _timed(inspector: Inspector, files: Sequence[bytes], batch: int, count: int)
     rows = []
     for _ in range(-(-count // batch)):
         marks = np.zeros(len(PARTS))
-        canvases, shapes = [], []
+        canvases = []
         for data in itertools.islice(endless, batch):
-            begun = time.perf_counter()
-            image = read_image(data)
-            decoded = time.perf_counter()
-            canvases.append(inspector.framing.lay(image))
-            marks[:2] += decoded - begun, time.perf_counter() - decoded
-            shapes.append((image.shape[0], image.shape[1]))
+            canvas, *seconds = _read(inspector, data)
+            canvases.append(canvas)
+            marks[:2] += seconds
         begun = time.perf_counter()
         found = list(inspector.see(canvases, batch))
         seen = time.perf_counter()
-        for (anomaly_map, score), shape in zip(found, shapes, strict=True):
-            inspector.judge(anomaly_map, score, shape)
+        for (anomaly_map, score), canvas in zip(found, canvases, strict=True):
+            inspector.judge(anomaly_map, score, canvas.photograph)
         marks[2:] = seen - begun, time.perf_counter() - seen
         rows.append(marks * (1000.0 / batch))
     return np.stack(rows)
+
+
+def _read(inspector: Inspector, data: bytes) -> tuple[Canvas, float, float]:
+    """A photograph laid out, the seconds of decoding it, and those of scaling it."""
+    marks = [time.perf_counter()]
+    canvas = inspector.framing.read(data, lambda: marks.append(time.perf_counter()))
+    return canvas, marks[1] - marks[0], time.perf_counter() - marks[1]
 
 
 def _percentile(values: Any, share: float) -> float:

@@ -171,15 +171,14 @@ def _add(
 ) -> None:
     seen = result.inspection
     gathered.rows.append(_row(sample, seen, result.error, root))
-    if seen is None or result.image is None:
+    if seen is None:
         gathered.unreadable.append(result.error or str(sample.path))
         return
     gathered.milliseconds.append(seen.milliseconds)
-    image_size = (result.image.shape[0], result.image.shape[1])
     shape = (seen.anomaly_map.shape[0], seen.anomaly_map.shape[1])
     mask: NDArray[np.uint8] | None = None
     try:
-        mask = sample_mask(sample, shape, image_size)
+        mask = sample_mask(sample, shape, result.size)
     except ImageError as error:
         gathered.bad_masks.append(str(error))
     defective = sample.label == "defective"

@@ -17,7 +17,6 @@ from flawmap.backends.base import Backend, RuntimeOptions
 from flawmap.backends.registry import open_backend
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.framing import Canvas, Framing
-from flawmap.images import read_image
 from flawmap.inspector.defects import Defect, find_defects
 from flawmap.inspector.graphs import read_graph
 from flawmap.inspector.looking import Look, Seen
@@ -152,9 +151,12 @@ class Inspector:
         Raises ImageError where it cannot be read, UsageError for another kind of array.
         """
         start = time.perf_counter()
-        pixels = checked(image) if isinstance(image, np.ndarray) else read_image(image)
-        ((anomaly_map, score),) = self.see([self.framing.lay(pixels)])
-        return self.judge(anomaly_map, score, (pixels.shape[0], pixels.shape[1]), start)
+        if isinstance(image, np.ndarray):
+            canvas = self.framing.lay(checked(image))
+        else:
+            canvas = self.framing.read(image)
+        ((anomaly_map, score),) = self.see([canvas])
+        return self.judge(anomaly_map, score, canvas.photograph, start)
 
     def see(self, canvases: Iterable[Canvas], at_once: int = 1) -> Iterator[Seen]:
         """The graph's map and score of each photograph laid out by :attr:`framing`, in order.

@@ -32,7 +32,7 @@ def line_of(result: Inspected, filters: Filters, place: Path | None = None) -> d
     what judging it again takes. Where ``filters`` know the pixel pitch, areas and lengths are told
     in mm as well.
     """
-    if result.inspection is None or result.image is None:
+    if result.inspection is None:
         return {"path": str(result.path), "error": result.error}
     seen = result.inspection
     line = {
@@ -43,7 +43,7 @@ def line_of(result: Inspected, filters: Filters, place: Path | None = None) -> d
     if place is not None:
         line["map"] = {
             "file": str(map_file(place).resolve()),
-            "size": list(result.image.shape[:2]),
+            "size": list(result.size),
             "score": seen.raw_score,
         }
     return line

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.framing import Canvas
+from flawmap.framing import Canvas, Size
 from flawmap.images import read_image
 from flawmap.inspector.inspector import Inspection, Inspector, checked
 
@@ -28,36 +28,42 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Inspected:
-    """One file's outcome: the photograph and its inspection, or the reason there is none."""
+    """One file's outcome: its inspection and the photograph's (height, width), or the reason why
+    there is none. ``image``: the photograph, where it was asked for."""
 
     path: Path
-    image: NDArray[np.uint8] | None = None
+    size: Size = (0, 0)
     inspection: Inspection | None = None
     error: str | None = None
+    image: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
 class _Decoded:
-    image: NDArray[np.uint8]
     canvas: Canvas
     seconds: float
+    image: NDArray[np.uint8] | None = None
 
 
 _Outcome = tuple[_Decoded, Inspection] | FlawmapError
 
 
 def inspect_files(
-    inspector: Inspector, paths: Iterable[Path], batch: int = 1
+    inspector: Inspector, paths: Iterable[Path], batch: int = 1, *, photographs: bool = False
 ) -> Iterator[Inspected]:
     """Inspect files in order; one that cannot be read gives an ``error`` and the rest go on.
 
     ``batch``: images that go through the graph at once; all of a batch have its milliseconds,
     shared out. Of tiled images it is the tiles that do, and images are taken one by one.
+    ``photographs``: give them, too.
     """
 
     def decode(path: Path) -> _Decoded:
         start = time.perf_counter()
-        return _decoded(read_image(path), inspector, start)
+        if photographs:
+            return _decoded(read_image(path), inspector, start)
+        canvas = inspector.framing.read(path)
+        return _Decoded(canvas, time.perf_counter() - start)
 
     ahead = _TILED_AHEAD if inspector.framing.tiled else _AHEAD
     for path, outcome in _stream(inspector, paths, decode, batch, ahead):
@@ -65,7 +71,8 @@ def inspect_files(
             yield Inspected(path, error=str(outcome))
         else:
             decoded, inspection = outcome
-            yield Inspected(path, decoded.image, inspection)
+            size = decoded.canvas.photograph
+            yield Inspected(path, size, inspection, image=decoded.image)
 
 
 def inspect_frames(
@@ -93,7 +100,7 @@ def inspect_frames(
 
 def _decoded(image: NDArray[np.uint8], inspector: Inspector, start: float) -> _Decoded:
     canvas = inspector.framing.lay(image)
-    return _Decoded(image, canvas, time.perf_counter() - start)
+    return _Decoded(canvas, time.perf_counter() - start, image)
 
 
 def _stream(
@@ -141,6 +148,6 @@ def _inspect(
             yield item, one
             continue
         anomaly_map, score = next(answers)
-        size = (one.image.shape[0], one.image.shape[1])
         start = time.perf_counter() - share - one.seconds
+        size = one.canvas.photograph
         yield item, (one, inspector.judge(anomaly_map, score, size, start))

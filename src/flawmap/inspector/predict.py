@@ -61,7 +61,8 @@ def predict(
     lines: list[dict[str, Any]] = []
     with json_lines(json_file) as write, ThreadPoolExecutor(_WRITERS, "flawmap-write") as pool:
         writing: deque[Future[None]] = deque()
-        results = inspect_files(inspector, [target.path for target in targets], batch)
+        paths = [target.path for target in targets]
+        results = inspect_files(inspector, paths, batch, photographs=folder is not None)
         for target, result in zip(targets, results, strict=True):
             place = None
             if folder is not None and result.inspection is not None:

@@ -64,7 +64,8 @@ def watch(
     while not stop():
         before = count
         ready = waiting.ready(_versions(place, written), ledger.done)
-        results = inspect_files(inspector, [Path(version[0]) for version in ready])
+        paths = [Path(version[0]) for version in ready]
+        results = inspect_files(inspector, paths, photographs=written is not None)
         for version, result in zip(ready, results, strict=True):
             if result.error is not None and not waiting.given_up(version):
                 continue
