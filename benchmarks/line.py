@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -131,7 +132,29 @@ def throughput(run: Path) -> dict[str, Any]:
             "verdicts": verdicts,
             "a_quarter_of_them": _folder(run, few, words, Path(scratch)),
             "with_pictures": _folder(run, folder, [*words, "--out", "OUT"], Path(scratch)),
+            "judged_again": _judged_again(run, folder, Path(scratch)),
         }
+
+
+def _judged_again(run: Path, folder: Path, scratch: Path) -> dict[str, float]:
+    """``flawmap judge`` on the maps of ``predict --out`` with its defaults, beside that."""
+    out = scratch / "out"
+    words = [str(run), str(folder), "--out", str(out), "--json", str(scratch / "lines")]
+    inspected = _seconds([*_flawmap(), "predict", *words])
+    again = ["judge", str(run), str(scratch / "lines"), "--json", str(scratch / "again")]
+    judged = statistics.median(_seconds([*_flawmap(), *again]) for _ in range(5))
+    shutil.rmtree(out)
+    return {
+        "inspecting_s": round(inspected, 2),
+        "judging_s": round(judged, 2),
+        "times_faster": round(inspected / judged, 1),
+    }
+
+
+def _seconds(command: list[str]) -> float:
+    begun = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - begun
 
 
 def _folder(run: Path, folder: Path, words: list[Any], scratch: Path) -> dict[str, float]:

@@ -192,15 +192,27 @@ def install() -> dict[str, Any]:
         bare = [str(venv / "bin" / "python"), "-c", "pass"]
         import_s = _median(lambda: subprocess.run(imports, check=True))
         bare_s = _median(lambda: subprocess.run(bare, check=True))
-        size = sum(p.stat().st_size for p in venv.rglob("*") if p.is_file() and not p.is_symlink())
+        wheels = Path(scratch) / "wheels"
+        subprocess.run(
+            [*pip, "download", "--quiet", *constraints, "-d", str(wheels), str(ROOT)], check=True
+        )
+        (site,) = venv.glob("lib/python*/site-packages")
+        sizes = {"download_mb": _megabytes(wheels), "installed_mb": _megabytes(site)}
     return {
         "packages": packages,
         "package_count": len(packages),
         "torch_installed": "torch" in packages,
         "help_seconds": round(laps, 3),
         "import_flawmap_seconds": round(import_s - bare_s, 3),
-        "environment_mb_with_pip": round(size / 2**20),
+        **sizes,
     }
+
+
+def _megabytes(folder: Path) -> int:
+    """Of a folder's files, but for pip's and setuptools' own and compiled Python."""
+    own = {"pip", "setuptools", "__pycache__"}
+    files = (p for p in folder.rglob("*") if p.is_file() and not own & set(p.parts))
+    return round(sum(path.stat().st_size for path in files) / 2**20)
 
 
 def _packages(pip: list[str]) -> set[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import line_tables
 from record import RESULTS, ROOT
 
 from flawmap.benchmark.table import read_results
@@ -16,6 +17,7 @@ from flawmap.benchmark.table import render as bench_table
 README = ROOT / "README.md"
 ABLATIONS = ROOT / "docs" / "ablations.md"
 FAST = ROOT / "docs" / "fast.md"
+LINE = ROOT / "docs" / "line.md"
 _GUIDED = ("pixel_ap", "iap", "image_auroc", "pro", "iap90")
 BEGIN, END = "<!-- results: made by benchmarks/tables.py -->\n", "<!-- end of results -->"
 
@@ -48,6 +50,11 @@ def render_guidance() -> str:
         name = category + (r"\*" if category == "toothbrush" else "")
         lines.append(f"| {name}, {teacher} | {len(runs)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def render_line() -> str:
+    """Latency, throughput, parity, INT8 and peers in Markdown."""
+    return line_tables.render(_load)
 
 
 def _load(name: str) -> dict[str, Any] | None:
@@ -105,7 +112,8 @@ def _rest() -> list[str]:
         lines.append(_tiling(tiling))
     if install := _load("install"):
         lines.append(
-            f"- Base install: {install['package_count']} packages, no torch; `flawmap --help` "
+            f"- Base install: {install['package_count']} packages, {install['download_mb']} MB to "
+            f"download, {install['installed_mb']} MB on disk, no torch; `flawmap --help` "
             f"{install['help_seconds']:.2f} s, "
             f"`import flawmap` {install['import_flawmap_seconds']:.2f} s."
         )
@@ -161,7 +169,12 @@ def _seams(seams: dict[str, Any]) -> str:
 
 def main() -> None:
     """Rewrite what lies between the markers of each page."""
-    pages = {README: render(), ABLATIONS: render_ablations(), FAST: render_guidance()}
+    pages = {
+        README: render(),
+        ABLATIONS: render_ablations(),
+        FAST: render_guidance(),
+        LINE: render_line(),
+    }
     for page, made in pages.items():
         _replace(page, made)
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 
+from flawmap.framing import Place
+
 _EIGHT = np.ones((3, 3), dtype=bool)
 _DIRECTIONS = np.linspace(0.0, np.pi, 36, endpoint=False)  # a length is true to 0.1 %
 
@@ -71,14 +73,16 @@ def find_defects(
     if not above.any():
         return Found(above.astype(np.uint8), [], 0)
     scale = image_size[0] / above.shape[0], image_size[1] / above.shape[1]
-    labels, count = _labelled(above, limits.merge_distance, scale)
-    peaks, means, pixels = _statistics(anomaly_map[above], labels[above], count)
+    part = _around(above)  # the rest of a large map need not be labelled
+    marked, values = above[part], anomaly_map[part]
+    labels, count = _labelled(marked, limits.merge_distance, scale)
+    peaks, means, pixels = _statistics(values[marked], labels[marked], count)
     areas = pixels * (scale[0] * scale[1])
     passed = (areas >= limits.min_area) & (peaks >= limits.min_peak)
     places = ndimage.find_objects(labels)
     defects = [
         Defect(
-            _box(places[i], above.shape, image_size),
+            _box(_moved(places[i], part), above.shape, image_size),
             max(1, round(float(areas[i]))),
             float(peaks[i]),
             _length(labels[places[i]] == i + 1, scale),
@@ -86,8 +90,24 @@ def find_defects(
         )
         for i in np.flatnonzero(passed)
     ]
-    mask = np.concatenate([[False], passed])[labels].astype(np.uint8)
+    mask = np.zeros(above.shape, np.uint8)
+    mask[part] = np.concatenate([[False], passed])[labels]
     return Found(mask, sorted(defects, key=lambda d: (-d.peak, d.box)), count)
+
+
+def _around(above: NDArray[np.bool_]) -> Place:
+    """The smallest box of the map that holds every pixel above; there is at least one."""
+    rows, columns = np.flatnonzero(above.any(1)), np.flatnonzero(above.any(0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _moved(place: Place, part: Place) -> Place:
+    """A place in a part of the map as one in the whole."""
+    rows, columns = (
+        slice(one.start + whole.start, one.stop + whole.start)
+        for one, whole in zip(place, part, strict=True)
+    )
+    return rows, columns
 
 
 def _labelled(
@@ -132,7 +152,7 @@ def _ends(region: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]
 
 
 def _box(
-    place: tuple[slice, ...], size: tuple[int, ...], image_size: tuple[int, int]
+    place: Place, size: tuple[int, ...], image_size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     """Smallest box of whole photograph pixels around a region of the map."""
     y, bottom = _scaled(place[0], size[0], image_size[0])

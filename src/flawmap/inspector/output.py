@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -60,7 +59,7 @@ def verdict_of(seen: Inspection, filters: Filters) -> dict[str, Any]:
 
 
 def _described(defect: Defect, pixel_pitch: float | None) -> dict[str, Any]:
-    told = asdict(defect) | {"box": list(defect.box)}
+    told = vars(defect) | {"box": list(defect.box)}
     if pixel_pitch is not None:
         told["area_mm2"] = round(defect.area * pixel_pitch**2, 4)
         told["length_mm"] = round(defect.length * pixel_pitch, 4)

@@ -1,0 +1,121 @@
+"""What ``line.py``, ``int8.py`` and ``peers/run.py`` measured, in Markdown, for ``tables.py``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from record import RESULTS
+
+from flawmap.benchmark.latency import read_latencies, render_latencies
+
+Result = dict[str, Any]
+
+
+def render(load: Callable[[str], Result | None]) -> str:
+    """All tables of docs/line.md; ``load`` gives a result file by its name."""
+    parts = ["## Bytes to verdict\n", render_latencies(read_latencies(RESULTS / "latency"))]
+    if found := load("throughput"):
+        parts += ["## A folder of 1,000 pictures\n", _throughput(found)]
+    if found := load("parity"):
+        parts += ["## Every backend against torch's float32\n", _parity(found)]
+    if found := load("int8"):
+        parts += ["## INT8 on test pictures\n", _int8(found)]
+    if peers := sorted((RESULTS / "peers").glob("*.json")):
+        parts += ["## Peers\n", *(_peers(path) for path in peers)]
+    return "\n".join(parts)
+
+
+def _table(head: str, rows: list[list[str]]) -> str:
+    lines = [f"| {head} |", "|" + "---|" * (head.count("|") + 1)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows), ""])
+
+
+def _throughput(found: Result) -> str:
+    rows = []
+    for run in found["runs"]:
+        named = run["verdicts"] | {
+            "INT8, best batch, a quarter of the folder": run["a_quarter_of_them"],
+            "INT8, best batch, with overlays, masks and maps": run["with_pictures"],
+        }
+        for what, told in named.items():
+            rows.append([run["run"], what, f"{told['images_per_s']:.0f}", str(told["peak_mb"])])
+    judged = "".join(
+        f"\n{run['run']}: `predict --out` {run['judged_again']['inspecting_s']:.1f} s, `judge` on the "
+        f"maps {run['judged_again']['judging_s']:.2f} s: {run['judged_again']['times_faster']:.0f} "
+        "times faster.\n"
+        for run in found["runs"]
+    )
+    head = "inspector | `flawmap predict` | images/s, start included | peak MB"
+    return _table(head, rows) + judged
+
+
+def _parity(found: Result) -> str:
+    rows = [
+        [
+            f"{run['category']} {run['method']} {run['teacher']}",
+            str(run["images"]),
+            name,
+            *(f"{told[key]:.1e}" for key in ("map_max", "map_mean", "score_max", "score_mean")),
+        ]
+        for run in found["runs"]
+        for name, told in run["backends"].items()
+    ]
+    head = "inspector | test pictures | backend | map, largest difference | mean | score | mean"
+    return _table(head, rows)
+
+
+def _int8(found: Result) -> str:
+    rows = []
+    for run in found["runs"]:
+        name = f"{run['category']} {run['teacher']}"
+        whole = run["float32"]
+        milliseconds = run["milliseconds"]
+        for backend in ("openvino", "onnxruntime"):
+            told = run[f"int8 {backend}"]
+            if isinstance(told, str):
+                rows.append([name, backend, told, "", "", "", ""])
+                continue
+            rows.append(
+                [
+                    name,
+                    backend,
+                    told["export"]["quantised"],
+                    *(f"{whole[key]:.4f} → {told[key]:.4f}" for key in ("pixel_ap", "image_auroc")),
+                    f"{told['flips']} of {run['images']}",
+                    f"{milliseconds[f'float32 {backend}']:.1f} → "
+                    f"{milliseconds[f'int8 {backend}']:.1f}",
+                ]
+            )
+    head = "inspector | backend | quantised | pixel AP | image AUROC | verdicts that differ | "
+    return _table(head + "graph, ms", rows)
+
+
+def _peers(path: Path) -> str:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    rows = []
+    for name, side in found["sides"].items():
+        figures = side.get("figures") or {}
+        fit = "-" if not figures else f"{side['fit_seconds'] / 60:.1f}"
+        rows.append(
+            [
+                name,
+                fit,
+                *(_percent(figures.get(key)) for key in ("image_auroc", "pixel_ap")),
+                *(_percent(figures.get(key)) for key in ("pixel_auroc", "pro")),
+                f"{side['p50_ms']:.1f}",
+                str(side["peak_mb"]),
+            ]
+        )
+    head = f"{found['category']} | fit, min | image AUROC | pixel AP | pixel AUROC | PRO | "
+    install = found["install"]
+    return _table(head + "ms a picture | peak MB", rows) + (
+        f"\nanomalib {install['anomalib']}: {install['packages']} packages, {install['mb']} MB "
+        f"installed ({install['mb_without_cuda']} MB without CUDA's).\n"
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
