@@ -46,7 +46,7 @@ Outcome = dict[str, Any]
 
 def image_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, Callable[[], str]]:
     """What was done to the image, and what to do with it."""
-    from flawmap.images import marks_anything, read_image, read_mask
+    from flawmap.images import marks_anything, read_image, read_mask, read_scaled
 
     whole = bombs(made)
     if case < len(whole):
@@ -63,6 +63,10 @@ def image_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, Call
             return "a mask"
         if case % 10 == 4:
             return f"marks: {marks_anything(data)}"
+        if case % 2:
+            image, _ = read_scaled(data, lambda own: (64, 64))
+            assert image.shape == (64, 64, 3)
+            return "a scaled image"
         image = read_image(data)
         assert image.dtype == np.uint8
         assert image.ndim == 3

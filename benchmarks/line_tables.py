@@ -43,10 +43,10 @@ def _throughput(found: Result) -> str:
         for what, told in named.items():
             rows.append([run["run"], what, f"{told['images_per_s']:.0f}", str(told["peak_mb"])])
     judged = "".join(
-        f"\n{run['run']}: `predict --out` {run['judged_again']['inspecting_s']:.1f} s, `judge` on the "
-        f"maps {run['judged_again']['judging_s']:.2f} s: {run['judged_again']['times_faster']:.0f} "
-        "times faster.\n"
+        f"\n{run['run']}: `predict --out` {again['inspecting_s']:.1f} s, `judge` on its maps "
+        f"{again['judging_s']:.2f} s, {again['times_faster']:.0f} times faster.\n"
         for run in found["runs"]
+        for again in [run["judged_again"]]
     )
     head = "inspector | `flawmap predict` | images/s, start included | peak MB"
     return _table(head, rows) + judged

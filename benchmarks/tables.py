@@ -97,6 +97,10 @@ def _rest() -> list[str]:
             f"- `kill -9` at {len(kills)} random moments ({methods}; `make torture`), each run "
             f"resumed: {torture['bit_identical']} of {len(kills)} ended bit-identical."
         )
+    if fuzz := _load("fuzz"):
+        lines.append(_fuzz(fuzz))
+    if determinism := _load("determinism"):
+        lines.append(_determinism(determinism))
     if promises := _load("promises"):
         rates = [rate for run in promises["runs"] for rate in run["rates"]]
         excess = max(rate["observed_mean"] - rate["promised"] for rate in rates)
@@ -164,6 +168,34 @@ def _seams(seams: dict[str, Any]) -> str:
     return (
         f"{seams['tile']}² in {seams['photograph'][0]}² differ on average (at most) by {told} "
         f"pixels of overlap, of maps of {seams['map_mean']:.4f} ({seams['map_max']:.2f})"
+    )
+
+
+def _fuzz(found: dict[str, Any]) -> str:
+    kinds = {"images": "mutated images", "artefacts": "mutated runs", "weights": "mutated weights"}
+    counts = ", ".join(f"{found[kind]['cases']:,} {name}" for kind, name in kinds.items())
+    findings = sum(len(found[kind]["findings"]) for kind in kinds)
+    slowest = max(found[kind]["slowest"]["seconds"] or 0.0 for kind in kinds)
+    largest = max(found[kind]["largest"]["megabytes"] or 0 for kind in kinds)
+    return (
+        f"- Hostile input (`benchmarks/fuzz.py`): {counts}; {findings} that crashed, hung, told no "
+        f"reason or took too much; the slowest {slowest:.1f} s, the largest {largest:.0f} MB."
+    )
+
+
+def _determinism(found: dict[str, Any]) -> str:
+    training, inspecting = found["training"].values(), found["inspecting"].values()
+    again = all(run["again"]["bit_identical"] for run in training)
+    twice = all(one["again_bit_identical"] for one in inspecting)
+    scores = max(run["on_one_thread"]["scores_max"] for run in training)
+    alone = max(one["on_one_thread_score_max"] for one in inspecting)
+    many, one = found["threads"]
+    return (
+        f"- The same seed on the same machine, all methods: weights and scores "
+        f"{'bit-identical' if again else 'NOT identical'}, inspections "
+        f"{'bit-identical' if twice else 'NOT identical'}. On {one} thread in place of {many}: "
+        f"scores of inspectors trained so (for {found['steps']} steps) differ by {scores:.1g} at "
+        f"most, scores of one inspector by {alone:.1g}."
     )
 
 
