@@ -13,7 +13,7 @@ import pytest
 
 import flawmap
 from flawmap import FlawmapError, Inspector, UsageError
-from flawmap.backends.openvino import has_bf16, import_openvino
+from flawmap.backends.registry import has_bf16_here
 from flawmap.conversion import export as exporting
 from flawmap.conversion.scope import scopes
 from flawmap.files import digest
@@ -41,24 +41,41 @@ def test_openvino_in_float32(striped):
     assert (found.flips, found.within_limits, found.forced) == (0, True, False)
     exports = read_manifest(striped.run).exports
     assert exports["openvino-float32"] == found
-    assert set(exports) - {"openvino-float32"} == ({"openvino-bf16"} if bf16_here() else set())
+    assert set(exports) - {"openvino-float32"} == ({"openvino-bf16"} if has_bf16_here() else set())
 
 
-def bf16_here() -> bool:
-    return has_bf16(import_openvino().Core())
+bf16_alone = pytest.mark.skipif(not has_bf16_here(), reason="this processor has no bf16 arithmetic")
 
 
-@pytest.mark.skipif(not bf16_here(), reason="this processor has no bf16 arithmetic")
+@bf16_alone
 def test_how_far_bf16_is_from_float32_is_told_beside_it(striped):
     flawmap.export(striped.run, "openvino")
     found = read_manifest(striped.run).exports["openvino-bf16"]
     assert found.files == {}
     assert found.images > 100
     assert 1e-4 < found.map_max < 0.5
-    graph = Inspector.load(striped.run, precision="bf16").graph
-    first = Inspector.load(striped.run).graph
-    gap = np.abs(graph(striped.held_out[:1])[0] - first(striped.held_out[:1])[0]).max()
-    assert 0 < gap <= found.map_max + 1e-6
+    inspector, first = Inspector.load(striped.run, precision="bf16"), Inspector.load(striped.run)
+    assert inspector.manifest.calibration == found.calibration != first.manifest.calibration
+    maps = [one.inspect(striped.held_out[0]).anomaly_map for one in (inspector, first)]
+    assert 0 < np.abs(maps[0] - maps[1]).max() <= found.map_max + 1e-6
+
+
+@bf16_alone
+def test_calibrating_where_there_is_no_bf16_takes_its_thresholds_away(striped, monkeypatch):
+    flawmap.export(striped.run, "openvino")
+    good = striped.manifest.training.folder
+    again = flawmap.calibrate(striped.run, [good])
+    assert again.warnings == ("16 images left out: the inspector learned from them.",)
+    own = read_manifest(striped.run).exports["openvino-bf16"].calibration
+    assert own != again.calibration
+    monkeypatch.setattr("flawmap.inspector.thresholds.has_bf16_here", lambda: False)
+    assert "bf16 are gone" in flawmap.calibrate(striped.run, [good]).warnings[-1]
+    assert "openvino-bf16" not in read_manifest(striped.run).exports
+
+
+def test_bf16_before_its_export_says_how(striped):
+    with pytest.raises(FlawmapError, match=r"no thresholds for bf16 .*flawmap export .* openvino"):
+        Inspector.load(striped.run, precision="bf16")
 
 
 def test_onnx_in_float32_is_compared_with_torch(striped):

@@ -17,7 +17,8 @@ class RuntimeOptions(TypedDict, total=False):
     """Where and how a graph runs; what is left out is chosen.
 
     ``backend``: ``onnxruntime``, ``openvino``, or ``auto``: the first where it can. ``precision``:
-    ``float32``; ``bf16`` with OpenVINO; ``int8`` where ``flawmap export --int8`` was run.
+    ``float32``; ``bf16`` with OpenVINO, where ``flawmap export --to openvino`` was run; ``int8``
+    where ``flawmap export --int8`` was.
     ``device``: ``cpu``; ``cuda`` with ONNX Runtime; ``GPU`` or ``NPU`` with OpenVINO. ``threads``:
     of the processor, all by default.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing_extensions import Unpack
 
 from flawmap.backends.base import Backend, RuntimeOptions
-from flawmap.errors import UsageError
+from flawmap.errors import FlawmapError, UsageError
 
 NAMES = ("onnxruntime", "openvino")
 PRECISIONS = ("float32", "bf16", "int8")
@@ -22,6 +22,16 @@ def choose(name: str, device: str = "cpu", precision: str = "float32") -> str:
     if name not in NAMES:
         raise UsageError(f"No backend {name!r}: there are auto, {' and '.join(NAMES)}.")
     return name
+
+
+def has_bf16_here() -> bool:
+    """Whether this processor computes in bf16, and what does it is installed."""
+    from flawmap.backends.openvino import has_bf16, import_openvino
+
+    try:
+        return has_bf16(import_openvino().Core())
+    except FlawmapError:
+        return False
 
 
 def open_backend(

@@ -39,7 +39,7 @@ Backend = Annotated[
     str, typer.Option(help="onnxruntime, openvino, or auto: onnxruntime where it can.")
 ]
 PrecisionName = Annotated[
-    str, typer.Option("--precision", help="float32; bf16 with openvino; int8 once exported.")
+    str, typer.Option("--precision", help="float32; bf16 or int8 once exported.")
 ]
 Device = Annotated[str, typer.Option(help="cpu; cuda with onnxruntime; GPU, NPU with openvino.")]
 Threads = Annotated[

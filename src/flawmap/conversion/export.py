@@ -14,12 +14,13 @@ import numpy as np
 
 from flawmap.backends.base import Backend
 from flawmap.backends.onnx_runtime import OnnxRuntime
+from flawmap.backends.registry import has_bf16_here
 from flawmap.conversion.comparison import Comparison, compare
 from flawmap.conversion.pictures import GoodImages, good_images
 from flawmap.conversion.synthetic import draw_defects, no_defects
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest, make_folder, write_bytes
-from flawmap.inspector.graphs import read_graph
+from flawmap.inspector.graphs import BF16, read_graph
 from flawmap.inspector.inspector import load_region
 from flawmap.inspector.looking import Look
 from flawmap.inspector.manifest import (
@@ -63,11 +64,12 @@ def export(
     ``to`` is ``onnx`` or ``openvino``. ``images``: a data folder with good pictures, by default the
     one that was trained from; those held out then measure map and score. In float32 these may
     differ by 1e-4, from torch's for ``onnx``, else from the first graph's; for ``openvino`` how far
-    bf16 moves them is told beside it, where the processor has that. ``int8`` quantises convolutions
-    and finds thresholds anew; on drawn defects it may lose 0.01 of pixel AP, on these and the good
-    pictures change 1 % of verdicts, and move the good pictures' p-values by 0.02 on average. Where
-    nearly all convolutions are too many for that, fewer are tried. Past the limits FlawmapError is
-    raised and nothing kept, unless ``force``, which the manifest records.
+    bf16 moves them is told beside it, with thresholds for it, where the processor has that.
+    ``int8`` quantises convolutions and finds thresholds anew; on drawn defects it may lose 0.01 of
+    pixel AP, on these and the good pictures change 1 % of verdicts, and move the good pictures'
+    p-values by 0.02 on average. Where nearly all convolutions are too many for that, fewer are
+    tried. Past the limits FlawmapError is raised and nothing kept, unless ``force``, which the
+    manifest records.
     """
     if to not in TARGETS:
         raise UsageError(f"No runtime {to!r}: export to {' or '.join(TARGETS)}.")
@@ -88,7 +90,7 @@ def export(
     found = made.found.model_copy(update={"files": files, "forced": forced})
     exports = {**manifest.exports, f"{to}-{found.precision}": found}
     if to == "openvino" and not int8 and (bf16 := _bf16(graph, folder, manifest, good)) is not None:
-        exports["openvino-bf16"] = bf16
+        exports[BF16] = bf16
     write_manifest(folder, manifest.model_copy(update={"exports": exports}))
     return found
 
@@ -117,18 +119,20 @@ def _float32(
 
 
 def _bf16(graph: bytes, folder: Path, manifest: Manifest, good: GoodImages) -> Export | None:
-    """What computing in bf16 changes; there is no limit to it. None where it cannot be done."""
-    from flawmap.backends.openvino import OpenVino, has_bf16, import_openvino
+    """What computing in bf16 changes, to which there is no limit, and thresholds for it.
 
-    if not has_bf16(import_openvino().Core()):
+    None where it cannot be done.
+    """
+    from flawmap.backends.openvino import OpenVino
+
+    if not has_bf16_here():
         return None
     other = OpenVino(graph, precision="bf16")
     judge = draw_defects(good.judge, _DEFECTS, seed=1)
     look = Look.of(manifest.preprocessing.framing, manifest.configuration)
     region, like = load_region(folder, manifest), manifest.calibration
     found = compare(OnnxRuntime(graph), other, good.photographs, judge, like, look, region)
-    told = _fields(found) | {"calibration": None}
-    return Export(precision="bf16", files={}, within_limits=True, **told)
+    return Export(precision="bf16", files={}, within_limits=True, **_fields(found))
 
 
 def _int8(

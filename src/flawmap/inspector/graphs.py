@@ -12,6 +12,7 @@ from flawmap.files import read_regular
 from flawmap.inspector.manifest import GRAPH, WEIGHTS, Manifest
 
 _MOST_BYTES = 2**31  # the most that ONNX can hold in one file
+BF16 = "openvino-bf16"  # its export has thresholds alone, and no files
 _EXPORTED_FOR = {"openvino": "openvino", "onnxruntime": "onnx"}
 
 
@@ -31,10 +32,12 @@ def read_graph(
     """Files checked against their digests in the manifest; FlawmapError if they are not the same.
 
     For ``int8`` the export for the backend; OpenVINO's before ONNX Runtime's where it is ``auto``.
+    For ``bf16`` the first graph, with the thresholds that were found for it when it was exported.
     """
     if precision != "int8":
         graph = read_checked(folder, GRAPH, manifest.files.get(GRAPH))
-        return Graph(graph, None, backend, manifest.calibration)
+        calibration = manifest.calibration if precision != "bf16" else _bf16(folder, manifest)
+        return Graph(graph, None, backend, calibration)
     wanted = list(_EXPORTED_FOR) if backend == "auto" else [backend]
     for name in wanted:
         export = manifest.exports.get(f"{_EXPORTED_FOR.get(name)}-int8")
@@ -47,6 +50,16 @@ def read_graph(
     raise FlawmapError(
         f"{folder} has no INT8 graph for it yet. Make one: flawmap export {folder} --to {to} --int8"
     )
+
+
+def _bf16(folder: Path, manifest: Manifest) -> Calibration:
+    export = manifest.exports.get(BF16)
+    if export is None or export.calibration is None:
+        raise FlawmapError(
+            f"{folder} has no thresholds for bf16 yet. Find them on a processor that computes in "
+            f"it: flawmap export {folder} --to openvino"
+        )
+    return export.calibration
 
 
 def backend_of(export: str) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flawmap.backends.registry import has_bf16_here
 from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError
-from flawmap.inspector.graphs import backend_of
+from flawmap.inspector.graphs import BF16, backend_of
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.manifest import Manifest
 from flawmap.inspector.pipeline import inspect_files
@@ -79,12 +80,19 @@ class FromImages:
         """The manifest with the new thresholds; FlawmapError where no image can be read."""
         exports = {}
         for name, export in self.manifest.exports.items():
+            if name == BF16 and not has_bf16_here():
+                continue
             if export.calibration is not None:
                 own, _ = self._calibration(backend_of(name), export.precision)
                 export = export.model_copy(update={"calibration": own})
             exports[name] = export
         self.warnings.clear()  # the inspector's own are the same
         calibration, self.scored = self._calibration("auto", "float32")
+        if BF16 in self.manifest.exports.keys() - exports:
+            self.warnings.append(
+                "Thresholds for bf16 are gone, as it cannot be computed here: export again where "
+                "it can."
+            )
         return self.manifest.model_copy(update={"calibration": calibration, "exports": exports})
 
     def _calibration(self, backend: str, precision: str) -> tuple[Calibration, list[Scored]]:
