@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy import ndimage
 
+from flawmap.errors import FlawmapError
 
-@dataclass(frozen=True)
-class Scoring:
+
+class Scoring(BaseModel):
     """Mean of the ``top_pixels`` highest values of the map blurred by ``score_sigma`` pixels."""
 
-    top_pixels: int = 1
-    score_sigma: float = 0.0
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    top_pixels: int = Field(1, ge=1)
+    score_sigma: float = Field(0.0, ge=0.0, le=1000.0)
 
     @classmethod
     def of(cls, configuration: Mapping[str, Any]) -> Scoring:
-        """From the method's configuration."""
-        top = int(configuration.get("top_pixels", 1))
-        return cls(top, float(configuration.get("score_sigma", 0.0)))
+        """From the method's configuration; FlawmapError where it holds no such numbers."""
+        try:
+            return cls.model_validate(configuration)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise FlawmapError(
+                f"The manifest is damaged at configuration.{first['loc'][0]} "
+                f"({first['msg'].lower()}): copy the run folder again, or train anew."
+            ) from error
 
     def __call__(
         self, anomaly_map: NDArray[np.float32], inside: NDArray[np.bool_] | None = None
