@@ -99,6 +99,9 @@ def _peers(path: Path) -> str:
     for name, side in found["sides"].items():
         figures = side.get("figures") or {}
         fit = "-" if not figures else f"{side['fit_seconds'] / 60:.1f}"
+        epochs, default = side.get("epochs", (0, 0))
+        if figures and epochs < default:
+            name += f": {epochs} of its {default} epochs"
         rows.append(
             [
                 name,

@@ -78,9 +78,12 @@ def _load_folded(network: nn.Module, folded: dict[str, torch.Tensor]) -> None:
 class Peer:
     """The model, from fitting to timing. Validation, which sees test images, is left out."""
 
-    def __init__(self, name: str, data: Path, out: Path, size: tuple[int, int], seed: int) -> None:
+    def __init__(
+        self, name: str, data: Path, out: Path, size: tuple[int, int], seed: int, epochs: int | None
+    ) -> None:
         self.name, self.data, self.out, self.size = name, data, out, size
         self.seed = seed
+        self.epochs = EPOCHS[name] if epochs is None else min(epochs, EPOCHS[name])
         self.images = sorted((data / "test").rglob("*.png"))
         self.inferencer: OpenVINOInferencer | None = None  # once fitted
 
@@ -103,7 +106,7 @@ class Peer:
         engine = Engine(
             accelerator="cpu",
             devices=1,
-            max_epochs=max(1, EPOCHS[self.name]),
+            max_epochs=max(1, self.epochs),
             default_root_dir=self.out,
             logger=False,
             enable_progress_bar=False,
@@ -136,7 +139,7 @@ class Peer:
             "model": str(Path(path).relative_to(self.out)),
             "fit_seconds": round(seconds, 1),
             "cores": len(os.sched_getaffinity(0)),
-            "epochs": EPOCHS[self.name],
+            "epochs": [self.epochs, EPOCHS[self.name]],
             "torch": torch.__version__,
         }
 
@@ -177,11 +180,13 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--size", type=int, nargs=2, default=(256, 256))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, help="at most as many, where time is short")
     asked = parser.parse_args()
     use_weights(asked.weights)
     answers = sys.stdout
     with redirect_stdout(sys.stderr):
-        peer = Peer(asked.name, asked.data, asked.out, tuple(asked.size), asked.seed)
+        size = tuple(asked.size)
+        peer = Peer(asked.name, asked.data, asked.out, size, asked.seed, asked.epochs)
         for line in sys.stdin:
             word, *count = line.split()
             answer = peer.fit() if word == "fit" else peer.time(int(count[0]))

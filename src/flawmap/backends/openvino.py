@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import Any, ClassVar
 
@@ -31,15 +32,14 @@ class OpenVino(Backend):
         device: str = "cpu",
         precision: str = "float32",
     ) -> None:
-        openvino = import_openvino()
-        self._core = openvino.Core()
+        self._core = shared_core()
         self._device = device.upper()
         kinds = {name.split(".")[0] for name in self._core.available_devices}
         if self._device.split(".")[0] not in kinds:
             raise FlawmapError(
                 f"OpenVINO has no device {device!r} here: it has {', '.join(sorted(kinds))}."
             )
-        if precision == "bf16" and not has_bf16(self._core, self._device):
+        if precision == "bf16" and not has_bf16(self._device):
             raise FlawmapError(f"Device {device} has no bf16 arithmetic: use float32.")
         self._options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -88,9 +88,24 @@ class OpenVino(Backend):
         return self._core.compile_model(model, self._device, self._options)
 
 
-def has_bf16(core: Any, device: str = "CPU") -> bool:
-    """Whether a device of an ``openvino.Core`` computes in bf16."""
-    return "BF16" in core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+def has_bf16(device: str = "CPU") -> bool:
+    """Whether a device computes in bf16."""
+    return "BF16" in shared_core().get_property(device, "OPTIMIZATION_CAPABILITIES")
+
+
+def shared_core() -> Any:
+    """The one ``openvino.Core`` of this process, which lives as long as it does.
+
+    Each sets a stack for signals and on its end brings back the one before. Of two the first to end
+    frees what the other brings back: the next signal, such as Ctrl-C, then ends the process
+    (OpenVINO 2026.4.1).
+    """
+    return _core(import_openvino())
+
+
+@functools.cache
+def _core(openvino: Any) -> Any:
+    return openvino.Core()
 
 
 def _failed(what: str, error: Exception) -> FlawmapError:

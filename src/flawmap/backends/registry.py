@@ -26,10 +26,10 @@ def choose(name: str, device: str = "cpu", precision: str = "float32") -> str:
 
 def has_bf16_here() -> bool:
     """Whether this processor computes in bf16, and what does it is installed."""
-    from flawmap.backends.openvino import has_bf16, import_openvino
+    from flawmap.backends.openvino import has_bf16
 
     try:
-        return has_bf16(import_openvino().Core())
+        return has_bf16()
     except FlawmapError:
         return False
 

@@ -199,12 +199,11 @@ def _openvino_files(path: Path) -> tuple[Path, Path]:
 
 def _write_openvino(model: object, files: tuple[Path, ...]) -> Backend:
     """OpenVINO's own files of a model, or of an ONNX graph's bytes; and what runs them."""
-    from flawmap.backends.openvino import OpenVino, import_openvino
+    from flawmap.backends.openvino import OpenVino, import_openvino, shared_core
 
-    openvino = import_openvino()
     if isinstance(model, bytes):
-        model = openvino.Core().read_model(model)
-    openvino.save_model(model, files[0], compress_to_fp16=False)
+        model = shared_core().read_model(model)
+    import_openvino().save_model(model, files[0], compress_to_fp16=False)
     return OpenVino(files[0].read_bytes(), files[1].read_bytes())
 
 

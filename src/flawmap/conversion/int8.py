@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flawmap.backends.openvino import shared_core
 from flawmap.errors import FlawmapError
 
 _CONVOLUTIONS = ("Convolution", "ConvolutionBackpropData")  # as OpenVINO calls them
@@ -65,10 +66,9 @@ def quantise_openvino(graph: bytes, images: NDArray[np.uint8], float32: Collecti
         raise FlawmapError(
             "INT8 for OpenVINO needs nncf: pip install 'flawmap[int8]'; or export --to onnx."
         ) from error
-    import openvino
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 
-    model = openvino.Core().read_model(graph)
+    model = shared_core().read_model(graph)
     others = {node.get_type_name() for node in model.get_ops()} - {*_CONVOLUTIONS}
     with _quiet():
         return nncf.quantize(
