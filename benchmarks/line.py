@@ -5,13 +5,16 @@ categories of ``../shared/data/mvtec_ad_256``, exported before: ``flawmap export
 --int8``, and ``--to onnx --int8``. Each backend and precision is timed by ``flawmap bench latency``
 in a process of its own (``latency/*.json``). Then all run over every test image beside torch
 (``parity.json``), and a folder of 1,000 images goes through ``flawmap predict``
-(``throughput.json``). On an otherwise idle machine; some minutes a run.
+(``throughput.json``). On an otherwise idle machine; some minutes a run. ``--only`` does one of the
+three.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import os
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -187,15 +190,19 @@ def _peak_mb(pid: int) -> int:
 
 def main() -> None:
     """Measure the runs named."""
-    runs = [Path(word) for word in sys.argv[1:]]
-    if not runs:
-        sys.exit(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path, nargs="+")
+    parser.add_argument("--only", choices=("latency", "parity", "throughput"))
+    asked = parser.parse_args()
     os.chdir(ROOT)
-    for run in runs:
-        latencies(run)
-    command = f"python benchmarks/line.py {' '.join(map(str, runs))}"
-    write_result("parity", command, runs=[parity(run) for run in runs])
-    write_result("throughput", command, runs=[throughput(run) for run in runs])
+    command = shlex.join(["python", "benchmarks/line.py", *sys.argv[1:]])
+    if asked.only in (None, "latency"):
+        for run in asked.run:
+            latencies(run)
+    if asked.only in (None, "parity"):
+        write_result("parity", command, runs=[parity(run) for run in asked.run])
+    if asked.only in (None, "throughput"):
+        write_result("throughput", command, runs=[throughput(run) for run in asked.run])
 
 
 if __name__ == "__main__":
