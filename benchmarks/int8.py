@@ -3,29 +3,22 @@
 ``python benchmarks/int8.py RUN...`` writes ``benchmarks/results/int8.json``; the runs are
 inspectors that ``flawmap bench --keep`` left, of categories of ``../shared/data/mvtec_ad_256``,
 exported before: ``flawmap export RUN --to openvino --int8``, and ``--to onnx --int8``. What an
-export refused is told as refused. Figures and verdicts are those of ``evaluate``; milliseconds are
-the graph's alone, batch 1, the graphs in turn.
+export refused is told as refused. Figures and verdicts are those of ``evaluate``.
 """
 
 from __future__ import annotations
 
-import statistics
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from record import ROOT, write_result
 
 import flawmap
-from flawmap.datasets import open_dataset
-from flawmap.images import read_image, resize_image
 
 DATA = ROOT.parent / "shared" / "data" / "mvtec_ad_256"
 RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
 KEYS = ("image_auroc", "pixel_ap", "pixel_auroc", "iap", "pro")
-ROUNDS = 60
 
 
 def measure(run: Path) -> dict[str, Any]:
@@ -41,7 +34,6 @@ def measure(run: Path) -> dict[str, Any]:
         "seed": manifest.training.seed,
         "images": len(first.rows),
         "float32": _figures(first),
-        "milliseconds": _milliseconds(run, data, [to for to, made in exports.items() if made]),
     }
     for to, backend in RUNTIMES.items():
         made = exports[to]
@@ -60,30 +52,6 @@ def measure(run: Path) -> dict[str, Any]:
 def _figures(evaluation: Any) -> dict[str, float | None]:
     figures = evaluation.to_dict()
     return {key: figures[key] for key in KEYS}
-
-
-def _milliseconds(run: Path, data: Path, exported: list[str]) -> dict[str, float]:
-    """Median of each graph, which take turns."""
-    kinds = [("float32", backend) for backend in RUNTIMES.values()]
-    kinds += [("int8", RUNTIMES[to]) for to in exported]
-    graphs = {
-        f"{precision} {backend}": flawmap.Inspector.load(
-            run, precision=precision, backend=backend
-        ).graph
-        for precision, backend in kinds
-    }
-    size = flawmap.Inspector.load(run).size
-    paths = [sample.path for sample in open_dataset(data, training=False).test][:20]
-    images = [resize_image(read_image(path), size)[None] for path in paths]
-    for graph in graphs.values():
-        graph.warm_up()
-    seconds: dict[str, list[float]] = {name: [] for name in graphs}
-    for index in range(ROUNDS):
-        for name, graph in graphs.items():
-            begun = time.perf_counter()
-            graph(np.ascontiguousarray(images[index % len(images)]))
-            seconds[name].append(time.perf_counter() - begun)
-    return {name: round(1000 * statistics.median(all_), 2) for name, all_ in seconds.items()}
 
 
 def main() -> None:

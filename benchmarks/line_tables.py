@@ -72,11 +72,10 @@ def _int8(found: Result) -> str:
     for run in found["runs"]:
         name = f"{run['category']} {run['teacher']}"
         whole = run["float32"]
-        milliseconds = run["milliseconds"]
         for backend in ("openvino", "onnxruntime"):
             told = run[f"int8 {backend}"]
             if isinstance(told, str):
-                rows.append([name, backend, told, "", "", "", ""])
+                rows.append([name, backend, told, "", "", ""])
                 continue
             rows.append(
                 [
@@ -85,12 +84,10 @@ def _int8(found: Result) -> str:
                     told["export"]["quantised"],
                     *(f"{whole[key]:.4f} → {told[key]:.4f}" for key in ("pixel_ap", "image_auroc")),
                     f"{told['flips']} of {run['images']}",
-                    f"{milliseconds[f'float32 {backend}']:.1f} → "
-                    f"{milliseconds[f'int8 {backend}']:.1f}",
                 ]
             )
-    head = "inspector | backend | quantised | pixel AP | image AUROC | verdicts that differ | "
-    return _table(head + "graph, ms", rows)
+    head = "inspector | backend | quantised | pixel AP | image AUROC | verdicts that differ"
+    return _table(head, rows)
 
 
 def _peers(path: Path) -> str:

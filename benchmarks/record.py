@@ -18,8 +18,8 @@ def write_result(name: str, command: str = "", **measured: Any) -> Path:
     """Write ``benchmarks/results/NAME.json``; ``command`` is this process's unless it is given."""
     script = f"benchmarks/{Path(sys.argv[0]).name}"
     command = command or shlex.join(["python", script, *sys.argv[1:]])
-    RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"name": name, **provenance(command), **measured})
     print(path.read_text(encoding="utf-8"))
     return path
