@@ -97,6 +97,8 @@ def _rest() -> list[str]:
             f"- `kill -9` at {len(kills)} random moments ({methods}; `make torture`), each run "
             f"resumed: {torture['bit_identical']} of {len(kills)} ended bit-identical."
         )
+    if squashed := read_results(RESULTS / "squashed"):
+        lines.append(_squashed(squashed))
     if fuzz := _load("fuzz"):
         lines.append(_fuzz(fuzz))
     if determinism := _load("determinism"):
@@ -168,6 +170,22 @@ def _seams(seams: dict[str, Any]) -> str:
     return (
         f"{seams['tile']}² in {seams['photograph'][0]}² differ on average (at most) by {told} "
         f"pixels of overlap, of maps of {seams['map_mean']:.4f} ({seams['map_max']:.2f})"
+    )
+
+
+def _squashed(records: list[dict[str, Any]]) -> str:
+    """KolektorSDD at its own shape, from the grid's own files, and squashed."""
+    (method,) = {record["method"] for record in records}
+    own = read_results(RESULTS)
+    shaped = [r for r in own if r["category"] == "kolektor_sdd" and r["method"] == method]
+    told = []
+    for runs in (shaped, records):
+        size = "x".join(map(str, runs[0]["configuration"]["size"]))
+        ap, auroc = (fmean(r["figures"][key] for r in runs) for key in ("pixel_ap", "image_auroc"))
+        told.append(f"{size} {100 * ap:.1f} pixel AP and {100 * auroc:.1f} image AUROC")
+    return (
+        f"- KolektorSDD's tall pictures, `{method}`, {len(records)} seeds each: {told[0]}; "
+        f"squashed to {told[1]} (pixel figures each at its own size)."
     )
 
 

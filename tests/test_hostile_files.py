@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import flawmap
 from flawmap.errors import FlawmapError
 from flawmap.files import only_writer, read_regular, write_bytes
 from flawmap.images import ImageError, read_image, read_mask
@@ -201,3 +203,20 @@ def test_the_folder_is_free_after_a_failure(tmp_path: Path) -> None:
         raise KeyError
     with only_writer(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda run: flawmap.calibrate(run, false_reject=0.05),
+        lambda run: flawmap.regions(run, min_area=3.0),
+        lambda run: flawmap.export(run, "onnx"),
+    ],
+    ids=["calibrate", "regions", "export"],
+)
+def test_a_run_is_changed_by_one_process_at_a_time(tiny_run, tmp_path, change):
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    before = (run / "manifest.json").read_bytes()
+    with only_writer(run), pytest.raises(FlawmapError, match="Another process is writing"):
+        change(run)
+    assert (run / "manifest.json").read_bytes() == before

@@ -28,7 +28,7 @@ from flawmap.inspector.manifest import (
     GRAPH,
     Export,
     Manifest,
-    read_manifest,
+    changing,
     write_manifest,
 )
 
@@ -74,25 +74,29 @@ def export(
     if to not in TARGETS:
         raise UsageError(f"No runtime {to!r}: export to {' or '.join(TARGETS)}.")
     folder = Path(run)
-    manifest = read_manifest(folder)
-    graph = read_graph(folder, manifest).graph
-    good = good_images(manifest, images)
-    say(f"{len(good.judge_paths)} good pictures that the inspector did not learn from")
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as place:
-        if int8:
-            made = _int8(Path(place), graph, folder, manifest, good, to, say)
-        else:
-            made = _float32(Path(place), graph, folder, manifest, good, to)
-        if not (made.found.within_limits or force):
-            raise FlawmapError(f"{_failing(made.found)}: nothing was kept. --force keeps it.")
-        files = _keep(made.files, folder, to) or {GRAPH: manifest.files[GRAPH]}
-    forced = not made.found.within_limits
-    found = made.found.model_copy(update={"files": files, "forced": forced})
-    exports = {**manifest.exports, f"{to}-{found.precision}": found}
-    if to == "openvino" and not int8 and (bf16 := _bf16(graph, folder, manifest, good)) is not None:
-        exports[BF16] = bf16
-    write_manifest(folder, manifest.model_copy(update={"exports": exports}))
-    return found
+    with changing(folder) as manifest:
+        graph = read_graph(folder, manifest).graph
+        good = good_images(manifest, images)
+        say(f"{len(good.judge_paths)} good pictures that the inspector did not learn from")
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as place:
+            if int8:
+                made = _int8(Path(place), graph, folder, manifest, good, to, say)
+            else:
+                made = _float32(Path(place), graph, folder, manifest, good, to)
+            if not (made.found.within_limits or force):
+                raise FlawmapError(f"{_failing(made.found)}: nothing was kept. --force keeps it.")
+            files = _keep(made.files, folder, to) or {GRAPH: manifest.files[GRAPH]}
+        forced = not made.found.within_limits
+        found = made.found.model_copy(update={"files": files, "forced": forced})
+        exports = {**manifest.exports, f"{to}-{found.precision}": found}
+        if (
+            to == "openvino"
+            and not int8
+            and (bf16 := _bf16(graph, folder, manifest, good)) is not None
+        ):
+            exports[BF16] = bf16
+        write_manifest(folder, manifest.model_copy(update={"exports": exports}))
+        return found
 
 
 def _float32(

@@ -13,7 +13,7 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest, make_folder, write_json
 from flawmap.inspector.inspector import Inspector, load_region
 from flawmap.inspector.listing import list_images
-from flawmap.inspector.manifest import Manifest, read_manifest, write_manifest
+from flawmap.inspector.manifest import Manifest, changing, write_manifest
 from flawmap.inspector.pipeline import inspect_files
 from flawmap.inspector.recalibration import Recalibration, Recall
 from flawmap.inspector.thresholds import FromImages, Rates, Scored, Show, from_stored
@@ -44,30 +44,30 @@ def calibrate(
     if add and not images:
         raise UsageError("Nothing to add: name good images, or leave --add out.")
     folder = Path(run)
-    manifest = read_manifest(folder)
-    rates = _rates(manifest.calibration, false_reject, review)
-    warnings: list[str] = []
-    oddest: list[Scored] = []
-    if images:
-        good = unseen(manifest, good_paths(images), add, warnings)
-        region = load_region(folder, manifest)
-        fresh = FromImages(folder, manifest, good, rates, region, add, show)
-        changed = fresh.run()
-        warnings += fresh.warnings
-        oddest = sorted(fresh.scored, key=lambda one: -one.score)[:_ODDEST]
-    else:
-        changed = from_stored(manifest, rates)
-    told = Recalibration(
-        changed.calibration,
-        oddest=tuple((one.path, one.score) for one in oddest),
-        warnings=tuple(warnings),
-        **(_recalls(folder, changed, defects) if defects else {}),
-    )
-    write_manifest(folder, changed)
-    if json_file is not None:
-        make_folder(Path(json_file).parent)
-        write_json(Path(json_file), told.to_dict())
-    return told
+    with changing(folder) as manifest:
+        rates = _rates(manifest.calibration, false_reject, review)
+        warnings: list[str] = []
+        oddest: list[Scored] = []
+        if images:
+            good = unseen(manifest, good_paths(images), add, warnings)
+            region = load_region(folder, manifest)
+            fresh = FromImages(folder, manifest, good, rates, region, add, show)
+            changed = fresh.run()
+            warnings += fresh.warnings
+            oddest = sorted(fresh.scored, key=lambda one: -one.score)[:_ODDEST]
+        else:
+            changed = from_stored(manifest, rates)
+        told = Recalibration(
+            changed.calibration,
+            oddest=tuple((one.path, one.score) for one in oddest),
+            warnings=tuple(warnings),
+            **(_recalls(folder, changed, defects) if defects else {}),
+        )
+        write_manifest(folder, changed)
+        if json_file is not None:
+            make_folder(Path(json_file).parent)
+            write_json(Path(json_file), told.to_dict())
+        return told
 
 
 def _rates(before: Calibration, false_reject: float | None, review: float | None) -> Rates:

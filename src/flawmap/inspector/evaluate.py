@@ -22,7 +22,7 @@ from flawmap.files import digest, make_folder, write_json
 from flawmap.images import ImageError, read_mask
 from flawmap.inspector.distances import load_distances
 from flawmap.inspector.inspector import Inspection, Inspector
-from flawmap.inspector.manifest import read_manifest, write_manifest
+from flawmap.inspector.manifest import changing, write_manifest
 from flawmap.inspector.pipeline import Inspected, inspect_files
 from flawmap.metrics import Evaluator, Figures
 from flawmap.report.data import ImageRow
@@ -207,10 +207,10 @@ def _row(sample: Sample, seen: Inspection | None, error: str | None, root: Path)
 
 
 def _remember(run: Path, evaluation: Evaluation) -> None:
-    """Keep the figures in the manifest; a run on a read-only disk goes without."""
+    """Keep the figures in the manifest; a run that cannot be written to now goes without."""
     metrics = evaluation.to_dict() | {
         "data": evaluation.dataset.root.name,
         "milliseconds": round(evaluation.milliseconds or 0.0, 3),
     }
-    with contextlib.suppress(FlawmapError):
-        write_manifest(run, read_manifest(run).model_copy(update={"metrics": metrics}))
+    with contextlib.suppress(FlawmapError), changing(run) as manifest:
+        write_manifest(run, manifest.model_copy(update={"metrics": metrics}))

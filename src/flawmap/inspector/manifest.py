@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -17,7 +19,7 @@ from pydantic import (
 
 from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import read_regular, write_json
+from flawmap.files import only_writer, read_regular, write_json
 from flawmap.framing import Fit, Framing
 from flawmap.inspector.defects import Filters
 
@@ -192,6 +194,17 @@ def read_manifest(run: Path) -> Manifest:
         ) from error
     except (ValueError, RecursionError) as error:
         raise FlawmapError(f"{path} is not a JSON document ({error}): {_AGAIN}") from error
+
+
+@contextmanager
+def changing(run: Path) -> Iterator[Manifest]:
+    """The manifest of a run that no other process writes to while the block runs.
+
+    Raises as :func:`read_manifest`, and FlawmapError where another one does.
+    """
+    read_manifest(run)
+    with only_writer(run):
+        yield read_manifest(run)
 
 
 def _printable(text: str) -> str:

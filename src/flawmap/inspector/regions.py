@@ -16,7 +16,7 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest, write_bytes
 from flawmap.inspector.calibrating import good_paths, unseen
 from flawmap.inspector.defects import Filters
-from flawmap.inspector.manifest import Manifest, read_manifest, write_manifest
+from flawmap.inspector.manifest import Manifest, changing, write_manifest
 from flawmap.inspector.region import Mask, Region, draw_region, region_file
 from flawmap.inspector.thresholds import FromImages, Rates, Show
 
@@ -45,24 +45,24 @@ def regions(
     cannot be read or calibration images are missing; the run is then as it was.
     """
     folder = Path(run)
-    manifest = read_manifest(folder)
-    asked = {"min_area": min_area, "min_peak": min_peak, "merge_distance": merge_distance,
-             "pixel_pitch": pixel_pitch}  # fmt: skip
-    changed = manifest.model_copy(update={"filters": _filters(manifest, asked, min_area_mm2)})
-    if everywhere and (roi is not None or ignore is not None):
-        raise UsageError("Everywhere, or a region: give one of them.")
-    if not everywhere and roi is None and ignore is None:
+    with changing(folder) as manifest:
+        asked = {"min_area": min_area, "min_peak": min_peak, "merge_distance": merge_distance,
+                 "pixel_pitch": pixel_pitch}  # fmt: skip
+        changed = manifest.model_copy(update={"filters": _filters(manifest, asked, min_area_mm2)})
+        if everywhere and (roi is not None or ignore is not None):
+            raise UsageError("Everywhere, or a region: give one of them.")
+        if not everywhere and roi is None and ignore is None:
+            write_manifest(folder, changed)
+            return changed
+        mask: Mask | None = None
+        if not everywhere:
+            size = manifest.preprocessing.size if manifest.preprocessing.fit == "squash" else None
+            mask = draw_region(_path(roi), _path(ignore), size)
+        changed = _looking_at(mask, folder, changed, images, show)
         write_manifest(folder, changed)
+        if manifest.region not in (None, changed.region):
+            (folder / region_file(str(manifest.region))).unlink(missing_ok=True)
         return changed
-    mask: Mask | None = None
-    if not everywhere:
-        size = manifest.preprocessing.size if manifest.preprocessing.fit == "squash" else None
-        mask = draw_region(_path(roi), _path(ignore), size)
-    changed = _looking_at(mask, folder, changed, images, show)
-    write_manifest(folder, changed)
-    if manifest.region not in (None, changed.region):
-        (folder / region_file(str(manifest.region))).unlink(missing_ok=True)
-    return changed
 
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:
