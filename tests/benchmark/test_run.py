@@ -46,6 +46,7 @@ def test_one_cell_from_images_to_a_result_file(grid: Grid, tmp_path: Path):
     assert " && flawmap evaluate RUN " in found["command"]
     assert str(work) not in found["command"], "a folder that is gone"
     assert found["training"]["steps"] == 4
+    assert "folder" not in found["training"], "a path of one machine"
     assert found["parity"]["map"] <= found["parity"]["limit"] == 1e-4
     assert not list(work.iterdir()), "the run is not kept"
 

@@ -104,7 +104,7 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
     _flawmap([*evaluate, "--json", str(figures_file)])
     evaluated = round(time.monotonic() - start, 1)
     manifest = read_manifest(run)
-    training = manifest.training.model_dump(mode="json", exclude={"trained_on"})
+    training = manifest.training.model_dump(mode="json", exclude={"trained_on", "folder"})
     phases = phase_seconds(read_log(run / TRAINING_LOG))
     return {
         "method": manifest.method,
