@@ -89,12 +89,8 @@ def export(
         forced = not made.found.within_limits
         found = made.found.model_copy(update={"files": files, "forced": forced})
         exports = {**manifest.exports, f"{to}-{found.precision}": found}
-        if (
-            to == "openvino"
-            and not int8
-            and (bf16 := _bf16(graph, folder, manifest, good)) is not None
-        ):
-            exports[BF16] = bf16
+        if to == "openvino" and not int8 and has_bf16_here():
+            exports[BF16] = _bf16(graph, folder, manifest, good)
         write_manifest(folder, manifest.model_copy(update={"exports": exports}))
         return found
 
@@ -122,15 +118,10 @@ def _float32(
     return _Made(files, Export(precision="float32", files={}, within_limits=within, **told))
 
 
-def _bf16(graph: bytes, folder: Path, manifest: Manifest, good: GoodImages) -> Export | None:
-    """What computing in bf16 changes, to which there is no limit, and thresholds for it.
-
-    None where it cannot be done.
-    """
+def _bf16(graph: bytes, folder: Path, manifest: Manifest, good: GoodImages) -> Export:
+    """What computing in bf16 changes, to which there is no limit, and thresholds for it."""
     from flawmap.backends.openvino import OpenVino
 
-    if not has_bf16_here():
-        return None
     other = OpenVino(graph, precision="bf16")
     judge = draw_defects(good.judge, _DEFECTS, seed=1)
     look = Look.of(manifest.preprocessing.framing, manifest.configuration)
@@ -183,9 +174,7 @@ def _int8(
 
 def _keeps_limits(found: Export, good: int) -> bool:
     before, after = found.pixel_ap or (0.0, 0.0)
-    neighbours = (
-        2.0 / good**2
-    )  # two of few images may change places, if they are next to each other
+    neighbours = 2.0 / good**2  # of few images, two next to each other may change places
     return (
         before - after <= AP_LIMIT
         and found.flips <= FLIP_LIMIT * found.images
