@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,22 @@ def test_every_verb_has_help(flawmap: Flawmap, verb: str) -> None:
     overview = flawmap("--help").out
     (line,) = [x for x in overview.splitlines() if x.strip().startswith(verb)]
     assert not line.endswith("..."), "the summary must fit its line"
+
+
+def test_version(flawmap: Flawmap) -> None:
+    assert flawmap("--version") == Said(0, f"flawmap {metadata.version('flawmap')}\n", "")
+
+
+def test_version_loads_no_library_that_takes_long() -> None:
+    code = (
+        "import sys; sys.argv = ['flawmap', '--version']\n"
+        "from flawmap.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as done: assert not done.code\n"
+        "print(*sorted({'numpy', 'scipy', 'PIL', 'onnxruntime', 'pydantic'} & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == f"flawmap {metadata.version('flawmap')}\n\n"
 
 
 def test_train_has_the_options_of_the_contract(flawmap: Flawmap) -> None:

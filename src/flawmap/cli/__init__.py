@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from flawmap import __version__
 from flawmap.cli.benchmarking import bench
 from flawmap.cli.calibrating import calibrate
 from flawmap.cli.exporting import export
@@ -30,6 +31,24 @@ for verb in (
 ):  # fmt: skip
     app.command()(verb)
 app.add_typer(bench, name="bench")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"flawmap {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Photograph good parts; get a map of every flaw."""
 
 
 def main() -> None:
