@@ -46,7 +46,8 @@ Outcome = dict[str, Any]
 
 def image_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, Callable[[], str]]:
     """What was done to the image, and what to do with it."""
-    from flawmap.images import marks_anything, read_image, read_mask, read_scaled
+    from flawmap.images import read_image, read_scaled
+    from flawmap.masks import marks_anything, read_mask
 
     whole = bombs(made)
     if case < len(whole):

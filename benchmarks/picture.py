@@ -13,7 +13,8 @@ from record import ROOT
 
 import flawmap
 from flawmap.datasets import open_dataset
-from flawmap.images import read_image, read_mask, resize_image, write_png
+from flawmap.images import read_image, resize_image, write_png
+from flawmap.masks import read_mask
 from flawmap.report.colour import PREDICTED, outline, overlay
 
 SIDE = 192

@@ -19,9 +19,10 @@ from PIL import Image
 import flawmap
 from flawmap.errors import FlawmapError
 from flawmap.files import only_writer, read_regular, write_bytes
-from flawmap.images import ImageError, read_image, read_mask
+from flawmap.images import ImageError, read_image
 from flawmap.inspector.listing import list_images
 from flawmap.inspector.output import json_lines
+from flawmap.masks import read_mask
 from flawmap.report import write_report
 from flawmap.training_log import TrainingLog, read_log
 from report.samples import make_data

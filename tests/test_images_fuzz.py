@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flawmap.images import ImageError, marks_anything, read_image, read_mask
+from flawmap.images import ImageError, read_image
+from flawmap.masks import marks_anything, read_mask
 
 QUICK = settings(
     max_examples=400,

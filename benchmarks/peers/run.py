@@ -24,7 +24,7 @@ sys.path.insert(0, str(HERE.parent))
 from record import ROOT, write_result  # noqa: E402
 
 from flawmap.datasets import open_dataset  # noqa: E402
-from flawmap.images import read_mask  # noqa: E402
+from flawmap.masks import read_mask  # noqa: E402
 from flawmap.metrics import Evaluator  # noqa: E402
 
 SHARED = ROOT.parent / "shared"

@@ -53,7 +53,6 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _STRIP = 2**23  # pixels turned to RGB at once
-_MASK_LABELS = 4  # a mask with more levels than this is antialiased or was stored as JPEG
 
 
 class ImageError(FlawmapError):
@@ -127,12 +126,12 @@ def read_image(
     `name` is what a message calls the image; the path by default.
     Returns uint8 (H, W, 3). Raises `ImageError`. Safe to call from several threads.
     """
-    name = name or _name(source)
-    image, full_scale = _decode(source, name, max_bytes, max_pixels)
-    with _decoding(name):
-        if _is_wide(image):
+    name = name or source_name(source)
+    image, full_scale = decode_image(source, name, max_bytes, max_pixels)
+    with decoding(name):
+        if is_wide(image):
             return _three(_grey_bytes(np.asarray(image), full_scale, name))
-        return _pixels(image)
+        return rgb_pixels(image)
 
 
 def read_scaled(
@@ -143,64 +142,23 @@ def read_scaled(
     `scale` tells from an image's (height, width) the size that is wanted. Returns uint8 (h, w, 3)
     of that size, and the image's own. Raises `ImageError`.
     """
-    name = _name(source)
-    image, full_scale = _decode(source, name, MAX_BYTES, MAX_PIXELS)
+    name = source_name(source)
+    image, full_scale = decode_image(source, name, MAX_BYTES, MAX_PIXELS)
     own = image.size[1], image.size[0]
     size = scale(own)
-    with _decoding(name):
-        if _is_wide(image):
+    with decoding(name):
+        if is_wide(image):
             grey = _grey_bytes(np.asarray(image), full_scale, name)
             return resize_image(_three(grey), size), own
         if size == own:
-            return _pixels(image), own
+            return rgb_pixels(image), own
         if image.mode == "L":  # one channel is resized as fast as three are slow
-            return _three(np.asarray(_resized(image, size))), own
-        return np.array(_resized(_as_rgb(image), size)), own
+            return _three(np.asarray(resized(image, size))), own
+        return np.array(resized(as_rgb(image), size)), own
 
 
 def _three(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.repeat(grey[:, :, None], 3, axis=2)
-
-
-def read_mask(
-    source: Source,
-    size: tuple[int, int] | None,
-    *,
-    image_size: tuple[int, int] | None = None,
-    name: str | None = None,
-) -> NDArray[np.uint8]:
-    """Decode a ground-truth mask and bring it to `size`, (height, width); None for its own.
-
-    A mask of few levels (0/255, 0/1, 0/1/255, class numbers) marks everything above 0; one of many
-    levels (antialiased, JPEG) is a share of its full scale. Resized bilinearly with antialiasing,
-    as the literature does, then 1 where at least half is marked.
-
-    `image_size`, where given, is the (height, width) of the image that the mask belongs to.
-    Returns uint8 {0, 1} of `size`. Raises `ImageError`, also for a mask of another size.
-    """
-    name = name or _name(source)
-    image, full_scale = _decode(source, name, MAX_BYTES, MAX_PIXELS, image_size)
-    with _decoding(name):
-        values = np.asarray(image) if _is_wide(image) else _pixels(image).max(axis=2)
-        _check_mask_size(values.shape, image_size, name)
-        marked = _marked_share(values, full_scale, name)
-        if size is not None and marked.shape != tuple(size):
-            marked = np.asarray(_resized(Image.fromarray(marked), size))
-        return (marked >= 0.5).astype(np.uint8)
-
-
-def marks_anything(source: Source) -> bool:
-    """Whether a mask has a pixel above 0, for data sets whose labels are their masks.
-
-    Raises `ImageError` where it cannot be read.
-    """
-    name = _name(source)
-    image, _ = _decode(source, name, MAX_BYTES, MAX_PIXELS)
-    with _decoding(name):
-        if image.mode not in ("1", "L", "I;16"):
-            return bool(np.asarray(_as_rgb(image)).any())
-        _, highest = image.getextrema()
-        return bool(highest)
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -210,7 +168,7 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     """
     if image.shape[:2] == tuple(size):
         return image
-    return np.array(_resized(Image.fromarray(image), size))
+    return np.array(resized(Image.fromarray(image), size))
 
 
 def encode_png(array: NDArray[Any]) -> bytes:
@@ -253,28 +211,29 @@ def exif_orientation(exif: bytes) -> int:
     return 1
 
 
-def _decode(
+def decode_image(
     source: Source,
     name: str,
     max_bytes: int,
     max_pixels: int,
-    image_size: tuple[int, int] | None = None,
+    check_size: Callable[[tuple[int, int]], None] | None = None,
 ) -> tuple[Image.Image, int]:
     """The decoded image, upright and in the mode it was stored in, and the value of its white.
 
-    A mask of an image of `image_size` may be as empty as it likes: it is no larger than that.
+    `check_size` takes the stored (width, height) before pixels are decoded and raises where it is
+    wrong; without one, a file too small for its number of pixels is refused.
     """
     data = source if isinstance(source, bytes) else read_file(source, max_bytes=max_bytes)
     _check_bytes(len(data), name, max_bytes)
     kind = _kind(data, name)
     talks = kind is TiffImageFile or (kind is PngImageFile and b"acTL" in data)
-    with _decoding(name), _quiet() if talks else nullcontext():
+    with decoding(name), _quiet() if talks else nullcontext():
         image = kind(io.BytesIO(data))
         _check_pixels(image.size, name, max_pixels)
-        if image_size is None:
+        if check_size is None:
             _check_plausible(image.size, len(data), name)
-        else:  # it may still be turned
-            _check_mask_size(_like(image.size[::-1], image_size), image_size, name)
+        else:
+            check_size(image.size)
         image.load()
         return _upright(image), _full_scale(image)
 
@@ -291,7 +250,7 @@ def _kind(data: bytes, name: str) -> type[ImageFile.ImageFile]:
 
 
 @contextmanager
-def _decoding(name: str) -> Iterator[None]:
+def decoding(name: str) -> Iterator[None]:
     """Whatever a hostile file makes a decoder raise, as an `ImageError`."""
     try:
         yield
@@ -321,33 +280,33 @@ def _upright(image: ImageFile.ImageFile) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _is_wide(image: Image.Image) -> bool:
+def is_wide(image: Image.Image) -> bool:
     """Grey of more than 8 bits, which Pillow would clip rather than scale."""
     return image.mode[0] in "IF"
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image) -> Image.Image:
     image.info.pop("transparency", None)  # or a transparent colour would be blended in
     if image.mode in ("La", "RGBa"):  # colour multiplied by alpha: only these convert from it
         image = image.convert(image.mode.upper())
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
     """The image as RGB, in strips, so that a large one is not in memory thrice."""
     width, height = image.size
     rows = max(1, _STRIP // width)
     if height <= rows:
-        return np.array(_as_rgb(image))
+        return np.array(as_rgb(image))
     found = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, rows):
         strip = image.crop((0, top, width, min(height, top + rows)))
-        found[top : top + rows] = np.asarray(_as_rgb(strip))
+        found[top : top + rows] = np.asarray(as_rgb(strip))
     return found
 
 
 def _full_scale(image: Image.Image) -> int:
-    if not _is_wide(image):
+    if not is_wide(image):
         return 255
     if image.mode == "F":
         return 1
@@ -356,22 +315,13 @@ def _full_scale(image: Image.Image) -> int:
 
 
 def _grey_bytes(values: NDArray[Any], full: int, name: str) -> NDArray[np.uint8]:
-    _check_range(values, full, name)
+    check_range(values, full, name)
     if full == 1:
         return np.rint(values * 255.0).astype(np.uint8)
     return ((values.astype(np.uint32) * 255 + full // 2) // full).astype(np.uint8)
 
 
-def _marked_share(values: NDArray[Any], full: int, name: str) -> NDArray[np.float32]:
-    """How far each pixel of a mask is marked, 0..1."""
-    if len(np.unique(values)) <= _MASK_LABELS:
-        return (values > 0).astype(np.float32)
-    _check_range(values, full, name)
-    share: NDArray[np.float32] = (values / full).astype(np.float32)
-    return share
-
-
-def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     height, width = size
     if height < 1 or width < 1:
         raise UsageError(f"an image cannot be {height} pixels high and {width} wide")
@@ -413,20 +363,7 @@ def _check_plausible(size: tuple[int, int], count: int, name: str) -> None:
         )
 
 
-def _check_mask_size(shape: tuple[int, ...], image_size: tuple[int, int] | None, name: str) -> None:
-    if image_size is not None and shape != tuple(image_size):
-        raise ImageError(
-            f"{name}: mask of another size than its image (mask {_extent(shape)}, image "
-            f"{_extent(image_size)}); draw it on the image itself, or remove it"
-        )
-
-
-def _like(shape: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
-    """The shape, turned by a quarter if that makes it the other."""
-    return shape[::-1] if shape[::-1] == tuple(other) else shape
-
-
-def _check_range(values: NDArray[Any], full: int, name: str) -> None:
+def check_range(values: NDArray[Any], full: int, name: str) -> None:
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= full):  # written so that NaN fails it
         raise ImageError(
@@ -435,11 +372,7 @@ def _check_range(values: NDArray[Any], full: int, name: str) -> None:
         )
 
 
-def _extent(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]} x {shape[0]}"
-
-
-def _name(source: Source) -> str:
+def source_name(source: Source) -> str:
     return "the image data" if isinstance(source, bytes) else os.fspath(source)
 
 

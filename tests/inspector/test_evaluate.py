@@ -13,8 +13,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import flawmap
 from flawmap import FlawmapError
-from flawmap.images import read_image, read_mask, write_png
+from flawmap.images import read_image, write_png
 from flawmap.inspector.manifest import read_manifest
+from flawmap.masks import read_mask
 
 FIGURES = (
     "image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max",

@@ -11,8 +11,9 @@ from scipy import ndimage
 
 import flawmap
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.images import read_mask, write_png
+from flawmap.images import write_png
 from flawmap.inspector.manifest import read_manifest
+from flawmap.masks import read_mask
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flawmap.datasets.base import Dataset, Sample, list_folders, list_images, plural
 from flawmap.files import digest
-from flawmap.images import marks_anything
+from flawmap.masks import marks_anything
 
 NAME, TITLE = "kolektor_sdd", "KolektorSDD layout"
 _ITEM = re.compile(r"kos\d+", re.IGNORECASE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flawmap.datasets.base import Dataset, Sample, child_folder, list_images, plural
-from flawmap.images import marks_anything
+from flawmap.masks import marks_anything
 
 NAME, TITLE = "kolektor_sdd2", "KolektorSDD2 layout"
 _TRUTH = "_gt"

@@ -19,11 +19,12 @@ from flawmap.backends.base import RuntimeOptions
 from flawmap.datasets import Dataset, Sample, open_dataset
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest, make_folder, write_json
-from flawmap.images import ImageError, read_mask
+from flawmap.images import ImageError
 from flawmap.inspector.distances import load_distances
 from flawmap.inspector.inspector import Inspection, Inspector
 from flawmap.inspector.manifest import changing, write_manifest
 from flawmap.inspector.pipeline import Inspected, inspect_files
+from flawmap.masks import read_mask
 from flawmap.metrics import Evaluator, Figures
 from flawmap.report.data import ImageRow
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.images import read_mask
 from flawmap.inspector.scoring import Scoring
+from flawmap.masks import read_mask
 
 Mask = NDArray[np.uint8]
 _MOST_PIXELS = 2**24  # of a region's picture
