@@ -24,6 +24,7 @@ from flawmap.methods.registry import METHODS, find_preset
 from flawmap.synthesis.textures import draw_textures
 from flawmap.training.batches import BatchMaker
 from flawmap.training.checkpoint import learned_state
+from flawmap.training.device import autocast
 from flawmap.training.finish import measure_parity
 from flawmap.training.loop import Loop, Progress
 from methods.tiny import SIZE, tiny_teacher
@@ -87,6 +88,21 @@ class MethodContract:
         after = loop.method.module.teacher.state_dict()
         assert all(torch.equal(value, before[name]) for name, value in after.items())
         assert not any(name.startswith("teacher.") for name in learned_state(loop.method.module))
+
+    def test_losses_in_bf16_are_float32s(self, tmp_path: Path, preset: str):
+        """Of the same weights and batch, as far as bf16 features go."""
+        loop = self.loop(tmp_path, preset)
+        batch = loop.batches(0)
+        for phase in loop.method.phases():
+            loop.set_modes(phase)
+            expected = phase.loss(batch)
+            with autocast(CPU, "bf16"):
+                found = phase.loss(batch)
+            assert found.dtype == torch.float32
+            assert found.item() == pytest.approx(expected.item(), rel=0.02), phase.name
+            found.backward()
+            gradients = [p.grad for group in phase.groups for p in group.parameters()]
+            assert all(g is not None and g.isfinite().all() for g in gradients)
 
     def test_a_run_cut_anywhere_ends_bit_identical(self, tmp_path: Path, preset: str):
         whole = self.loop(tmp_path / "whole", preset)

@@ -30,20 +30,20 @@ def test_absent_cuda_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_precision_is_named():
-    assert choose_precision(CPU) in ("float32", "bfloat16")
+    assert choose_precision(CPU) in ("float32", "bf16")
 
 
 def test_autocast_changes_convolutions_only_where_asked():
     x, weight = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 3, 3)
     with autocast(CPU, "float32"):
         assert torch.conv2d(x, weight).dtype == torch.float32
-    with autocast(CPU, "bfloat16"):
+    with autocast(CPU, "bf16"):
         assert torch.conv2d(x, weight).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(
     ("preset", "precision", "last"),
-    [("fast", "float32", True), ("paper", "float32", False), ("paper", "bfloat16", True)],
+    [("fast", "float32", True), ("paper", "float32", False), ("paper", "bf16", True)],
 )
 def test_wide_convolutions_in_float32_are_laid_out_as_pytorch_likes_them(preset, precision, last):
     module = METHODS["destseg"](ResNetTeacher(), find_preset("destseg", preset)).module

@@ -96,8 +96,8 @@ def test_resumed_run_ends_bit_identical(tmp_path: Path, preset, stops, never_sto
     check_resumed(tmp_path, preset, "float32", stops, never_stopped)
 
 
-def test_resumed_run_ends_bit_identical_in_bfloat16(tmp_path: Path, never_stopped):
-    check_resumed(tmp_path, "fast", "bfloat16", (5, 12), never_stopped)
+def test_resumed_run_ends_bit_identical_in_bf16(tmp_path: Path, never_stopped):
+    check_resumed(tmp_path, "fast", "bf16", (5, 12), never_stopped)
 
 
 def check_resumed(folder: Path, preset, precision, stops, never_stopped) -> None:

@@ -35,7 +35,7 @@ def test_the_same_settings_go_on(tmp_path: Path, settings: Settings):
     ("change", "message"),
     [
         ({"seed": 1}, "seed = 0, now it is 1"),
-        ({"precision": "bfloat16"}, "precision = 'float32', now it is 'bfloat16'"),
+        ({"precision": "bf16"}, "precision = 'float32', now it is 'bf16'"),
         ({"images": "22"}, "images"),
         ({"configuration": {"steps": 800, "size": [256, 256]}}, "steps = 700, now it is 800"),
     ],

@@ -10,7 +10,7 @@ from torch import nn
 
 from flawmap.errors import UsageError
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bf16"]
 _WIDE = 256  # channels
 
 
@@ -32,16 +32,16 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(device: torch.device) -> Precision:
-    """bfloat16 where the processor multiplies it natively, else float32.
+    """bf16 where the processor multiplies it natively, else float32.
 
-    Emulated bfloat16 is slower than float32, so the instruction set is asked, not PyTorch's
+    Emulated bf16 is slower than float32, so the instruction set is asked, not PyTorch's
     willingness.
     """
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         native = _cpu_multiplies_bf16()
-    return "bfloat16" if native else "float32"
+    return "bf16" if native else "float32"
 
 
 def _cpu_multiplies_bf16() -> bool:

@@ -45,7 +45,7 @@ class AdpsMethod(Method):
         loss = self.distillation_loss(teacher, student, batch.mask)
         if not self.config.segmentation:
             return loss
-        logits = module.segment(teacher, student).float()
+        logits = module.segment(teacher, student)
         mask = shrink_mask(batch.mask, (logits.shape[-2], logits.shape[-1]))
         return loss + self.config.segmentation_weight * focal_loss(
             logits, mask, self.config.focal_gamma
@@ -68,7 +68,7 @@ class AdpsMethod(Method):
         for distance in self.module.distances(teacher, student):
             size = (distance.shape[-2], distance.shape[-1])
             corrupted = self._at_level(mask, size)[:, 0] > 0.5
-            pull = torch.where(corrupted, (1.0 - distance).clamp(min=0.0), distance).float()
+            pull = torch.where(corrupted, (1.0 - distance).clamp(min=0.0), distance)
             pulls.append(
                 pull.mean() if self.config.distillation_reduction == "mean" else pull.sum()
             )

@@ -70,10 +70,10 @@ class Adps(nn.Module):
         return [distance(t, s, self.config.similarity) for t, s in pairs]
 
     def segment(self, teacher: Levels, student: Levels) -> Tensor:
-        """Logit (B, 1, h, w) of the anomalous class against the normal one."""
+        """Logit (B, 1, h, w) of the anomalous class against the normal one, float32."""
         if self.config.detach_gate:
             student = tuple(level.detach() for level in student)
-        both = self.head(self.gate(teacher, student))
+        both = self.head(self.gate(teacher, student)).float()
         logit: Tensor = both[:, 1:] - both[:, :1]
         return logit  # the softmax of two is the sigmoid of their difference
 

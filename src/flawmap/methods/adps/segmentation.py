@@ -12,14 +12,14 @@ from flawmap.methods.features import cosine
 
 
 def distance(teacher: Tensor, student: Tensor, how: str) -> Tensor:
-    """How far teacher and student are apart, (B, H, W), from 0: ``1 - W`` of the paper.
+    """How far teacher and student are apart, (B, H, W) in float32, from 0: the paper's ``1 - W``.
 
     ``cosine``: 1 - cosine, at most 1 where features are not negative, as after a ReLU.
     ``squared``: the squared difference, averaged over channels; it has no upper end.
     """
     if how == "cosine":
         return 1.0 - cosine(teacher, student)
-    return (teacher - student).square().mean(1)
+    return (teacher.float() - student.float()).square().mean(1)
 
 
 class Gate(nn.Module):
@@ -43,7 +43,7 @@ class Gate(nn.Module):
             return list(student)
         pairs = zip(teacher, student, strict=True)
         if self.how == "difference":
-            return [(t - s).abs() for t, s in pairs]
+            return [(t.float() - s.float()).abs() for t, s in pairs]
         if self.how == "concatenation":
             both = (torch.cat(pair, 1) for pair in pairs)
             return [merge(x) for merge, x in zip(self.merge, both, strict=True)]

@@ -65,9 +65,7 @@ class DestsegMethod(Method):
             student = module.student(corrupted, teacher)
         logits = module.segment(teacher, student)
         mask = shrink_mask(batch.mask, (logits.shape[-2], logits.shape[-1]))
-        return segmentation_loss(
-            logits.float(), mask, self.config.focal_gamma, self.config.l1_weight
-        )
+        return segmentation_loss(logits, mask, self.config.focal_gamma, self.config.l1_weight)
 
     def _guide(self, corrupted: Tensor) -> Features:
         """The teacher's features of the corrupted image, where the student's encoder is it."""

@@ -31,8 +31,8 @@ class Destseg(nn.Module):
         self.normalise_image = ImageNorm()  # teacher and student both take it so
 
     def segment(self, teacher: Features, student: Features) -> Tensor:
-        """Logits (B, 1, H/4, W/4) from both networks' features."""
-        logits: Tensor = self.head(compare(teacher, student, self.config.head_input))
+        """Logits (B, 1, H/4, W/4), float32, from both networks' features."""
+        logits: Tensor = self.head(compare(teacher, student, self.config.head_input)).float()
         return logits
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
