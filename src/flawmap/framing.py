@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawmap.errors import UsageError
+from flawmap.frames import Colour, Frame, as_rgb
 from flawmap.images import Source, read_scaled, resize_image
+from flawmap.white_level import check_white_level
 
 Fit = Literal["squash", "letterbox", "tiles"]
 Size = tuple[int, int]  # height, width
@@ -89,19 +91,24 @@ class Canvas:
 class Framing:
     """One way to fit photographs into windows of ``size``.
 
-    ``overlap``: pixels by which neighbouring tiles overlap at least. Raises UsageError where it is
-    more than half a tile, or there are no tiles to overlap.
+    ``overlap``: pixels by which neighbouring tiles overlap at least. ``white_level``: the 16-bit
+    value that becomes 255; None for 65535 and for what a file's own tags say. Raises UsageError
+    where the overlap is more than half a tile, there are no tiles to overlap, or no 16-bit value is
+    the white level.
     """
 
     size: Size
     fit: Fit = "squash"
     overlap: int = 0
+    white_level: int | None = None
 
     def __post_init__(self) -> None:
         if self.fit not in get_args(Fit):
             raise UsageError(f"No way to fit {self.fit!r}: give {', '.join(get_args(Fit))}.")
         if self.fit != "tiles" and self.overlap:
             raise UsageError("Only tiles overlap: fit tiles, or leave the overlap out.")
+        if self.white_level is not None:
+            check_white_level(self.white_level)
         most = min(self.size) // 2
         if not 0 <= self.overlap <= most:
             height, width = self.size
@@ -133,6 +140,10 @@ class Framing:
         photograph = image.shape[0], image.shape[1]
         scaled = resize_image(np.ascontiguousarray(image), self._scaled(photograph))
         return self._padded(scaled, photograph)
+
+    def decode(self, frame: Frame, colour: Colour | None = None) -> NDArray[np.uint8]:
+        """The whole image as RGB, a copy of its own; see :func:`flawmap.frames.as_rgb`."""
+        return as_rgb(frame, colour, self.white_level)
 
     def read(self, source: Source, decoded: Callable[[], None] = lambda: None) -> Canvas:
         """As :meth:`lay` of a file or its bytes, without the whole photograph's array in between.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 from collections.abc import Callable
@@ -11,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import flawmap
 from flawmap import FlawmapError, Inspector, UsageError
 from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.datasets import open_dataset
-from flawmap.images import read_image, resize_image
+from flawmap.frames import Colour
+from flawmap.images import encode_png, read_image, resize_image
 from flawmap.inspector.distances import load_distances
 
 
@@ -128,18 +131,39 @@ def test_defects_lie_in_the_photograph(run_copy: Path, photographs: Path) -> Non
         assert 0 < defect.area <= 60 * 40
 
 
+def test_frames_of_every_kind_get_the_same_score(inspector: Inspector) -> None:
+    rgb = np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8)
+    grey, png = rgb[..., 0], encode_png(rgb)
+    bgra = np.dstack([rgb[..., ::-1], grey])
+    frames: list[tuple[Any, Colour | None]] = [
+        (rgb, None), (rgb[..., ::-1], "BGR"), (np.dstack([rgb, grey]), None), (bgra, "BGRA"),
+        (rgb.astype(np.uint16) * 257, None), (Image.fromarray(rgb), None), (io.BytesIO(png), None),
+        (png, None), (bytearray(png), None),
+    ]  # fmt: skip
+    scores = [inspector.inspect(frame, colour).score for frame, colour in frames]
+    assert scores == scores[:1] * len(scores)
+    mono = [inspector.inspect(frame).score for frame in (grey, grey[..., None], encode_png(grey))]
+    assert mono == mono[:1] * 3
+    assert mono[0] != scores[0]
+
+
 @pytest.mark.parametrize(
-    "image",
+    ("image", "colour"),
     [
-        np.zeros((256, 256, 3), np.float32),
-        np.zeros((256, 256), np.uint8),
-        np.zeros((256, 256, 4), np.uint8),
-        np.zeros((0, 10, 3), np.uint8),
+        (np.full((256, 256, 3), 255.0, np.float32), None),
+        (np.zeros((256, 256), bool), None),
+        (np.zeros((0, 10, 3), np.uint8), None),
+        (np.zeros((3, 256, 256), np.uint8), None),
+        (np.zeros((8, 8, 3), np.uint8), "GBR"),
+        (b"", "GBR"),
+        (None, None),
+        (["a.png"], None),
+        (io.StringIO(), None),
     ],
 )
-def test_arrays_of_another_kind_are_refused(inspector: Inspector, image: Any) -> None:
-    with pytest.raises(UsageError, match=r"uint8 RGB of shape \(H, W, 3\)"):
-        inspector.inspect(image)
+def test_what_is_no_image_is_refused(inspector: Inspector, image: Any, colour: Any) -> None:
+    with pytest.raises(UsageError, match=r"give|divide|binary"):
+        inspector.inspect(image, colour)
 
 
 def test_unreadable_images_are_refused(inspector: Inspector, tmp_path: Path) -> None:

@@ -100,9 +100,9 @@ def test_a_stream_without_end_is_held_in_bounded_memory(inspector):
 @pytest.mark.parametrize(
     ("frame", "options", "told"),
     [
-        (np.zeros((4, 4), np.uint8), {"colour": "RGB"}, "uint8 RGB of shape"),
-        (np.zeros((4, 4, 3), np.float32), {"colour": "BGR"}, "uint8 RGB of shape"),
-        (np.zeros((4, 4, 3), np.uint8), {"colour": "GBR"}, "say RGB or BGR"),
+        (np.zeros((4, 4, 2), np.uint8), {"colour": "RGB"}, "channels last"),
+        (np.full((4, 4, 3), 2, np.float32), {"colour": "BGR"}, r"lie outside 0\.\.1"),
+        (np.zeros((4, 4, 3), np.uint8), {"colour": "GBR"}, "give RGB, BGR, RGBA, BGRA, mono"),
         (np.zeros((4, 4, 3), np.uint8), {"colour": "RGB", "batch": 0}, "batch of 1 or more"),
         (np.zeros((4, 4, 3), np.uint8), {"colour": "RGB", "ahead": -1}, "0 or more images ahead"),
     ],

@@ -15,7 +15,8 @@ from typing_extensions import Unpack
 
 from flawmap.backends.base import Backend, RuntimeOptions
 from flawmap.backends.registry import open_backend
-from flawmap.errors import FlawmapError, UsageError
+from flawmap.errors import FlawmapError
+from flawmap.frames import Colour, Frame, as_source, check_colour
 from flawmap.framing import Canvas, Framing
 from flawmap.inspector.defects import Defect, find_defects
 from flawmap.inspector.graphs import read_graph
@@ -145,16 +146,20 @@ class Inspector:
         """How photographs become windows of the working size."""
         return self.manifest.preprocessing.framing
 
-    def inspect(self, image: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> Inspection:
-        """Inspect a file, its bytes, or a decoded uint8 RGB image (H, W, 3).
+    def inspect(self, image: Frame, colour: Colour | None = None) -> Inspection:
+        """Inspect a file (path, bytes, file object), a PIL image or an array.
 
-        Raises ImageError where it cannot be read, UsageError for another kind of array.
+        Arrays are uint8, uint16 or floats within 0..1, of shape (H, W), (H, W, 1), (H, W, 3) or
+        (H, W, 4); ``colour`` is the order of their channels, RGB or RGBA by default, and alpha is
+        dropped. Raises ImageError where it cannot be read, UsageError for anything else.
         """
         start = time.perf_counter()
-        if isinstance(image, np.ndarray):
-            canvas = self.framing.lay(checked(image))
+        check_colour(colour)
+        source = as_source(image)
+        if source is not None:
+            canvas = self.framing.read(source)
         else:
-            canvas = self.framing.read(image)
+            canvas = self.framing.lay(self.framing.decode(image, colour))
         ((anomaly_map, score),) = self.see([canvas])
         return self.judge(anomaly_map, score, canvas.photograph, start)
 
@@ -167,13 +172,13 @@ class Inspector:
 
     def inspect_frames(
         self,
-        frames: Iterable[NDArray[np.uint8]],
+        frames: Iterable[Frame],
         *,
-        colour: Literal["RGB", "BGR"],
+        colour: Colour,
         batch: int = 1,
         ahead: int = 0,
     ) -> Iterator[Inspection]:
-        """Inspect a camera's frames, (H, W, 3) uint8 each, as they come.
+        """Inspect a camera's frames as they come, each of a kind that :meth:`inspect` takes.
 
         ``colour`` is the order of their channels: OpenCV gives BGR. ``batch`` frames go through
         the graph at once, and ``ahead`` more are fetched before the oldest one's inspection is
@@ -203,13 +208,3 @@ def load_region(folder: Path, manifest: Manifest) -> Region | None:
     size = manifest.preprocessing.size if squashed else None  # elsewhere maps differ in size
     mask = read_region(folder, manifest.region, size)
     return Region.of(mask, manifest.configuration)
-
-
-def checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image itself; UsageError where it is not uint8 RGB (H, W, 3)."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise UsageError(
-            f"An image is uint8 RGB of shape (H, W, 3), not {image.dtype} {image.shape}: convert "
-            "it, or give the file itself."
-        )
-    return image

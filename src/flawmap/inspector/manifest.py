@@ -65,6 +65,9 @@ class Preprocessing(_Model):
         "squash", description="to the working size; or its shape kept; or in tiles of that size"
     )
     overlap: int = Field(0, description="pixels by which neighbouring tiles overlap at least")
+    white_level: int | None = Field(
+        None, description="16-bit value that becomes 255; of images of 8 bits there is none"
+    )
 
     @model_validator(mode="after")
     def _goes_together(self) -> Preprocessing:
@@ -77,7 +80,7 @@ class Preprocessing(_Model):
     @property
     def framing(self) -> Framing:
         """How photographs become windows of the working size."""
-        return Framing(self.size, self.fit, self.overlap)
+        return Framing(self.size, self.fit, self.overlap, self.white_level)
 
 
 class Teacher(_Model):

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flawmap.errors import FlawmapError, UsageError
+from flawmap.frames import Colour, Frame, check_colour
 from flawmap.framing import Canvas, Size
-from flawmap.images import read_image
-from flawmap.inspector.inspector import Inspection, Inspector, checked
+from flawmap.inspector.inspector import Inspection, Inspector
 
 _AHEAD = 8  # images decoded or in decoding at any time, beside the batch
 _TILED_AHEAD = 1  # likewise, where images are large
@@ -61,7 +61,7 @@ def inspect_files(
     def decode(path: Path) -> _Decoded:
         start = time.perf_counter()
         if photographs:
-            return _decoded(read_image(path), inspector, start)
+            return _decoded(inspector.framing.decode(path), inspector, start)
         canvas = inspector.framing.read(path)
         return _Decoded(canvas, time.perf_counter() - start)
 
@@ -77,20 +77,18 @@ def inspect_files(
 
 def inspect_frames(
     inspector: Inspector,
-    frames: Iterable[NDArray[np.uint8]],
+    frames: Iterable[Frame],
     *,
-    colour: Literal["RGB", "BGR"],
+    colour: Colour,
     batch: int = 1,
     ahead: int = 0,
 ) -> Iterator[Inspection]:
     """What :meth:`Inspector.inspect_frames` does."""
-    if colour not in ("RGB", "BGR"):
-        raise UsageError(f"colour {colour!r}: say RGB or BGR, as the camera gives its frames.")
+    check_colour(colour)
 
-    def decode(frame: NDArray[np.uint8]) -> _Decoded:
+    def decode(frame: Frame) -> _Decoded:
         start = time.perf_counter()
-        pixels = checked(frame)
-        return _decoded(pixels if colour == "RGB" else pixels[..., ::-1], inspector, start)
+        return _decoded(inspector.framing.decode(frame, colour), inspector, start)
 
     for _, outcome in _stream(inspector, frames, decode, batch, ahead):
         if isinstance(outcome, FlawmapError):

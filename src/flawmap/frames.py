@@ -1,0 +1,153 @@
+"""Images as programs hold them (arrays, PIL images, file objects) to RGB arrays."""
+
+from __future__ import annotations
+
+import os
+from typing import IO, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.images import MAX_BYTES, ImageError, Source, is_wide, read_image, rgb_pixels
+from flawmap.white_level import FULL_16, to_bytes
+
+Colour = Literal["RGB", "BGR", "RGBA", "BGRA", "mono"]
+Frame = Source | bytearray | memoryview | IO[bytes] | NDArray[Any] | Image.Image
+
+_ACCEPTED = (
+    "give a path, the bytes of an image file, a file object opened in binary mode, a PIL image, "
+    "or an array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+)
+
+
+def check_colour(colour: str | None) -> None:
+    """UsageError for an order of channels that there is not."""
+    if colour is not None and colour not in get_args(Colour):
+        raise UsageError(f"colour {colour!r}: give {', '.join(get_args(Colour))}.")
+
+
+def as_rgb(
+    frame: Frame, colour: Colour | None = None, white_level: int | None = None
+) -> NDArray[np.uint8]:
+    """Convert any kind of frame to RGB, uint8 (H, W, 3), C-contiguous.
+
+    The result never shares memory with `frame`: a camera may reuse its buffer at once.
+
+    `colour`: order of an array's channels; RGB, or RGBA for four, by default. Alpha is dropped.
+    An array of one channel is mono whatever `colour` says; files and PIL images know their own.
+    `white_level`: the uint16 value that becomes 255; 65535 by default. Higher values become 255.
+    Floating-point arrays hold 0..1.
+
+    Raises UsageError for anything that is no image, ImageError for a file that cannot be decoded.
+    """
+    check_colour(colour)
+    source = as_source(frame)
+    if source is not None:
+        return read_image(source)
+    if isinstance(frame, Image.Image):
+        return _from_pil(frame, white_level)
+    if not isinstance(frame, np.ndarray) and not hasattr(frame, "__array__"):
+        raise UsageError(f"A {type(frame).__name__} is no image: {_ACCEPTED}.")
+    return _from_array(np.asarray(frame), colour, white_level)
+
+
+def as_source(frame: Frame) -> Source | None:
+    """The path or the bytes that `frame` stands for; None for an array or a PIL image.
+
+    A file object is read from its start where it can be rewound. Raises UsageError for a file
+    opened as text.
+    """
+    if isinstance(frame, str | os.PathLike | bytes):
+        return frame
+    if isinstance(frame, bytearray | memoryview):
+        return bytes(frame)
+    if isinstance(frame, np.ndarray | Image.Image) or not callable(getattr(frame, "read", None)):
+        return None
+    return _content(frame)
+
+
+def _content(file: Any) -> bytes:
+    try:
+        if getattr(file, "seekable", lambda: False)():
+            file.seek(0)
+        data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"The file object cannot be read: {error}.") from error
+    if not isinstance(data, bytes):
+        raise UsageError("The file object gives text: open the image file in binary mode, 'rb'.")
+    return data
+
+
+def _from_array(
+    array: NDArray[Any], colour: Colour | None, white_level: int | None
+) -> NDArray[np.uint8]:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or array.size == 0:
+        raise _refused(array)
+    if array.ndim == 3:
+        array = array[:, :, _channels(array, colour)]
+    pixels = _bytes(array, white_level)
+    if pixels.ndim == 2:
+        return np.repeat(pixels[:, :, None], 3, axis=2)
+    return np.array(pixels, order="C")
+
+
+def _channels(array: NDArray[Any], colour: Colour | None) -> slice:
+    """Where red, green and blue are, in this order."""
+    count = array.shape[2]
+    if count not in (3, 4):
+        raise _refused(array)
+    if colour == "mono" or (count == 3 and colour in ("RGBA", "BGRA")):
+        raise UsageError(f"A frame of {count} channels is not {colour}: give another colour.")
+    return slice(2, None, -1) if colour in ("BGR", "BGRA") else slice(0, 3)
+
+
+def _bytes(array: NDArray[Any], white_level: int | None) -> NDArray[np.uint8]:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # of either byte order
+        return to_bytes(array, white_level or FULL_16)
+    if array.dtype.kind != "f":
+        raise _refused(array)
+    if not (array.min() >= 0 and array.max() <= 1):  # written so that NaN fails it
+        raise UsageError(
+            f"Floating-point values {array.min():g} to {array.max():g} lie outside 0..1: "
+            "divide them by the value of white."
+        )
+    return np.rint(array * 255.0).astype(np.uint8)
+
+
+def _from_pil(image: Image.Image, white_level: int | None) -> NDArray[np.uint8]:
+    try:
+        upright = ImageOps.exif_transpose(image)  # always a copy
+        if is_wide(upright):
+            grey = _bytes(_deep(upright), white_level)
+            return np.repeat(grey[:, :, None], 3, axis=2)
+        return rgb_pixels(upright)
+    except FlawmapError:
+        raise
+    except Exception as error:  # its file, opened but not decoded yet, may be anything
+        raise ImageError(
+            f"The PIL image cannot be read as RGB (mode {image.mode}: {error}): convert it first."
+        ) from error
+
+
+def _deep(image: Image.Image) -> NDArray[Any]:
+    values = np.asarray(image)
+    if values.dtype.kind != "i":
+        return values
+    if not (values.min() >= 0 and values.max() <= FULL_16):
+        raise UsageError(
+            f"Whole numbers {values.min()} to {values.max()} lie outside 0..65535: scale them."
+        )
+    return values.astype(np.uint16)
+
+
+def _refused(array: NDArray[Any]) -> UsageError:
+    return UsageError(
+        f"An array of {array.dtype} {array.shape} is no image: give uint8, uint16 or floats within "
+        "0..1, of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), channels last."
+    )
