@@ -23,7 +23,7 @@ from flawmap.errors import FlawmapError
 from flawmap.inspector.distances import DistanceGraph
 from flawmap.teachers.resnet import ImageNorm
 from flawmap.training.finish import measure_parity
-from methods.tiny import SIZE, tiny_method
+from methods.tiny import SIZE, liven, tiny_method
 
 
 class Exported(NamedTuple):
@@ -35,12 +35,7 @@ class Exported(NamedTuple):
 
 def lively(preset: str, seed: int = 0) -> nn.Module:
     """A network whose norms and statistics are all different, as after training."""
-    module = tiny_method(preset, seed).module
-    for norm in (m for m in module.modules() if isinstance(m, nn.BatchNorm2d)):
-        nn.init.normal_(norm.weight, 1, 0.2)
-        nn.init.normal_(norm.bias, 0, 0.2)
-        nn.init.normal_(norm.running_mean, 0, 0.2)
-        nn.init.uniform_(norm.running_var, 0.5, 2)
+    module = liven(tiny_method(preset, seed).module)
     return module.to(memory_format=torch.channels_last).train()
 
 

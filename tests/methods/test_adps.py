@@ -145,6 +145,18 @@ def test_squared_distance_is_the_mean_over_channels():
     assert torch.equal(gated, a), "a weight is at most 1"
 
 
+def test_squared_distances_do_not_saturate_in_the_read_out(image):
+    """Teacher's features are far from a student's that starts anew: by more than 1."""
+    module = build(similarity="squared", segmentation=False, gate="none").module.eval()
+    with torch.no_grad():
+        for part in module.teacher.layer1.parameters():
+            part.mul_(4.0)
+        anomaly_map, score, distances = module(image)
+    assert distances.max() > 1
+    assert score.max() > 1
+    assert anomaly_map.unique().numel() > anomaly_map.numel() / 2
+
+
 # --- Post-Segmentation Module
 
 

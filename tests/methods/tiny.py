@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from flawmap.methods.destseg.config import PRESETS, DestsegConfig
 from flawmap.methods.destseg.method import DestsegMethod
@@ -41,6 +42,16 @@ def tiny_method(preset: str, seed: int = 0, **changes: object) -> DestsegMethod:
     teacher = tiny_teacher()
     torch.manual_seed(seed)
     return DestsegMethod(teacher, tiny_config(preset, **changes))
+
+
+def liven(module: nn.Module) -> nn.Module:
+    """Make its norms and statistics all different, as after training."""
+    for norm in (m for m in module.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.normal_(norm.weight, 1, 0.2)
+        nn.init.normal_(norm.bias, 0, 0.2)
+        nn.init.normal_(norm.running_mean, 0, 0.2)
+        nn.init.uniform_(norm.running_var, 0.5, 2)
+    return module
 
 
 def tiny_batch() -> Batch:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from flawmap.files import write_bytes
-from flawmap.teachers.resnet import ImageNorm
+from flawmap.teachers.resnet import ImageConv, ImageNorm
 
 OPSET = 18
 
@@ -73,14 +73,17 @@ class _Centred(nn.Module):
 def fold_deviation(module: nn.Module) -> None:
     """Make ImageNet's deviation part of the convolutions that take the normalised image, in place.
 
-    Those are the ones of three channels. The mean cannot be folded: they pad what is normalised
-    with zeros, the mean colour, where an image that is not would be padded with black.
+    Those are the :class:`ImageConv`; a module that has none keeps its division. The mean cannot be
+    folded: they pad what is normalised with zeros, the mean colour, where an image that is not
+    would be padded with black.
     """
     norms = [(name, norm) for name, norm in module.named_modules() if isinstance(norm, ImageNorm)]
+    takers = [part for part in module.modules() if isinstance(part, ImageConv)]
+    if not (norms and takers):
+        return
     for name, norm in norms:
         module.set_submodule(name, _Centred(norm.mean))
-    takers = [m for m in module.modules() if isinstance(m, nn.Conv2d) and m.in_channels == 3]
-    for conv in takers if norms else []:
+    for conv in takers:
         conv.weight.data.div_(norms[0][1].std)
 
 

@@ -25,6 +25,7 @@ class _Convolution:
     compared: bool
     """Teacher and student are compared after it: it is one of theirs."""
     stem: bool
+    """It reads the image: no other convolution lies before it."""
     pointwise: bool
     height: int
 
@@ -76,6 +77,7 @@ def _convolutions(graph: onnx.ModelProto) -> list[_Convolution]:
         if len(value.type.tensor_type.shape.dim) == 4
     }
     compared = _leading_to("distances", shaped)
+    weighted = _names(graph)
     found = []
     for node in shaped.node:
         if node.op_type not in _CONVOLUTIONS or node.input[1] not in weights:
@@ -87,7 +89,7 @@ def _convolutions(graph: onnx.ModelProto) -> list[_Convolution]:
                     name=node.name,
                     teachers=".teacher." in node.input[1],
                     compared=node.name in compared,
-                    stem=channels == 3,
+                    stem=not _leading_to(node.input[0], shaped) & weighted,
                     pointwise=weights[node.input[1]].dims[2] == 1,
                     height=heights.get(node.output[0], 0),
                 )

@@ -32,7 +32,7 @@ class Method(ABC):
     ``module`` holds every weight, the frozen teacher's as ``module.teacher``. It maps images
     (B, 3, H, W) in 0..1 to anomaly maps (B, H, W) and image scores (B,), higher meaning more
     anomalous; and, where ``has_distances``, to the distances of teacher and student at every
-    level, finest first, (B, levels, h, w) in 0..1.
+    level, finest first, (B, levels, h, w) from 0, cosine ones to 1.
     """
 
     presets: ClassVar[Mapping[str, MethodConfig]]

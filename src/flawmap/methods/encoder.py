@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flawmap.methods.blocks import BasicBlock, Bottleneck, init_kaiming
-from flawmap.teachers.resnet import Architecture, Features, stage
+from flawmap.teachers.resnet import Architecture, Features, ImageConv, stage
 
 
 class ResNetEncoder(nn.Module):
@@ -17,7 +17,7 @@ class ResNetEncoder(nn.Module):
 
     def __init__(self, architecture: Architecture, *, zero_last_norm: bool) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, architecture.stem, 7, 2, 3, bias=False)
+        self.conv1 = ImageConv(3, architecture.stem, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(architecture.stem)
         self.layer1, self.layer2, self.layer3 = (
             stage(architecture, number, BasicBlock, Bottleneck) for number in (1, 2, 3)

@@ -34,6 +34,13 @@ class ImageNorm(nn.Module):
         return (image - self.mean) / self.std
 
 
+class ImageConv(nn.Conv2d):
+    """A convolution that reads what :class:`ImageNorm` gives, and nothing else.
+
+    The export finds it by its type, to make the deviation part of its weights.
+    """
+
+
 @dataclass(frozen=True)
 class Architecture:
     """What tells one ResNet from another; the default is ResNet-18."""
@@ -104,7 +111,7 @@ class ResNetTeacher(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.widths = architecture.widths
-        self.conv1 = nn.Conv2d(3, architecture.stem, 7, 2, 3)
+        self.conv1 = ImageConv(3, architecture.stem, 7, 2, 3)
         self.layer1, self.layer2, self.layer3 = (
             stage(architecture, number, FoldedBlock, FoldedBottleneck) for number in (1, 2, 3)
         )

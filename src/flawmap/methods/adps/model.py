@@ -80,6 +80,7 @@ class Adps(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Anomaly map (B, H, W) in 0..1, image score (B,), distances (B, levels, H/4, W/4).
 
+        Distances, and a map that is made of them, end at 1 for cosine; squared ones have no end.
         The map is the anomalous class's probability, levelled where so configured, or without
         segmentation what the gate lets through. The score is the highest value of the blurred map.
         """
@@ -88,7 +89,8 @@ class Adps(nn.Module):
         height, width = image.shape[-2:]
         quarter = (height // 4, width // 4)
         levels = [upsample(d[:, None], quarter) for d in self.distances(teacher, student)]
-        distances = torch.cat(levels, 1).clamp(min=0.0, max=1.0)
+        highest_distance = 1.0 if self.config.similarity == "cosine" else None
+        distances = torch.cat(levels, 1).clamp(min=0.0, max=highest_distance)
         if self.config.segmentation:
             anomaly = self.level(self.segment(teacher, student)).sigmoid()
         elif self.config.gate == "none":

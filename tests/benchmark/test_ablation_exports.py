@@ -1,0 +1,97 @@
+"""Every row of every ablation becomes a graph that is the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from flawmap.backends.onnx_runtime import OnnxRuntime
+from flawmap.benchmark.ablation import ABLATIONS
+from flawmap.conversion.onnx import export_onnx, fold_deviation, fold_norms, inference_graph
+from flawmap.conversion.scope import scopes
+from flawmap.methods.base import Method
+from flawmap.methods.config import MethodConfig
+from flawmap.methods.registry import METHODS, find_preset
+from flawmap.training.finish import measure_parity
+from methods.tiny import SIZE, liven, tiny_teacher
+
+NARROW = {
+    "destseg": {"student_width": 0.125},
+    "adps": {"patches": 4, "widths": (8, 8, 8)},
+    "stpm": {},
+}
+ROWS = [(method, row) for method, rows in ABLATIONS.items() for row in rows]
+# Fields that decide how a row's graph is built; rows alike in them differ in training alone.
+BUILT_BY = (
+    "encoder", "decoder", "head", "head_input", "gate", "segmentation", "similarity", "read_out",
+)  # fmt: skip
+
+
+def configure(method: str, row: str, preset: str) -> MethodConfig:
+    full = find_preset(method, preset)
+    size = (256, 256) if "k=16" in row else SIZE
+    narrow = {"size": size} | NARROW[method]
+    if method == "destseg":
+        narrow["head_widths"] = tuple(8 for _ in full.head_widths)
+    changes = ABLATIONS[method][row].changes
+    return type(full).model_validate(full.model_dump() | narrow | changes)
+
+
+def build(method: str, row: str, preset: str) -> Method:
+    teacher = tiny_teacher()
+    torch.manual_seed(0)
+    built = METHODS[method](teacher, configure(method, row, preset))
+    liven(built.module)
+    return built
+
+
+def structures() -> dict[tuple[object, ...], tuple[str, str]]:
+    """One row of each way that a graph is built under ``paper``, which the ablations start from."""
+    found: dict[tuple[object, ...], tuple[str, str]] = {}
+    for method, row in ROWS:
+        if row == "head reads distances":
+            continue  # it has a test of its own below
+        config = configure(method, row, "paper").model_dump()
+        key = (method, config.get("patches") == 1, *(config.get(name) for name in BUILT_BY))
+        found.setdefault(key, (method, row))
+    return found
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.mark.parametrize(("method", "row"), ROWS)
+def test_folding_changes_nothing(method: str, row: str, preset: str):
+    built = build(method, row, preset)
+    graph = inference_graph(built.module)
+    images = torch.randint(0, 256, (2, *built.config.size, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = graph(images)
+        fold_norms(graph)
+        fold_deviation(graph)
+        for one, other in zip(graph(images), expected, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "row"), structures().values())
+def test_every_structure_exports_within_parity(method: str, row: str, tmp_path: Path):
+    built = build(method, row, "paper")
+    twin = export_onnx(built.module, SIZE, tmp_path / "graph.onnx", has_distances=True)
+    graph = (tmp_path / "graph.onnx").read_bytes()
+    images = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), np.uint8)
+    measure_parity(OnnxRuntime(graph), twin, images)  # raises above 1e-4
+
+
+def test_a_head_that_reads_distances_exports_and_is_no_stem(tmp_path: Path):
+    """Its first convolution has three channels, and they are not the image's."""
+    built = build("destseg", "head reads distances", "paper")
+    twin = export_onnx(built.module, SIZE, tmp_path / "graph.onnx", has_distances=True)
+    graph = onnx.load(tmp_path / "graph.onnx")
+    images = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), np.uint8)
+    measure_parity(OnnxRuntime(graph.SerializeToString()), twin, images)
+    weights = {node.name: node.input[1] for node in graph.graph.node if node.op_type == "Conv"}
+    left = {weights[name] for name in scopes(graph)[0].float32}
+    assert left == {"module.teacher.conv1.weight", "module.student.encoder.conv1.weight"}
