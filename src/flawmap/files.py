@@ -11,7 +11,7 @@ import re
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +99,30 @@ def _lock(descriptor: int, folder: Path) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write and flush to the disk before the name changes, so that a crash leaves old or new."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    write_together({path: data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write several files as :func:`write_bytes`; all are on the disk before any name changes.
+
+    A full disk therefore leaves all of them as they were. The last one gets its name last.
+    """
+    with contextlib.ExitStack() as renames:
+        for path, data in reversed(list(files.items())):
+            with renames.enter_context(replacing(path)).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write an indented JSON document."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, encode_json(value))
+
+
+def encode_json(value: Any) -> bytes:
+    """Return an indented JSON document in UTF-8, with a line end."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def sweep(folder: Path) -> None:

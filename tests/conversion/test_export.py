@@ -18,7 +18,9 @@ from flawmap.conversion import export as exporting
 from flawmap.conversion.scope import scopes
 from flawmap.files import digest
 from flawmap.images import write_png
+from flawmap.inspector.graphs import file_digest
 from flawmap.inspector.manifest import Preprocessing, read_manifest, write_manifest
+from flawmap.inspector.onnx_metadata import read_metadata
 from methods.tiny import SIZE
 
 ALL = "all convolutions but the stems"
@@ -82,7 +84,7 @@ def test_onnx_in_float32_is_compared_with_torch(striped):
     before = files(striped.run)
     found = flawmap.export(striped.run, "onnx")
     assert files(striped.run) == before
-    assert found.files == {"model.onnx": digest(striped.run / "model.onnx")}
+    assert found.files == {"model.onnx": file_digest(striped.run, "model.onnx")}
     assert 0 < found.map_max <= 1e-4, "another library's sums differ a little"
 
 
@@ -153,6 +155,22 @@ def test_int8_is_the_same_on_a_processor_without_vnni(striped, quantised, tmp_pa
         for more in ({}, {"ONEDNN_MAX_CPU_ISA": "AVX2"})
     ]
     assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+
+
+def test_an_int8_network_says_its_own_thresholds_and_takes_new_ones(quantised):
+    name = "exports/onnx/model.int8.onnx"
+    for change in ({}, {"false_reject": 0.3, "review": 0.5}):
+        if change:
+            flawmap.calibrate(quantised, **change)
+        manifest = read_manifest(quantised)
+        found = read_metadata((quantised / name).read_bytes())
+        export = manifest.exports["onnx-int8"]
+        assert found["flawmap.threshold.reject"] == repr(export.calibration.reject.value)
+        assert found["flawmap.precision"] == "int8"
+        assert found["flawmap.digest"] == export.files[name] != manifest.files["model.onnx"]
+        Inspector.load(quantised, precision="int8", backend="onnxruntime")
+    openvino = (quantised / "exports/openvino/model.int8.xml").read_text(encoding="utf-8")
+    assert "flawmap." not in openvino, "thresholds there would grow old"
 
 
 def test_openvinos_int8_graph_goes_first(quantised):

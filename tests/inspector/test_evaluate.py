@@ -197,7 +197,7 @@ def test_a_run_that_cannot_be_written_is_evaluated_all_the_same(
     def refuse(*_: object) -> None:
         raise FlawmapError("read-only")
 
-    monkeypatch.setattr("flawmap.inspector.evaluate.write_manifest", refuse)
+    monkeypatch.setattr("flawmap.inspector.evaluate.save_manifest", refuse)
     assert flawmap.evaluate(run_copy, data).figures.images == 6
 
 

@@ -19,8 +19,8 @@ from flawmap.conversion.comparison import Comparison, compare
 from flawmap.conversion.pictures import GoodImages, good_images
 from flawmap.conversion.synthetic import draw_defects, no_defects
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import digest, make_folder, write_bytes
-from flawmap.inspector.graphs import BF16, read_graph
+from flawmap.files import make_folder, write_bytes
+from flawmap.inspector.graphs import BF16, file_digest, read_graph
 from flawmap.inspector.inspector import load_region
 from flawmap.inspector.looking import Look
 from flawmap.inspector.manifest import (
@@ -29,8 +29,9 @@ from flawmap.inspector.manifest import (
     Export,
     Manifest,
     changing,
-    write_manifest,
 )
+from flawmap.inspector.onnx_metadata import without_metadata
+from flawmap.inspector.saving import save_manifest
 
 TARGETS = ("onnx", "openvino")
 FLOAT_LIMIT = 1e-4
@@ -75,7 +76,7 @@ def export(
         raise UsageError(f"No runtime {to!r}: export to {' or '.join(TARGETS)}.")
     folder = Path(run)
     with changing(folder) as manifest:
-        graph = read_graph(folder, manifest).graph
+        graph = without_metadata(read_graph(folder, manifest).graph)
         good = good_images(manifest, images)
         say(f"{len(good.judge_paths)} good pictures that the inspector did not learn from")
         with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as place:
@@ -91,7 +92,7 @@ def export(
         exports = {**manifest.exports, f"{to}-{found.precision}": found}
         if to == "openvino" and not int8 and has_bf16_here():
             exports[BF16] = _bf16(graph, folder, manifest, good)
-        write_manifest(folder, manifest.model_copy(update={"exports": exports}))
+        save_manifest(folder, manifest.model_copy(update={"exports": exports}))
         return found
 
 
@@ -220,5 +221,5 @@ def _keep(made: tuple[Path, ...], folder: Path, to: str) -> dict[str, str]:
     for path in made:
         name = f"{EXPORTS}/{to}/{path.name}"
         shutil.move(path, folder / name)
-        files[name] = digest(folder / name)
+        files[name] = file_digest(folder, name)
     return files

@@ -13,9 +13,10 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest, make_folder, write_json
 from flawmap.inspector.inspector import Inspector, load_region
 from flawmap.inspector.listing import list_images
-from flawmap.inspector.manifest import Manifest, changing, write_manifest
+from flawmap.inspector.manifest import Manifest, changing
 from flawmap.inspector.pipeline import inspect_files
 from flawmap.inspector.recalibration import Recalibration, Recall
+from flawmap.inspector.saving import save_manifest
 from flawmap.inspector.thresholds import FromImages, Rates, Scored, Show, from_stored
 
 _ODDEST = 3
@@ -63,7 +64,7 @@ def calibrate(
             warnings=tuple(warnings),
             **(_recalls(folder, changed, defects) if defects else {}),
         )
-        write_manifest(folder, changed)
+        save_manifest(folder, changed)
         if json_file is not None:
             make_folder(Path(json_file).parent)
             write_json(Path(json_file), told.to_dict())

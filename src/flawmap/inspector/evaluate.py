@@ -22,8 +22,9 @@ from flawmap.files import digest, make_folder, write_json
 from flawmap.images import ImageError
 from flawmap.inspector.distances import load_distances
 from flawmap.inspector.inspector import Inspection, Inspector
-from flawmap.inspector.manifest import changing, write_manifest
+from flawmap.inspector.manifest import changing
 from flawmap.inspector.pipeline import Inspected, inspect_files
+from flawmap.inspector.saving import save_manifest
 from flawmap.masks import read_mask
 from flawmap.metrics import Evaluator, Figures
 from flawmap.report.data import ImageRow
@@ -214,4 +215,4 @@ def _remember(run: Path, evaluation: Evaluation) -> None:
         "milliseconds": round(evaluation.milliseconds or 0.0, 3),
     }
     with contextlib.suppress(FlawmapError), changing(run) as manifest:
-        write_manifest(run, manifest.model_copy(update={"metrics": metrics}))
+        save_manifest(run, manifest.model_copy(update={"metrics": metrics}))

@@ -10,6 +10,7 @@ from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import read_regular
 from flawmap.inspector.manifest import GRAPH, WEIGHTS, Manifest
+from flawmap.inspector.onnx_metadata import network_digest
 
 _MOST_BYTES = 2**31  # the most that ONNX can hold in one file
 BF16 = "openvino-bf16"  # its export has thresholds alone, and no files
@@ -71,6 +72,27 @@ def backend_of(export: str) -> str:
     return next(name for name, to in _EXPORTED_FOR.items() if export.startswith(f"{to}-"))
 
 
+def file_digest(folder: Path, name: str) -> str:
+    """Return the digest by which a manifest names a file of the run.
+
+    Of an ONNX file it is that of the network, so that it stays valid when the thresholds in the
+    file's metadata change; of any other file, the SHA-256 of all bytes. Raises FlawmapError where
+    an ONNX file is damaged.
+    """
+    return _digest(name, (folder / name).read_bytes())
+
+
+def _digest(name: str, data: bytes) -> str:
+    return network_digest(data) if name.endswith(".onnx") else hashlib.sha256(data).hexdigest()
+
+
+def _is(name: str, data: bytes, sha256: str | None) -> bool:
+    try:
+        return _digest(name, data) == sha256
+    except FlawmapError:  # no ONNX file at all
+        return False
+
+
 def read_checked(folder: Path, name: str, sha256: str | None) -> bytes:
     """A file of the run; FlawmapError where it is not the one that the manifest names."""
     try:
@@ -79,7 +101,7 @@ def read_checked(folder: Path, name: str, sha256: str | None) -> bytes:
         raise FlawmapError(
             f"Cannot read {folder / name}: {error.strerror}. Copy the whole run folder again."
         ) from error
-    if hashlib.sha256(found).hexdigest() != sha256:
+    if not _is(name, found, sha256):
         what = "weights" if name == WEIGHTS else "graph"
         raise FlawmapError(
             f"{folder / name} is not the {what} that its manifest names: it was changed or "

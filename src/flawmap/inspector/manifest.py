@@ -19,7 +19,7 @@ from pydantic import (
 
 from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import only_writer, read_regular, write_json
+from flawmap.files import encode_json, only_writer, read_regular, write_bytes
 from flawmap.framing import Fit, Framing
 from flawmap.inspector.defects import Filters
 
@@ -226,5 +226,10 @@ def _absent(run: Path) -> str:
 
 
 def write_manifest(run: Path, manifest: Manifest) -> None:
-    """Write the manifest, whole or not at all."""
-    write_json(run / MANIFEST, manifest.model_dump(mode="json"))
+    """Write the manifest alone, whole or not at all; a verb uses :func:`saving.save_manifest`."""
+    write_bytes(run / MANIFEST, encode_manifest(manifest))
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return the content of its file."""
+    return encode_json(manifest.model_dump(mode="json"))

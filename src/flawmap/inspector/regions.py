@@ -16,8 +16,9 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest, write_bytes
 from flawmap.inspector.calibrating import good_paths, unseen
 from flawmap.inspector.defects import Filters
-from flawmap.inspector.manifest import Manifest, changing, write_manifest
+from flawmap.inspector.manifest import Manifest, changing
 from flawmap.inspector.region import Mask, Region, draw_region, region_file
+from flawmap.inspector.saving import save_manifest
 from flawmap.inspector.thresholds import FromImages, Rates, Show
 
 
@@ -52,14 +53,14 @@ def regions(
         if everywhere and (roi is not None or ignore is not None):
             raise UsageError("Everywhere, or a region: give one of them.")
         if not everywhere and roi is None and ignore is None:
-            write_manifest(folder, changed)
+            save_manifest(folder, changed)
             return changed
         mask: Mask | None = None
         if not everywhere:
             size = manifest.preprocessing.size if manifest.preprocessing.fit == "squash" else None
             mask = draw_region(_path(roi), _path(ignore), size)
         changed = _looking_at(mask, folder, changed, images, show)
-        write_manifest(folder, changed)
+        save_manifest(folder, changed)
         if manifest.region not in (None, changed.region):
             (folder / region_file(str(manifest.region))).unlink(missing_ok=True)
         return changed

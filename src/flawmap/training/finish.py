@@ -16,8 +16,9 @@ from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.calibration import Calibration
 from flawmap.conversion.onnx import InferenceGraph, export_onnx
 from flawmap.errors import FlawmapError
-from flawmap.files import digest, write_bytes
+from flawmap.files import write_bytes
 from flawmap.hardware import versions
+from flawmap.inspector.graphs import file_digest
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.looking import Look
 from flawmap.inspector.manifest import (
@@ -28,8 +29,8 @@ from flawmap.inspector.manifest import (
     Preprocessing,
     Teacher,
     Training,
-    write_manifest,
 )
+from flawmap.inspector.saving import save_manifest
 from flawmap.methods.base import Method
 from flawmap.training.checkpoint import learned_state
 
@@ -90,11 +91,11 @@ def finish(
         calibration=calibration,
         training=training,
         parity=parity,
-        files={name: digest(folder / name) for name in (GRAPH, WEIGHTS)},
+        files={name: file_digest(folder, name) for name in (GRAPH, WEIGHTS)},
         versions=versions(),
         **named,
     )
-    write_manifest(folder, manifest)
+    save_manifest(folder, manifest)
     return Inspector(manifest, graph)
 
 
