@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from flawmap.calibration import (
@@ -189,7 +192,7 @@ def test_the_confidence_holds_over_draws(count: int, rate: float) -> None:
     trials, future = 4000, 100
     draws = rng.random((trials, count + future))
     limits = [conformal_threshold(row[:count].tolist(), rate) for row in draws]
-    found = Calibration.from_scores(draws[0, :count].tolist(), [1.0], false_reject=rate)
+    found = Calibration.from_scores(draws[0, :count].tolist(), [1.0] * count, false_reject=rate)
     bound = found.bound(found.reject)
     shares = np.array([1 - limit.value for limit in limits])
     error = 4 * np.sqrt(0.05 * 0.95 / trials)
@@ -202,7 +205,9 @@ def test_the_confidence_holds_over_draws(count: int, rate: float) -> None:
     assert np.mean(observed <= of_next - 1 / future) <= 0.95 + error
 
 
-@pytest.mark.parametrize(("hits", "total"), [(0, 1), (0, 30), (9, 10), (30, 30), (117, 119)])
+@pytest.mark.parametrize(
+    ("hits", "total"), [(0, 1), (1, 1), (0, 30), (9, 10), (30, 30), (117, 119), (3, 2000)]
+)
 def test_interval_is_clopper_and_pearson_s(hits: int, total: int) -> None:
     expected = stats.binomtest(hits, total).proportion_ci(0.95, method="exact")
     assert share_interval(hits, total) == pytest.approx((expected.low, expected.high))
@@ -222,3 +227,61 @@ def test_statement_never_promises_more_than_holds(count: int) -> None:
     assert match
     told = float(match[1]) / 100
     assert found.reject.rate - 1e-9 <= told < found.reject.rate + 0.001
+
+
+SOUND = Calibration.from_scores(
+    [0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8], false_reject=0.2, review=0.4, images=list("abcd")
+).model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"peaks": [0.5, 0.6, 0.7]}, "4 scores and 3 peaks"),
+        ({"images": ["a"]}, "4 scores of 1 images"),
+        ({"scores": [0.1, 0.2, 0.3, 0.5]}, "reject threshold that is not that of the scores"),
+        ({"peaks": [0.5, 0.6, 0.7, 0.9]}, "pixel threshold that is not that of the scores"),
+        ({"reject": SOUND["reject"] | {"value": 0.01}}, "reject threshold"),
+        ({"reject": SOUND["reject"] | {"rate": 0.1}}, "reject threshold"),
+        ({"review": SOUND["review"] | {"value": 9.0}}, "review threshold"),
+        ({"pixel": SOUND["pixel"] | {"asked": 1.5}}, "pixel rate that is not between 0 and 1"),
+        ({"reject": SOUND["review"], "review": SOUND["reject"]}, "review rate below the reject"),
+    ],
+)
+def test_a_calibration_that_contradicts_itself_is_refused(changes, message) -> None:
+    """As of a manifest that was edited by hand; the statement would promise what does not hold."""
+    Calibration.model_validate(SOUND)
+    with pytest.raises(ValueError, match=message):
+        Calibration.model_validate(SOUND | changes)
+
+
+@given(
+    st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=40),
+    st.floats(1e-4, 0.9),
+    st.floats(1e-4, 0.9),
+    st.data(),
+)
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_a_calibration_that_validates_is_consistent(scores, reject, review, data) -> None:
+    """Whatever one number of it is changed to: it is refused, or all it says still holds."""
+    found = Calibration.from_scores(scores, scores, false_reject=reject, review=review)
+    document = json.loads(found.model_dump_json())
+    assert Calibration.model_validate(document) == found
+    holder = document[data.draw(st.sampled_from(["reject", "review", "pixel"]))]
+    holder[data.draw(st.sampled_from(["value", "asked", "rate"]))] = data.draw(st.floats(-2, 2))
+    try:
+        changed = Calibration.model_validate(document)
+    except ValueError:
+        return
+    assert changed.review.value <= changed.reject.value
+    for limit in (changed.reject, changed.review):
+        above = sum(score > limit.value for score in changed.scores)
+        assert above < max(2, limit.asked * (len(scores) + 1)), "k - 1 lie above the k-th largest"
+        assert limit.rate <= max(limit.asked, 1 / (len(scores) + 1)) + 1e-9
+
+
+def test_lengths_that_do_not_fit_are_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="2 scores, 1 peaks and 0 digests"):
+        Calibration.from_scores([0.1, 0.2], [0.1])
+    with pytest.raises(UsageError, match="2 scores, 2 peaks and 1 digests"):
+        Calibration.from_scores([0.1, 0.2], [0.1, 0.2], images=["a"])

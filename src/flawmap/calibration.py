@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flawmap.errors import FlawmapError, UsageError
 
@@ -44,9 +44,35 @@ class Calibration(BaseModel):
     folds: int = Field(
         0, ge=0, description="twins that scored the images, the inspector having learned from all"
     )
+    places: tuple[str, ...] = Field(
+        (),
+        description="where the images lay, beside the folder trained from: a folder with all below "
+        "it, or FOLDER/* for images directly in it",
+    )
     reject: Threshold
     review: Threshold
     pixel: Threshold
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Calibration:
+        """Refuse thresholds that do not follow from the scores: their promise would be false."""
+        count = len(self.scores)
+        if len(self.peaks) != count:
+            raise ValueError(f"{count} scores and {len(self.peaks)} peaks")
+        if len(self.images) not in (0, count):
+            raise ValueError(f"{count} scores of {len(self.images)} images")
+        if self.review.asked < self.reject.asked:
+            raise ValueError("a review rate below the reject rate")
+        for name, threshold, scores in (
+            ("reject", self.reject, self.scores),
+            ("review", self.review, self.scores),
+            ("pixel", self.pixel, self.peaks),
+        ):
+            if not 0.0 < threshold.asked < 1.0:
+                raise ValueError(f"a {name} rate that is not between 0 and 1")
+            if threshold != conformal_threshold(scores, threshold.asked):
+                raise ValueError(f"a {name} threshold that is not that of the scores")
+        return self
 
     @classmethod
     def from_scores(
@@ -58,14 +84,22 @@ class Calibration(BaseModel):
         review: float = 0.05,
         images: Sequence[str] = (),
         folds: int = 0,
+        places: Sequence[str] = (),
     ) -> Calibration:
         """Thresholds of verdict and mask from held-out good images' scores and map maxima.
 
         ``images``: SHA-256 of each one's file. ``folds``: how many twins scored them, each those
-        that it had not learned from. Raises as :func:`conformal_threshold`.
+        that it had not learned from. ``places``: see the field. Raises as
+        :func:`conformal_threshold`, UsageError where the lengths do not fit each other.
         """
+        if len(peaks) != len(scores) or len(images) not in (0, len(scores)):
+            raise UsageError(
+                f"{len(scores)} scores, {len(peaks)} peaks and {len(images)} digests of images: "
+                "give one of each an image, or no digest at all."
+            )
         return cls(
             folds=folds,
+            places=tuple(places),
             scores=tuple(float(s) for s in scores),
             peaks=tuple(float(p) for p in peaks),
             images=tuple(images),
@@ -188,7 +222,7 @@ def share_interval(hits: int, total: int) -> tuple[float, float]:
     from scipy.special import betaincinv
 
     if not 0 <= hits <= total or total < 1:
-        raise UsageError(f"{hits} of {total} is no share.")
+        raise UsageError(f"{hits} of {total} is no share: count no more hits than there are.")
     tail = (1.0 - CONFIDENCE) / 2.0
     low = betaincinv(hits, total - hits + 1, tail) if hits else 0.0
     high = betaincinv(hits + 1, total - hits, 1.0 - tail) if hits < total else 1.0

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import beta
 
 from flawmap.report.axes import Scale, linear_ticks, log_ticks, scale_over
 from flawmap.report.charts import _running_median, score_histogram, score_scale, thinned
 from flawmap.report.markup import Html, escape, tag
-from flawmap.report.numbers import exact_interval
 from flawmap.report.outcome import most_wrong_first, outcome_of, tally
 
 from .samples import THRESHOLDS, row
-
-
-@pytest.mark.parametrize(("count", "of"), [(0, 1), (1, 1), (0, 30), (28, 30), (30, 30), (3, 2000)])
-def test_interval_is_scipys(count: int, of: int) -> None:
-    low, high = exact_interval(count, of)
-    assert low == pytest.approx(np.nan_to_num(beta.ppf(0.025, count, of - count + 1)))
-    assert high == pytest.approx(np.nan_to_num(beta.ppf(0.975, count + 1, of - count), nan=1.0))
-
-
-def test_interval_of_nothing_is_everything() -> None:
-    assert exact_interval(0, 0) == (0.0, 1.0)
 
 
 def test_most_wrong_first() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scipy.special import betaincinv
+from flawmap.calibration import share_interval
 
 ABSENT = "—"
 PERCENT = "\u00a0%"  # stays on the line of its number
@@ -62,18 +62,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def exact_interval(count: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Clopper-Pearson interval of a share (0..1): never narrower than it claims.
-
-    Clopper & Pearson, Biometrika 26 (1934). `betaincinv` is the quantile of the beta distribution;
-    `scipy.stats` gives the same, at half a second of import. (0, 1) where nothing was counted.
-    """
-    tail = (1 - confidence) / 2
-    low = 0.0 if count == 0 else float(betaincinv(count, of - count + 1, tail))
-    high = 1.0 if count == of else float(betaincinv(count + 1, of - count, 1 - tail))
-    return low, high
-
-
 def interval_text(count: int, of: int) -> str:
     """The 95 % interval of a share in per cent, or a dash.
 
@@ -82,5 +70,5 @@ def interval_text(count: int, of: int) -> str:
     """
     if of == 0:
         return ABSENT
-    low, high = exact_interval(count, of)
+    low, high = share_interval(count, of)
     return "–".join(f"{100 * end:.1f}".removesuffix(".0") for end in (low, high)) + PERCENT

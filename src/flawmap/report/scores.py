@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from flawmap.calibration import share_interval
 from flawmap.report.charts import curve_chart, score_histogram
 from flawmap.report.data import ImageRow, ReportData
 from flawmap.report.markup import Html, join, tag
-from flawmap.report.numbers import exact_interval, figure, interval_text, percent, short
+from flawmap.report.numbers import figure, interval_text, percent, short
 from flawmap.report.outcome import of_label, tally
 
 
@@ -131,7 +132,7 @@ def _type_table(rows: Sequence[Html]) -> Html:
 
 def _type_row(name: str, rows: Sequence[ImageRow], class_: str | None = None) -> Html:
     count = tally(rows)
-    low, high = exact_interval(count.caught, count.total)
+    low, high = share_interval(count.caught, count.total)
     cells = (
         str(count.total),
         str(count.rejected),
