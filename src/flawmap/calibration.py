@@ -55,24 +55,30 @@ class Calibration(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Calibration:
-        """Refuse thresholds that do not follow from the scores: their promise would be false."""
+        """Refuse scores and thresholds that do not go together, as a file edited by hand has."""
         count = len(self.scores)
         if len(self.peaks) != count:
             raise ValueError(f"{count} scores and {len(self.peaks)} peaks")
         if len(self.images) not in (0, count):
             raise ValueError(f"{count} scores of {len(self.images)} images")
-        if self.review.asked < self.reject.asked:
-            raise ValueError("a review rate below the reject rate")
-        for name, threshold, scores in (
-            ("reject", self.reject, self.scores),
-            ("review", self.review, self.scores),
-            ("pixel", self.pixel, self.peaks),
-        ):
-            if not 0.0 < threshold.asked < 1.0:
-                raise ValueError(f"a {name} rate that is not between 0 and 1")
-            if threshold != conformal_threshold(scores, threshold.asked):
-                raise ValueError(f"a {name} threshold that is not that of the scores")
+        if self.review.value > self.reject.value or self.review.asked < self.reject.asked:
+            raise ValueError("the review threshold is above the reject threshold")
+        if not all(0.0 < limit.asked < 1.0 and 0.0 < limit.rate < 1.0 for limit in self._limits):
+            raise ValueError("a rate that is not between 0 and 1")
         return self
+
+    @property
+    def _limits(self) -> tuple[Threshold, Threshold, Threshold]:
+        return self.reject, self.review, self.pixel
+
+    @property
+    def computed(self) -> bool:
+        """Whether the thresholds are those of the scores, and not set by hand."""
+        sources = (self.scores, self.scores, self.peaks)
+        return all(
+            limit == conformal_threshold(scores, limit.asked)
+            for limit, scores in zip(self._limits, sources, strict=True)
+        )
 
     @classmethod
     def from_scores(
@@ -121,7 +127,7 @@ class Calibration(BaseModel):
     def bound(self, threshold: Threshold) -> float:
         """False-reject rate of one of the thresholds, not exceeded with 95 % confidence."""
         count = len(self.scores)
-        return rejection_bound(round(threshold.rate * (count + 1)), count)
+        return rejection_bound(min(count, max(1, round(threshold.rate * (count + 1)))), count)
 
     def statement(self) -> str:
         """The guarantee in words; or, from folds, what is expected and not guaranteed.
@@ -131,6 +137,11 @@ class Calibration(BaseModel):
         how far it can go wrong, and what keeping all twins would guarantee).
         """
         count = len(self.scores)
+        if not self.computed:
+            return (
+                f"The thresholds were set by hand: the scores of these {count} good images "
+                "guarantee nothing about them. flawmap calibrate computes them again."
+            )
         if self.folds:
             return (
                 f"Of good parts like these {count}, about {rounded_up(self.reject.rate)} are "

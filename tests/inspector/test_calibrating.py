@@ -139,16 +139,16 @@ def test_wrong_usage_changes_nothing(run_copy, wrong, message):
     assert (run_copy / "manifest.json").read_bytes() == before
 
 
-def test_an_export_with_thresholds_of_its_own_gets_new_ones_too(run_copy, tiny_data):
-    """The graph stands in for its INT8 form: what matters is whose thresholds are set."""
+def with_export(run: Path, calibration: Calibration) -> None:
+    """An INT8 export that the first graph stands in for, with thresholds of its own."""
     file = "exports/onnx/model.int8.onnx"
-    (run_copy / file).parent.mkdir(parents=True)
-    shutil.copy(run_copy / GRAPH, run_copy / file)
-    manifest = read_manifest(run_copy)
+    (run / file).parent.mkdir(parents=True)
+    shutil.copy(run / GRAPH, run / file)
+    manifest = read_manifest(run)
     export = Export(
         precision="int8",
         files={file: manifest.files[GRAPH]},
-        calibration=Calibration.from_scores([7.0, 8.0], [7.0, 8.0]),
+        calibration=calibration,
         images=2,
         map_max=0.0,
         map_mean=0.0,
@@ -158,15 +158,92 @@ def test_an_export_with_thresholds_of_its_own_gets_new_ones_too(run_copy, tiny_d
         flips=0,
         within_limits=True,
     )
-    write_manifest(run_copy, manifest.model_copy(update={"exports": {"onnx-int8": export}}))
+    write_manifest(run, manifest.model_copy(update={"exports": {"onnx-int8": export}}))
+
+
+def export_of(run: Path) -> Calibration:
+    found = read_manifest(run).exports["onnx-int8"].calibration
+    assert found is not None
+    return found
+
+
+def test_an_export_with_thresholds_of_its_own_gets_new_ones_too(run_copy, tiny_data):
+    stored = ([7.0, 8.0], [7.0, 8.0])
+    with_export(run_copy, Calibration.from_scores(*stored, images=["a", "b"]))
     rates = {"false_reject": 0.4, "review": 0.5}
     flawmap.calibrate(run_copy, **rates)
-    stored = read_manifest(run_copy).exports["onnx-int8"].calibration
-    assert stored == Calibration.from_scores([7.0, 8.0], [7.0, 8.0], **rates)
+    assert export_of(run_copy) == Calibration.from_scores(*stored, images=["a", "b"], **rates)
     flawmap.calibrate(run_copy, [good(tiny_data)[0]], add=True)
-    added = read_manifest(run_copy).exports["onnx-int8"].calibration
-    assert added is not None
     score = flawmap.Inspector.load(run_copy).inspect(good(tiny_data)[0]).score
-    assert added.scores == pytest.approx([7.0, 8.0, score])
+    assert export_of(run_copy).scores == pytest.approx([7.0, 8.0, score])
     found = flawmap.calibrate(run_copy, good(tiny_data)).calibration
-    assert read_manifest(run_copy).exports["onnx-int8"].calibration == found
+    assert export_of(run_copy) == found
+
+
+def test_an_image_is_never_added_twice_to_any_graph(run_copy, tiny_data):
+    """The export was calibrated on the first test image, the run on those held out."""
+    images = good(tiny_data)
+    with_export(run_copy, Calibration.from_scores([7.0], [7.0], images=[digest(images[0])]))
+    held = len(read_manifest(run_copy).calibration.images)
+    flawmap.calibrate(run_copy, images, add=True)
+    assert len(read_manifest(run_copy).calibration.images) == held + 3
+    assert sorted(export_of(run_copy).images) == sorted(digest(path) for path in images)
+    for calibration in (read_manifest(run_copy).calibration, export_of(run_copy)):
+        assert len(set(calibration.images)) == len(calibration.scores)
+    with pytest.raises(FlawmapError, match="No good image is left"):
+        flawmap.calibrate(run_copy, images, add=True)
+
+
+def test_scores_of_unknown_images_are_not_added_to(run_copy, tiny_data):
+    with_export(run_copy, Calibration.from_scores([7.0], [7.0]))
+    with pytest.raises(FlawmapError, match=r"calibrate onnx-int8 is not recorded.*export again"):
+        flawmap.calibrate(run_copy, good(tiny_data), add=True)
+
+
+def folded(run: Path) -> None:
+    manifest = read_manifest(run)
+    calibration = manifest.calibration.model_copy(update={"folds": 5})
+    write_manifest(run, manifest.model_copy(update={"calibration": calibration}))
+
+
+def test_nothing_is_added_to_scores_of_folds(run_copy, tiny_data):
+    folded(run_copy)
+    with pytest.raises(FlawmapError, match=r"come from folds.*Leave --add out: flawmap calibrate"):
+        flawmap.calibrate(run_copy, good(tiny_data), add=True)
+    found = flawmap.calibrate(run_copy, good(tiny_data)).calibration
+    assert (found.folds, len(found.scores)) == (0, 3)
+    assert "no guarantee" not in found.statement()
+
+
+def test_where_the_images_lie_is_kept(run_copy, tiny_data, tmp_path):
+    """A folder, and files by their folder; added ones beside; other rates change nothing."""
+    first, *rest = good(tiny_data)
+    folder = shutil.copytree(tiny_data / "test" / "good", tmp_path / "parts")
+    flawmap.calibrate(run_copy, [folder])
+    assert read_manifest(run_copy).calibration.places == (str(folder),)
+    flawmap.calibrate(run_copy, rest)
+    assert read_manifest(run_copy).calibration.places == (f"{first.parent}/*",)
+    (tmp_path / "more").mkdir()
+    write_png(tmp_path / "more" / "one.png", np.full((96, 96, 3), 100, np.uint8))
+    flawmap.calibrate(run_copy, [tmp_path / "more"], add=True)
+    flawmap.calibrate(run_copy, false_reject=0.2, review=0.3)
+    places = read_manifest(run_copy).calibration.places
+    assert places == (f"{first.parent}/*", str(tmp_path / "more"))
+
+
+def test_one_that_stands_apart_is_named(run_copy, tmp_path):
+    """Five parts alike, and one with a flaw as bright as none of them has."""
+    rng = np.random.default_rng(3)
+    base = rng.integers(90, 110, (96, 96, 3))
+    (tmp_path / "parts").mkdir()
+    for index in range(6):
+        image = np.clip(base + rng.integers(-1, 2, base.shape), 0, 255).astype(np.uint8)
+        if index == 5:
+            image[20:70, 20:70] = rng.integers(0, 256, (50, 50, 3))
+        write_png(tmp_path / "parts" / f"{index}.png", image)
+    found = flawmap.calibrate(run_copy, [tmp_path / "parts"])
+    (said,) = found.warnings
+    assert said.startswith("1 good image stands apart")
+    assert str(tmp_path / "parts" / "5.png") in said
+    (tmp_path / "parts" / "5.png").unlink()
+    assert flawmap.calibrate(run_copy, [tmp_path / "parts"]).warnings == ()

@@ -11,6 +11,7 @@ from flawmap.datasets import open_dataset
 from flawmap.datasets.base import plural
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest, make_folder, write_json
+from flawmap.inspector.calibration_images import places_of
 from flawmap.inspector.inspector import Inspector, load_region
 from flawmap.inspector.listing import list_images
 from flawmap.inspector.manifest import Manifest, changing
@@ -18,6 +19,7 @@ from flawmap.inspector.pipeline import inspect_files
 from flawmap.inspector.recalibration import Recalibration, Recall
 from flawmap.inspector.saving import save_manifest
 from flawmap.inspector.thresholds import FromImages, Rates, Scored, Show, from_stored
+from flawmap.outliers import outliers
 
 _ODDEST = 3
 
@@ -36,11 +38,13 @@ def calibrate(
     """Set the inspector's thresholds anew, those of its INT8 exports too; nothing is trained.
 
     ``images``: good images, or folders of them, in place of those that calibrate now; with ``add``
-    beside them. Those trained on are left out, and so is the second of two equal files. Without
-    ``images`` the stored scores are read. ``false_reject`` and ``review``: shares of good parts
+    beside them. Those trained on are left out, and so is the second of two equal files. Where they
+    lie is kept in the manifest, for exports to find them again. Without ``images`` the stored
+    scores are read. ``false_reject`` and ``review``: shares of good parts
     that may be rejected, and rejected or sent to review; as they are where not given. ``defects``:
     known defective images, on which only recall is measured. Raises FlawmapError where no good
-    image is left, UsageError for rates that make no sense.
+    image is left or the stored scores are not such that any can be added to, UsageError for rates
+    that make no sense.
     """
     if add and not images:
         raise UsageError("Nothing to add: name good images, or leave --add out.")
@@ -50,11 +54,13 @@ def calibrate(
         warnings: list[str] = []
         oddest: list[Scored] = []
         if images:
+            if add:
+                _check_addable(manifest, folder)
             good = unseen(manifest, good_paths(images), add, warnings)
-            region = load_region(folder, manifest)
-            fresh = FromImages(folder, manifest, good, rates, region, add, show)
+            region, places = load_region(folder, manifest), places_of(map(Path, images))
+            fresh = FromImages(folder, manifest, good, rates, region, add, places, show)
             changed = fresh.run()
-            warnings += fresh.warnings
+            warnings += [*fresh.warnings, *_apart(changed.calibration, fresh.scored)]
             oddest = sorted(fresh.scored, key=lambda one: -one.score)[:_ODDEST]
         else:
             changed = from_stored(manifest, rates)
@@ -69,6 +75,38 @@ def calibrate(
             make_folder(Path(json_file).parent)
             write_json(Path(json_file), told.to_dict())
         return told
+
+
+def _check_addable(manifest: Manifest, run: Path) -> None:
+    """Refuse to add to scores that are of another kind, or of images that nobody knows."""
+    if manifest.calibration.folds:
+        raise FlawmapError(
+            "The thresholds come from folds: their scores and new ones are not of one kind. Leave "
+            f"--add out: flawmap calibrate {run} GOOD_IMAGES"
+        )
+    for name, one in calibrations(manifest).items():
+        if not one.images:
+            raise FlawmapError(
+                f"Which images calibrate {name or 'the run'} is not recorded, so --add could count "
+                f"one twice. Leave --add out{', or export again' if name else ''}."
+            )
+
+
+def _apart(calibration: Calibration, scored: Sequence[Scored]) -> list[str]:
+    """What to say of good images whose scores stand apart from all others; nothing if none do."""
+    apart = outliers(calibration.scores)
+    if not apart:
+        return []
+    first_new = len(calibration.scores) - len(scored)
+    named = [str(scored[index - first_new].path) for index in apart if index >= first_new]
+    rest = max(s for i, s in enumerate(calibration.scores) if i not in apart)
+    lowest = min(calibration.scores[index] for index in apart)
+    which = f": {', '.join(named[:3])}{', ...' if len(named) > 3 else ''}" if named else ""
+    return [
+        f"{plural(len(apart), 'good image(s)')} stand{'s' * (len(apart) == 1)} apart, at a score "
+        f"of {lowest:.4g} or more beside {rest:.4g} or less{which}. A flawed part among the good "
+        "ones spoils the thresholds: look at it, and calibrate without it if it is flawed."
+    ]
 
 
 def _rates(before: Calibration, false_reject: float | None, review: float | None) -> Rates:
@@ -98,7 +136,8 @@ def unseen(
 ) -> dict[Path, str]:
     """Images and their digests, without those learned from and those that come twice."""
     trained = set(manifest.training.trained_on)
-    taken = set(manifest.calibration.images) if add else set()
+    known = [set(one.images) for one in calibrations(manifest).values()]
+    taken = set.intersection(*known) if add else set()
     found: dict[Path, str] = {}
     learned = again = 0
     for path in paths:
@@ -117,6 +156,12 @@ def unseen(
             "No good image is left that the inspector did not learn from: photograph other parts."
         )
     return found
+
+
+def calibrations(manifest: Manifest) -> dict[str, Calibration]:
+    """The run's own under the empty name, and those of exports that have one."""
+    exports = {name: one.calibration for name, one in manifest.exports.items()}
+    return {"": manifest.calibration} | {k: one for k, one in exports.items() if one is not None}
 
 
 def _recalls(

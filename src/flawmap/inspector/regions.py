@@ -11,10 +11,10 @@ from pathlib import Path
 from PIL import Image
 from pydantic import ValidationError
 
-from flawmap.datasets import open_dataset
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import digest, write_bytes
+from flawmap.files import write_bytes
 from flawmap.inspector.calibrating import good_paths, unseen
+from flawmap.inspector.calibration_images import locate, places_of
 from flawmap.inspector.defects import Filters
 from flawmap.inspector.manifest import Manifest, changing
 from flawmap.inspector.region import Mask, Region, draw_region, region_file
@@ -99,7 +99,9 @@ def _looking_at(
     good = unseen(manifest, good_paths(images), False, []) if images else _calibrating(manifest)
     rates = Rates(limits.reject.asked, limits.review.asked)
     region = None if mask is None else Region.of(mask, manifest.configuration)
-    changed = FromImages(folder, manifest, good, rates, region, show=show).run()
+    places = places_of(map(Path, images)) if images else None
+    fresh = FromImages(folder, manifest, good, rates, region, places=places, show=show)
+    changed = fresh.run()
     sha256 = None
     if mask is not None:
         buffer = io.BytesIO()
@@ -116,17 +118,10 @@ def _calibrating(manifest: Manifest) -> dict[Path, str]:
             "The inspector learned from all the images that calibrate it: name good images that it "
             "has not seen, with --images."
         )
-    place, wanted = Path(manifest.training.folder), set(manifest.calibration.images)
-    found: dict[Path, str] = {}
-    if wanted and place.is_dir():
-        dataset = open_dataset(place, manifest.training.layout)
-        for sample in (*dataset.train, *dataset.good_test):
-            sha256 = digest(sample.path)
-            if sha256 in wanted - set(found.values()):
-                found[sample.path] = sha256
-    if not wanted or len(found) < len(wanted):
+    located = locate(manifest)
+    if not located.complete:
         raise FlawmapError(
-            f"{len(found)} of the {len(manifest.calibration.scores)} images that calibrate are in "
-            f"{place}: name good images with --images, whose scores within the region count then."
+            f"{located.describe()}: name good images with --images, whose scores "
+            "within the region count then."
         )
-    return found
+    return located.good

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +55,7 @@ def _again(stored: Calibration, rates: Rates) -> Calibration:
         review=rates.review,
         images=stored.images,
         folds=stored.folds,
+        places=stored.places,
     )
 
 
@@ -62,8 +63,10 @@ def _again(stored: Calibration, rates: Rates) -> Calibration:
 class FromImages:
     """Thresholds from good images, ``good`` with their files' SHA-256, as the graphs see them.
 
-    ``region``: where to look. ``add``: beside the images that calibrate now. Afterwards ``scored``
-    holds what the inspector itself said of them, and ``warnings`` why any are missing.
+    ``region``: where to look. ``add``: beside the images that calibrate now; an image that
+    calibrates a graph already is not added to it again. ``places``: where the images lie; the
+    manifest's own places where not given. Afterwards ``scored`` holds what the inspector itself
+    said of them, and ``warnings`` why any are missing.
     """
 
     folder: Path
@@ -72,6 +75,7 @@ class FromImages:
     rates: Rates
     region: Region | None = None
     add: bool = False
+    places: Sequence[str] | None = None
     show: Show = lambda done, total: None
     scored: list[Scored] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -100,27 +104,33 @@ class FromImages:
             self.folder, self.manifest, self.region, backend=backend, precision=precision
         )
         stored = inspector.manifest.calibration
-        seen = self._look(inspector, self.good)
-        before = (stored.scores, stored.peaks, stored.images) if self.add else ((), (), ())
+        if not self.add:
+            before: Calibration | None = None
+            fresh = dict(self.good)
+        else:
+            before = stored
+            fresh = {path: one for path, one in self.good.items() if one not in stored.images}
+        seen = self._look(inspector, fresh)
+        places = self.manifest.calibration.places if self.places is None else self.places
         found = Calibration.from_scores(
-            [*before[0], *(one.score for one in seen)],
-            [*before[1], *(one.peak for one in seen)],
+            [*(before.scores if before else ()), *(one.score for one in seen)],
+            [*(before.peaks if before else ()), *(one.peak for one in seen)],
             false_reject=self.rates.false_reject,
             review=self.rates.review,
-            images=[*before[2], *(self.good[one.path] for one in seen)],
-            folds=stored.folds if self.add else 0,
+            images=[*(before.images if before else ()), *(fresh[one.path] for one in seen)],
+            places=tuple(dict.fromkeys([*(before.places if before else ()), *places])),
         )
         return found, seen
 
-    def _look(self, inspector: Inspector, paths: Iterable[Path]) -> list[Scored]:
+    def _look(self, inspector: Inspector, paths: Collection[Path]) -> list[Scored]:
         found = []
         for done, result in enumerate(inspect_files(inspector, paths), 1):
-            self.show(done, len(self.good))
+            self.show(done, len(paths))
             if result.inspection is None:
                 self.warnings.append(f"Left out: {result.error}")
             else:
                 peak = float(result.inspection.anomaly_map.max())
                 found.append(Scored(result.path, result.inspection.score, peak))
-        if not found:
+        if paths and not found:
             raise FlawmapError(f"No good image could be read. {self.warnings[-1]}")
         return found
