@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from flawmap.errors import FlawmapError
-from flawmap.files import make_folder, replacing, sweep, write_bytes, write_json
+from flawmap.files import (
+    check_space,
+    check_writable,
+    make_folder,
+    only_writer,
+    replacing,
+    sweep,
+    write_bytes,
+    write_json,
+)
 
 
 def test_write_replaces_and_leaves_nothing_beside(tmp_path: Path):
@@ -68,12 +77,19 @@ def test_bytes_are_on_the_disk_before_the_name_changes(
 
 
 def test_sweep_drops_what_killed_writes_left_and_nothing_else(tmp_path: Path):
-    kept = [tmp_path / name for name in ("a.json", ".hidden", ".a.json.12", ".a.7.nothexes")]
+    names = (
+        "a.json",
+        ".hidden",
+        ".labels.2024.deadbeef",
+        ".flawmap-work",
+        ".flawmap-7.nothexes.tmp",
+    )
+    kept = [tmp_path / name for name in names]
     for path in kept:
         path.touch()
     with replacing(tmp_path / "a.json") as temporary:
         temporary.touch()
-        temporary.with_name(temporary.name.replace("a.json", "b.json")).touch()
+        temporary.with_name(".flawmap-7.0123abcd.tmp").touch()
     sweep(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted(kept)
 
@@ -91,3 +107,75 @@ def test_make_folder(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FlawmapError, match="Cannot create the folder"):
         make_folder(tmp_path / "file" / "below")
+
+
+def test_a_name_of_the_longest_kind_can_be_written(tmp_path: Path):
+    path = tmp_path / ("x" * 250 + ".json")
+    write_json(path, 1)
+    assert path.read_text(encoding="utf-8") == "1\n"
+
+
+def test_writing_is_tried_beforehand_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    check_writable(tmp_path)
+    check_writable(tmp_path / "new" / "run")
+    check_writable(tmp_path / "new.json")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(FlawmapError, match=r"Cannot write .*run: .*file is a file"):
+        check_writable(tmp_path / "file" / "run")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FlawmapError, match="No space left"):
+        check_writable(tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_disk_that_is_too_full(tmp_path: Path):
+    check_space(tmp_path, 1)
+    with pytest.raises(FlawmapError, match=r"needs about .* MB free"):
+        check_space(tmp_path, 2**62)
+
+
+@pytest.fixture
+def flock(monkeypatch: pytest.MonkeyPatch):
+    """Let flock answer with an error number."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def answer(number: int) -> None:
+        def fail(descriptor: int, how: int) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(fcntl, "flock", fail)
+
+    return answer
+
+
+def test_a_drive_without_locks_is_told_once(tmp_path: Path, flock, caplog):
+    flock(errno.ENOLCK)
+    for _ in range(2):
+        with only_writer(tmp_path):
+            pass
+    assert [record.message.count("cannot be locked") for record in caplog.records] == [1]
+
+
+def test_other_errors_of_locking_are_not_swallowed(tmp_path: Path, flock):
+    flock(errno.EIO)
+    with pytest.raises(FlawmapError, match="Cannot lock"), only_writer(tmp_path):
+        pass
+    with pytest.raises(FlawmapError, match="Cannot write"), only_writer(tmp_path / "absent"):
+        pass
+
+
+def test_two_writers_of_one_folder(tmp_path: Path):
+    pytest.importorskip("fcntl")
+    with (
+        only_writer(tmp_path),
+        pytest.raises(FlawmapError, match="Another process"),
+        only_writer(tmp_path),
+    ):
+        pass

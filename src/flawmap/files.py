@@ -6,9 +6,11 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,7 +22,15 @@ from flawmap.errors import FlawmapError
 if sys.platform != "win32":
     import fcntl
 
-_TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}")
+OURS = ".flawmap-"
+"""Prefix of every name that flawmap gives to what it will delete again."""
+_TEMPORARY = re.compile(re.escape(OURS) + r"\d+\.[0-9a-f]{8}\.tmp")
+# What systems without flock on a folder answer; NFS wants it open for writing and says EBADF.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
+_LITTER = {".ds_store", "thumbs.db", "desktop.ini", ".gitkeep", ".gitignore", "lost+found"}
+_PROBE_BYTES = 2**20  # more than a full disk may have left in its last block
+_log = logging.getLogger("flawmap")
+_told_of_locks: set[Path] = set()
 _MENDS = {
     errno.ENOSPC: " Free some space, or choose another disk.",
     errno.EDQUOT: " Free some space, or choose another disk.",
@@ -35,7 +45,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises FlawmapError where the folder cannot be written or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    temporary = path.with_name(_temporary_name())
     try:
         yield temporary
         temporary.replace(path)
@@ -44,6 +54,50 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _temporary_name() -> str:
+    """A name that nothing of a user's has; short, so that it fits wherever the final name does."""
+    return f"{OURS}{os.getpid()}.{secrets.token_hex(4)}.tmp"
+
+
+def check_writable(path: Path) -> None:
+    """Write and delete a small file where ``path`` is or will be; FlawmapError where that fails.
+
+    For the start of long work. ``path`` is a folder or a file, which need not exist yet: the
+    nearest folder above that exists is tried. Nothing is left behind.
+    """
+    folder = path
+    while not folder.is_dir():
+        if folder != path and folder.exists():
+            raise FlawmapError(f"Cannot write {path}: {folder} is a file.")
+        if folder == folder.parent:
+            break
+        folder = folder.parent
+    probe = folder / _temporary_name()
+    try:
+        with probe.open("xb") as file:
+            file.write(bytes(_PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+
+
+def check_space(folder: Path, needed_bytes: int) -> None:
+    """FlawmapError where the disk of ``folder`` has less than ``needed_bytes`` free."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:  # some network drives do not say
+        return
+    if free < needed_bytes:
+        raise FlawmapError(
+            f"{folder} needs about {needed_bytes / 1e6:,.0f} MB and its disk has "
+            f"{free / 1e6:,.0f} MB free: free some space, or choose another disk."
+        )
 
 
 def cannot_write(path: Path, error: OSError) -> FlawmapError:
@@ -69,16 +123,21 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
 
 @contextlib.contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """While the block runs, no other process gets into one on this folder.
+    """Hold an exclusive advisory lock on ``folder`` while the block runs.
 
     The lock is the folder's own (flock): it leaves no file, and ends with the process however that
-    ends. Windows and some network drives have none, and nothing is locked there. Raises
-    FlawmapError where another process is in the block.
+    ends. Windows and some network drives have none: the log "flawmap" says so once a folder, and
+    nothing is locked. Raises FlawmapError where another process holds the lock, or where the folder
+    cannot be opened.
     """
     if sys.platform == "win32":
+        _tell_no_lock(folder, "Windows has no such lock")
         yield
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     try:
         _lock(descriptor, folder)
         yield
@@ -93,8 +152,18 @@ def _lock(descriptor: int, folder: Path) -> None:
         raise FlawmapError(
             f"Another process is writing {folder}: wait until it ends, or choose another folder."
         ) from error
-    except OSError:  # a network drive without locks
-        pass
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise FlawmapError(f"Cannot lock {folder}: {error.strerror or error}.") from error
+        _tell_no_lock(folder, error.strerror or str(error))
+
+
+def _tell_no_lock(folder: Path, why: str) -> None:
+    if folder not in _told_of_locks:
+        _told_of_locks.add(folder)
+        _log.warning(
+            "%s cannot be locked (%s): let only one process write it at a time.", folder, why
+        )
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -126,10 +195,19 @@ def encode_json(value: Any) -> bytes:
 
 
 def sweep(folder: Path) -> None:
-    """Drop the temporary files of writes into ``folder`` that were killed."""
+    """Delete the temporary files of flawmap's own writes into ``folder`` that were killed."""
     for path in folder.iterdir():
         if _TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
+
+
+def foreign(folder: Path) -> list[str]:
+    """Names in ``folder`` that are neither flawmap's own nor a system's litter, sorted."""
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    return [name for name in names if not name.startswith(OURS) and name.lower() not in _LITTER]
 
 
 def digest(path: Path) -> str:

@@ -160,3 +160,33 @@ def test_variants_of_one_training_are_read_out_of_it(grid: Grid, tmp_path: Path,
     changed = asked.model_copy(update={"variant": {"map": Variant()}})
     with pytest.raises(UsageError, match="made with other options"):
         bench(changed, tmp_path / "out")
+
+
+def test_a_bench_deletes_nothing_but_its_own_runs(grid: Grid, tmp_path: Path, measured: list[str]):
+    work = tmp_path / "work"
+    first, second = grid.cells()
+    (work / first.run).mkdir(parents=True)
+    (work / first.run / "manifest.json").write_text("mine")
+    with pytest.raises(FlawmapError, match="1 of 2 failed"):
+        bench(grid, tmp_path / "out", work=work)
+    assert (work / first.run / "manifest.json").read_text() == "mine"
+    assert measured == [second.name]
+
+
+def test_a_file_of_a_user_in_a_run_of_a_bench_stays(grid: Grid, tmp_path: Path, measured):
+    bench(one_seed(grid), tmp_path / "out", work=tmp_path, keep=True)
+    run = tmp_path / grid.cells()[0].run
+    (run / "notes.txt").write_text("mine")
+    for result in (tmp_path / "out").iterdir():
+        result.unlink()
+    bench(one_seed(grid), tmp_path / "out", work=tmp_path)
+    assert [path.name for path in run.iterdir()] == ["notes.txt"]
+
+
+def test_a_run_of_other_options_is_not_measured_as_this(grid: Grid, tmp_path: Path, measured):
+    bench(one_seed(grid), tmp_path / "out", work=tmp_path, keep=True)
+    other = one_seed(grid).model_copy(update={"steps": 6})
+    said: list[str] = []
+    with pytest.raises(FlawmapError, match="1 of 1 failed"):
+        bench(other, tmp_path / "new", work=tmp_path, say=said.append)
+    assert "begun with other options" in said[-1]

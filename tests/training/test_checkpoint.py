@@ -152,8 +152,8 @@ def test_full_disk_keeps_the_previous(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_write_that_was_killed_leaves_nothing_for_good(tmp_path: Path):
     """kill -9 in the middle of a write leaves a temporary file; the end of the run drops it."""
     folder = tmp_path / "checkpoints"
-    path = save_checkpoint(folder, 10, {"x": torch.zeros(3)})
-    (folder / f".{path.name}.999.abcd").write_bytes(b"half")
+    save_checkpoint(folder, 10, {"x": torch.zeros(3)})
+    (folder / ".flawmap-999.0123abcd.tmp").write_bytes(b"half")
     found = newest_checkpoint(folder)
     assert found is not None
     assert found.step == 10

@@ -11,6 +11,7 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest
 from flawmap.training.folds import calibrate_in_folds
 from flawmap.training.images import Part
+from flawmap.training.place import FOLDS, WORK
 
 OPTIONS = {"teacher": "pocket", "rotate": "slight", "steps": 2, "batch_size": 2}
 
@@ -41,7 +42,7 @@ def test_scores_of_all_twins_are_pooled(tmp_path):
         return Twin([part.fold + 0.5, part.fold + 0.25])
 
     found = calibrate_in_folds(3, tmp_path, train, lambda text: None)
-    assert parts == [(f"folds/{k}", Part(3, k)) for k in range(3)]
+    assert parts == [(f"{FOLDS}/{k}", Part(3, k)) for k in range(3)]
     assert found.scores == (0.5, 0.25, 1.5, 1.25, 2.5, 2.25)
     assert found.images == tuple(map(str, found.scores))
     assert found.folds == 3
@@ -58,7 +59,7 @@ def test_a_run_in_folds(tiny_data, tmp_path):
     manifest = inspector.manifest
     assert set(manifest.training.trained_on) == set(manifest.calibration.images) == files
     assert (manifest.training.held_out, manifest.calibration.folds) == (0, 2)
-    assert not (run / "folds").exists()
+    assert not (run / WORK).exists()
     assert "no guarantee" in said[-1]
     with pytest.raises(FlawmapError, match="--images"):
         flawmap.regions(run, ignore=next((tiny_data / "ground_truth").rglob("*.png")))

@@ -219,7 +219,7 @@ def test_a_run_killed_while_it_tidied_is_tidied_by_resuming(
     before = sorted(run_copy.iterdir())
     checkpoints = run_copy / "checkpoints"
     checkpoints.mkdir()
-    for left in (checkpoints / "step-00000012.safetensors", run_copy / ".model.onnx.7.0123abcd"):
+    for left in (checkpoints / "step-00000012.safetensors", run_copy / ".flawmap-7.0123abcd.tmp"):
         left.touch()
     flawmap.train(tiny_data, run_copy, resume=True)
     assert sorted(run_copy.iterdir()) == before

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.inspector.manifest import MANIFEST
-from flawmap.training.settings import SETTINGS, Settings, check_free, settle
+from flawmap.training.settings import SETTINGS, Settings, settle
 
 
 @pytest.fixture
@@ -55,17 +54,3 @@ def test_damaged_settings(tmp_path: Path, settings: Settings):
     (tmp_path / SETTINGS).write_text('{"method": ')
     with pytest.raises(FlawmapError, match="damaged"):
         settle(tmp_path, settings, resume=True)
-
-
-@pytest.mark.parametrize("left", [MANIFEST, SETTINGS, "checkpoints"])
-def test_an_occupied_folder_is_not_overwritten(tmp_path: Path, left):
-    (tmp_path / left).mkdir()
-    with pytest.raises(UsageError, match="--resume"):
-        check_free(tmp_path, resume=False)
-    check_free(tmp_path, resume=True)
-
-
-def test_other_folders_are_free(tmp_path: Path):
-    (tmp_path / "notes.txt").write_text("mine")
-    check_free(tmp_path, resume=False)
-    check_free(tmp_path / "absent", resume=False)

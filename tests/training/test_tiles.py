@@ -108,7 +108,7 @@ def test_a_run_calibrates_on_photographs_as_it_inspects_them(run, tiny_data):
         peaks.append(float(seen.anomaly_map.max()))
     assert set(manifest.calibration.scores) < set(scores)
     assert set(manifest.calibration.peaks) < set(peaks)
-    assert not (run / "cache").exists()
+    assert not (run / ".flawmap-work").exists()
 
 
 def test_it_is_resumed_with_the_same_tiles_only(run, tiny_data, tmp_path):

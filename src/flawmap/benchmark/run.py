@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -16,10 +16,13 @@ from typing import Any
 from flawmap.benchmark.grid import Cell, Grid, read_grid
 from flawmap.benchmark.provenance import provenance
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import make_folder, write_json
-from flawmap.inspector.manifest import read_manifest
+from flawmap.files import OURS, foreign, make_folder, write_json
+from flawmap.inspector.manifest import GRAPH, MANIFEST, SETTINGS, WEIGHTS, read_manifest
 from flawmap.training_log import TRAINING_LOG, read_log
 
+_MARKER = f"{OURS}bench.json"
+_FIGURES, _PEAK = "figures.json", "peak_mb.json"
+_MADE = (MANIFEST, SETTINGS, GRAPH, WEIGHTS, TRAINING_LOG, _FIGURES, _PEAK)
 _FLAWMAP = [sys.executable, "-m", "flawmap"]
 
 
@@ -49,13 +52,14 @@ def bench(
     for count, cell in enumerate(waiting, 1):
         say(f"{count} of {len(waiting)}: {cell.name}")
         try:
+            _claim(runs / cell.run, cell)
             write_json(results / f"{cell.name}.json", measure(cell, runs / cell.run))
         except FlawmapError as error:
             say(f"{cell.name}: {error}")
             failed.append(cell.name)
         else:
             if not keep and all(later.run != cell.run for later in waiting[count:]):
-                shutil.rmtree(runs / cell.run)
+                _remove(runs / cell.run)
     if failed:
         raise FlawmapError(
             f"{len(failed)} of {len(cells)} failed: {', '.join(failed)}. "
@@ -77,6 +81,33 @@ def _is_there(path: Path, cell: Cell) -> bool:
     return True
 
 
+def _claim(run: Path, cell: Cell) -> None:
+    """Mark a new folder as this bench's; FlawmapError where it is another's or of other options."""
+    marker = run / _MARKER
+    trained = _asked(cell) | {"distances": ()}
+    trained = json.loads(json.dumps({"data": str(cell.data.resolve()), **trained}))
+    if not marker.exists():
+        if run.exists() and foreign(run):
+            raise FlawmapError(f"{run} was not made by a bench: give another --work.")
+        write_json(make_folder(run) / _MARKER, trained)
+    try:
+        begun = json.loads(marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FlawmapError(f"{marker} is damaged: remove {run}, or give another --work.") from error
+    if begun != trained:
+        raise FlawmapError(
+            f"{run} was begun with other options: remove it, or give another --work."
+        )
+
+
+def _remove(run: Path) -> None:
+    """Delete the files that a bench made in ``run``; whatever else is there stays."""
+    for name in (*_MADE, _MARKER):
+        (run / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        run.rmdir()
+
+
 def _asked(cell: Cell) -> dict[str, Any]:
     """Options, changes and read-out as a result file holds them."""
     options = {"options": cell.options.model_dump(mode="json")}
@@ -95,7 +126,7 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
     train += cell.options.arguments()
     for key, value in cell.what.changes.items():
         train += ["--set", f"{key}={json.dumps(value)}"]
-    figures_file = run / "figures.json"
+    figures_file = run / _FIGURES
     evaluate = ["evaluate", str(run), str(cell.data)]
     if cell.what.distances:
         evaluate += ["--distances", ",".join(map(str, cell.what.distances))]
@@ -133,8 +164,8 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
 
 def _train(command: Sequence[str], run: Path) -> int | None:
     """Train, or see that the run is trained; the training's peak memory in MB, from a note."""
-    note = run / "peak_mb.json"
-    done = (run / "manifest.json").is_file()
+    note = run / _PEAK
+    done = (run / MANIFEST).is_file()
     peak = _flawmap(command)
     if not done:
         write_json(note, peak)

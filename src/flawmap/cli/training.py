@@ -64,7 +64,7 @@ def train(
     need_torch()
     import flawmap
     from flawmap.console import training_display
-    from flawmap.training.run import DEFAULT_TEACHER
+    from flawmap.training.options import DEFAULT_TEACHER
 
     with training_display() as reporter:
         flawmap.train(

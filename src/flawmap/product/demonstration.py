@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flawmap.errors import UsageError
-from flawmap.files import make_folder
+from flawmap.files import OURS, check_writable, foreign, make_folder, write_json
 from flawmap.inspector.evaluate import Evaluation, evaluate
 from flawmap.inspector.inspector import Inspector
-from flawmap.inspector.manifest import MANIFEST, SETTINGS
+from flawmap.inspector.manifest import MANIFEST
 from flawmap.inspector.reporting import write_evaluation_report
 from flawmap.product.drawing import describe_product, draw_dataset
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from flawmap.training.run import Reporter
 
 DEMO_STEPS = 650
+_MARKER = f"{OURS}demo.json"
 
 
 def demo(
@@ -30,23 +32,44 @@ def demo(
     """Draw a product, train on its good parts, evaluate; leaves all of it in ``out``.
 
     ``out`` then holds ``data/`` (MVTec AD layout), ``run/`` (the inspector), ``metrics.json`` and
-    ``report.html``. Raises UsageError where ``out`` holds an earlier demo.
+    ``report.html``. A demo that was stopped goes on. Raises UsageError where ``out`` holds a
+    complete demo, one of another seed, or anything else.
     """
     from flawmap.training.run import Reporter, train
 
     tell = reporter or Reporter()
     folder = Path(out)
     run = folder / "run"
-    resume = (run / SETTINGS).exists()  # a demo that was stopped goes on
-    if (run / MANIFEST).exists() or (run.exists() and not resume):
-        raise UsageError(f"{folder} holds a demo already: remove it, or give another --out.")
-    make_folder(folder)
+    _claim(folder, seed)
     product = describe_product(seed)
     tell.say(f"Drawing the product: {product}")
     draw_dataset(folder / "data", seed)
+    resume = run.exists()  # a demo that was stopped goes on
     train(
         folder / "data", run, teacher="pocket", seed=seed, steps=steps, resume=resume, reporter=tell
     )
     found = evaluate(run, folder / "data", json_file=folder / "metrics.json")
     write_evaluation_report(folder / "report.html", run, Inspector.load(run), found, product)
     return found
+
+
+def _claim(folder: Path, seed: int) -> None:
+    """Mark an empty folder as this demo's; UsageError where it is another's or complete."""
+    marker = folder / _MARKER
+    if (folder / "run" / MANIFEST).exists():
+        raise UsageError(f"{folder} holds a demo already: remove it, or give another --out.")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: give a folder as --out.")
+    if not marker.exists():
+        if folder.exists() and foreign(folder):
+            raise UsageError(
+                f"{folder} is not empty and no demo to go on with: give another --out."
+            )
+        check_writable(folder)
+        write_json(make_folder(folder) / _MARKER, {"seed": seed})
+    try:
+        begun = json.loads(marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{marker} is damaged: give another --out.") from error
+    if begun != {"seed": seed}:
+        raise UsageError(f"{folder} holds a demo of another --seed: give another --out.")

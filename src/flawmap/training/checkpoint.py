@@ -16,10 +16,10 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from flawmap.errors import FlawmapError
-from flawmap.files import write_bytes
+from flawmap.files import sweep, write_bytes
 
 _KEEP = 2
-_PATTERN = "step-*.safetensors"
+_PATTERN = f"step-{'[0-9]' * 8}.safetensors"
 _log = logging.getLogger("flawmap")
 
 
@@ -122,9 +122,11 @@ def _digest(tensors: dict[str, Tensor]) -> str:
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Drop every checkpoint: the run is complete."""
-    for pattern in (_PATTERN, f".{_PATTERN}.*"):  # the latter: writes that were killed
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
+    """Delete every checkpoint, and the folder where nothing else is in it."""
+    if not folder.is_dir():
+        return
+    for path in folder.glob(_PATTERN):
+        path.unlink(missing_ok=True)
+    sweep(folder)
     with contextlib.suppress(OSError):
         folder.rmdir()

@@ -6,15 +6,13 @@ training on all images, for its speed, and what is promised is an expectation.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from flawmap.calibration import Calibration
 from flawmap.inspector.inspector import Inspector
 from flawmap.training.images import Part
-
-_FOLDS = "folds"  # folder of the twins, while there are any
+from flawmap.training.place import FOLDS
 
 Train = Callable[[Path, Part], Inspector]
 
@@ -29,7 +27,7 @@ def calibrate_in_folds(
     found = []
     for fold in range(folds):
         say(f"Twin {fold + 1} of {folds}")
-        twin = train(folder / _FOLDS / str(fold), Part(folds, fold))
+        twin = train(folder / FOLDS / str(fold), Part(folds, fold))
         found.append(twin.manifest.calibration)
     say("The inspector itself, on all images")
     return Calibration.from_scores(
@@ -38,8 +36,3 @@ def calibrate_in_folds(
         images=[sha256 for one in found for sha256 in one.images],
         folds=folds,
     )
-
-
-def remove_folds(folder: Path) -> None:
-    """Delete the twins, once the inspector is complete."""
-    shutil.rmtree(folder / _FOLDS, ignore_errors=True)

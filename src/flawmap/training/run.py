@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,42 +13,41 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import Tensor
 
 from flawmap.calibration import Calibration
-from flawmap.datasets import open_dataset
+from flawmap.datasets import Dataset, open_dataset
 from flawmap.errors import UsageError
-from flawmap.files import make_folder, only_writer, sweep
-from flawmap.framing import Fit, Framing, default_overlap
+from flawmap.files import check_space, check_writable, make_folder, only_writer
+from flawmap.framing import Fit
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.manifest import (
     CHECKPOINTS,
     MANIFEST,
-    SETTINGS,
     Preprocessing,
     Teacher,
     Training,
 )
-from flawmap.methods.config import MethodConfig
-from flawmap.methods.registry import METHODS, find_preset
+from flawmap.methods.base import Method
+from flawmap.methods.registry import METHODS
 from flawmap.rng import Stream, generator
 from flawmap.synthesis.textures import draw_textures, load_textures
 from flawmap.teachers.resnet import Features, ImageNorm, ResNetTeacher
 from flawmap.teachers.weights import TeacherSource, load_teacher
 from flawmap.training.batches import BatchMaker
-from flawmap.training.checkpoint import remove_checkpoints
+from flawmap.training.checkpoint import learned_state
 from flawmap.training.device import choose_device, choose_layout, choose_precision
 from flawmap.training.finish import finish, fit_read_out
-from flawmap.training.folds import calibrate_in_folds, remove_folds
+from flawmap.training.folds import calibrate_in_folds
 from flawmap.training.images import GoodImages, Part, load_good_images
 from flawmap.training.loop import Loop, Progress
+from flawmap.training.options import DEFAULT_TEACHER, Options
+from flawmap.training.place import WORK, check_apart, check_free, holds_run, tidy
 from flawmap.training.rotation import Choice, RotationDecision, decide_rotation
-from flawmap.training.settings import Settings, check_free, settle
+from flawmap.training.settings import Settings, settle
 from flawmap.training_log import TRAINING_LOG, read_log
 
-DEFAULT_TEACHER = "pocket"
-_CACHE = "cache"  # decoded images, where they are too many for memory
+_CACHE = f"{WORK}/cache"  # decoded images, where they are too many for memory
 _READ_OUT_SAMPLE = 64  # good images that a method's read-out is fitted on
 _PARITY_SAMPLE = 8  # windows of good images for parity
 _ROTATION_SAMPLE = 64  # good images that decide on rotation
@@ -122,34 +120,40 @@ def train(
             pass  # told now, not when all images are read
     if resume and (folder / MANIFEST).is_file():
         if (folder / CHECKPOINTS).is_dir():  # killed when all but the tidying was done
-            _tidy(folder)
+            tidy(folder)
         tell.say(f"{folder} is complete already: nothing was trained. Another --out trains anew.")
         return Inspector.load(folder)
 
+    options = Options(
+        data=data,
+        method=method,
+        preset=preset,
+        teacher=teacher,
+        textures=textures,
+        rotate=rotate,
+        size=size,
+        fit=fit,
+        overlap=overlap,
+        steps=steps,
+        batch_size=batch_size,
+        changes=changes or {},
+        seed=seed,
+        device=device,
+        resume=resume,
+        layout=layout,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+    options.framing(options.configure().size)  # what makes no sense is refused first
+    dataset = open_dataset(data, layout)
+    samples = (sample.path for sample in (*dataset.train, *dataset.test))
+    check_apart(folder, dataset.root, samples)
+    check_writable(folder)
+    if resume and not holds_run(folder):
+        tell.say(f"{folder} holds no run to resume: starting one.")
+    tell.say(dataset.describe())
+
     def run(place: Path, part: Part, calibration: Calibration | None = None) -> Inspector:
-        return _train(
-            data,
-            place,
-            part,
-            calibration,
-            tell,
-            method=method,
-            preset=preset,
-            teacher=teacher,
-            textures=textures,
-            rotate=rotate,
-            size=size,
-            fit=fit,
-            overlap=overlap,
-            steps=steps,
-            batch_size=batch_size,
-            changes=changes or {},
-            seed=seed,
-            device=device,
-            resume=resume,
-            layout=layout,
-            checkpoint_seconds=checkpoint_seconds,
-        )
+        return _train(options, dataset, place, part, calibration, tell)
 
     if not folds:
         return run(folder, Part())
@@ -158,43 +162,24 @@ def train(
 
 
 def _train(
-    data: str | os.PathLike[str],
+    options: Options,
+    dataset: Dataset,
     folder: Path,
     part: Part,
     calibration: Calibration | None,
     tell: Reporter,
-    *,
-    method: str,
-    preset: str,
-    teacher: str | os.PathLike[str],
-    textures: str | os.PathLike[str] | None,
-    rotate: Choice,
-    size: tuple[int, int] | None,
-    fit: Fit,
-    overlap: int | None,
-    steps: int | None,
-    batch_size: int | None,
-    changes: Mapping[str, Any],
-    seed: int,
-    device: str,
-    resume: bool,
-    layout: str,
-    checkpoint_seconds: float,
 ) -> Inspector:
-    """One training, from the images to the inspector in ``folder``."""
-    if resume and (folder / MANIFEST).is_file():
-        return Inspector.load(folder)
-    if resume and not (folder / SETTINGS).is_file():
-        tell.say(f"{folder} holds no run to resume: starting one.")
+    """One training, from the images to the inspector in ``folder``.
+
+    A complete one of the same settings, which a fold may have left, is taken as it is.
+    """
     clock = _Clock()
-    where = choose_device(device)
+    seed, resume = options.seed, options.resume
+    where = choose_device(options.device)
     precision = choose_precision(where)
-    asked = _asked(size, steps, batch_size)
-    config = _configure(find_preset(method, preset), asked, changes)
-    framing = _framing(config.size, fit, overlap)
-    dataset = open_dataset(data, layout)
-    tell.say(dataset.describe())
-    network, source = load_teacher(teacher)
+    config = options.configure()
+    framing = options.framing(config.size)
+    network, source = load_teacher(options.teacher)
     images = load_good_images(dataset, framing, folder / _CACHE, seed, part)
     tell.say(images.describe())
     if (hint := images.shape_hint()) is not None:
@@ -202,19 +187,20 @@ def _train(
     clock.lap("images")
 
     torch.manual_seed(int(generator(seed, Stream.WEIGHTS).integers(2**63 - 1)))
-    trained = METHODS[method](network, config)
+    trained = METHODS[options.method](network, config)
     rotation = decide_rotation(
-        config.rotation if rotate == "auto" else rotate,
+        config.rotation if options.rotate == "auto" else options.rotate,
         images.sample(_ROTATION_SAMPLE, seed),
         lambda x: _features(network, x),
     )
     tell.say(f"Rotation: {rotation.rotation}, {rotation.reason}.")
-    if textures is not None and config.anomalies is None:
-        tell.say(f"{method} learns from good images as they are: --textures is not looked at.")
-    bank, bank_name = _textures(textures, config.size, seed, needed=config.anomalies is not None)
+    if options.textures is not None and config.anomalies is None:
+        tell.say(f"{options.method} learns from good images as they are: --textures is ignored.")
+    needed = config.anomalies is not None
+    bank, bank_name = _textures(options.textures, config.size, seed, needed=needed)
     settings = Settings(
-        method=method,
-        preset=preset,
+        method=options.method,
+        preset=options.preset,
         configuration=config.model_dump(mode="json"),
         teacher=source.name,
         teacher_sha256=source.sha256,
@@ -224,17 +210,21 @@ def _train(
         precision=precision,
         images=images.fingerprint,
         held_out=part.describe(),
-        fit=fit,
+        fit=options.fit,
         overlap=framing.overlap,
     )
     with only_writer(make_folder(folder)):
         check_free(folder, resume=resume)
         settle(folder, settings, resume=resume)
+        if (folder / MANIFEST).is_file():
+            return Inspector.load(folder)
+        check_space(folder, _bytes_to_write(trained))
         clock.lap("prepare")
 
         total = config.steps_for(rotation.rotation, len(images.train_rows))
         tell.say(
-            f"Training {method} ({preset}): {total} steps of {config.batch_size} in {precision}"
+            f"Training {options.method} ({options.preset}): {total} steps of {config.batch_size} "
+            f"in {precision}"
         )
         in_memory = choose_layout(trained.module, where, precision)
         trained.module.to(where, memory_format=in_memory)  # type: ignore[call-overload]
@@ -250,7 +240,8 @@ def _train(
             device=where,
             layout=in_memory,
         )
-        Loop(trained, batches, total, folder, where, precision, checkpoint_seconds, tell.show).run()
+        seconds = options.checkpoint_seconds
+        Loop(trained, batches, total, folder, where, precision, seconds, tell.show).run()
         clock.lap("train")
         clock.seconds["train"] = max(clock.seconds["train"], _logged_seconds(folder))
 
@@ -259,83 +250,34 @@ def _train(
         inspector = finish(
             folder,
             trained,
-            Preprocessing(size=config.size, fit=fit, overlap=framing.overlap),
+            Preprocessing(size=config.size, fit=options.fit, overlap=framing.overlap),
             images.parity_windows(_PARITY_SAMPLE, seed),
             images.held_out,
             _teacher(source),
             Training(steps=total, device=str(where), seconds=clock.seconds, **record),
             held_files=images.held_files,
             calibration=calibration,
-            method=method,
-            preset=preset,
+            method=options.method,
+            preset=options.preset,
             configuration=settings.configuration,
         )
-        _tidy(folder)
-        tell.say(inspector.manifest.calibration.statement())
+        tidy(folder)
+        if part.fold is None:
+            tell.say(inspector.manifest.calibration.statement())
         return inspector
 
 
-def _tidy(folder: Path) -> None:
-    """Leave the inspector alone: drop what training, and writes that were killed, put beside it."""
-    shutil.rmtree(folder / _CACHE, ignore_errors=True)
-    remove_folds(folder)
-    sweep(folder)
-    remove_checkpoints(folder / CHECKPOINTS)  # the last: while they are there it is not tidy
-
-
-def _asked(
-    size: tuple[int, int] | None, steps: int | None, batch_size: int | None
-) -> dict[str, Any]:
-    """The options that stand for fields of the configuration, as far as they were given."""
-    asked: dict[str, Any] = {"size": size, "batch_size": batch_size}
-    if steps is not None:
-        asked |= {"steps": steps, "steps_when_turned": steps}
-    return {name: value for name, value in asked.items() if value is not None}
-
-
-def _framing(size: tuple[int, int], fit: Fit, overlap: int | None) -> Framing:
-    if overlap is None:
-        overlap = default_overlap(size) if fit == "tiles" else 0
-    return Framing(size, fit, overlap)
+def _bytes_to_write(method: Method) -> int:
+    """Bytes of three checkpoints of AdamW, and of weights and graph."""
+    every: int = sum(tensor.nbytes for tensor in method.module.state_dict().values())
+    learned: int = sum(tensor.nbytes for tensor in learned_state(method.module).values())
+    return 3 * 3 * learned + learned + every
 
 
 def _logged_seconds(folder: Path) -> float:
     """Seconds of all steps, those before a stop and a resumption too."""
     lines = read_log(folder / TRAINING_LOG)
     return float(lines[-1]["seconds"]) if lines else 0.0
-
-
-def _configure(
-    config: MethodConfig, asked: Mapping[str, Any], changes: Mapping[str, Any]
-) -> MethodConfig:
-    values = config.model_dump() | dict(asked)
-    if "steps" in asked:
-        values["epochs"] = None
-    for name, value in changes.items():
-        *path, last = name.split(".")
-        part: Any = values
-        for key in path:
-            part = part.get(key)
-            if not isinstance(part, dict):
-                raise UsageError(f"--set {name}: the configuration has no {key} with parts.")
-        part[last] = value
-    try:
-        return type(config).model_validate(values)
-    except ValidationError as error:
-        raise UsageError(_refusal(error, asked)) from error
-
-
-def _refusal(error: ValidationError, asked: Mapping[str, Any]) -> str:
-    """Which option did not fit, and why."""
-    first = error.errors()[0]
-    why = first["msg"].removeprefix("Value error, ")
-    why = why[:1].lower() + why[1:]
-    if not first["loc"]:  # two fields that do not go together
-        return f"These settings do not fit each other: {why}."
-    name = ".".join(str(part) for part in first["loc"])
-    option = f"--{name.replace('_', '-')}" if name in asked else f"--set {name}"
-    given = "x".join(map(str, first["input"])) if name == "size" else first["input"]
-    return f"{option} {given}: {why}."
 
 
 def _features(teacher: ResNetTeacher, x: Tensor) -> Features:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import write_json
 from flawmap.framing import Fit
-from flawmap.inspector.manifest import CHECKPOINTS, MANIFEST, SETTINGS
+from flawmap.inspector.manifest import SETTINGS
 
 _DIGESTS = {"images": "other good images", "teacher_sha256": "other weights of the teacher"}
 
@@ -68,13 +68,3 @@ def _changed(name: str, then: object, now: object) -> str:
         f"This run was started with {told}: "
         "resume with the same options and images, or train into another --out."
     )
-
-
-def check_free(folder: Path, *, resume: bool) -> None:
-    """UsageError where ``folder`` is none, or holds a run already that is not to be resumed."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file: give a folder as --out.")
-    if resume:
-        return
-    if any((folder / name).exists() for name in (MANIFEST, SETTINGS, CHECKPOINTS)):
-        raise UsageError(f"{folder} holds a run already: give --resume, or another --out.")

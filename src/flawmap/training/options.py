@@ -1,0 +1,91 @@
+"""What ``flawmap train`` is asked for, checked and resolved into a configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from flawmap.errors import UsageError
+from flawmap.framing import Fit, Framing, default_overlap
+from flawmap.methods.config import MethodConfig
+from flawmap.methods.registry import find_preset
+from flawmap.training.rotation import Choice
+
+DEFAULT_TEACHER = "pocket"
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of one training; :func:`flawmap.train` explains each."""
+
+    data: PathLike
+    method: str = "destseg"
+    preset: str = "fast"
+    teacher: PathLike = DEFAULT_TEACHER
+    textures: PathLike | None = None
+    rotate: Choice = "auto"
+    size: tuple[int, int] | None = None
+    fit: Fit = "squash"
+    overlap: int | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    device: str = "auto"
+    resume: bool = False
+    layout: str = "auto"
+    checkpoint_seconds: float = 30.0
+
+    def configure(self) -> MethodConfig:
+        """The preset's configuration with what was asked for in place; UsageError if it is none."""
+        asked: dict[str, Any] = {"size": self.size, "batch_size": self.batch_size}
+        if self.steps is not None:
+            asked |= {"steps": self.steps, "steps_when_turned": self.steps}
+        asked = {name: value for name, value in asked.items() if value is not None}
+        return _configure(find_preset(self.method, self.preset), asked, self.changes)
+
+    def framing(self, size: tuple[int, int]) -> Framing:
+        """How images come to the working size."""
+        overlap = self.overlap
+        if overlap is None:
+            overlap = default_overlap(size) if self.fit == "tiles" else 0
+        return Framing(size, self.fit, overlap)
+
+
+def _configure(
+    config: MethodConfig, asked: Mapping[str, Any], changes: Mapping[str, Any]
+) -> MethodConfig:
+    values = config.model_dump() | dict(asked)
+    if "steps" in asked:
+        values["epochs"] = None
+    for name, value in changes.items():
+        *path, last = name.split(".")
+        part: Any = values
+        for key in path:
+            part = part.get(key)
+            if not isinstance(part, dict):
+                raise UsageError(f"--set {name}: the configuration has no {key} with parts.")
+        part[last] = value
+    try:
+        return type(config).model_validate(values)
+    except ValidationError as error:
+        raise UsageError(_refusal(error, asked)) from error
+
+
+def _refusal(error: ValidationError, asked: Mapping[str, Any]) -> str:
+    """Which option did not fit, and why."""
+    first = error.errors()[0]
+    why = first["msg"].removeprefix("Value error, ")
+    why = why[:1].lower() + why[1:]
+    if not first["loc"]:  # two fields that do not go together
+        return f"These settings do not fit each other: {why}."
+    name = ".".join(str(part) for part in first["loc"])
+    option = f"--{name.replace('_', '-')}" if name in asked else f"--set {name}"
+    given = "x".join(map(str, first["input"])) if name == "size" else first["input"]
+    return f"{option} {given}: {why}."
