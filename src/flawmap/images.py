@@ -7,6 +7,7 @@ decoded, and whatever a decoder raises comes out as one `ImageError` that names 
 from __future__ import annotations
 
 import io
+import math
 import os
 import stat
 import struct
@@ -101,6 +102,22 @@ def read_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> by
         raise ImageError(
             f"{path}: cannot be read ({_reason(error)}); check its name and permissions"
         ) from error
+
+
+def declared_pixels(path: str | os.PathLike[str]) -> int:
+    """How many pixels a file's header states; 0 where it cannot be read, as decoding will say."""
+    try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            return 0
+        with Path(path).open("rb") as file:
+            kind = _kind(start := file.read(26), os.fspath(path))
+            if kind is PngImageFile:  # without Pillow, which warns of animated ones
+                return math.prod(struct.unpack_from(">II", start, 16))
+            file.seek(0)
+            with _quiet() if kind is TiffImageFile else nullcontext():
+                return math.prod(kind(file).size)
+    except Exception:
+        return 0
 
 
 def read_image(

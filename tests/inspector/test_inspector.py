@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import hashlib
 import io
 import json
 import math
+import multiprocessing
+import pickle
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +24,26 @@ from flawmap import FlawmapError, Inspector, UsageError
 from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.datasets import open_dataset
 from flawmap.frames import Colour
-from flawmap.images import encode_png, read_image, resize_image
+from flawmap.images import encode_png, read_image, resize_image, write_png
 from flawmap.inspector.distances import load_distances
+from flawmap.inspector.inspector import Judge
 
 
 @pytest.fixture(scope="module")
 def inspector(tiny_run: Path) -> Inspector:
     return Inspector.load(tiny_run)
+
+
+@pytest.fixture
+def left_half(tmp_path: Path) -> Path:
+    """A region: the left half of a photograph of 64 x 64."""
+    path = tmp_path / "left.png"
+    write_png(path, np.tile(np.uint8([[255] * 32 + [0] * 32]), (64, 1)))
+    return path
+
+
+def _unpickled(data: bytes) -> Any:
+    return pickle.loads(data)  # noqa: S301 - what this very test wrote
 
 
 def edit(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -171,6 +189,81 @@ def test_unreadable_images_are_refused(inspector: Inspector, tmp_path: Path) -> 
         inspector.inspect(b"")
     with pytest.raises(FlawmapError, match=r"nothing\.png"):
         inspector.inspect(tmp_path / "nothing.png")
+
+
+def test_two_inspections_are_compared_by_what_they_say(
+    inspector: Inspector, photographs: Path
+) -> None:
+    path = photographs / "part2.png"
+    one, again = inspector.inspect(path), inspector.inspect(path)
+    other = inspector.inspect(photographs / "part10.png")
+    assert one == again
+    assert hash(one) == hash(again)
+    assert one != other
+    assert one != dataclasses.replace(one, mask=1 - one.mask)
+    assert one != dataclasses.replace(one, raw_map=one.raw_map[1:])
+    assert one != "good"
+    assert len({one, again, other}) == 2
+    assert [one] == [again]
+
+
+def test_copies_and_pickles_say_the_same(
+    run_copy: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run_copy.parent)
+    inspector = Inspector.load(run_copy.name, threads=1)
+    data = pickle.dumps(inspector)
+    assert len(data) < 200_000, "the graph is not in it"
+    monkeypatch.chdir(photographs)
+    path = photographs / "part2.png"
+    first = inspector.inspect(path)
+    for other in (copy.copy(inspector), copy.deepcopy(inspector), _unpickled(data)):
+        assert isinstance(other, Inspector)
+        assert other.inspect(path) == first
+        assert other.manifest == inspector.manifest
+        assert other.source == inspector.source
+    assert _unpickled(pickle.dumps(first)) == first == copy.deepcopy(first)
+
+
+def test_what_is_set_when_it_is_pickled_stays(run_copy: Path, left_half: Path) -> None:
+    """Thresholds, region and filters travel; the run may have others by then."""
+    flawmap.regions(run_copy, roi=left_half, min_area=30)
+    inspector = Inspector.load(run_copy)
+    data = pickle.dumps(inspector)
+    flawmap.regions(run_copy, everywhere=True, min_area=0)
+    again = _unpickled(data)
+    image = np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8)
+    assert again.inspect(image) == inspector.inspect(image)
+    assert again.manifest.filters.min_area == 30
+    judge = Judge.load(run_copy)
+    assert _unpickled(pickle.dumps(judge)).manifest == judge.manifest
+    assert copy.deepcopy(judge).manifest == judge.manifest
+
+
+def test_a_pickle_without_its_run_says_so(run_copy: Path, tiny_run: Path) -> None:
+    inspector = Inspector.load(run_copy)
+    data = pickle.dumps(inspector)
+    (run_copy / "model.onnx").unlink()
+    with pytest.raises(FlawmapError, match=r"Cannot read .*model\.onnx"):
+        _unpickled(data)
+    with pytest.raises(pickle.PicklingError, match=r"Inspector\.load"):
+        pickle.dumps(Inspector(inspector.manifest, inspector.graph))
+
+
+def test_a_spawned_pool_inspects(tiny_run: Path, photographs: Path) -> None:
+    inspector = Inspector.load(tiny_run, threads=1)
+    paths = sorted(photographs.rglob("*.png"))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert list(pool.map(inspector.inspect, paths)) == [inspector.inspect(p) for p in paths]
+
+
+def test_many_threads_share_an_inspector(inspector: Inspector) -> None:
+    rng = np.random.default_rng(1)
+    images = [rng.integers(0, 256, (60 + i, 80, 3), np.uint8) for i in range(4)]
+    alone = [inspector.inspect(image) for image in images]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(inspector.inspect, images * 6))
+    assert together == alone * 6
 
 
 def test_a_changed_graph_is_refused(run_copy: Path) -> None:

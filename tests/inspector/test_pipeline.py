@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import flawmap
-from flawmap import UsageError
+from flawmap import FlawmapError, UsageError
+from flawmap.backends.base import Backend, sound
+from flawmap.framing import Framing
+from flawmap.images import read_image, write_png
+from flawmap.inspector import pipeline as module
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.pipeline import inspect_files
 
@@ -95,6 +102,111 @@ def test_a_stream_without_end_is_held_in_bounded_memory(inspector):
     for _ in range(8):
         next(found)
     assert len(fetched) <= 8 + 2 + 3
+
+
+@pytest.mark.parametrize("options", [{}, {"batch": 2}, {"ahead": 3}, {"batch": 3, "ahead": 2}])
+@pytest.mark.parametrize("colour", ["RGB", "BGR"])
+def test_a_camera_may_reuse_its_buffer(inspector, options, colour):
+    given = [np.full((256, 256, 3), 40 * i, np.uint8) + np.uint8([0, 9, 20]) for i in range(5)]
+
+    def camera():
+        buffer = np.empty_like(given[0])
+        for frame in given:
+            buffer[:] = frame
+            yield buffer
+
+    expected = [one.raw_score for one in inspector.inspect_frames(given, colour=colour)]
+    found = inspector.inspect_frames(camera(), colour=colour, **options)
+    assert [one.raw_score for one in found] == pytest.approx(expected, abs=1e-5)
+    assert len(set(expected)) == 5
+
+
+def test_frames_before_one_that_is_none_are_inspected(inspector):
+    given = [*frames(3), np.full((4, 4), 7, np.float32)]
+    found = inspector.inspect_frames(given, colour="RGB", batch=2, ahead=3)
+    assert [next(found).verdict for _ in range(3)]
+    with pytest.raises(UsageError):
+        next(found)
+
+
+class Faulty(Backend):
+    """A graph that fails on dark images, as asked."""
+
+    name = "faulty"
+
+    def __init__(self, graph: Backend, error: Exception | None) -> None:
+        self.graph, self.error = graph, error
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.graph.size
+
+    def __call__(self, images: np.ndarray) -> Any:
+        maps, scores = self.graph(images)
+        dark = images.mean(axis=(1, 2, 3)) < 10
+        if dark.any() and self.error is not None:
+            raise self.error
+        maps[dark] = np.nan
+        return sound([maps, scores], len(images), self.size)
+
+
+FAILURES = [None, FlawmapError("it failed"), RuntimeError("out of\nmemory"), MemoryError()]
+
+
+@pytest.fixture
+def one_dark(tmp_path) -> list[Path]:
+    paths = [tmp_path / f"{i}.png" for i in range(5)]
+    for index, path in enumerate(paths):
+        write_png(path, np.full((40, 40, 3), 0 if index == 2 else 90 + index, np.uint8))
+    return paths
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+@pytest.mark.parametrize("error", FAILURES)
+def test_one_image_that_the_graph_fails_on(inspector, one_dark, batch, error):
+    faulty = Inspector(inspector.manifest, Faulty(inspector.graph, error))
+    found = list(inspect_files(faulty, one_dark, batch))
+    assert [one.path for one in found] == one_dark
+    assert [one.inspection is None for one in found] == [i == 2 for i in range(5)]
+    told = str(found[2].error)
+    assert told.startswith(f"{one_dark[2]}: ")
+    assert len(told.splitlines()) == 1
+    expected = inspector.inspect(one_dark[3]).score
+    assert found[3].inspection.score == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_failing_frame_raises(inspector, one_dark):
+    faulty = Inspector(inspector.manifest, Faulty(inspector.graph, None))
+    given = [read_image(path) for path in one_dark]
+    found = faulty.inspect_frames(given, colour="RGB")
+    assert [next(found).verdict for _ in range(2)]
+    with pytest.raises(FlawmapError, match="not a finite number"):
+        next(found)
+
+
+def test_images_are_held_in_bounded_bytes(inspector, tmp_path, monkeypatch):
+    """Of large ones one at a time, however many may be decoded ahead."""
+    paths = [tmp_path / f"{i}.png" for i in range(6)]
+    for path in paths:
+        write_png(path, np.zeros((100, 100, 3), np.uint8))
+    decoding: list[str] = []
+    read = Framing.lay
+
+    def lay(self: Framing, image: np.ndarray) -> Any:
+        decoding.append("decoded")
+        return read(self, image)
+
+    monkeypatch.setattr(Framing, "lay", lay)
+    ahead = {}
+    for budget in (100 * 100 * 8, 100 * 100 * 7 * 3, 100 * 100 * 70):
+        monkeypatch.setattr(module, "_BUDGET", budget)
+        decoding.clear()
+        found = inspect_files(inspector, paths, photographs=True)
+        next(found)
+        time.sleep(0.1)
+        ahead[budget] = len(decoding)
+        assert len(list(found)) == 5
+    assert list(ahead.values()) == [1, 3, 6]
 
 
 @pytest.mark.parametrize(

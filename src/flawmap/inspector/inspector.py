@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +19,15 @@ from flawmap.backends.registry import open_backend
 from flawmap.errors import FlawmapError
 from flawmap.frames import Colour, Frame, as_source, check_colour
 from flawmap.framing import Canvas, Framing
+from flawmap.inspector.decision import Verdict, decide
 from flawmap.inspector.defects import Defect, find_defects
 from flawmap.inspector.graphs import read_graph
 from flawmap.inspector.looking import Look, Seen
-from flawmap.inspector.manifest import GRAPH, MANIFEST, Manifest, read_manifest
+from flawmap.inspector.manifest import GRAPH, MANIFEST, Manifest, read_manifest, run_id
 from flawmap.inspector.region import Region, read_region
 
-Verdict = Literal["good", "review", "reject"]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Inspection:
     """What the inspector says of one image.
 
@@ -35,6 +35,8 @@ class Inspection:
     image was squashed to it; in a letterbox they have the image's shape, of tiles its very size.
     Boxes, areas and lengths of ``defects`` are in pixels of the photograph. Outside the inspector's
     region the map is 0; ``raw_map`` and ``raw_score`` are what the graph said, of the whole image.
+
+    Two inspections are equal where they say the same, whatever time they took.
     """
 
     score: float
@@ -46,6 +48,21 @@ class Inspection:
     milliseconds: float
     raw_map: NDArray[np.float32]
     raw_score: float
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Inspection):
+            return NotImplemented
+        return self._figures == other._figures and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("anomaly_map", "mask", "raw_map")
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._figures)
+
+    @property
+    def _figures(self) -> tuple[object, ...]:
+        return self.score, self.p_value, self.verdict, self.defects, self.raw_score
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +87,19 @@ class Judge:
     ) -> Inspection:
         """Verdict and defects, of a photograph of ``image_size`` (height, width).
 
-        An image all of whose regions the filters leave out is good. ``start``: time.perf_counter()
-        when work on the image began.
+        ``start``: time.perf_counter() when work on the image began. The verdict: see
+        :func:`flawmap.inspector.decision.decide`.
         """
         begun = time.perf_counter() if start is None else start
         raw_map, raw_score = anomaly_map, score
         if self.region is not None:
             anomaly_map, score = self.region.read_out(anomaly_map)
         calibration, filters = self.manifest.calibration, self.manifest.filters
-        mask, defects, regions = find_defects(
-            anomaly_map, calibration.pixel.value, image_size, filters
-        )
-        nothing_left = regions > 0 and not defects
+        mask, defects, _ = find_defects(anomaly_map, calibration.pixel.value, image_size, filters)
         return Inspection(
             score=score,
             p_value=calibration.p_value(score),
-            verdict="good" if nothing_left else cast(Verdict, calibration.verdict(score)),
+            verdict=decide(calibration, filters, score, len(defects)),
             anomaly_map=anomaly_map,
             mask=mask,
             defects=tuple(defects),
@@ -95,13 +109,32 @@ class Judge:
         )
 
 
-class Inspector:
-    """Decode -> graph -> verdict. Thread-safe; the graph is loaded once."""
+@dataclass(frozen=True)
+class Source:
+    """Where an inspector was loaded from, and the runtime that was asked for."""
 
-    def __init__(self, manifest: Manifest, graph: Backend, region: Region | None = None) -> None:
+    folder: str
+    options: RuntimeOptions
+
+
+class Inspector:
+    """Decode -> graph -> verdict. Thread-safe; the graph is loaded once.
+
+    Copies share the graph. A pickle holds the settings and the run folder's path: whoever reads it,
+    such as a process of a pool, loads the graph from there, on the same runtime.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        graph: Backend,
+        region: Region | None = None,
+        source: Source | None = None,
+    ) -> None:
         self.manifest = manifest
         self.graph = graph
         self.region = region
+        self.source = source
 
     @classmethod
     def load(cls, run: str | os.PathLike[str], **runtime: Unpack[RuntimeOptions]) -> Inspector:
@@ -127,14 +160,44 @@ class Inspector:
         found = read_graph(
             folder, manifest, runtime.get("backend", "auto"), runtime.get("precision", "float32")
         )
-        options: RuntimeOptions = {**runtime, "backend": found.backend}
+        options: RuntimeOptions = {
+            **runtime,
+            "backend": found.backend,
+            "precision": runtime.get("precision", "float32"),
+        }
         loaded = open_backend(found.graph, found.weights, **options)
         if loaded.size != manifest.preprocessing.size:
             raise FlawmapError(
                 f"{folder / MANIFEST} was changed: its working size is not that of {GRAPH}. "
                 "Copy the whole run folder again, or train anew."
             )
-        return cls(manifest.model_copy(update={"calibration": found.calibration}), loaded, region)
+        judging = manifest.model_copy(update={"calibration": found.calibration})
+        source = Source(str(folder.absolute()), options)
+        return cls(judging, loaded, region, source)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.source is None:
+            raise pickle.PicklingError(
+                "This inspector was not loaded from a run folder: pickle the folder's path and use "
+                "Inspector.load on the other side."
+            )
+        return _reopened, (type(self), self.source, self.manifest, self.region)
+
+    def __copy__(self) -> Inspector:
+        return type(self)(self.manifest, self.graph, self.region, self.source)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Inspector:
+        return self.__copy__()  # graph, settings and region are never changed in place
+
+    @property
+    def run_id(self) -> str:
+        """First 16 hex digits of the SHA-256 of the run's graph: which run wrote a line."""
+        return run_id(self.manifest)
+
+    @property
+    def precision(self) -> str:
+        """In which the graph is computed, and whose thresholds judge."""
+        return "float32" if self.source is None else self.source.options["precision"]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -198,6 +261,12 @@ class Inspector:
     ) -> Inspection:
         """As :class:`Judge`, by this inspector's settings."""
         return Judge(self.manifest, self.region)(anomaly_map, score, image_size, start)
+
+
+def _reopened(
+    kind: type[Inspector], source: Source, manifest: Manifest, region: Region | None
+) -> Inspector:
+    return kind.open(Path(source.folder), manifest, region, **source.options)
 
 
 def load_region(folder: Path, manifest: Manifest) -> Region | None:

@@ -225,6 +225,11 @@ def _absent(run: Path) -> str:
     return f"{run} holds no inspector ({MANIFEST} is missing): give the folder that train wrote."
 
 
+def run_id(manifest: Manifest) -> str:
+    """First 16 hex digits of the SHA-256 of the run's graph: which run wrote a line."""
+    return manifest.files.get(GRAPH, "")[:16]
+
+
 def write_manifest(run: Path, manifest: Manifest) -> None:
     """Write the manifest alone, whole or not at all; a verb uses :func:`saving.save_manifest`."""
     write_bytes(run / MANIFEST, encode_manifest(manifest))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +17,19 @@ from numpy.typing import NDArray
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.frames import Colour, Frame, check_colour
 from flawmap.framing import Canvas, Size
+from flawmap.images import ImageError, declared_pixels
 from flawmap.inspector.inspector import Inspection, Inspector
+from flawmap.inspector.looking import Seen
 
 _AHEAD = 8  # images decoded or in decoding at any time, beside the batch
-_TILED_AHEAD = 1  # likewise, where images are large
+_BUDGET = 250_000_000  # bytes of images held at any time, unless a single one takes more
+_BYTES_A_PIXEL = 7  # decoded by Pillow and as an array, or as an array with its map
 _DECODERS = 2
 
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Inspected:
     """One file's outcome: its inspection and the photograph's (height, width), or the reason why
     there is none. ``image``: the photograph, where it was asked for."""
@@ -38,14 +41,14 @@ class Inspected:
     image: NDArray[np.uint8] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Decoded:
     canvas: Canvas
     seconds: float
     image: NDArray[np.uint8] | None = None
 
 
-_Outcome = tuple[_Decoded, Inspection] | FlawmapError
+_Outcome = tuple[_Decoded, Inspection] | Exception
 
 
 def inspect_files(
@@ -55,7 +58,7 @@ def inspect_files(
 
     ``batch``: images that go through the graph at once; all of a batch have its milliseconds,
     shared out. Of tiled images it is the tiles that do, and images are taken one by one.
-    ``photographs``: give them, too.
+    ``photographs``: give them, too. An image that the graph fails on gives an ``error``, too.
     """
 
     def decode(path: Path) -> _Decoded:
@@ -65,14 +68,26 @@ def inspect_files(
         canvas = inspector.framing.read(path)
         return _Decoded(canvas, time.perf_counter() - start)
 
-    ahead = _TILED_AHEAD if inspector.framing.tiled else _AHEAD
-    for path, outcome in _stream(inspector, paths, decode, batch, ahead):
-        if isinstance(outcome, FlawmapError):
-            yield Inspected(path, error=str(outcome))
+    whole = photographs or inspector.framing.tiled
+
+    def cost(path: Path) -> int:
+        return _BYTES_A_PIXEL * declared_pixels(path) if whole else 0
+
+    for path, outcome in _stream(inspector, paths, decode, batch, _AHEAD, cost):
+        if isinstance(outcome, Exception):
+            yield Inspected(path, error=_told(path, outcome))
         else:
             decoded, inspection = outcome
             size = decoded.canvas.photograph
             yield Inspected(path, size, inspection, image=decoded.image)
+
+
+def _told(path: Path, error: Exception) -> str:
+    """One line that names the file."""
+    if isinstance(error, ImageError):
+        return str(error)
+    reason = str(error) if isinstance(error, FlawmapError) else f"{type(error).__name__}: {error}"
+    return f"{path}: {' '.join(reason.split())}"
 
 
 def inspect_frames(
@@ -86,14 +101,36 @@ def inspect_frames(
     """What :meth:`Inspector.inspect_frames` does."""
     check_colour(colour)
 
-    def decode(frame: Frame) -> _Decoded:
-        start = time.perf_counter()
-        return _decoded(inspector.framing.decode(frame, colour), inspector, start)
+    def own(frame: Frame) -> Frame:
+        unchanging = isinstance(frame, str | os.PathLike | bytes)
+        return frame if unchanging else inspector.framing.decode(frame, colour)
 
-    for _, outcome in _stream(inspector, frames, decode, batch, ahead):
-        if isinstance(outcome, FlawmapError):
+    def decode(held: Frame | FlawmapError) -> _Decoded:
+        if isinstance(held, FlawmapError):
+            raise held
+        start = time.perf_counter()
+        image = held if isinstance(held, np.ndarray) else inspector.framing.decode(held, colour)
+        return _decoded(image, inspector, start)
+
+    for _, outcome in _stream(inspector, _owned(frames, own), decode, batch, ahead):
+        if isinstance(outcome, Exception):
             raise outcome
         yield outcome[1]
+
+
+def _owned(
+    frames: Iterable[Frame], own: Callable[[Frame], Frame]
+) -> Iterator[Frame | FlawmapError]:
+    """Copies of frames, each taken before the next is fetched: a camera may reuse its buffer.
+
+    A frame that is none comes as its error, in its place, so that those before it are inspected.
+    """
+    for frame in frames:
+        try:
+            yield own(frame)
+        except FlawmapError as error:
+            yield error
+            return
 
 
 def _decoded(image: NDArray[np.uint8], inspector: Inspector, start: float) -> _Decoded:
@@ -107,45 +144,93 @@ def _stream(
     decode: Callable[[Item], _Decoded],
     batch: int,
     ahead: int,
+    cost: Callable[[Item], int] = lambda item: 0,
 ) -> Iterator[tuple[Item, _Outcome]]:
     """Items in order with what came of each; at most ``batch + ahead`` are held at any time.
 
-    Of tiled images ``1 + ahead``.
+    Of tiled images ``1 + ahead``. ``cost``: bytes that an item takes; of several that are held
+    these are at most ``_BUDGET`` in sum.
     """
     if batch < 1 or ahead < 0:
         raise UsageError("Give a batch of 1 or more, and 0 or more images ahead.")
     together = 1 if inspector.framing.tiled else batch
-    remaining = iter(items)
-    waiting: deque[tuple[Item, Future[_Decoded]]] = deque()
-    with ThreadPoolExecutor(_DECODERS, "flawmap-decode") as pool:
+    remaining = _Priced(iter(items), cost)
+    waiting: deque[tuple[Item, int, Future[_Decoded]]] = deque()
+    held = 0
+    pool = ThreadPoolExecutor(_DECODERS, "flawmap-decode")
+    try:
         while True:
-            for item in itertools.islice(remaining, together + ahead - len(waiting)):
-                waiting.append((item, pool.submit(decode, item)))
+            while len(waiting) < together + ahead and (priced := remaining.take(held)):
+                item, size = priced
+                waiting.append((item, size, pool.submit(decode, item)))
+                held += size
             if not waiting:
                 return
             taken = [waiting.popleft() for _ in range(min(together, len(waiting)))]
-            yield from _inspect(inspector, taken, batch)
+            yield from _inspect(inspector, [(item, future) for item, _, future in taken], batch)
+            held -= sum(size for _, size, _ in taken)
+            del taken
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@dataclass
+class _Priced(Generic[Item]):
+    """Items and the bytes that each takes."""
+
+    items: Iterator[Item]
+    cost: Callable[[Item], int]
+    _next: list[tuple[Item, int]] = field(default_factory=list)
+
+    def take(self, held: int) -> tuple[Item, int] | None:
+        """The next item, unless it does not go beside ``held`` bytes; None after the last, too."""
+        if not self._next:
+            for item in self.items:
+                self._next.append((item, self.cost(item)))
+                break
+            else:
+                return None
+        if held and held + self._next[0][1] > _BUDGET:
+            return None
+        return self._next.pop()
 
 
 def _inspect(
     inspector: Inspector, taken: Sequence[tuple[Item, Future[_Decoded]]], at_once: int
 ) -> Iterator[tuple[Item, _Outcome]]:
     """Those that could be decoded go through the graph at once."""
-    decoded: list[_Decoded | FlawmapError] = []
-    for _, future in taken:
-        try:
-            decoded.append(future.result())
-        except FlawmapError as error:
-            decoded.append(error)
+    decoded = [_result(future) for _, future in taken]
     whole = [one.canvas for one in decoded if isinstance(one, _Decoded)]
     begun = time.perf_counter()
-    answers = iter(list(inspector.see(whole, at_once)))
+    answers = iter(_seen(inspector, whole, at_once))
     share = (time.perf_counter() - begun) / max(1, len(whole))
     for (item, _), one in zip(taken, decoded, strict=True):
-        if isinstance(one, FlawmapError):
+        if isinstance(one, Exception):
             yield item, one
             continue
-        anomaly_map, score = next(answers)
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            yield item, answer
+            continue
         start = time.perf_counter() - share - one.seconds
-        size = one.canvas.photograph
-        yield item, (one, inspector.judge(anomaly_map, score, size, start))
+        yield item, (one, inspector.judge(*answer, one.canvas.photograph, start))
+
+
+def _result(future: Future[_Decoded]) -> _Decoded | Exception:
+    try:
+        return future.result()
+    except Exception as error:  # such as no memory for it: one image's trouble
+        return error
+
+
+def _seen(inspector: Inspector, canvases: Sequence[Canvas], at_once: int) -> list[Seen | Exception]:
+    """What the graph says of each; where it fails, image by image, so that only the culprit does.
+
+    Runtimes raise what they like, and one image's failure must not end a stream.
+    """
+    try:
+        return list(inspector.see(canvases, at_once))
+    except Exception as error:
+        if len(canvases) == 1:
+            return [error]
+    return [one for canvas in canvases for one in _seen(inspector, [canvas], at_once)]
