@@ -1,0 +1,160 @@
+"""The rule by which the numbers of a mask become marked or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[Any]
+
+_FEW = 4  # distinct values that are labels wherever they lie
+_NOISE = 32  # values below this may be the noise of a black image; labels of that size are flat
+_MARGIN = 8  # values within an eighth of 0 or of the highest are what JPEG makes of these two
+_SETTLED = 0.5  # share of the values in between that lie in regions of their own, for labels
+_FLAT = 0.9  # the same share over all values between 0 and the highest
+_LOSSY_STEP = 24  # values this near count as equal in a JPEG
+_LOSSY_BLACK = 25  # label values up to this are background in a JPEG
+
+
+def marked_share(values: Values, *, lossy: bool = False) -> NDArray[np.float32]:
+    """How far each pixel of a mask (h, w) is marked, 0..1, by its values, of which 0 is background.
+
+    A mask holds either *labels*, of which every value above 0 is marked, or *shares* of one drawing
+    with soft edges (antialiased, blurred, stored as JPEG), of which half the highest value and more
+    is marked. Nothing in a file says which, so its structure decides:
+
+    1. At most 4 distinct values are labels: 0/1, 0/255, 0/128/255, 0/7, 1/2.
+    2. Whole numbers below 32 are labels, unless they are noise over the whole image, which marks
+       nothing.
+    3. Other values are labels where they form regions. Of the pixels clearly between 0 and the
+       highest value (an eighth away from both, where JPEG leaves its noise), at least half lie in a
+       square of 2x2 equal pixels, or at least half of those beside the background do not climb,
+       which is to say that the pixel opposite is not higher. Or nine tenths of all pixels between
+       0 and the highest value lie in such squares.
+    4. Anything else is a soft drawing: the values of a soft edge climb from the background.
+
+    `lossy` (JPEG): values count as equal within 24, labels up to 25 are background, and climbing
+    is not looked at.
+    """
+    values = values.astype(np.uint8) if values.dtype == bool else values
+    box = _box(values)
+    share = np.zeros(values.shape, np.float32)
+    if box is not None:
+        share[box] = _share(values[box], values.size, lossy)
+    return share
+
+
+def _share(values: Values, pixels: int, lossy: bool) -> NDArray[Any]:
+    kind = _kind(values, pixels)
+    if kind.noise:
+        return np.zeros(values.shape, np.float32)
+    if kind.labels or _in_regions(values, kind.highest, lossy):
+        return values > (_LOSSY_BLACK if lossy and kind.highest >= _NOISE else 0)
+    full = 1.0 if values.dtype.kind == "f" and kind.highest <= 1 else float(kind.highest)
+    return values / np.float32(full)
+
+
+class _Kind(NamedTuple):
+    highest: float
+    labels: bool
+    noise: bool
+
+
+def _kind(values: Values, pixels: int) -> _Kind:
+    """What the values say without their places, for a mask of so many `pixels`."""
+    highest = values.max().item()
+    small = values.dtype.kind != "f" and highest < _NOISE
+    if small and _is_noise(values, pixels):
+        return _Kind(highest, labels=False, noise=True)
+    return _Kind(highest, labels=small or _are_few(values, highest), noise=False)
+
+
+def _are_few(values: Values, highest: float) -> bool:
+    if len(np.unique(values[:: max(1, len(values) // 64)])) > _FEW:
+        return False
+    found = np.unique(values)
+    low = (found > 0) & (found < highest / _MARGIN)
+    high = (found > highest - highest / _MARGIN) & (found < highest)
+    return len(found) <= _FEW and not (low.any() and high.any())  # 0, 1, 254, 255: a good JPEG
+
+
+def _is_noise(values: Values, pixels: int) -> bool:
+    """Whether small values lie all over the image, and hardly any beside its like."""
+    above = values > 0
+    if above.sum() < pixels / 8 or values.shape[0] < 3 or values.shape[1] < 3:
+        return False
+    return float((_equal_squares(values, 0) & above).sum() / above.sum()) < _SETTLED
+
+
+def _in_regions(values: Values, highest: float, lossy: bool) -> bool:
+    step = _LOSSY_STEP * highest / 255 if lossy else 0
+    flat = _equal_squares(values, step)
+    low, high = highest / _MARGIN, highest - highest / _MARGIN
+    clearly = (values > low) & (values < high)
+    if clearly.any() and flat[clearly].mean() >= _SETTLED:
+        return True
+    if lossy:
+        return False
+    edge = (values > highest / 4) & (values < highest * 3 / 4) & _beside_background(values)
+    if edge.any() and _keeps_its_value(values)[edge].mean() >= _SETTLED:
+        return True
+    between = (values > 0) & (values < highest)
+    return bool(flat[between].mean() >= _FLAT)
+
+
+def _equal_squares(values: Values, step: float) -> NDArray[np.bool_]:
+    """Pixels (h, w) in a square of 2x2 whose values differ by `step` at most."""
+    if step:
+        values = values.astype(np.float32)
+        stacked = (values[:-1, :-1], values[:-1, 1:], values[1:, :-1], values[1:, 1:])
+        square = np.maximum.reduce(stacked) - np.minimum.reduce(stacked) <= step
+    else:
+        square = (values[:-1, :-1] == values[:-1, 1:]) & (values[:-1, :-1] == values[1:, :-1])
+        square &= values[:-1, :-1] == values[1:, 1:]
+    found = np.zeros(values.shape, bool)
+    for rows in (slice(None, -1), slice(1, None)):
+        for columns in (slice(None, -1), slice(1, None)):
+            found[rows, columns] |= square
+    return found
+
+
+def _beside_background(values: Values) -> NDArray[np.bool_]:
+    beside = np.zeros(values.shape, bool)
+    for one, _ in _opposites(values):
+        beside |= one == 0
+    return beside
+
+
+def _keeps_its_value(values: Values) -> NDArray[np.bool_]:
+    """Pixels (h, w) between background and their like, or between background on both sides, and
+    between background and a higher value in no direction."""
+    same, climbs = np.zeros(values.shape, bool), np.zeros(values.shape, bool)
+    for one, other in _opposites(values):
+        same |= (one == 0) & ((other == values) | (other == 0))
+        climbs |= (one == 0) & (other > values)
+    same &= ~climbs
+    return same
+
+
+def _opposites(values: Values) -> Iterator[tuple[Values, Values]]:
+    """Of every pixel, the neighbours on two sides of it, each side once as the first."""
+    padded = np.pad(values, 1, mode="edge")
+    middle = slice(1, -1)
+    rows = padded[:-2, middle], padded[2:, middle]
+    columns = padded[middle, :-2], padded[middle, 2:]
+    yield from (rows, rows[::-1], columns, columns[::-1])
+
+
+def _box(values: Values) -> tuple[slice, slice] | None:
+    """The rows and columns of all values above 0, with one pixel around; None where none is."""
+    above = values > 0
+    rows, columns = np.flatnonzero(above.any(axis=1)), np.flatnonzero(above.any(axis=0))
+    if not len(rows):
+        return None
+    return (
+        slice(max(0, int(rows[0]) - 1), int(rows[-1]) + 2),
+        slice(max(0, int(columns[0]) - 1), int(columns[-1]) + 2),
+    )
