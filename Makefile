@@ -47,4 +47,5 @@ docs: install  ## tables in the README from benchmarks/results
 	$(BIN)/python benchmarks/tables.py
 
 clean:  ## everything that make made
-	rm -rf $(VENV) $(OUT) build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(OUT) build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info \
+		examples/javascript/node_modules

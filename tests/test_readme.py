@@ -98,7 +98,15 @@ def test_tables_are_made_from_the_results(page: str, maker: str) -> None:
     assert f"benchmarks/tables.py -->\n{made.stdout}<!-- end of results -->" in text
 
 
-def test_its_files_exist() -> None:
-    linked = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert linked
-    assert all((ROOT / path).exists() for path in linked)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_linked_files_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    linked = re.findall(r"\]\(([^)#:]+)\)", text)
+    named = re.findall(r"`((?:benchmarks|docs|examples|src|tests|tools)/[\w./-]+)`", text)
+    assert [path for path in linked if not (page.parent / path).exists()] == []
+    absent = {path for path in named if "squeeze" not in path and not (ROOT / path).exists()}
+    assert absent == set(), "CONTRIBUTING's example alone names files to be made"
+    assert linked or named

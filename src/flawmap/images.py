@@ -339,10 +339,14 @@ def _grey_bytes(values: NDArray[Any], full: int, name: str) -> NDArray[np.uint8]
 
 
 def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Scale along rows, then along columns: left to itself, Pillow from 13 on takes columns first
+    for some shapes, which moves bytes by one and would tie scores to Pillow's version.
+    """
     height, width = size
     if height < 1 or width < 1:
         raise UsageError(f"an image cannot be {height} pixels high and {width} wide")
-    return image.resize((width, height), Image.Resampling.BILINEAR)
+    across = image.resize((width, image.height), Image.Resampling.BILINEAR)
+    return across.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def _encode(array: NDArray[Any], kind: str, **options: int) -> bytes:

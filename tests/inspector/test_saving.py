@@ -97,6 +97,27 @@ def test_other_fits_are_requirements(tiny_run: Path, fit: str) -> None:
     assert (found["flawmap.input.height"], found["flawmap.input.width"]) == ("256", "128")
 
 
+def test_deep_images_are_a_requirement(tiny_run: Path) -> None:
+    manifest = read_manifest(tiny_run)
+    deep = manifest.preprocessing.model_copy(update={"white_level": 4095})
+    changed = manifest.model_copy(update={"preprocessing": deep})
+    found = describe(changed, changed.calibration, precision="float32", digest="0")
+    assert (found["flawmap.requires"], found["flawmap.white_level"]) == ("white_level", "4095")
+
+
+def test_every_entry_is_explained(run_copy: Path) -> None:
+    flawmap.regions(run_copy, min_area=4)
+    manifest = read_manifest(run_copy)
+    deep = manifest.preprocessing.model_copy(update={"white_level": 4095})
+    changed = manifest.model_copy(update={"preprocessing": deep, "region": "0" * 64})
+    found = describe(changed, changed.calibration, precision="float32", digest="0")
+    page = Path(__file__).parents[2] / "docs" / "other-languages.md"
+    rows = [line.split("|")[1] for line in page.read_text(encoding="utf-8").splitlines()
+            if line.startswith("| `")]  # fmt: skip
+    explained = {f"flawmap.{key}" for row in rows for key in re.findall(r"`([a-z0-9_.]+)`", row)}
+    assert set(found) == explained
+
+
 def test_a_crash_between_the_files_leaves_a_run_that_works(
     run_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

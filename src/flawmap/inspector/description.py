@@ -61,6 +61,8 @@ def describe(
         "rate.pixel": repr(calibration.pixel.rate),
         "statement": calibration.statement(),
     }
+    if before.white_level is not None:
+        entries["white_level"] = str(before.white_level)
     if manifest.region is not None:
         entries["region.file"] = region_file(manifest.region)
     if manifest.filters.drop:
@@ -72,6 +74,8 @@ def _requirements(manifest: Manifest) -> list[str]:
     """Name what a program must do beyond squashing an 8-bit image and comparing scores."""
     fit = manifest.preprocessing.fit
     found: list[str] = [] if fit == "squash" else [fit]
+    if manifest.preprocessing.white_level is not None:
+        found.append("white_level")
     if manifest.region is not None:
         found.append("region")
     if manifest.filters.drop:
