@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
 from flawmap.datasets import LAYOUTS, Dataset, DatasetError, Sample, open_dataset
-from flawmap.datasets.base import list_images, natural_key
+from flawmap.datasets.base import natural_key
+from flawmap.datasets.listing import list_images
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.images import encode_png
 
@@ -279,7 +282,8 @@ def test_plain_folder_notes_what_it_leaves_out(tmp_path):
     notes = open_dataset(root).notes
     assert notes == (
         "no masks: figures for pixels need them",
-        f"1 image directly in {root} without label, left out",
+        f"1 image directly in {root} without label, left out; put them in good/ or in a folder for "
+        "each defect type",
         f"{root / 'other'}: left out, as the defective images lie in defective/",
     )
 
@@ -335,10 +339,18 @@ def test_unknown_layout_lists_the_names(tmp_path):
         pytest.param(
             ["defective/a.png"], r"no good images .*found: defective", id="defective only"
         ),
-        pytest.param(["good/", "cut/a.png"], r"no good images .*found: cut\)", id="good empty"),
-        pytest.param(["a.png", "cut/b.png"], r"no good images .*found: cut\)", id="half sorted"),
+        pytest.param(
+            ["good/", "cut/a.png"], r"no good images .*found: cut with 1 image\)", id="good empty"
+        ),
+        pytest.param(
+            ["a.png", "cut/b.png"], r"found: 1 image, cut with 1 image\)", id="half sorted"
+        ),
         pytest.param(["a.png", "defective/"], "no good images", id="images beside defective"),
-        pytest.param(["train/good/", "test/cut/a.png"], r"found: test\); put .*train", id="mvtec"),
+        pytest.param(
+            ["train/good/", "test/cut/a.png"],
+            r"found: test/cut with 1 .*\); put .*train",
+            id="mvtec",
+        ),
     ],
 )
 @pytest.mark.parametrize("layout", ["auto", "folder"])
@@ -361,10 +373,10 @@ def test_a_file_is_no_folder(tmp_path):
 
 
 def test_folder_that_may_not_be_listed(tmp_path, monkeypatch):
-    def refuse(_self):
+    def refuse(_path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(FlawmapError, match=r"cannot be listed \(Permission denied\)"):
         open_dataset(tmp_path)
 

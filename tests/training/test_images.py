@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawmap.datasets.base import Dataset, good_samples, list_images
+from flawmap.datasets.base import Dataset, good_samples
+from flawmap.datasets.listing import list_images
 from flawmap.framing import Framing
 from flawmap.training.images import load_good_images
 

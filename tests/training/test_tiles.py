@@ -13,7 +13,8 @@ from PIL import Image
 import flawmap
 from flawmap import FlawmapError, UsageError
 from flawmap.datasets import open_dataset
-from flawmap.datasets.base import Dataset, good_samples, list_images
+from flawmap.datasets.base import Dataset, good_samples
+from flawmap.datasets.listing import list_images
 from flawmap.datasets.load import load_images
 from flawmap.framing import Framing
 from flawmap.images import read_image

@@ -70,7 +70,7 @@ def latency(
     """
     if batch < 1 or count < 1:
         raise UsageError("Give a batch and a number of images of 1 or more.")
-    paths = [target.path for target in list_images([Path(p) for p in images])][:_FILES]
+    paths = [target.path for target in list_images(images)][:_FILES]
     files = [path.read_bytes() for path in paths]
     inspector = load_inspector(run, **runtime)
     used = {

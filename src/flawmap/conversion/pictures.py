@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from flawmap.framing import Framing
 from flawmap.images import read_image
 from flawmap.inspector.manifest import Manifest
 
+_LOG = logging.getLogger("flawmap")
 _LEARN = 32
 _JUDGE = 100
 _STRIDE = 5  # windows from one image's to the next one's
@@ -54,7 +56,10 @@ def good_images(manifest: Manifest, data: str | os.PathLike[str] | None) -> Good
     layout = manifest.training.layout if data is None else "auto"
     trained: list[Path] = []
     unseen: list[Path] = []
-    for path in open_dataset(folder, layout).good_train:
+    dataset = open_dataset(folder, layout)
+    for line in dataset.left_out:
+        _LOG.warning("%s", line)
+    for path in dataset.good_train:
         (trained if digest(path) in manifest.training.trained_on else unseen).append(path)
     if not unseen:
         raise FlawmapError(

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from flawmap.errors import FlawmapError
-from flawmap.images import is_image_name
 
 Label = Literal["good", "defective"]
-_NOT_DATA = {"__macosx", "thumbs.db"}
 
 
 class DatasetError(FlawmapError):
@@ -24,13 +22,15 @@ class Sample:
     """One image: where it lies, and what its folder says of it.
 
     `defect_type` is the folder name for a defective image, None for a good one. `mask` is its
-    ground truth where there is one; the label never depends on it.
+    ground truth where there is one, a file or a folder of files, and `more_masks` are further
+    files of it; what any of them marks is defective. The label never depends on them.
     """
 
     path: Path
     label: Label
     defect_type: str | None = None
     mask: Path | None = None
+    more_masks: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Dataset:
 
     A layout without a test split of its own gives the good images in both; leaving out of the test
     what was trained on is up to the caller. `notes` are lines for a person about what was missing
-    or left aside.
+    or left aside; `left_out` repeats those of them about files that show no part.
     """
 
     root: Path
@@ -48,6 +48,7 @@ class Dataset:
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def good_train(self) -> tuple[Path, ...]:
@@ -104,25 +105,6 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)], name
 
 
-def list_images(folder: Path) -> tuple[Path, ...]:
-    """The images directly in `folder`, by name, in natural order; none where it is missing.
-
-    A dangling link named like an image is listed, so that reading it can say so.
-    """
-    return tuple(p for p in _entries(folder) if is_image_name(p) and not p.is_dir())
-
-
-def list_folders(folder: Path) -> tuple[Path, ...]:
-    """The folders directly in `folder`, in natural order, without hidden ones."""
-    return tuple(p for p in _entries(folder) if p.is_dir())
-
-
-def child_folder(folder: Path, *names: str) -> Path | None:
-    """The first folder in `folder` that has one of these names, in capitals or not."""
-    found = {p.name.lower(): p for p in reversed(list_folders(folder))}
-    return next((found[name] for name in names if name in found), None)
-
-
 def good_samples(paths: Iterable[Path]) -> tuple[Sample, ...]:
     """These images as good samples."""
     return tuple(Sample(path, "good") for path in paths)
@@ -135,17 +117,3 @@ def plural(count: int, thing: str) -> str:
     '2 masks'
     """
     return f"{count} {thing.replace('(s)', '' if count == 1 else 's')}"
-
-
-def _entries(folder: Path) -> list[Path]:
-    """What lies in a folder, visible, in natural order. One level: a loop of links ends here."""
-    if not folder.is_dir():
-        return []
-    try:
-        found = [p for p in folder.iterdir() if not p.name.startswith(".")]
-    except OSError as error:
-        raise DatasetError(
-            f"{folder}: cannot be listed ({error.strerror}); check its permissions"
-        ) from error
-    kept = (p for p in found if p.name.lower() not in _NOT_DATA)
-    return sorted(kept, key=lambda p: natural_key(p.name))

@@ -1,8 +1,9 @@
 """A plain folder: good/, and where there are any, defective images and their masks.
 
 Defective images lie in defective/, in defective/TYPE/, or in one folder TYPE beside good/. Masks
-lie in masks/ under the name of their image, or NAME_mask, directly or in the same subfolder. Images
-directly in a folder without subfolders are all good.
+lie in masks/ under the name of their image, or NAME_mask, directly or in the same subfolder, or
+beside their image. Images directly in a folder without subfolders are all good. Other spellings of
+good and defective (ok and ko, OK and NG, normal and abnormal, ...) do as well.
 """
 
 from __future__ import annotations
@@ -10,90 +11,99 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from flawmap.datasets.base import (
-    Dataset,
-    Sample,
-    child_folder,
-    good_samples,
-    list_folders,
-    list_images,
-    plural,
+from flawmap.datasets.base import Dataset, Sample, plural
+from flawmap.datasets.kinds import (
+    bad_folders,
+    count_masks,
+    good_folders,
+    is_bad,
+    is_good,
+    is_masks,
+    samples_below,
 )
+from flawmap.datasets.listing import Folder
 from flawmap.datasets.masks import attach_masks
 
 NAME, TITLE = "folder", "plain folder"
-_GOOD, _DEFECTIVE = "good", "defective"
-_MASKS = ("masks", "mask", "ground_truth")
+EXPECTED = "good/, and defective/ or a folder for each defect type, and masks/; or images alone"
+_MASKS = ("masks", "mask", "ground_truth", "groundtruth", "gt")
 
 
-def recognises(root: Path) -> bool:
+def recognises(root: Folder) -> bool:
     """Whether `root` has good/, or nothing but images."""
-    return bool(_good_images(root))
+    return bool(_good(root))
 
 
-def open_layout(root: Path) -> Dataset:
+def open_layout(root: Folder) -> Dataset:
     """Read the layout below `root`; `train` is empty where there are no good images.
 
     The good images are the train split, and part of the test split too.
     """
-    good = good_samples(_good_images(root))
+    good = tuple(_good(root))
     defective, notes = attach_masks(tuple(_defective(root)), tuple(_mask_folders(root)))
-    return Dataset(root, NAME, TITLE, good, good + defective, notes + tuple(_left_out(root)))
+    return Dataset(root.path, NAME, TITLE, good, good + defective, notes + tuple(_left_out(root)))
 
 
-def _good_images(root: Path) -> tuple[Path, ...]:
-    good = child_folder(root, _GOOD)
-    if good is not None:
-        return _with_subfolders(good)
-    sorted_somehow = any(list_images(folder) for folder in list_folders(root))
-    return () if sorted_somehow or child_folder(root, _DEFECTIVE) else list_images(root)
+def _good(root: Folder) -> list[Sample]:
+    if good := good_folders(root):
+        return [sample for folder in good for sample in samples_below(folder, "good")]
+    sorted_somehow = any(folder.images for folder in root.folders)
+    if sorted_somehow or bad_folders(root):
+        return []
+    count_masks(root)
+    return [Sample(path, "good") for path in root.images]
 
 
-def _with_subfolders(folder: Path) -> tuple[Path, ...]:
-    below = (path for sub in list_folders(folder) for path in list_images(sub))
-    return (*list_images(folder), *below)
+def _defective(root: Folder) -> Iterator[Sample]:
+    for kind, name in _kinds(root):
+        truths = [mask.child(name.casefold()) for mask in _mask_roots(root)]
+        yield from samples_below(kind, "defective", name, truths, deep=not is_bad(kind))
 
 
-def _defective(root: Path) -> Iterator[Sample]:
-    folder = child_folder(root, _DEFECTIVE)
-    kinds = (folder, *list_folders(folder)) if folder else _siblings(root)
-    for kind in kinds:
-        name = _DEFECTIVE if kind == folder else kind.name
-        yield from (Sample(path, "defective", name) for path in list_images(kind))
+def _kinds(root: Folder) -> Iterator[tuple[Folder, str]]:
+    """Folders of defective images with their types."""
+    bad = bad_folders(root)
+    for folder in bad:
+        yield folder, folder.name
+        yield from ((kind, kind.name) for kind in folder.folders if not is_masks(kind))
+    if not bad:
+        yield from ((kind, kind.name) for kind in _siblings(root))
 
 
-def _siblings(root: Path) -> tuple[Path, ...]:
+def _siblings(root: Folder) -> list[Folder]:
     """The folders beside good/ that may hold a defect type."""
-    if child_folder(root, _GOOD) is None:
-        return ()
-    known = (_GOOD, _DEFECTIVE, *_MASKS)
-    return tuple(folder for folder in list_folders(root) if folder.name.lower() not in known)
+    if not good_folders(root):
+        return []
+    known = [*good_folders(root), *bad_folders(root)]
+    return [folder for folder in root.folders if folder not in known and not is_masks(folder)]
 
 
-def _mask_folders(root: Path) -> Iterator[tuple[Path, str | None]]:
+def _mask_roots(root: Folder) -> list[Folder]:
+    """masks/ and masks/defective/."""
+    top = root.child(*_MASKS)
+    return [] if top is None else [*bad_folders(top), top]
+
+
+def _mask_folders(root: Folder) -> Iterator[tuple[Path, str | None]]:
     """masks/TYPE and masks/defective/TYPE first, then masks/defective and masks for any type."""
-    top = child_folder(root, *_MASKS)
-    if top is None:
-        return
-    inner = child_folder(top, _DEFECTIVE)
-    flat = [inner, top] if inner else [top]
+    flat = _mask_roots(root)
     for folder in flat:
-        kinds = (
-            kind for kind in list_folders(folder) if kind.name.lower() not in (_GOOD, _DEFECTIVE)
-        )
-        yield from ((kind, kind.name) for kind in kinds)
-    if inner:
-        yield inner, _DEFECTIVE
-    yield from ((folder, None) for folder in flat)
+        kinds = (kind for kind in folder.folders if not is_good(kind) and not is_bad(kind))
+        yield from ((kind.path, kind.name) for kind in kinds)
+    for folder in flat[:-1]:
+        yield folder.path, folder.name
+    yield from ((folder.path, None) for folder in flat)
 
 
-def _left_out(root: Path) -> Iterator[str]:
-    if child_folder(root, _GOOD) is None:
+def _left_out(root: Folder) -> Iterator[str]:
+    if not good_folders(root):
         return
-    stray = list_images(root)
-    if stray:
-        yield f"{plural(len(stray), 'image(s)')} directly in {root} without label, left out"
-    if child_folder(root, _DEFECTIVE):
+    if root.images:
+        yield (
+            f"{plural(len(root.images), 'image(s)')} directly in {root.path} without label, left "
+            "out; put them in good/ or in a folder for each defect type"
+        )
+    if bad := bad_folders(root):
         for folder in _siblings(root):
-            if list_images(folder):
-                yield f"{folder}: left out, as the defective images lie in {_DEFECTIVE}/"
+            if folder.images_below():
+                yield (f"{folder.path}: left out, as the defective images lie in {bad[0].name}/")

@@ -3,34 +3,37 @@
 An image is defective where its label marks anything. The set has no split of its own; here items
 (``kosNN``) alternate between training and test, so that no item is in both. Items that share a
 file, as kos01 and kos26 do pixel for pixel, count as one. Defective images of training items are
-left out: they are never trained on, and the test has other items.
+left out: they are never trained on, and the test has other items. So are images without label.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
-from flawmap.datasets.base import Dataset, Sample, list_folders, list_images, plural
+from flawmap.datasets.base import Dataset, Sample, plural
+from flawmap.datasets.listing import Folder
+from flawmap.datasets.pairs import Pairs
 from flawmap.files import digest
 from flawmap.masks import marks_anything
 
 NAME, TITLE = "kolektor_sdd", "KolektorSDD layout"
+EXPECTED = "kosNN/PartN.jpg with kosNN/PartN_label.bmp"
 _ITEM = re.compile(r"kos\d+", re.IGNORECASE)
 _LABEL = "_label"
 _TYPE = "crack"
 
 
-def recognises(root: Path) -> bool:
+def recognises(root: Folder) -> bool:
     """Whether `root` has folders kosNN, the first of which holds labelled images."""
     items = _items(root)
-    return bool(items) and bool(_labelled(items[0]))
+    return bool(items) and bool(Pairs.of(items[0], _LABEL).labelled)
 
 
-def open_layout(root: Path) -> Dataset:
+def open_layout(root: Folder) -> Dataset:
     """Read the layout below `root`; every label is looked at."""
-    groups = _together(_items(root))
+    items = {item.path: Pairs.of(item, _LABEL) for item in _items(root)}
+    groups = _together(list(items.values()))
     training, test = (
         [s for group in half for s in _samples(group)] for half in (groups[::2], groups[1::2])
     )
@@ -40,37 +43,46 @@ def open_layout(root: Path) -> Dataset:
         f"{len(groups[1::2])} to test on; "
         f"{plural(len(training) - len(train), 'defective image(s)')} of the former left out",
     )
-    return Dataset(root, NAME, TITLE, tuple(train), tuple(test), notes)
+    bare = [path for pairs in items.values() for path in pairs.bare]
+    return Dataset(
+        root.path, NAME, TITLE, tuple(train), tuple(test), notes + Pairs.note(bare, _LABEL)
+    )
 
 
-def _items(root: Path) -> list[Path]:
-    return [folder for folder in list_folders(root) if _ITEM.fullmatch(folder.name)]
+def _items(root: Folder) -> list[Folder]:
+    return [folder for folder in root.folders if _ITEM.fullmatch(folder.name)]
 
 
-def _together(items: Sequence[Path]) -> list[list[Path]]:
+def _together(items: Sequence[Pairs]) -> list[list[Pairs]]:
     """Items in order, those that share an image with an earlier one beside it."""
-    groups: list[list[Path]] = []
-    group_of: dict[str, list[Path]] = {}
-    for item in items:
-        digests = [digest(p) for p, _ in _labelled(item)]
-        found = next((group_of[digest] for digest in digests if digest in group_of), None)
-        group = [] if found is None else found
-        if found is None:
-            groups.append(group)
-        group.append(item)
-        group_of.update(dict.fromkeys(digests, group))
+    groups: list[list[Pairs]] = []
+    seen: dict[str, set[int]] = {}  # by digest, the numbers of the items that have the file
+    digests = [{digest(path) for path, _ in item.labelled} for item in items]
+    for number, found in enumerate(digests):
+        for sha256 in found:
+            seen.setdefault(sha256, set()).add(number)
+    left = set(range(len(items)))
+    for number in range(len(items)):
+        if number in left:
+            members = _reach(number, digests, seen)
+            left -= members
+            groups.append([items[member] for member in sorted(members)])
     return groups
 
 
-def _samples(group: Sequence[Path]) -> list[Sample]:
+def _reach(start: int, digests: Sequence[set[str]], seen: dict[str, set[int]]) -> set[int]:
+    """All items that share a file with this one, or with one that does, and so on."""
+    members, waiting = {start}, [start]
+    while waiting:
+        near = {other for sha256 in digests[waiting.pop()] for other in seen[sha256]}
+        waiting += near - members
+        members |= near
+    return members
+
+
+def _samples(group: Sequence[Pairs]) -> list[Sample]:
     return [
         Sample(image, "defective", _TYPE, label) if marks_anything(label) else Sample(image, "good")
         for item in group
-        for image, label in _labelled(item)
+        for image, label in item.labelled
     ]
-
-
-def _labelled(item: Path) -> list[tuple[Path, Path]]:
-    """The item's images that have a label, each with it."""
-    files = {path.stem.casefold(): path for path in list_images(item)}
-    return [(path, files[stem + _LABEL]) for stem, path in files.items() if stem + _LABEL in files]

@@ -1,43 +1,50 @@
 """KolektorSDD2 (Božič et al., 2021): train/ and test/, each NNNNN.png with NNNNN_GT.png.
 
 An image is defective where its ground truth marks anything. Training takes the good images of
-train/ alone; its defective ones, which the supervised protocol trains on, are left out.
+train/ alone; its defective ones, which the supervised protocol trains on, are left out. An image
+without ground truth may be either, as the set has one for every image, and is left out; only where
+train/ has none at all, its images are taken as good.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from flawmap.datasets.base import Dataset, Sample, child_folder, list_images, plural
+from flawmap.datasets.base import Dataset, Sample, plural
+from flawmap.datasets.listing import Folder
+from flawmap.datasets.pairs import Pairs
 from flawmap.masks import marks_anything
 
 NAME, TITLE = "kolektor_sdd2", "KolektorSDD2 layout"
+EXPECTED = "train/NNNNN.png and test/NNNNN.png, each with NNNNN_GT.png"
 _TRUTH = "_gt"
 _TYPE = "defect"
 
 
-def recognises(root: Path) -> bool:
-    """Whether `root` has train/ and test/ with pairs of image and ground truth."""
-    return all(_pairs(root, split) for split in ("train", "test"))
+def recognises(root: Folder) -> bool:
+    """Whether `root` has train/ with images, and test/ with pairs of image and ground truth."""
+    train, test = (Pairs.of(root.child(split), _TRUTH) for split in ("train", "test"))
+    return bool(train.labelled or train.bare) and bool(test.labelled)
 
 
-def open_layout(root: Path) -> Dataset:
+def open_layout(root: Folder) -> Dataset:
     """Read the layout below `root`; every ground truth is looked at."""
-    train, test = (_samples(root, split) for split in ("train", "test"))
-    good = tuple(sample for sample in train if sample.label == "good")
-    left = len(train) - len(good)
-    notes = (f"{plural(left, 'defective image(s)')} in train left out",) if left else ()
-    return Dataset(root, NAME, TITLE, good, tuple(test), notes)
+    train, test = (Pairs.of(root.child(split), _TRUTH) for split in ("train", "test"))
+    notes: tuple[str, ...] = ()
+    if train.bare and not train.labelled:
+        good = tuple(Sample(path, "good") for path in train.bare)
+        notes += (f"no ground truth in train: its {plural(len(good), 'image(s)')} count as good",)
+        bare = test.bare
+    else:
+        samples = _samples(train)
+        good = tuple(sample for sample in samples if sample.label == "good")
+        if left := len(samples) - len(good):
+            notes += (f"{plural(left, 'defective image(s)')} in train left out",)
+        bare = train.bare + test.bare
+    notes += Pairs.note(bare, "_GT.png")
+    return Dataset(root.path, NAME, TITLE, good, tuple(_samples(test)), notes)
 
 
-def _samples(root: Path, split: str) -> list[Sample]:
+def _samples(pairs: Pairs) -> list[Sample]:
     return [
         Sample(image, "defective", _TYPE, truth) if marks_anything(truth) else Sample(image, "good")
-        for image, truth in _pairs(root, split)
+        for image, truth in pairs.labelled
     ]
-
-
-def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
-    folder = child_folder(root, split)
-    files = {path.stem.casefold(): path for path in list_images(folder)} if folder else {}
-    return [(path, files[stem + _TRUTH]) for stem, path in files.items() if stem + _TRUTH in files]

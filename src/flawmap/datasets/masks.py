@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from flawmap.datasets.base import Sample, list_images, plural
+from flawmap.datasets.base import Sample, plural
+from flawmap.datasets.listing import Folder
 
 
 def attach_masks(
@@ -23,7 +24,7 @@ def attach_masks(
     masks = [(_by_stem(folder), kind) for folder, kind in folders]
     shared = {stem for stem, n in Counter(_stem(s.path) for s in samples).items() if n > 1}
     matched = tuple(_attach(sample, masks, shared) for sample in samples)
-    used = {sample.mask for sample in matched}
+    used = {path for sample in matched for path in (sample.mask, *sample.more_masks)}
     unused = [path for found, _ in masks for path in found.values() if path not in used]
     return matched, tuple(_notes(matched, unused))
 
@@ -32,6 +33,8 @@ def _attach(
     sample: Sample, masks: list[tuple[dict[str, Path], str | None]], shared: set[str]
 ) -> Sample:
     stem = _stem(sample.path)
+    if sample.mask is not None:
+        return sample
     for found, kind in masks:
         serves = stem not in shared if kind is None else kind == sample.defect_type
         if serves and stem in found:
@@ -51,7 +54,7 @@ def _notes(samples: Sequence[Sample], unused: list[Path]) -> Iterable[str]:
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     """The masks in a folder; STEM_mask wins over STEM where both are there."""
-    images = list_images(folder)
+    images = Folder(folder).files
     return {_stem(path): path for path in sorted(images, key=_is_marked)}
 
 

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flawmap.datasets import folder, kolektor_sdd, kolektor_sdd2, mvtec
-from flawmap.datasets.base import Dataset, DatasetError, child_folder, list_folders, list_images
+from flawmap.datasets.base import Dataset, DatasetError
+from flawmap.datasets.listing import Folder, as_paths, exists, is_folder
+from flawmap.datasets.unknown import categories, nothing_to_test, why_not
 from flawmap.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A way images lie in folders: how to recognise it, and how to read it."""
+    """A way images lie in folders: how to recognise it, how to read it, what it looks like."""
 
-    recognises: Callable[[Path], bool]
-    open: Callable[[Path], Dataset]
+    recognises: Callable[[Folder], bool]
+    open: Callable[[Folder], Dataset]
+    expected: str
 
 
-# Asked in this order; the plain folder asks for least, so it comes last.
+# Asked in this order, the strictest first; the plain folder asks for least, so it comes last.
 LAYOUTS: dict[str, Layout] = {
-    kolektor_sdd.NAME: Layout(kolektor_sdd.recognises, kolektor_sdd.open_layout),
-    kolektor_sdd2.NAME: Layout(kolektor_sdd2.recognises, kolektor_sdd2.open_layout),
-    mvtec.NAME: Layout(mvtec.recognises, mvtec.open_layout),
-    folder.NAME: Layout(folder.recognises, folder.open_layout),
+    module.NAME: Layout(module.recognises, module.open_layout, module.EXPECTED)
+    for module in (kolektor_sdd, kolektor_sdd2, mvtec, folder)
 }
 
 
@@ -42,55 +43,32 @@ def open_dataset(
     if layout != "auto" and layout not in LAYOUTS:
         names = ", ".join(["auto", *LAYOUTS])
         raise UsageError(f"{layout}: no such layout; choose one of {names}")
-    root = _existing_folder(Path(root))
-    name = layout if layout != "auto" else _recognise(root)
-    dataset = LAYOUTS[name].open(root)
+    place = Folder(_existing_folder(*as_paths([root])))
+    name = layout if layout != "auto" else _recognise(place)
+    dataset = LAYOUTS[name].open(place)
     if training and not dataset.train:
-        raise DatasetError(_why_not(root))
+        raise _unknown(place)
     if not training and not dataset.test:
-        raise DatasetError(_nothing_to_test(root))
-    return dataset
+        raise DatasetError(nothing_to_test(place))
+    left_out = place.left_out.lines()
+    return replace(dataset, notes=dataset.notes + left_out, left_out=left_out)
 
 
-def _recognise(root: Path) -> str:
+def _recognise(root: Folder) -> str:
     for name, layout in LAYOUTS.items():
         if layout.recognises(root):
             return name
-    raise DatasetError(_why_not(root))
+    raise _unknown(root)
+
+
+def _unknown(root: Folder) -> DatasetError:
+    strict = [layout.recognises for name, layout in LAYOUTS.items() if name != folder.NAME]
+    return DatasetError(why_not(root, categories(root, strict)))
 
 
 def _existing_folder(root: Path) -> Path:
-    if root.is_dir():
+    if is_folder(root):
         return root
-    if root.exists():
+    if exists(root):
         raise DatasetError(f"{root}: a file; give the folder that holds the images")
     raise DatasetError(f"{root}: no such folder; check its name")
-
-
-def _why_not(root: Path) -> str:
-    """What is wrong with a folder that has no good images, and how to mend it."""
-    categories = mvtec.categories(root)
-    if categories:
-        return f"{root}: not a dataset but a folder of them; choose one: {_some(categories)}"
-    filled = [sub for sub in list_folders(root) if _holds_images(sub)]
-    mend = f"put images of good parts in {(child_folder(root, 'train') or root) / 'good'}"
-    if filled or list_images(root):
-        found = f" (found: {_some([sub.name for sub in filled])})" if filled else ""
-        return f"{root}: no good images to learn from{found}; {mend}"
-    return f"{root}: no images in it; {mend}"
-
-
-def _nothing_to_test(root: Path) -> str:
-    return (
-        f"{root}: no images to test on; add defective images, in "
-        f"{(child_folder(root, 'test') or root) / 'defective'}"
-    )
-
-
-def _holds_images(folder: Path) -> bool:
-    return any(list_images(place) for place in (folder, *list_folders(folder)))
-
-
-def _some(names: list[str] | tuple[Path, ...], most: int = 15) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(str(name) for name in names[:most]) + more

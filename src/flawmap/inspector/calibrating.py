@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from flawmap.calibration import Calibration
 from flawmap.datasets import open_dataset
 from flawmap.datasets.base import plural
+from flawmap.datasets.listing import Paths, as_paths
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest, make_folder, write_json
 from flawmap.inspector.calibration_images import places_of
@@ -21,17 +23,18 @@ from flawmap.inspector.saving import save_manifest
 from flawmap.inspector.thresholds import FromImages, Rates, Scored, Show, from_stored
 from flawmap.outliers import outliers
 
+_LOG = logging.getLogger("flawmap")
 _ODDEST = 3
 
 
 def calibrate(
     run: str | os.PathLike[str],
-    images: Sequence[str | os.PathLike[str]] = (),
+    images: Paths = (),
     *,
     false_reject: float | None = None,
     review: float | None = None,
     add: bool = False,
-    defects: Sequence[str | os.PathLike[str]] = (),
+    defects: Paths = (),
     json_file: str | os.PathLike[str] | None = None,
     show: Show = lambda done, total: None,
 ) -> Recalibration:
@@ -57,7 +60,7 @@ def calibrate(
             if add:
                 _check_addable(manifest, folder)
             good = unseen(manifest, good_paths(images), add, warnings)
-            region, places = load_region(folder, manifest), places_of(map(Path, images))
+            region, places = load_region(folder, manifest), places_of(as_paths(images))
             fresh = FromImages(folder, manifest, good, rates, region, add, places, show)
             changed = fresh.run()
             warnings += [*fresh.warnings, *_apart(changed.calibration, fresh.scored)]
@@ -118,12 +121,14 @@ def _rates(before: Calibration, false_reject: float | None, review: float | None
     return Rates(reject, max(reject, before.review.asked if review is None else review))
 
 
-def good_paths(images: Sequence[str | os.PathLike[str]]) -> list[Path]:
+def good_paths(images: Paths) -> list[Path]:
     """Images named, and the good ones of folders in a layout that is known."""
     found: list[Path] = []
-    for given in map(Path, images):
+    for given in as_paths(images):
         if given.is_dir():
             dataset = open_dataset(given, training=False)
+            for line in dataset.left_out:
+                _LOG.warning("%s", line)
             good = (sample.path for sample in (*dataset.train, *dataset.good_test))
             found += dict.fromkeys(good)
         else:
@@ -164,12 +169,10 @@ def calibrations(manifest: Manifest) -> dict[str, Calibration]:
     return {"": manifest.calibration} | {k: one for k, one in exports.items() if one is not None}
 
 
-def _recalls(
-    folder: Path, manifest: Manifest, defects: Sequence[str | os.PathLike[str]]
-) -> dict[str, Recall]:
+def _recalls(folder: Path, manifest: Manifest, defects: Paths) -> dict[str, Recall]:
     """Of known defects, by the new thresholds."""
     inspector = Inspector.open(folder, manifest, load_region(folder, manifest))
-    paths = [target.path for target in list_images([Path(path) for path in defects])]
+    paths = [target.path for target in list_images(defects)]
     seen = [one.inspection for one in inspect_files(inspector, paths)]
     verdicts = [one.verdict for one in seen if one is not None]
     if not verdicts:

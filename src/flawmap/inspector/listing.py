@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from flawmap.datasets.base import natural_key
+from flawmap.datasets.leftout import LeftOut
+from flawmap.datasets.listing import Folder, Paths, as_paths, exists, is_folder
+from flawmap.datasets.names import Reason, why_not
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.images import is_image_name
-
-_NOT_PHOTOGRAPHS = {"ground_truth", "mask", "masks"}  # folders of datasets
 
 
 @dataclass(frozen=True)
@@ -23,27 +23,33 @@ class Target:
     name: str
 
 
-def list_images(inputs: Sequence[Path], out: Path | None = None) -> list[Target]:
+def list_images(inputs: Paths, out: Path | None = None) -> list[Target]:
     """Images named and images in the folders named, in order, each with a name of its own.
 
-    Folders of ground truth below the named ones are passed over, and so is ``out``. Raises
-    UsageError for a path that is not there or is ``out``, FlawmapError where a folder holds no
-    image.
+    Folders are searched with all below them. Masks, own output (``out`` too), hidden and partial
+    files are left out, and the log "flawmap" gets a line for each reason. Raises UsageError for a
+    path that is not there or is ``out``, FlawmapError where no image is left.
     """
     written = None if out is None else real(out)
+    left_out = LeftOut()
+    paths = as_paths(inputs)
+    named = _named_together(path for path in paths if not is_folder(path))
     found: list[tuple[Path, Path]] = []
-    for given in inputs:
-        if given.is_dir():
+    for given in paths:
+        if is_folder(given):
             if real(given) == written:
                 raise UsageError(f"{given} is inspected: give another folder as --out.")
-            inside = list(walk_images(given, written))
+            inside = list(_search(Folder(given, left_out), written))
             if not inside:
-                raise FlawmapError(f"No images in {given} (PNG, JPEG, BMP, TIFF or WebP).")
+                raise FlawmapError(_no_images(given, left_out))
             found += [(path, path.relative_to(given)) for path in inside]
-        elif given.exists():
-            found.append((given, Path(given.name)))
-        else:
+        elif not exists(given):
             raise UsageError(f"No such image or folder: {given}")
+        elif (reason := why_not(given.name, named[given.parent])) in (Reason.MASK, Reason.OWN):
+            left_out.add(reason, given)  # named by a pattern such as *.png, with its image
+        else:
+            found.append((given, Path(given.name)))
+    left_out.tell()
     if not found:
         raise UsageError("Nothing to inspect: name an image or a folder.")
     return [Target(path, name) for (path, _), name in zip(found, _names(found), strict=True)]
@@ -54,12 +60,7 @@ def walk_images(folder: Path, written: Path | None, *, lenient: bool = False) ->
 
     A folder that cannot be listed is a FlawmapError, or if ``lenient`` passed over.
     """
-    for place, folders, files in os.walk(folder, onerror=None if lenient else _not_listed):
-        here = Path(place)
-        folders[:] = sorted(
-            (f for f in folders if _is_searched(here / f, written)), key=natural_key
-        )
-        yield from (here / name for name in sorted(files, key=natural_key) if is_image_name(name))
+    return _search(Folder(folder, lenient=lenient, by_name=True), written)
 
 
 def real(path: Path) -> Path:
@@ -67,16 +68,31 @@ def real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _not_listed(error: OSError) -> None:
-    raise FlawmapError(
-        f"{error.filename}: cannot be listed ({error.strerror}); check its permissions"
-    ) from error
+def _search(folder: Folder, written: Path | None) -> Iterator[Path]:
+    """Images of parts in a folder and below; masks and own output are counted as left out."""
+
+    def skip(below: Folder) -> Reason | None:
+        if written is not None and below.real == str(written):
+            return Reason.OWN
+        return Reason.MASK if below.holds_masks else None
+
+    for place in folder.all_below(skip):
+        yield from place.images
+        for masks in place.masks.values():
+            folder.left_out.add(Reason.MASK, masks[0], len(masks))
 
 
-def _is_searched(folder: Path, written: Path | None) -> bool:
-    """Neither hidden nor ground truth nor where this very call writes."""
-    hidden = folder.name.startswith(".")
-    return not hidden and folder.name.lower() not in _NOT_PHOTOGRAPHS and real(folder) != written
+def _no_images(folder: Path, left_out: LeftOut) -> str:
+    lines = " ".join(f"{line}." for line in left_out.lines())
+    return f"No images in {folder} (PNG, JPEG, BMP, TIFF or WebP). {lines}".rstrip()
+
+
+def _named_together(files: Iterable[Path]) -> defaultdict[Path, set[str]]:
+    """The names of files that were named, by folder."""
+    found: defaultdict[Path, set[str]] = defaultdict(set)
+    for path in files:
+        found[path.parent].add(path.name)
+    return found
 
 
 def _names(found: Iterable[tuple[Path, Path]]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from typing_extensions import Unpack
 
 from flawmap.backends.base import RuntimeOptions
+from flawmap.datasets.listing import Paths
 from flawmap.files import make_folder
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.listing import list_images
@@ -38,7 +39,7 @@ class Prediction:
 
 def predict(
     run: str | os.PathLike[str],
-    images: Sequence[str | os.PathLike[str]],
+    images: Paths,
     *,
     out: str | os.PathLike[str] | None = None,
     json_file: str | os.PathLike[str] | None = None,
@@ -56,7 +57,7 @@ def predict(
     """
     inspector = Inspector.load(run, **runtime)
     most = _TILED_WRITING if inspector.framing.tiled else _WRITING
-    targets = list_images([Path(p) for p in images], out=None if out is None else Path(out))
+    targets = list_images(images, out=None if out is None else Path(out))
     folder = make_folder(Path(out)) if out is not None else None
     lines: list[dict[str, Any]] = []
     with json_lines(json_file) as write, ThreadPoolExecutor(_WRITERS, "flawmap-write") as pool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 from pydantic import ValidationError
 
+from flawmap.datasets.listing import Paths, as_paths
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import write_bytes
 from flawmap.inspector.calibrating import good_paths, unseen
@@ -33,7 +33,7 @@ def regions(
     min_peak: float | None = None,
     merge_distance: float | None = None,
     pixel_pitch: float | None = None,
-    images: Sequence[str | os.PathLike[str]] = (),
+    images: Paths = (),
     show: Show = lambda done, total: None,
 ) -> Manifest:
     """Set where the inspector looks and which regions are defects; what is not given stays.
@@ -91,7 +91,7 @@ def _looking_at(
     mask: Mask | None,
     folder: Path,
     manifest: Manifest,
-    images: Sequence[str | os.PathLike[str]],
+    images: Paths,
     show: Show,
 ) -> Manifest:
     """The manifest with a region, its picture written, and the thresholds that go with it."""
@@ -99,7 +99,7 @@ def _looking_at(
     good = unseen(manifest, good_paths(images), False, []) if images else _calibrating(manifest)
     rates = Rates(limits.reject.asked, limits.review.asked)
     region = None if mask is None else Region.of(mask, manifest.configuration)
-    places = places_of(map(Path, images)) if images else None
+    places = places_of(as_paths(images)) if images else None
     fresh = FromImages(folder, manifest, good, rates, region, places=places, show=show)
     changed = fresh.run()
     sha256 = None

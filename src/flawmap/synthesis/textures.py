@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from flawmap.datasets.listing import Folder, is_folder
 from flawmap.errors import FlawmapError
-from flawmap.images import IMAGE_SUFFIXES, read_image, resize_image
+from flawmap.images import read_image, resize_image
 from flawmap.synthesis import fields, shapes
 from flawmap.synthesis.fields import Field, Rng, Size, clouds, embossed, smoothstep, unit
 
@@ -43,7 +44,9 @@ def load_textures(folder: Path, size: Size, limit: int, seed: int) -> Pixels:
     Raises:
         FlawmapError: no readable image under ``folder``.
     """
-    paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    place = Folder(Path(folder))
+    paths = sorted(place.images_below() if is_folder(place.path) else ())
+    place.left_out.tell()
     order = np.random.default_rng(seed).permutation(len(paths))
     textures: list[Pixels] = []
     for path in (paths[i] for i in order):

@@ -1,0 +1,71 @@
+"""Masks that share their image's name and differ in the ending, such as 7.jpg and 7.png."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawmap.errors import FlawmapError
+from flawmap.images import read_image
+
+_LOOKED_AT = 6  # pairs of a folder that speak for the rest where they agree
+_COLOURS = 32  # a drawn mask has at most as many
+_EXTREME = 0.98  # share of pixels that are black or white, in a mask that was saved as JPEG
+
+
+def masks_by_content(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """Image and mask where two files share a name and just one of them looks drawn.
+
+    A few pairs of a folder are read; the rest only where these do not agree.
+    """
+    pairs = _pairs(images)
+    few = pairs[:: max(1, len(pairs) // _LOOKED_AT)][:_LOOKED_AT]
+    found = {pair: _drawn(pair) for pair in few}
+    kinds = {None if mask is None else mask.suffix.lower() for mask in found.values()}
+    if len(kinds) == 1 and len(few) < len(pairs):
+        (kind,) = kinds
+        for pair in pairs:
+            found[pair] = next((p for p in pair if p.suffix.lower() == kind), None)
+    elif len(kinds) > 1:
+        found = {pair: found[pair] if pair in found else _drawn(pair) for pair in pairs}
+    for pair, mask in found.items():
+        if mask is not None:
+            yield next(path for path in pair if path != mask), mask
+
+
+def _pairs(images: Sequence[Path]) -> list[tuple[Path, Path]]:
+    by_stem: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in images:
+        by_stem[path.stem.casefold()].append(path)
+    return [
+        (same[0], same[1])
+        for same in by_stem.values()
+        if len(same) == 2 and same[0].suffix.lower() != same[1].suffix.lower()
+    ]
+
+
+def _drawn(pair: tuple[Path, Path]) -> Path | None:
+    """Which of two files of one size is a drawing; None where both are, or neither."""
+    try:
+        first, second = (read_image(path) for path in pair)
+    except FlawmapError:
+        return None
+    if first.shape != second.shape:
+        return None
+    drawn = _looks_drawn(first), _looks_drawn(second)
+    return None if drawn[0] == drawn[1] else pair[drawn.index(True)]
+
+
+def _looks_drawn(image: NDArray[np.uint8]) -> bool:
+    """Whether an image (h, w, 3) has few colours, or nothing but black and white."""
+    flat = image.reshape(-1, 3)
+    grey = np.ptp(flat, axis=1) <= 8
+    extreme = grey & ((flat[:, 0] < 24) | (flat[:, 0] > 231))
+    if extreme.mean() >= _EXTREME:
+        return True
+    codes = flat.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    return len(np.unique(codes)) <= _COLOURS

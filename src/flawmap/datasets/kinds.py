@@ -1,0 +1,139 @@
+"""Folders named by what they hold, good parts or a defect type, and the samples in them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from flawmap.datasets.base import Label, Sample, plural
+from flawmap.datasets.leftout import printable
+from flawmap.datasets.listing import Folder
+from flawmap.datasets.names import MASK_FOLDERS, Reason, mask_base
+
+_GOOD = frozenset(
+    {
+        "good", "ok", "okay", "normal", "normals", "pass", "passed", "io", "goodparts",
+        "goodimages", "defectfree", "nodefect", "nodefects", "nondefective", "nodamage",
+    }
+)  # fmt: skip
+_BAD = frozenset(
+    {
+        "bad", "ko", "ng", "nok", "notok", "notgood", "nogood", "nio", "defective", "defectives",
+        "defect", "defects", "abnormal", "anomaly", "anomalies", "anomalous", "faulty", "fail",
+        "failed", "rejected", "badparts",
+    }
+)  # fmt: skip
+_INNER_MASKS = (*sorted(MASK_FOLDERS), "gt")
+
+
+def is_good(folder: Folder) -> bool:
+    """Whether a folder's name says that it holds good parts, in one of the usual spellings."""
+    return _plain(folder.name) in _GOOD
+
+
+def is_bad(folder: Folder) -> bool:
+    """Whether a folder's name says that it holds defective parts of no type in particular."""
+    return _plain(folder.name) in _BAD
+
+
+def is_masks(folder: Folder) -> bool:
+    """Whether a folder beside images or kinds holds masks."""
+    return folder.holds_masks or folder.name.casefold() in _INNER_MASKS
+
+
+def good_folders(folder: Folder) -> list[Folder]:
+    """The folders of good parts directly in a folder."""
+    return [below for below in folder.folders if is_good(below)]
+
+
+def bad_folders(folder: Folder) -> list[Folder]:
+    """The folders of defective parts directly in a folder."""
+    return [below for below in folder.folders if is_bad(below)]
+
+
+def samples_below(
+    folder: Folder,
+    label: Label,
+    kind: str | None = None,
+    truths: Sequence[Folder | None] = (),
+    *,
+    deep: bool = True,
+) -> list[Sample]:
+    """All images of parts in a folder and, if ``deep``, below, with the masks that are theirs.
+
+    Masks lie beside the images, in a folder ``masks`` there, or below one of ``truths`` in the same
+    folders as the images below ``folder``; there a folder of an image's name holds several. Good
+    images get none, and theirs are counted as left out.
+    """
+    skip = Reason.MASK if label == "good" else Reason.COMPANION
+    places = folder.all_below(lambda below: skip if is_masks(below) else None)
+    samples: list[Sample] = []
+    for place in places if deep else [folder]:
+        if label == "good":
+            samples += [Sample(path, label) for path in place.images]
+            count_masks(place)
+            continue
+        relative = place.path.relative_to(folder.path)
+        masks = _masks_of(place, [_same_place(truth, relative) for truth in truths])
+        for path in place.images:
+            found = masks.get(path, ())
+            samples.append(Sample(path, label, kind, next(iter(found), None), found[1:]))
+    return samples
+
+
+def count_masks(folder: Folder) -> None:
+    """Count the masks beside images as left out."""
+    for masks in folder.masks.values():
+        folder.left_out.add(Reason.MASK, masks[0], len(masks))
+
+
+def unlabelled(folders: Iterable[Folder], why: str) -> tuple[str, ...]:
+    """A note on all images in folders that say nothing of their label, if there are any."""
+    paths = [path for folder in folders for path in folder.images_below()]
+    if not paths:
+        return ()
+    return (f"{plural(len(paths), 'image(s)')} left out, such as {printable(paths[0])}: {why}",)
+
+
+def some(names: Sequence[str | Path], most: int = 15) -> str:
+    """Names in a line, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(printable(str(name)) for name in names[:most]) + more
+
+
+def _masks_of(place: Folder, truths: Sequence[Folder | None]) -> dict[Path, tuple[Path, ...]]:
+    """The masks of images directly in a folder; of two with one name, none from elsewhere."""
+    stems = Counter(path.stem.casefold() for path in place.images)
+    found: dict[Path, tuple[Path, ...]] = dict(place.masks)
+    for folder in (place.child(*_INNER_MASKS), *truths):
+        by_stem = {} if folder is None else _by_stem(folder)
+        for path in place.images:
+            stem = path.stem.casefold()
+            if stem in by_stem and stems[stem] == 1:
+                found.setdefault(path, by_stem[stem])
+    return found
+
+
+def _by_stem(folder: Folder) -> dict[str, tuple[Path, ...]]:
+    """Folders of masks by their names; files by their stems, with and without ``_mask``."""
+    found = {below.name.casefold(): (below.path,) for below in folder.folders if below.files}
+    plain: dict[str, tuple[Path, ...]] = {}
+    marked: dict[str, tuple[Path, ...]] = {}
+    for path in folder.files:
+        stem = path.stem.casefold()
+        plain[stem] = (path,)
+        if (base := mask_base(stem)) != stem:
+            marked[base] = (*marked.get(base, ()), path)
+    return {**found, **plain, **marked}
+
+
+def _same_place(truth: Folder | None, relative: Path) -> Folder | None:
+    for part in relative.parts:
+        truth = None if truth is None else truth.child(part.casefold())
+    return truth
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_. ]", "", name.casefold())
