@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +21,14 @@ from rich.table import Table
 from flawmap.datasets.base import plural
 from flawmap.framing import Framing
 from flawmap.inspector.manifest import Export, Manifest
+from flawmap.report.outcome import judged, tally
 
 if TYPE_CHECKING:
     from flawmap.calibration import Calibration
     from flawmap.inspector.evaluate import Evaluation
     from flawmap.inspector.predict import Prediction
     from flawmap.inspector.recalibration import Recalibration
+    from flawmap.report.data import ImageRow
     from flawmap.training.loop import Progress as Step
     from flawmap.training.run import Reporter
 
@@ -159,7 +161,7 @@ def show_evaluation(found: Evaluation) -> None:
     if found.distances:
         console.print(f"Not the inspector's map, but the {values['notes']['read_out']}.")
     for label in ("good", "defective") if found.rows else ():
-        console.print(_verdicts(found, label))
+        console.print(_verdicts(judged(found.rows, label), label))
     console.print(
         f"{plural(values['images'], 'image(s)')}, "
         f"{plural(values['instances'], 'defect(s)')} in the ground truth, {values['seconds']:.1f} s"
@@ -168,12 +170,14 @@ def show_evaluation(found: Evaluation) -> None:
         errors.print(f"Note: {warning}")
 
 
-def _verdicts(found: Evaluation, label: str) -> str:
+def _verdicts(rows: Sequence[ImageRow], label: str) -> str:
     """What became of the good, or of the defective, images."""
-    verdicts = [row.verdict for row in found.rows if row.label == label and row.error is None]
-    passed, review, reject = (verdicts.count(v) for v in ("good", "review", "reject"))
+    count = tally(rows)
     return (
-        f"{len(verdicts)} {label}: {passed} passed as good, {review} to review, {reject} rejected"
+        f"{count.total} {label}: {count.passed} passed as good, {count.review} to review, "
+        f"{count.rejected} rejected"
+        if count.total
+        else f"no {label} images to judge"
     )
 
 

@@ -13,8 +13,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import flawmap
 from flawmap import FlawmapError
+from flawmap.console import show_evaluation
+from flawmap.files import digest
 from flawmap.images import read_image, write_png
-from flawmap.inspector.manifest import read_manifest
+from flawmap.inspector.manifest import read_manifest, write_manifest
 from flawmap.masks import read_mask
 
 FIGURES = (
@@ -109,21 +111,125 @@ def test_nothing_to_test_on(run_copy: Path, data: Path) -> None:
         flawmap.evaluate(run_copy, data)
 
 
-def test_plain_folder_leaves_out_what_was_trained_on(
-    run_copy: Path, tiny_data: Path, tmp_path: Path
+@pytest.fixture
+def plain(tiny_data: Path, tmp_path: Path) -> Path:
+    """The images trained from as a plain folder, with one kind of defect."""
+    folder = tmp_path / "plain"
+    shutil.copytree(tiny_data / "train" / "good", folder / "good")
+    shutil.copytree(tiny_data / "test" / "stain", folder / "defective")
+    return folder
+
+
+WAY_OUT = (
+    "no false-reject rate is given. Put good images that were not used for training into "
+    "test/good, or train with --folds."
+)
+
+
+def test_a_plain_folder_gives_no_rate_of_the_images_that_trained_or_calibrated(
+    run_copy: Path, plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its good images serve both; an evaluation on those learned by heart flatters."""
-    plain = tmp_path / "plain"
-    shutil.copytree(tiny_data / "train" / "good", plain / "good")
-    shutil.copytree(tiny_data / "test" / "stain", plain / "defective")
-    shutil.copy(tiny_data / "train" / "good" / "000.png", plain / "good" / "copied.png")
-    found = flawmap.evaluate(run_copy, plain)
-    trained = read_manifest(run_copy).training.images
-    copied_too = sum(row.path.endswith("copied.png") for row in found.rows)
-    assert found.figures.images == 5 + 1 + copied_too
-    assert any(
-        f"{trained + 1 - copied_too} good images were trained on" in note for note in found.warnings
+    """Below the k-th largest of their own scores they lie by construction."""
+    manifest = read_manifest(run_copy)
+    trained, held = manifest.training.images, len(manifest.calibration.images)
+    report = tmp_path / "report.html"
+    found = flawmap.evaluate(run_copy, plain, report=report)
+    good = [row for row in found.rows if row.label == "good"]
+    assert len(good) == held > 0
+    assert all(row.calibrated for row in good)
+    assert not any(row.calibrated for row in found.rows if row.label == "defective")
+    assert found.warnings[-2:] == (
+        f"{trained} good images were trained on and are left out.",
+        f"{held} good images set the thresholds: counted for the metrics, not for the rates of "
+        f"verdicts; {WAY_OUT}",
     )
+    values = found.to_dict()
+    assert values["images"] == held + 1
+    assert values["image_auroc"] is not None
+    assert values["notes"]["calibration_images"] == (
+        f"image-level metrics include {held} images that set the thresholds; rates of verdicts "
+        "leave them out"
+    )
+    show_evaluation(found)
+    said = capsys.readouterr().out
+    assert "no good images to judge" in said
+    assert "1 defective: " in said
+    page = report.read_text(encoding="utf-8")
+    assert "no false-reject rate is given" in page
+    assert "of the good parts were rejected" not in page
+    assert f"Image-level metrics include {held} images that set the thresholds" in page
+    assert page.count("set the thresholds: its verdict counts in no rate") >= 1
+
+
+def test_good_images_not_seen_before_are_judged_and_copies_of_seen_ones_are_not(
+    run_copy: Path, plain: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    """By content, whatever the copies are called and wherever they lie."""
+    manifest = read_manifest(run_copy)
+    held, trained = manifest.calibration.images, manifest.training.trained_on
+    by_digest = {digest(path): path for path in (tiny_data / "train" / "good").iterdir()}
+    mixed = tmp_path / "mixed"
+    shutil.copytree(tiny_data / "test", mixed / "test")
+    shutil.copy(by_digest[held[0]], mixed / "test" / "good" / "a copy.png")
+    shutil.copy(by_digest[trained[0]], mixed / "test" / "good" / "learned.png")
+    report = tmp_path / "report.html"
+    found = flawmap.evaluate(run_copy, mixed, report=report)
+    good = {Path(row.path).name: row.calibrated for row in found.rows if row.label == "good"}
+    assert good == {"000.png": False, "001.png": False, "002.png": False, "a copy.png": True}
+    assert found.calibrated == 1
+    assert found.warnings[-2:] == (
+        "1 good image was trained on and is left out.",
+        "1 good image set the thresholds: counted for the metrics, not for the rates of verdicts.",
+    )
+    page = report.read_text(encoding="utf-8")
+    assert "of 3 passed" in page
+    assert "Not counted: 1 good image that set the thresholds." in page
+
+
+def test_after_calibrating_on_the_test_set_none_of_it_is_judged(
+    run_copy: Path, tiny_data: Path
+) -> None:
+    flawmap.calibrate(run_copy, [tiny_data])
+    found = flawmap.evaluate(run_copy, tiny_data)
+    assert [row.calibrated for row in found.rows if row.label == "good"] == [True] * 3
+    assert found.warnings[-1].endswith(WAY_OUT)
+    flawmap.calibrate(run_copy, [tiny_data / "train"])
+    assert flawmap.evaluate(run_copy, tiny_data).calibrated == 0
+
+
+def test_of_a_run_by_folds_no_good_image_is_left(run_copy: Path, plain: Path) -> None:
+    """It learned from all of them; training with folds is no way out of that."""
+    manifest = read_manifest(run_copy)
+    every = tuple(digest(path) for path in sorted((plain / "good").iterdir()))
+    training = manifest.training.model_copy(update={"trained_on": every})
+    calibration = manifest.calibration.model_copy(update={"folds": 2})
+    changes = {"training": training, "calibration": calibration}
+    write_manifest(run_copy, manifest.model_copy(update=changes))
+    found = flawmap.evaluate(run_copy, plain)
+    assert {row.label for row in found.rows} == {"defective"}
+    assert found.warnings[-1:] == (
+        f"{len(every)} good images were trained on and are left out; no false-reject rate is "
+        "given. Put good images that were not used for training into test/good.",
+    )
+
+
+def test_a_defective_image_that_trained_or_calibrated_is_named(
+    run_copy: Path, data: Path, tiny_data: Path
+) -> None:
+    manifest = read_manifest(run_copy)
+    by_digest = {digest(path): path for path in (tiny_data / "train" / "good").iterdir()}
+    places = [data / "test" / "stain" / name for name in ("learned.png", "held.png")]
+    for place, sha256 in zip(
+        places, (manifest.training.trained_on[0], manifest.calibration.images[0]), strict=True
+    ):
+        shutil.copy(by_digest[sha256], place)
+    found = flawmap.evaluate(run_copy, data)
+    marked = {Path(row.path).name for row in found.rows if row.calibrated}
+    assert marked == {"held.png"}
+    (said,) = (warning for warning in found.warnings if "very content" in warning)
+    assert said.startswith("2 defective images of the very content of a good image")
+    assert all(str(place) in said for place in places)
+    assert "one of the two labels is wrong" in said
 
 
 def test_unreadable_test_image_is_noted_and_left_out(

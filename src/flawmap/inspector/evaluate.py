@@ -17,14 +17,16 @@ from typing_extensions import Unpack
 
 from flawmap.backends.base import RuntimeOptions
 from flawmap.datasets import Dataset, Sample, open_dataset
+from flawmap.datasets.base import plural
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import digest, make_folder, write_json
+from flawmap.files import make_folder, write_json
 from flawmap.images import ImageError
 from flawmap.inspector.distances import load_distances
 from flawmap.inspector.inspector import Inspection, Inspector
 from flawmap.inspector.manifest import changing
 from flawmap.inspector.pipeline import Inspected, inspect_files
 from flawmap.inspector.saving import save_manifest
+from flawmap.inspector.seen_before import EvaluationImages, evaluation_images
 from flawmap.masks import read_mask
 from flawmap.metrics import Evaluator, Figures
 from flawmap.report.data import ImageRow
@@ -51,6 +53,8 @@ class Evaluation:
     milliseconds: float | None = None
     """Median time of an image, from decoding to verdict."""
     distances: tuple[int, ...] = ()
+    calibrated: int = 0
+    """Images that set the thresholds: metrics include them, rates of verdicts must not."""
 
     def to_dict(self) -> dict[str, Any]:
         """The object that ``evaluate --json`` writes."""
@@ -58,6 +62,11 @@ class Evaluation:
         notes = {str(k): str(v) for k, v in found["notes"].items()}
         if self.distances:
             notes["read_out"] = f"product of the distances at levels {_told(self.distances)}"
+        if self.calibrated:
+            notes["calibration_images"] = (
+                f"image-level metrics include {plural(self.calibrated, 'image(s)')} that set the "
+                "thresholds; rates of verdicts leave them out"
+            )
         figures = {key: found[key] for key in _KEYS}
         return figures | {"seconds": round(self.seconds, 3), "notes": notes}
 
@@ -75,11 +84,14 @@ def evaluate(
 ) -> Evaluation:
     """Run the inspector in ``run`` over the test images of ``data`` and measure it.
 
-    Good images that it was trained on are left out. ``json_file`` and ``report`` name files to
-    write. ``distances`` names levels, 1 the finest, the product of whose distances is measured in
-    place of the inspector's map: (1, 2, 3) is DeSTSeg's "DeST"; they come from ONNX Runtime.
-    ``runtime``: as for :meth:`Inspector.load`. Raises FlawmapError where there is nothing to test
-    on, UsageError where levels do not fit or a report of them is asked for.
+    Good images that it was trained on are left out. Those that set its thresholds count for the
+    metrics and not for rates of verdicts: their rows are marked ``calibrated``.
+
+    ``json_file`` and ``report`` name files to write. ``distances`` names levels, 1 the finest, the
+    product of whose distances is measured in place of the inspector's map: (1, 2, 3) is DeSTSeg's
+    "DeST"; they come from ONNX Runtime. ``runtime``: as for :meth:`Inspector.load`. Raises
+    FlawmapError where there is nothing to test on, UsageError where levels do not fit or a report
+    of them is asked for.
     """
     if distances and report is not None:
         raise UsageError("A report shows verdicts, which distances have none of: leave one out.")
@@ -88,8 +100,8 @@ def evaluate(
     else:
         inspector = Inspector.load(run, **runtime)
     dataset = open_dataset(data, layout, training=False)
-    samples, warnings = _unseen(dataset, inspector)
-    evaluation = _measure(inspector, dataset, samples, warnings, show)
+    images = evaluation_images(dataset, inspector.manifest)
+    evaluation = _measure(inspector, dataset, images, show)
     if distances:
         evaluation = replace(evaluation, rows=(), distances=tuple(distances))
     elif runtime.get("precision", "float32") == "float32":
@@ -108,29 +120,6 @@ def _told(levels: Sequence[int]) -> str:
     return ", ".join(str(level) for level in levels)
 
 
-def _unseen(dataset: Dataset, inspector: Inspector) -> tuple[tuple[Sample, ...], list[str]]:
-    """Test samples without the good images that were trained on, which flatter every figure."""
-    trained = set(inspector.manifest.training.trained_on)
-    kept = tuple(s for s in dataset.test if s.label == "defective" or _digest(s) not in trained)
-    left_out = len(dataset.test) - len(kept)
-    warnings = list(dataset.notes)
-    if left_out:
-        warnings.append(f"{left_out} good images were trained on and are left out.")
-    if not kept:
-        raise FlawmapError(
-            f"Nothing to test on in {dataset.root}: add defective images, or good images that "
-            "were not trained on."
-        )
-    return kept, warnings
-
-
-def _digest(sample: Sample) -> str:
-    try:
-        return digest(sample.path)
-    except OSError:
-        return ""
-
-
 @dataclass
 class _Gathered:
     evaluator: Evaluator = field(default_factory=Evaluator)
@@ -143,15 +132,14 @@ class _Gathered:
 def _measure(
     inspector: Inspector,
     dataset: Dataset,
-    samples: Sequence[Sample],
-    warnings: list[str],
+    images: EvaluationImages,
     show: Callable[[int, int], None],
 ) -> Evaluation:
     start = time.perf_counter()
-    gathered = _Gathered()
+    gathered, samples, warnings = _Gathered(), images.samples, list(images.warnings)
     results = inspect_files(inspector, [s.path for s in samples])
     for done, (sample, result) in enumerate(zip(samples, results, strict=True), 1):
-        _add(gathered, sample, result, dataset.root, inspector)
+        _add(gathered, sample, result, dataset.root, inspector, images.calibrated)
         show(done, len(samples))
     if all(row.error for row in gathered.rows):
         raise FlawmapError(f"No test image could be read. {gathered.unreadable[0]}")
@@ -163,16 +151,29 @@ def _measure(
     ):
         if problems:
             warnings.append(f"{len(problems)} {what}: {'; '.join(problems[:3])}")
-    rows = tuple(gathered.rows)
-    middle = statistics.median(gathered.milliseconds)
-    return Evaluation(dataset, tuple(samples), figures, rows, seconds, tuple(warnings), middle)
+    return Evaluation(
+        dataset,
+        samples,
+        figures,
+        tuple(gathered.rows),
+        seconds,
+        tuple(warnings),
+        milliseconds=statistics.median(gathered.milliseconds),
+        calibrated=sum(row.calibrated and row.error is None for row in gathered.rows),
+    )
 
 
 def _add(
-    gathered: _Gathered, sample: Sample, result: Inspected, root: Path, inspector: Inspector
+    gathered: _Gathered,
+    sample: Sample,
+    result: Inspected,
+    root: Path,
+    inspector: Inspector,
+    calibrated: frozenset[Path],
 ) -> None:
     seen = result.inspection
-    gathered.rows.append(_row(sample, seen, result.error, root))
+    row = _row(sample, seen, result.error, root)
+    gathered.rows.append(replace(row, calibrated=sample.path in calibrated))
     if seen is None:
         gathered.unreadable.append(result.error or str(sample.path))
         return

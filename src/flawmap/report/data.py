@@ -19,6 +19,7 @@ class ImageRow:
     """One image of the evaluation: what it is, and what the inspector said.
 
     `error` says why an image could not be inspected; score, p-value and verdict are then ignored.
+    `calibrated`: the image set the thresholds, so that its verdict counts in no rate.
     """
 
     path: str
@@ -28,6 +29,7 @@ class ImageRow:
     p_value: float
     verdict: Verdict
     error: str | None = None
+    calibrated: bool = False
 
 
 @dataclass(frozen=True, eq=False)

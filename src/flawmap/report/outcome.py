@@ -9,9 +9,16 @@ from typing import Literal
 from flawmap.report.data import ImageRow
 
 Outcome = Literal[
-    "unreadable", "missed", "false alarm", "good to review", "defect to review", "caught", "passed"
+    "unreadable",
+    "missed",
+    "false alarm",
+    "good to review",
+    "defect to review",
+    "caught",
+    "passed",
+    "set the thresholds",
 ]
-Grade = Literal["right", "doubt", "wrong"]
+Grade = Literal["right", "doubt", "wrong", "quiet"]
 
 # In order of how wrong they are; the two right ones are of one rank.
 _RANK: dict[Outcome, int] = {
@@ -22,6 +29,7 @@ _RANK: dict[Outcome, int] = {
     "defect to review": 4,
     "caught": 5,
     "passed": 5,
+    "set the thresholds": 6,
 }
 _OUTCOME: dict[tuple[str, str], Outcome] = {
     ("defective", "good"): "missed",
@@ -39,6 +47,7 @@ PHRASE: dict[Outcome, str] = {
     "defect to review": "defective part sent to review: between the two thresholds",
     "caught": "caught: a defective part above the reject threshold",
     "passed": "passed: a good part below the threshold",
+    "set the thresholds": "set the thresholds: its verdict counts in no rate",
 }
 GRADE: dict[Outcome, Grade] = {
     "unreadable": "doubt",
@@ -48,16 +57,20 @@ GRADE: dict[Outcome, Grade] = {
     "defect to review": "doubt",
     "caught": "right",
     "passed": "right",
+    "set the thresholds": "quiet",
 }
 
 
 def outcome_of(row: ImageRow) -> Outcome:
     """What became of one image."""
-    return "unreadable" if row.error else _OUTCOME[row.label, row.verdict]
+    if row.error:
+        return "unreadable"
+    return "set the thresholds" if row.calibrated else _OUTCOME[row.label, row.verdict]
 
 
 def most_wrong_first(rows: Iterable[ImageRow], thresholds: Mapping[str, float]) -> list[ImageRow]:
-    """Unreadable, missed, false alarms, reviews, then the right ones, nearest the threshold first.
+    """Unreadable, missed, false alarms, reviews, then the right ones, nearest the threshold first,
+    and at last those that set the thresholds.
 
     Within a kind the worst score comes first: lowest of the defective, highest of the good.
     `thresholds` needs `review` and `reject`.
@@ -103,3 +116,8 @@ def tally(rows: Sequence[ImageRow]) -> Tally:
 def of_label(rows: Sequence[ImageRow], label: str) -> list[ImageRow]:
     """The readable rows with this label."""
     return [row for row in rows if row.label == label and not row.error]
+
+
+def judged(rows: Sequence[ImageRow], label: str) -> list[ImageRow]:
+    """The readable rows with this label whose verdicts count: they did not set the thresholds."""
+    return [row for row in of_label(rows, label) if not row.calibrated]

@@ -10,7 +10,7 @@ from flawmap.report.charts import curve_chart, score_histogram
 from flawmap.report.data import ImageRow, ReportData
 from flawmap.report.markup import Html, join, tag
 from flawmap.report.numbers import figure, interval_text, percent, short
-from flawmap.report.outcome import of_label, tally
+from flawmap.report.outcome import judged, of_label, tally
 
 
 def scores(data: ReportData) -> Html:
@@ -35,7 +35,7 @@ def curves(data: ReportData) -> Html:
 
 def defect_types(data: ReportData) -> Html:
     """One row a defect type: number, caught, recall with its interval, median score."""
-    defective = of_label(data.rows, "defective")
+    defective = judged(data.rows, "defective")
     title = tag("h2", "Defect types")
     if not defective:
         message = tag("p", "There were no defective images in this data.", class_="quiet")

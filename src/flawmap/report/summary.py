@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flawmap.report.data import ImageRow, ReportData
 from flawmap.report.markup import Html, join, tag
 from flawmap.report.numbers import ABSENT, duration, figure, interval_text, percent, plural
-from flawmap.report.outcome import Tally, of_label, tally
+from flawmap.report.outcome import Tally, judged, of_label, tally
 
 # key, name, what it means. Every figure lies in 0..1 and higher is better.
 FIGURES: dict[str, tuple[tuple[str, str, str], ...]] = {
@@ -91,8 +91,9 @@ def warnings(data: ReportData) -> Html:
 
 def headline(data: ReportData) -> Html:
     """Counts of good and of defective parts by verdict, in words and as bars."""
-    good, defective = of_label(data.rows, "good"), of_label(data.rows, "defective")
-    blocks = [_good_block(tally(good)), _defective_block(tally(defective))]
+    good, defective = judged(data.rows, "good"), judged(data.rows, "defective")
+    set_thresholds = len(of_label(data.rows, "good")) - len(good)
+    blocks = [_good_block(tally(good), set_thresholds), _defective_block(tally(defective))]
     return tag("section", tag("div", *blocks, class_="verdicts"), class_="headline", id="verdict")
 
 
@@ -102,10 +103,18 @@ def cards(data: ReportData) -> Html:
         join([tag("h3", name), tag("div", *(_card(data, *item) for item in items), class_="cards")])
         for name, items in FIGURES.items()
     ]
-    return tag("section", tag("h2", "Key figures"), *groups, _facts(data), id="figures")
+    note = data.notes.get("calibration_images")
+    words = tag("p", f"{note[:1].upper()}{note[1:]}.", class_="quiet") if note else Html("")
+    return tag("section", tag("h2", "Key figures"), words, *groups, _facts(data), id="figures")
 
 
-def _good_block(count: Tally) -> Html:
+def _good_block(count: Tally, set_thresholds: int) -> Html:
+    if not count.total and set_thresholds:
+        message = (
+            f"All {plural(set_thresholds, 'good image')} in this data set the thresholds, so their "
+            "verdicts say nothing about other parts: no false-reject rate is given."
+        )
+        return _block("Good parts", ABSENT, message)
     if not count.total:
         return _block("Good parts", ABSENT, "There were no good images in this data.")
     lead = f"{count.passed:,} of {count.total:,} passed"
@@ -115,6 +124,8 @@ def _good_block(count: Tally) -> Html:
         f"{percent(count.rejected, count.total)} of the good parts were rejected. With this many "
         f"images the true rate may be anywhere in {interval} (95\u00a0% interval)."
     )
+    if set_thresholds:
+        rest += f" Not counted: {plural(set_thresholds, 'good image')} that set the thresholds."
     bar = _bar(
         [("right", "passed", count.passed), *_doubt(count), ("wrong", "rejected", count.rejected)]
     )

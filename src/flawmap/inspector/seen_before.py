@@ -1,0 +1,87 @@
+"""Which test images a run has seen before: in training, or when its thresholds were set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flawmap.datasets import Dataset, Sample
+from flawmap.datasets.base import plural
+from flawmap.errors import FlawmapError
+from flawmap.inspector.calibration_images import digest_or_none
+from flawmap.inspector.manifest import Manifest
+
+_WAY_OUT = "Put good images that were not used for training into test/good"
+
+
+@dataclass(frozen=True)
+class EvaluationImages:
+    """Samples to measure on, and what to know about them.
+
+    ``calibrated``: those that set the thresholds, by the content of their files. They count for the
+    metrics, which use no threshold, and for no rate of verdicts: by construction at most k - 1 of
+    n of them score above the k-th largest.
+    """
+
+    samples: tuple[Sample, ...]
+    calibrated: frozenset[Path]
+    warnings: tuple[str, ...]
+
+
+def evaluation_images(dataset: Dataset, manifest: Manifest) -> EvaluationImages:
+    """Test samples of a dataset without the good images that were trained on.
+
+    ``manifest``: that of the inspector, with the calibration of the precision in use. Raises
+    FlawmapError where nothing is left to test on.
+    """
+    trained = frozenset(manifest.training.trained_on)
+    calibrating = frozenset(manifest.calibration.images)
+    known = [(sample, digest_or_none(sample.path)) for sample in dataset.test]
+    kept = [(s, sha256) for s, sha256 in known if s.label == "defective" or sha256 not in trained]
+    if not kept:
+        raise FlawmapError(
+            f"Nothing to test on in {dataset.root}: add defective images, or good images that "
+            "were not trained on."
+        )
+    samples = tuple(sample for sample, _ in kept)
+    calibrated = frozenset(sample.path for sample, sha256 in kept if sha256 in calibrating)
+    copies = [s for s, one in kept if s.label == "defective" and one in trained | calibrating]
+    left_out = len(known) - len(kept)
+    warnings = [
+        *dataset.notes,
+        *_about_good(samples, calibrated, left_out, folds=bool(manifest.calibration.folds)),
+        *_about_defective(copies),
+    ]
+    return EvaluationImages(samples, calibrated, tuple(warnings))
+
+
+def _about_good(
+    samples: Sequence[Sample], calibrated: frozenset[Path], trained: int, *, folds: bool
+) -> list[str]:
+    good = [sample for sample in samples if sample.label == "good"]
+    set_thresholds = sum(sample.path in calibrated for sample in good)
+    said = []
+    if trained:
+        verb = "was trained on and is" if trained == 1 else "were trained on and are"
+        said.append(f"{plural(trained, 'good image(s)')} {verb} left out.")
+    if set_thresholds:
+        said.append(
+            f"{plural(set_thresholds, 'good image(s)')} set the thresholds: counted for the "
+            "metrics, not for the rates of verdicts."
+        )
+    if said and len(good) == set_thresholds:
+        way_out = _WAY_OUT if folds else f"{_WAY_OUT}, or train with --folds"
+        said[-1] = f"{said[-1].removesuffix('.')}; no false-reject rate is given. {way_out}."
+    return said
+
+
+def _about_defective(copies: Sequence[Sample]) -> list[str]:
+    if not copies:
+        return []
+    named = ", ".join(str(sample.path) for sample in copies[:3])
+    more = ", ..." if len(copies) > 3 else ""
+    return [
+        f"{plural(len(copies), 'defective image(s)')} of the very content of a good image that "
+        f"trained or calibrated the run ({named}{more}): one of the two labels is wrong."
+    ]
