@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from flawmap import FlawmapError, UsageError
-from flawmap.backends import registry
+from flawmap.backends import onnx_runtime, registry
 from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.backends.registry import choose, has_bf16_here, open_backend
 
@@ -34,6 +34,21 @@ def pictures(backend, count: int) -> np.ndarray:
 def test_it_says_what_it_is(backend, graph):
     assert backend.name in registry.NAMES
     assert backend.size == OnnxRuntime(graph).size
+
+
+def test_cuda_is_asked_for_float32_not_tf32(graph, monkeypatch):
+    ort, asked = onnx_runtime.ort, []
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(ort, "get_available_providers", lambda: there)
+    session = ort.InferenceSession
+
+    def open_on_cpu(graph, options, providers):
+        asked.extend(providers)
+        return session(graph, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(ort, "InferenceSession", open_on_cpu)
+    OnnxRuntime(graph, 1, "cuda")
+    assert asked == [("CUDAExecutionProvider", {"use_tf32": "0"})]
 
 
 def test_it_gives_what_onnx_runtime_gives(backend, graph):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from flawmap.methods.adps.config import PAPER
 from flawmap.synthesis.anomalies import AnomalyConfig
 from flawmap.training.batches import Batch, BatchMaker
 
@@ -152,6 +153,19 @@ def test_grey_fill_is_pillows_rotation(maker: BatchMaker, rotation):
         difference = np.abs(clean[k] - np.asarray(expected, float))
         assert np.median(difference) < 0.6
         assert np.abs(difference[4:-4, 4:-4]).max() < 3
+
+
+def test_black_fill_is_black_outside_and_the_image_inside(maker: BatchMaker):
+    """imgaug's default, which DRAEM and so ADPS's paper has."""
+    white = np.full_like(maker.images, 255)
+    maker = dataclasses.replace(maker, images=white, rotation="draem", fill="black", batch_size=64)
+    clean = maker(0).clean
+    turned = maker._degrees(0) != 0
+    assert 0 < turned.sum() < 64
+    assert clean[:, :, 12:20, 12:20].min() > 1 - 1e-6
+    assert (clean[~turned] == 1).all()
+    assert (clean[turned].amin((1, 2, 3)) == 0).float().mean() > 0.8
+    assert PAPER.rotation_fill == "black"
 
 
 def test_edge_fill_shows_no_foreign_colour(maker: BatchMaker):

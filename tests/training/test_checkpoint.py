@@ -64,6 +64,30 @@ def test_round_trip_goes_on_bit_for_bit(tmp_path: Path, kind):
         assert torch.equal(value, other.state_dict()[name]), name
 
 
+def test_counts_of_steps_go_to_the_parameters_device(tmp_path: Path):
+    """Where the optimiser asks for it, as a fused or capturable one on CUDA; meta stands for it."""
+    weight = nn.Parameter(torch.ones(3))
+    before = torch.optim.AdamW([weight], capturable=True)
+    before.state[weight] = {"step": torch.tensor(7.0), "exp_avg": torch.ones(3)}
+    tensors = pack(nn.Identity(), [before])
+    elsewhere = nn.Parameter(torch.ones(3, device="meta"))
+    after = torch.optim.AdamW([elsewhere], capturable=True)
+    unpack_optimisers([after], tensors)
+    assert {key: value.device.type for key, value in after.state[elsewhere].items()} == {
+        "step": "meta",
+        "exp_avg": "meta",
+    }
+
+
+def test_an_optimiser_without_buffers_round_trips():
+    weight = nn.Parameter(torch.ones(3))
+    plain = torch.optim.SGD([weight])
+    weight.grad = torch.ones(3)
+    plain.step()
+    unpack_optimisers([plain], pack(nn.Identity(), [plain]))
+    plain.step()
+
+
 @pytest.mark.parametrize("kind", ["sgd", "adamw", "muon"])
 def test_without_the_optimisers_steps_differ(kind):
     """The buffers matter: were they lost, the round trip above would show it."""

@@ -6,7 +6,14 @@ import torch
 from flawmap.errors import UsageError
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.teachers.resnet import ResNetTeacher
-from flawmap.training.device import autocast, choose_device, choose_layout, choose_precision
+from flawmap.training.device import (
+    autocast,
+    choose_device,
+    choose_layout,
+    choose_precision,
+    exact,
+    forbid_tf32,
+)
 
 CPU = torch.device("cpu")
 
@@ -31,6 +38,51 @@ def test_absent_cuda_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch):
 
 def test_precision_is_named():
     assert choose_precision(CPU) in ("float32", "bf16")
+
+
+@pytest.mark.parametrize("has", [False, True])
+def test_precision_is_what_was_asked_for(monkeypatch: pytest.MonkeyPatch, has: bool):
+    monkeypatch.setattr("flawmap.training.device._cpu_multiplies_bf16", lambda: has)
+    assert choose_precision(CPU, "float32") == "float32"
+    assert choose_precision(CPU, "bf16") == "bf16"
+    assert choose_precision(CPU, "auto") == ("bf16" if has else "float32")
+
+
+def test_the_papers_compute_in_float32_and_fast_in_what_there_is():
+    for method in METHODS:
+        assert find_preset(method, "paper").precision == "float32"
+        assert find_preset(method, "fast").precision == "auto"
+
+
+def cuda_flags() -> tuple[bool, ...]:
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.backends.cudnn.deterministic,
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.backends.cudnn.allow_tf32,
+    )
+
+
+def test_cuda_is_exact_while_training_and_as_before_after_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    before = cuda_flags()
+    with exact(torch.device("cuda")):  # needs none: it sets what CUDA would read
+        assert cuda_flags() == (True, True, False, False)
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    assert cuda_flags() == before
+    with exact(CPU):
+        assert cuda_flags() == before
+
+
+def test_float32_on_cuda_is_no_tf32():
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = True
+    try:
+        forbid_tf32()
+        assert (matmul.allow_tf32, cudnn.allow_tf32) == (False, False)
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def test_autocast_changes_convolutions_only_where_asked():

@@ -12,6 +12,7 @@ from flawmap.files import digest
 from flawmap.training.folds import calibrate_in_folds
 from flawmap.training.images import Part
 from flawmap.training.place import FOLDS, WORK
+from flawmap.training.run import Reporter
 
 OPTIONS = {"teacher": "pocket", "rotate": "slight", "steps": 2, "batch_size": 2}
 
@@ -53,7 +54,7 @@ def test_scores_of_all_twins_are_pooled(tmp_path):
 def test_a_run_in_folds(tiny_data, tmp_path):
     run = tmp_path / "run"
     said: list[str] = []
-    reporter = flawmap.training.run.Reporter(say=said.append)
+    reporter = Reporter(say=said.append)
     inspector = flawmap.train(tiny_data, run, folds=2, reporter=reporter, **OPTIONS)
     files = {digest(path) for path in (tiny_data / "train" / "good").iterdir()}
     manifest = inspector.manifest

@@ -8,9 +8,10 @@ import torch
 from PIL import Image, ImageDraw
 
 from flawmap.images import read_image
+from flawmap.methods.destseg.config import PAPER
 from flawmap.teachers.resnet import IMAGENET_MEAN, IMAGENET_STD
 from flawmap.teachers.weights import load_teacher
-from flawmap.training.rotation import decide_rotation
+from flawmap.training.rotation import RotationDecision, decide_rotation, paper_note
 
 SIDE = 128
 
@@ -120,3 +121,22 @@ def test_real_parts(shared_data: Path, shared_weights: Path, teacher, category, 
         images = np.stack([read_image(path) for path in good[first : first + 32]])
         decision = decide_rotation("auto", images, features)
         assert decision.rotation in allowed, decision.reason
+
+
+@pytest.mark.parametrize(
+    ("category", "chosen", "told"),
+    [
+        ("screw", "none", "The paper's choice for screw is full, not none: --rotate full is"),
+        ("Cable", "full", "The paper's choice for Cable is slight, not full"),
+        ("screw", "full", None),
+        ("toothbrush", "none", None),
+        ("my_parts", "full", None),
+    ],
+)
+def test_where_the_paper_turns_otherwise_it_is_told(category, chosen, told):
+    note = paper_note(RotationDecision(chosen, ""), category, PAPER.paper_rotations)
+    assert note == told if told is None else note.startswith(told)
+
+
+def test_the_papers_table_has_all_fifteen_categories():
+    assert len(PAPER.paper_rotations) == 15

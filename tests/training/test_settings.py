@@ -3,9 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.training.settings import SETTINGS, Settings, settle
+from flawmap.training.place import FOLDS, family
+from flawmap.training.settings import SETTINGS, Settings, settle, settle_precision
 
 
 @pytest.fixture
@@ -48,6 +50,37 @@ def test_other_settings_are_refused_by_name(tmp_path: Path, settings: Settings, 
 def test_resuming_before_anything_was_settled_starts(tmp_path: Path, settings: Settings):
     settle(tmp_path, settings, resume=True)
     assert (tmp_path / SETTINGS).is_file()
+
+
+@pytest.mark.parametrize(
+    ("asked", "native", "expected", "told"),
+    [
+        ("auto", False, "bf16", ["was started in bf16 and goes on in it", "only emulates bf16"]),
+        ("auto", True, "bf16", []),
+        ("float32", True, "float32", []),  # then settle refuses, as for any other option
+    ],
+)
+def test_a_run_resumed_on_another_processor_keeps_its_precision(
+    tmp_path: Path, settings: Settings, monkeypatch, asked, native, expected, told
+):
+    settle(tmp_path, settings.model_copy(update={"precision": "bf16"}), resume=False)
+    monkeypatch.setattr("flawmap.training.device._cpu_multiplies_bf16", lambda: native)
+    said: list[str] = []
+    found = settle_precision(asked, torch.device("cpu"), family(tmp_path), said.append)
+    assert found == expected
+    assert len(said) == len(told)
+    assert all(part in line for part, line in zip(told, said, strict=True))
+
+
+@pytest.mark.parametrize("name", ["", f"{FOLDS}/1"])
+def test_twins_are_trained_in_one_precision(tmp_path: Path, settings: Settings, name, monkeypatch):
+    """The first was started elsewhere; the others, and the inspector itself, follow it."""
+    (first := tmp_path / FOLDS / "0").mkdir(parents=True)
+    settle(first, settings.model_copy(update={"precision": "bf16"}), resume=False)
+    monkeypatch.setattr("flawmap.training.device._cpu_multiplies_bf16", lambda: False)
+    folders = family(tmp_path / name)
+    assert settle_precision("auto", torch.device("cpu"), folders, lambda text: None) == "bf16"
+    assert settle_precision("auto", torch.device("cpu"), (), lambda text: None) == "float32"
 
 
 def test_damaged_settings(tmp_path: Path, settings: Settings):

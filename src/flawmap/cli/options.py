@@ -21,6 +21,14 @@ class Rotate(str, Enum):
     full = "full"
 
 
+class TrainingPrecision(str, Enum):
+    """What convolutions are computed in while training."""
+
+    auto = "auto"
+    float32 = "float32"
+    bf16 = "bf16"
+
+
 class Fit(str, Enum):
     """How pictures come to the working size."""
 

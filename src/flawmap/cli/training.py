@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flawmap.cli.options import Data, Fit, Layout, Rotate, Seed, need_torch
+from flawmap.cli.options import Data, Fit, Layout, Rotate, Seed, TrainingPrecision, need_torch
 from flawmap.errors import UsageError
 
 
@@ -41,6 +41,12 @@ def train(
         int | None, typer.Option(help="Training steps, in place of the preset's.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="In place of the preset's.")] = None,
+    precision: Annotated[
+        TrainingPrecision | None,
+        typer.Option(
+            help="auto, float32 or bf16, in place of the preset's: paper has float32, fast auto."
+        ),
+    ] = None,
     set: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Change the preset; may be repeated."),
@@ -80,6 +86,7 @@ def train(
             overlap=overlap,
             steps=steps,
             batch_size=batch_size,
+            precision=None if precision is None else precision.value,
             changes=_changes(set or []),
             seed=seed,
             folds=folds,

@@ -17,7 +17,7 @@ from flawmap.inspector.graphs import read_checked
 from flawmap.inspector.manifest import WEIGHTS, Manifest
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.teachers.weights import load_teacher
-from flawmap.training.device import choose_device
+from flawmap.training.device import choose_device, forbid_tf32
 
 
 class TorchBackend(Backend):
@@ -33,6 +33,8 @@ class TorchBackend(Backend):
         self, folder: Path, manifest: Manifest, device: str = "cpu", threads: int | None = None
     ) -> None:
         self._device = choose_device(device.lower())
+        if self._device.type == "cuda":
+            forbid_tf32()
         if threads is not None:
             torch.set_num_threads(threads)
         self._size = manifest.preprocessing.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -19,6 +20,9 @@ class MethodConfig(BaseModel):
     cell: ClassVar[int] = 32
     """Pixels that height and width are multiples of; a method may ask for more."""
 
+    paper_rotations: ClassVar[Mapping[str, str]] = {}
+    """How the paper turns the images of a category, where it decides by category."""
+
     preset: str = "paper"
     size: Size = Field((256, 256), description="working height and width in pixels")
     batch_size: int = Field(32, ge=2)
@@ -32,8 +36,13 @@ class MethodConfig(BaseModel):
     rotation: Literal["auto", "none", "slight", "full", "draem"] = Field(
         "auto", description="how good images are turned where --rotate leaves it open"
     )
-    rotation_fill: Literal["grey", "edge"] = Field(
+    rotation_fill: Literal["grey", "black", "edge"] = Field(
         "grey", description="what a turned image shows outside the photograph"
+    )
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "float32",
+        description="of convolutions in training; auto: bf16 where the processor multiplies it, "
+        "else float32",
     )
     anomalies: AnomalyConfig | None = Field(
         None, description="synthetic ones to learn from; None where the method does without"

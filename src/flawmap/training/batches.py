@@ -50,7 +50,7 @@ class BatchMaker:
     anomalies: AnomalyConfig | None
     batch_size: int
     rotation: Rotation
-    fill: Literal["grey", "edge"]
+    fill: Literal["grey", "black", "edge"]
     seed: int
     device: torch.device
     rows: np.ndarray | None = None
@@ -111,6 +111,8 @@ class BatchMaker:
     def _turned(self, clean: Tensor, degrees: Tensor) -> Tensor:
         if self.fill == "edge":
             turned = turn(clean, degrees, padding="border")
+        elif self.fill == "black":
+            turned = turn(clean, degrees)
         else:
             turned = turn(clean - _GREY, degrees) + _GREY
         return turned.contiguous(memory_format=torch.channels_last)  # as textures are

@@ -50,12 +50,15 @@ def load_learned_state(module: nn.Module, state: dict[str, Tensor]) -> None:
 
 
 def pack(module: nn.Module, optimisers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
-    """Module and optimisers' state as one flat table of contiguous host tensors."""
+    """Module and optimisers' state as one flat table of contiguous host tensors.
+
+    Optimisers' hyper-parameters are not part of it: they are the configuration's.
+    """
     tensors = {f"module.{k}": v for k, v in learned_state(module).items()}
     for place, optimiser in enumerate(optimisers):
         for index, entries in optimiser.state_dict()["state"].items():
             for key, value in entries.items():
-                if isinstance(value, Tensor):
+                if value is not None:  # SGD without momentum
                     tensors[f"optimiser.{place}.{index}.{key}"] = value
     return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
 
@@ -68,14 +71,22 @@ def unpack_module(module: nn.Module, tensors: dict[str, Tensor]) -> None:
 def unpack_optimisers(
     optimisers: Sequence[torch.optim.Optimizer], tensors: dict[str, Tensor]
 ) -> None:
-    """Put the packed optimisers' state back, each buffer in its parameter's memory layout."""
-    parameters = [[p for group in o.param_groups for p in group["params"]] for o in optimisers]
-    for name, value in _under(tensors, "optimiser.").items():
-        place, index, key = name.split(".", 2)
-        parameter = parameters[int(place)][int(index)]
-        if value.shape == parameter.shape:
-            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-        optimisers[int(place)].state[parameter][key] = value
+    """Put the packed optimisers' state back, each buffer in its parameter's memory layout.
+
+    torch's own ``load_state_dict`` knows on which device an optimiser wants what: a fused AdamW's
+    counts of steps are on its parameters'.
+    """
+    for place, optimiser in enumerate(optimisers):
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under(tensors, f"optimiser.{place}.").items():
+            number, key = name.split(".", 1)
+            parameter = parameters[int(number)]
+            if value.shape == parameter.shape:
+                value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+            state.setdefault(int(number), {})[key] = value
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,9 +1,14 @@
-"""Which device trains, and in which precision."""
+"""Which device trains, in which precision, and how exactly.
+
+This is the one place that sets what torch may do with numbers; the backends hold to the same.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from typing import Literal
+import os
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -31,17 +36,65 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(device: torch.device) -> Precision:
-    """bf16 where the processor multiplies it natively, else float32.
+def choose_precision(
+    device: torch.device, asked: Literal["auto", "float32", "bf16"] = "auto"
+) -> Precision:
+    """What was asked for; for ``auto`` bf16 where the processor multiplies it, else float32.
 
     Emulated bf16 is slower than float32, so the instruction set is asked, not PyTorch's
     willingness.
     """
+    if asked != "auto":
+        return asked
+    return "bf16" if multiplies_bf16(device) else "float32"
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bf16."""
     if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = _cpu_multiplies_bf16()
-    return "bf16" if native else "float32"
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return _cpu_multiplies_bf16()
+
+
+def forbid_tf32() -> None:
+    """Let float32 on CUDA be float32, in this process: TF32 keeps 10 of its 23 bits.
+
+    torch allows it to convolutions by default, which moves a map by more than parity's 1e-4.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+@contextlib.contextmanager
+def exact(device: torch.device) -> Iterator[None]:
+    """On CUDA: no TF32, and kernels that give the same bits again, where torch has them.
+
+    Where it has none it warns, naming the operation. A CPU's kernels do so as they are, for one
+    number of threads. Settings are as before when the block ends.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its start
+    memory: Any = torch.utils.deterministic
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        memory.fill_uninitialized_memory,
+        torch.backends.cuda.matmul.allow_tf32,
+    )
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    memory.fill_uninitialized_memory = False  # it costs time, and finds bugs
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        memory.fill_uninitialized_memory = before[2]
+        torch.backends.cuda.matmul.allow_tf32 = before[3]
 
 
 def _cpu_multiplies_bf16() -> bool:

@@ -33,6 +33,7 @@ from flawmap.inspector.manifest import (
 from flawmap.inspector.saving import save_manifest
 from flawmap.methods.base import Method
 from flawmap.training.checkpoint import learned_state
+from flawmap.training.device import exact
 
 PARITY_LIMIT = 1e-4
 
@@ -44,7 +45,7 @@ def fit_read_out(trained: Method, learned_from: Iterable[NDArray[np.uint8]]) -> 
     """
     trained.module.eval()
     device = next(trained.module.parameters()).device
-    with torch.no_grad():
+    with torch.no_grad(), exact(device):
         trained.fit_read_out(
             torch.tensor(image, device=device).permute(2, 0, 1)[None].float() / 255
             for image in learned_from

@@ -28,7 +28,7 @@ from flawmap.training.checkpoint import (
     unpack_module,
     unpack_optimisers,
 )
-from flawmap.training.device import Precision, autocast
+from flawmap.training.device import Precision, autocast, exact
 from flawmap.training_log import TRAINING_LOG, TrainingLog
 
 _LOG_EVERY = 10  # steps; reading the loss more often would make a GPU wait
@@ -76,7 +76,7 @@ class Loop:
             unpack_module(self.method.module, tensors)
         log = TrainingLog(self.folder / TRAINING_LOG, done)
         first = 0
-        with _interruptible(self._stop):
+        with _interruptible(self._stop), exact(self.device):
             phases = self.method.phases()
             for phase, count in zip(
                 phases, phase_steps([p.config for p in phases], self.steps), strict=True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -35,6 +35,7 @@ class Options:
     overlap: int | None = None
     steps: int | None = None
     batch_size: int | None = None
+    precision: Literal["auto", "float32", "bf16"] | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: str = "auto"
@@ -44,7 +45,11 @@ class Options:
 
     def configure(self) -> MethodConfig:
         """The preset's configuration with what was asked for in place; UsageError if it is none."""
-        asked: dict[str, Any] = {"size": self.size, "batch_size": self.batch_size}
+        asked: dict[str, Any] = {
+            "size": self.size,
+            "batch_size": self.batch_size,
+            "precision": self.precision,
+        }
         if self.steps is not None:
             asked |= {"steps": self.steps, "steps_when_turned": self.steps}
         asked = {name: value for name, value in asked.items() if value is not None}

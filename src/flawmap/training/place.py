@@ -81,6 +81,13 @@ def _top(image: Path, root: Path) -> str:
     return parts[0] if len(parts) > 1 else ""
 
 
+def family(folder: Path) -> list[Path]:
+    """A run's own folder; then those of its twins, or of the other twins where it is one."""
+    one = folder.parent.parts[-2:] == Path(FOLDS).parts
+    twins = folder.parent if one else folder / FOLDS
+    return [folder, *sorted(twins.glob("*"))]
+
+
 def tidy(folder: Path) -> None:
     """Leave the inspector alone: delete what training, and writes that were killed, left behind."""
     shutil.rmtree(folder / WORK, ignore_errors=True)

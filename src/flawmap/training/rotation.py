@@ -8,7 +8,7 @@ the others is one that the line could show.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +53,19 @@ def decide_rotation(
     if len(images) < 3:
         return RotationDecision("none", "too few good images to tell")
     return _decide(_shrink(images), features, square=images.shape[1] == images.shape[2])
+
+
+def paper_note(
+    decision: RotationDecision, category: str, published: Mapping[str, str]
+) -> str | None:
+    """What to say where the paper turns the images of this category in another way."""
+    theirs = published.get(category.lower())
+    if theirs is None or theirs == decision.rotation:
+        return None
+    return (
+        f"The paper's choice for {category} is {theirs}, not {decision.rotation}: "
+        f"--rotate {theirs} is to its letter."
+    )
 
 
 def _decide(x: Tensor, features: Callable[[Tensor], Features], square: bool) -> RotationDecision:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -36,15 +36,15 @@ from flawmap.teachers.resnet import Features, ImageNorm, ResNetTeacher
 from flawmap.teachers.weights import TeacherSource, load_teacher
 from flawmap.training.batches import BatchMaker
 from flawmap.training.checkpoint import learned_state
-from flawmap.training.device import choose_device, choose_layout, choose_precision
+from flawmap.training.device import choose_device, choose_layout
 from flawmap.training.finish import finish, fit_read_out
 from flawmap.training.folds import calibrate_in_folds
 from flawmap.training.images import GoodImages, Part, load_good_images
 from flawmap.training.loop import Loop, Progress
 from flawmap.training.options import DEFAULT_TEACHER, Options
-from flawmap.training.place import WORK, check_apart, check_free, holds_run, tidy
-from flawmap.training.rotation import Choice, RotationDecision, decide_rotation
-from flawmap.training.settings import Settings, settle
+from flawmap.training.place import WORK, check_apart, check_free, family, holds_run, tidy
+from flawmap.training.rotation import Choice, RotationDecision, decide_rotation, paper_note
+from flawmap.training.settings import Settings, settle, settle_precision
 from flawmap.training_log import TRAINING_LOG, read_log
 
 _CACHE = f"{WORK}/cache"  # decoded images, where they are too many for memory
@@ -88,6 +88,7 @@ def train(
     overlap: int | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
+    precision: Literal["auto", "float32", "bf16"] | None = None,
     changes: Mapping[str, Any] | None = None,
     seed: int = 0,
     folds: int = 0,
@@ -103,10 +104,10 @@ def train(
     ``folds`` (2 or more, 5 is usual) trains as many twins, each without a part of the images, which
     it then scores, and at last the inspector on all: thresholds come from all images, and what they
     promise is an expectation. It takes ``folds`` + 1 times as long. ``size`` (height, width),
-    ``steps`` and ``batch_size`` override the preset's, and ``changes`` any other field of its
-    configuration (``{"anomalies.foreground_share": 0.0}``). ``fit`` says how photographs come to
-    that size: squashed, in a letterbox or in tiles, ``overlap`` pixels over each other, by default
-    a quarter; see :mod:`flawmap.framing`. With ``resume`` a run that was
+    ``steps``, ``batch_size`` and ``precision`` override the preset's, and ``changes`` any other
+    field of its configuration (``{"anomalies.foreground_share": 0.0}``). ``fit`` says how
+    photographs come to that size: squashed, in a letterbox or in tiles, ``overlap`` pixels over
+    each other, by default a quarter; see :mod:`flawmap.framing`. With ``resume`` a run that was
     stopped goes on from its newest checkpoint and ends with the weights of one never stopped.
     Raises FlawmapError or UsageError with the mend.
     """
@@ -136,6 +137,7 @@ def train(
         overlap=overlap,
         steps=steps,
         batch_size=batch_size,
+        precision=precision,
         changes=changes or {},
         seed=seed,
         device=device,
@@ -176,8 +178,9 @@ def _train(
     clock = _Clock()
     seed, resume = options.seed, options.resume
     where = choose_device(options.device)
-    precision = choose_precision(where)
     config = options.configure()
+    started = family(folder) if resume else ()
+    precision = settle_precision(config.precision, where, started, tell.say)
     framing = options.framing(config.size)
     network, source = load_teacher(options.teacher)
     images = load_good_images(dataset, framing, folder / _CACHE, seed, part)
@@ -194,6 +197,9 @@ def _train(
         lambda x: _features(network, x),
     )
     tell.say(f"Rotation: {rotation.rotation}, {rotation.reason}.")
+    published = config.paper_rotations if options.preset == "paper" else {}
+    if (note := paper_note(rotation, dataset.root.resolve().name, published)) is not None:
+        tell.say(note)
     if options.textures is not None and config.anomalies is None:
         tell.say(f"{options.method} learns from good images as they are: --textures is ignored.")
     needed = config.anomalies is not None
@@ -214,7 +220,7 @@ def _train(
         overlap=framing.overlap,
     )
     with only_writer(make_folder(folder)):
-        check_free(folder, resume=resume)
+        check_free(folder, resume=resume or part.folds > 0)  # twins lie in it by now
         settle(folder, settings, resume=resume)
         if (folder / MANIFEST).is_file():
             return Inspector.load(folder)

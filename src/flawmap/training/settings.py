@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict
 
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import write_json
 from flawmap.framing import Fit
 from flawmap.inspector.manifest import SETTINGS
+from flawmap.training.device import Precision, choose_precision, multiplies_bf16
 
 _DIGESTS = {"images": "other good images", "teacher_sha256": "other weights of the teacher"}
 
@@ -29,7 +32,7 @@ class Settings(BaseModel):
     teacher_sha256: str
     textures: str
     rotation: str
-    precision: str
+    precision: Precision
     images: str
     held_out: str
     fit: Fit = "squash"
@@ -50,6 +53,33 @@ def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
                 raise UsageError(_changed(name, then, now))
         return
     write_json(path, settings.model_dump(mode="json"))
+
+
+def settle_precision(
+    asked: Literal["auto", "float32", "bf16"],
+    device: torch.device,
+    started: Iterable[Path],
+    say: Callable[[str], None],
+) -> Precision:
+    """The precision that was asked for; for ``auto`` that of the run that goes on, else the best.
+
+    ``started``: folders, of which the first that holds a run says what it was started in.
+    """
+    best = choose_precision(device, asked)
+    before = _settled_precision(started) if asked == "auto" else None
+    if before is not None and before != best:
+        say(f"The run was started in {before} and goes on in it; a new one would be in {best}.")
+    found = before or best
+    if found == "bf16" and not multiplies_bf16(device):
+        say(f"This processor ({device}) only emulates bf16, which is slower than float32.")
+    return found
+
+
+def _settled_precision(folders: Iterable[Path]) -> Precision | None:
+    for folder in folders:
+        if (folder / SETTINGS).is_file():
+            return _read(folder / SETTINGS).precision
+    return None
 
 
 def _read(path: Path) -> Settings:

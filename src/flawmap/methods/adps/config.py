@@ -93,6 +93,9 @@ class AdpsConfig(MethodConfig):
         description="how good images are turned where --rotate leaves it open. Open: as DRAEM, "
         "by up to 90 degrees either way, three in ten",
     )
+    rotation_fill: Literal["grey", "black", "edge"] = Field(
+        "black", description="what a turned image shows outside the photograph. Open: as DRAEM"
+    )
     anomalies: AnomalyConfig = Field(
         AnomalyConfig(probability=0.5, texture_operations=3),
         description='"following DRAEM": half the samples clean, three operations on the texture',
@@ -131,6 +134,7 @@ FAST = AdpsConfig(
     steps_when_turned=2100,
     rotation="auto",
     rotation_fill="edge",
+    precision="auto",
     widths=(64, 32, 16),
     guidance=0.003,
     levelling=1.0,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +14,14 @@ from flawmap.synthesis.anomalies import AnomalyConfig
 
 class DestsegConfig(MethodConfig):
     """Every choice of DeSTSeg; the defaults are the paper's."""
+
+    paper_rotations: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("capsule", "metal_nut", "pill", "toothbrush", "transistor"), "none"),
+        **dict.fromkeys(("wood", "zipper", "cable"), "slight"),
+        **dict.fromkeys(
+            ("bottle", "grid", "hazelnut", "leather", "tile", "carpet", "screw"), "full"
+        ),
+    }
 
     student_width: float = Field(1.0, gt=0, le=1, description="the student's inner width")
     encoder: Literal["own", "teacher"] = Field(
@@ -89,6 +98,7 @@ FAST = DestsegConfig(
     steps=1200,
     steps_when_turned=3100,
     rotation_fill="edge",
+    precision="auto",
     anomalies=AnomalyConfig(foreground_share=0.5),
     student_phase=PhaseConfig(
         optimiser="muon", learning_rates=(0.05,), schedule="one-cycle", share=0.7

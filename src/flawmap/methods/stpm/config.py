@@ -37,5 +37,6 @@ FAST = StpmConfig(
     steps=1400,
     steps_when_turned=3700,
     rotation_fill="edge",
+    precision="auto",
 )
 PRESETS = {"paper": PAPER, "fast": FAST}

@@ -1,0 +1,68 @@
+"""What only a GPU shows: that training on CUDA resumes, and gives the same again."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flawmap.backends.onnx_runtime import OnnxRuntime
+from flawmap.conversion.onnx import export_onnx
+from flawmap.training.finish import measure_parity
+from flawmap.training.loop import Loop
+from methods import test_adps, test_destseg, test_stpm
+from methods.tiny import SIZE
+from training.tiny import stop_after, tiny_images, weights
+
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+CONTRACTS = (test_destseg.TestDestseg, test_adps.TestAdps, test_stpm.TestStpm)
+
+
+def on_cuda(contract: type, folder: Path, preset: str, precision: str = "float32") -> Loop:
+    """The contract's loop, on the GPU."""
+    loop = contract().loop(folder, preset)
+    loop.device, loop.precision = torch.device("cuda"), precision
+    loop.batches = dataclasses.replace(loop.batches, device=loop.device)
+    loop.method.module.to(loop.device)
+    return loop
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_a_run_cut_anywhere_ends_as_one_never_stopped(tmp_path: Path, contract, preset, precision):
+    whole = on_cuda(contract, tmp_path / "whole", preset, precision)
+    whole.run()
+    for step in (3, 19):
+        stop_after(on_cuda(contract, tmp_path / "cut", preset, precision), step)
+    resumed = on_cuda(contract, tmp_path / "cut", preset, precision)
+    resumed.run()
+    expected = weights(whole)
+    for name, value in weights(resumed).items():
+        assert torch.equal(value, expected[name]), name
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_first_losses_are_those_of_the_cpu(tmp_path: Path, contract):
+    """TF32 would move them by some 1e-3."""
+    here = contract().loop(tmp_path, "fast")
+    there = on_cuda(contract, tmp_path, "fast")
+    for ours, theirs in zip(here.method.phases(), there.method.phases(), strict=True):
+        here.set_modes(ours)
+        there.set_modes(theirs)
+        expected = ours.loss(here.batches(0)).item()
+        assert theirs.loss(there.batches(0)).item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_trained_on_cuda_exports_within_parity(tmp_path: Path):
+    loop = on_cuda(test_destseg.TestDestseg, tmp_path, "fast")
+    loop.run()
+    twin = export_onnx(loop.method.module, SIZE, tmp_path / "graph.onnx", has_distances=True)
+    graph = OnnxRuntime((tmp_path / "graph.onnx").read_bytes())
+    measure_parity(graph, twin, np.stack(list(tiny_images(3))))
