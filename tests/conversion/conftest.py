@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from flawmap.files import digest
 from flawmap.images import write_png
 from flawmap.inspector.manifest import Manifest, Preprocessing, Teacher, Training
 from flawmap.training.finish import finish
-from methods.tiny import SIZE, tiny_teacher
+from methods.tiny import SIZE
 from training.tiny import tiny_images, tiny_loop
 
 LEARNED, HELD_OUT = 16, 8
@@ -53,12 +52,8 @@ def striped_once(tmp_path_factory: pytest.TempPathFactory) -> Striped:
 
 
 @pytest.fixture
-def striped(striped_once: Striped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Striped:
-    """The inspector in a folder of its own, its teacher at hand."""
+def striped(striped_once: Striped, tmp_path: Path) -> Striped:
+    """The inspector in a folder of its own; its teacher was no file and is nowhere else."""
     run = tmp_path / "run"
     shutil.copytree(striped_once.run, run)
-    source = SimpleNamespace(sha256="tiny", file="tiny", name="tiny")
-    monkeypatch.setattr(
-        "flawmap.conversion.rebuild.load_teacher", lambda name: (tiny_teacher(), source)
-    )
     return striped_once._replace(run=run)

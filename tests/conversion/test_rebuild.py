@@ -24,16 +24,18 @@ def test_it_is_the_graph(striped):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_another_teacher_is_refused(striped):
-    teacher = striped.manifest.teacher.model_copy(update={"sha256": "other"})
-    with pytest.raises(FlawmapError, match="not the one that the inspector learned from"):
-        rebuild(striped.run, striped.manifest.model_copy(update={"teacher": teacher}))
+def test_weights_without_a_teacher_are_refused(striped):
+    path = striped.run / WEIGHTS
+    weights = load_file(path)
+    save_file({k: v for k, v in weights.items() if not k.startswith("teacher.")}, path)
+    with pytest.raises(FlawmapError, match="does not fit its manifest: its teacher: not a ResNet"):
+        rebuild(striped.run, signed(striped))
 
 
 def test_weights_that_do_not_fit_are_refused(striped):
     path = striped.run / WEIGHTS
     weights = load_file(path)
-    name = next(name for name in weights if name.endswith(".weight"))
+    name = next(k for k in weights if k.startswith("student.") and k.endswith(".weight"))
     save_file({k: v for k, v in weights.items() if k != name}, path)
     with pytest.raises(FlawmapError, match=f"does not fit its manifest: {name}"):
         rebuild(striped.run, signed(striped))

@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load
+from torch import Tensor
 
 from flawmap.backends.base import Backend, Found, Images
 from flawmap.conversion.onnx import InferenceGraph, inference_graph
@@ -16,7 +17,8 @@ from flawmap.errors import FlawmapError
 from flawmap.inspector.graphs import read_checked
 from flawmap.inspector.manifest import WEIGHTS, Manifest
 from flawmap.methods.registry import METHODS, find_preset
-from flawmap.teachers.weights import load_teacher
+from flawmap.teachers.resnet import ResNetTeacher
+from flawmap.teachers.weights import build_teacher
 from flawmap.training.device import choose_device, forbid_tf32
 
 
@@ -53,28 +55,27 @@ class TorchBackend(Backend):
 def rebuild(folder: Path, manifest: Manifest, **changes: Any) -> InferenceGraph:
     """The inspector's network, in float32 on the host; ``changes`` of its configuration's read-out.
 
-    Raises FlawmapError where its teacher is not at hand or another one, or where the weights are
-    not those of its configuration.
+    Its teacher is of the run's own weights. Raises FlawmapError where these are not of its
+    configuration.
     """
-    network, source = load_teacher(manifest.teacher.name)
-    if source.sha256 != manifest.teacher.sha256:
-        raise FlawmapError(
-            f"The teacher {manifest.teacher.name} at hand ({source.file}) is not the one that the "
-            "inspector learned from."
-        )
     preset = find_preset(manifest.method, manifest.preset)
     weights = read_checked(folder, WEIGHTS, manifest.files.get(WEIGHTS))
     try:
+        state = load(weights)
         config = type(preset).model_validate(manifest.configuration | changes)
-        method = METHODS[manifest.method](network, config)
-        found = method.module.load_state_dict(load(weights), strict=False)
-    except (RuntimeError, SafetensorError, ValidationError) as error:
+        method = METHODS[manifest.method](_teacher(state), config)
+        found = method.module.load_state_dict(state, strict=False)
+    except (RuntimeError, SafetensorError, ValidationError, FlawmapError) as error:
         reason = str(error).splitlines()[0]
         raise FlawmapError(f"{folder / WEIGHTS} does not fit its manifest: {reason}") from error
-    missing = [name for name in found.missing_keys if not name.startswith("teacher.")]
-    if missing or found.unexpected_keys:
+    if wrong := found.missing_keys + found.unexpected_keys:
         raise FlawmapError(
-            f"{folder / WEIGHTS} does not fit its manifest: "
-            f"{(missing + found.unexpected_keys)[0]} is not as it should be."
+            f"{folder / WEIGHTS} does not fit its manifest: {wrong[0]} is not as it should be."
         )
     return inference_graph(method.module)
+
+
+def _teacher(state: dict[str, Tensor]) -> ResNetTeacher:
+    prefix = "teacher."
+    own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    return build_teacher(own, "its teacher")

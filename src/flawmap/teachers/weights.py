@@ -75,7 +75,7 @@ def load_teacher(spec: str | os.PathLike[str]) -> tuple[ResNetTeacher, TeacherSo
         name, label, data = path.stem, path.name, path.read_bytes()
     else:
         name, (label, data) = known.name, _find(known)
-    teacher = _build(_read_state(label, data), label)
+    teacher = build_teacher(_read_state(label, data), label)
     return teacher, TeacherSource(name, label, hashlib.sha256(data).hexdigest())
 
 
@@ -191,7 +191,8 @@ def _norm_of(conv: str) -> str:
     return f"{head}bn{number}"
 
 
-def _build(state: dict[str, Tensor], label: str) -> ResNetTeacher:
+def build_teacher(state: dict[str, Tensor], label: str) -> ResNetTeacher:
+    """Frozen teacher of weights in either layout; FlawmapError, naming ``label``, if of none."""
     try:
         folded = fold_batch_norm(state)
         teacher = ResNetTeacher(_architecture(folded))

@@ -32,7 +32,6 @@ from flawmap.inspector.manifest import (
 )
 from flawmap.inspector.saving import save_manifest
 from flawmap.methods.base import Method
-from flawmap.training.checkpoint import learned_state
 from flawmap.training.device import exact
 
 PARITY_LIMIT = 1e-4
@@ -77,7 +76,8 @@ def finish(
         folder / GRAPH,
         has_distances=trained.has_distances,
     )
-    state = {k: v.cpu().contiguous() for k, v in learned_state(trained.module).items()}
+    # The teacher's weights are in it: a file that was given as one need not be kept.
+    state = {k: v.cpu().contiguous() for k, v in trained.module.state_dict().items()}
     write_bytes(folder / WEIGHTS, save_safetensors(state))
     graph = OnnxRuntime((folder / GRAPH).read_bytes())
     parity = measure_parity(graph, twin, windows)

@@ -277,7 +277,7 @@ def _bytes_to_write(method: Method) -> int:
     """Bytes of three checkpoints of AdamW, and of weights and graph."""
     every: int = sum(tensor.nbytes for tensor in method.module.state_dict().values())
     learned: int = sum(tensor.nbytes for tensor in learned_state(method.module).values())
-    return 3 * 3 * learned + learned + every
+    return 3 * 3 * learned + every + every
 
 
 def _logged_seconds(folder: Path) -> float:
