@@ -10,22 +10,22 @@ from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest
 from flawmap.training.folds import calibrate_in_folds
-from flawmap.training.images import Part
 from flawmap.training.place import FOLDS, WORK
 from flawmap.training.run import Reporter
+from flawmap.training.split import Part
 
 OPTIONS = {"teacher": "pocket", "rotate": "slight", "steps": 2, "batch_size": 2}
 
 
 @pytest.mark.parametrize(("count", "folds"), [(24, 5), (7, 7), (10, 2)])
 def test_every_image_is_held_out_once(count: int, folds: int) -> None:
-    parts = [Part(folds, fold).split(count, seed=3) for fold in range(folds)]
-    assert sorted(np.concatenate([held for _, held in parts])) == list(range(count))
-    for train, held in parts:
-        assert sorted([*train, *held]) == list(range(count))
-        assert abs(len(held) - count / folds) < 1
-    train, held = Part(folds).split(count, seed=3)
-    assert (list(train), len(held)) == (list(range(count)), 0)
+    splits = [Part(folds, fold).split(np.arange(count), seed=3) for fold in range(folds)]
+    assert sorted(np.concatenate([split.held for split in splits])) == list(range(count))
+    for split in splits:
+        assert sorted([*split.train, *split.held]) == list(range(count))
+        assert abs(len(split.held) - count / folds) < 1
+    split = Part(folds).split(np.arange(count), seed=3)
+    assert (list(split.train), len(split.held)) == (list(range(count)), 0)
 
 
 class Twin:

@@ -21,9 +21,8 @@ from flawmap.training.images import load_good_images
 )
 def test_a_shape_that_would_be_squeezed_is_told(tmp_path, height, width, size, kept):
     for number in range(6):
-        Image.fromarray(np.full((height, width), 9 * number, np.uint8)).save(
-            tmp_path / f"{number}.png"
-        )
+        pixels = np.random.default_rng(number).integers(0, 256, (height, width), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     dataset = Dataset(tmp_path, "folder", "", good_samples(list_images(tmp_path)), ())
     hint = load_good_images(dataset, Framing(size), tmp_path / "cache", 0).shape_hint()
     if kept is None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import flawmap
@@ -21,8 +22,8 @@ from flawmap.datasets import open_dataset
 from flawmap.datasets.load import fingerprint
 from flawmap.inspector.graphs import file_digest
 from flawmap.inspector.manifest import read_manifest
-from flawmap.training.images import Part
 from flawmap.training.run import Reporter
+from flawmap.training.split import Part
 
 STEPS = 12  # as the fixture's run
 # the command line itself, but for a checkpoint after every step
@@ -192,18 +193,18 @@ def test_manifest_tells_how_it_was_trained(tiny_run: Path, tiny_data: Path) -> N
 
 @pytest.mark.parametrize("count", [6, 7, 10, 24, 25, 26, 48, 391])
 def test_split_holds_out_a_fifth_and_at_least_five(count: int) -> None:
-    train, held = Part().split(count, 3)
-    assert len(held) == max(5, round(0.2 * count))
-    assert sorted([*train, *held]) == list(range(count))
-    assert list(train) == sorted(train)
-    again = Part().split(count, 3)
-    assert list(again[1]) == list(held)
+    split = Part().split(np.arange(count), 3)
+    assert len(split.held) == max(5, round(0.2 * count))
+    assert not len(split.set_aside)
+    assert sorted([*split.train, *split.held]) == list(range(count))
+    assert list(split.train) == sorted(split.train)
+    again = Part().split(np.arange(count), 3)
+    assert list(again.held) == list(split.held)
 
 
 def test_split_depends_on_the_seed() -> None:
-    assert {tuple(Part().split(60, seed)[1]) for seed in range(5)} != {
-        tuple(Part().split(60, 0)[1])
-    }
+    held = {tuple(Part().split(np.arange(60), seed).held) for seed in range(5)}
+    assert len(held) == 5
 
 
 def test_a_complete_run_is_not_trained_again(tiny_run: Path, tiny_data: Path) -> None:

@@ -135,7 +135,9 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
     _flawmap([*evaluate, "--json", str(figures_file)])
     evaluated = round(time.monotonic() - start, 1)
     manifest = read_manifest(run)
-    training = manifest.training.model_dump(mode="json", exclude={"trained_on", "folder"})
+    training = manifest.training.model_dump(
+        mode="json", exclude={"trained_on", "set_aside", "folder"}
+    )
     phases = phase_seconds(read_log(run / TRAINING_LOG))
     return {
         "method": manifest.method,

@@ -65,6 +65,13 @@ def train(
         bool, typer.Option("--resume", help="Go on from the newest checkpoint.")
     ] = False,
     layout: Layout = "auto",
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX|folder|N",
+            help="What in a path names the part: its shots stay on one side of the split.",
+        ),
+    ] = None,
 ) -> None:
     """Learn from images of good parts; writes an inspector."""
     need_torch()
@@ -93,6 +100,7 @@ def train(
             device=device,
             resume=resume,
             layout=layout,
+            group=group,
             reporter=reporter,
         )
         reporter.say(f"Inspector: {out}")

@@ -52,6 +52,13 @@ class LoadedImages:
         """Rows of the array that show these images."""
         return images if isinstance(self.array, np.ndarray) else self.array.rows_of(images)
 
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """One image (h, w, 3) as it was framed: the window, or all that tiles are cut from."""
+        if isinstance(self.array, np.ndarray):
+            found: NDArray[np.uint8] = self.array[index]
+            return found
+        return self.array.photograph(index)
+
 
 def load_images(
     paths: Iterable[Path],

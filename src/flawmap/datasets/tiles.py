@@ -55,9 +55,13 @@ class Tiles:
         """All tiles of these photographs, in order."""
         return np.flatnonzero(np.isin(self.places[:, 0], photographs))
 
+    def photograph(self, number: int) -> NDArray[np.uint8]:
+        """One photograph (H, W, 3), with its padding."""
+        start, height, width = self.canvases[number].tolist()
+        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+
     def _cut(self, photograph: int, top: int, left: int) -> NDArray[np.uint8]:
-        start, height, width = self.canvases[photograph].tolist()
-        canvas = self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+        canvas = self.photograph(photograph)
         return canvas[top : top + self.framing.size[0], left : left + self.framing.size[1]]
 
 

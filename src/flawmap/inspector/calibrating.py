@@ -140,7 +140,7 @@ def unseen(
     manifest: Manifest, paths: Sequence[Path], add: bool, warnings: list[str]
 ) -> dict[Path, str]:
     """Images and their digests, without those learned from and those that come twice."""
-    trained = set(manifest.training.trained_on)
+    trained = manifest.spent
     known = [set(one.images) for one in calibrations(manifest).values()]
     taken = set.intersection(*known) if add else set()
     found: dict[Path, str] = {}

@@ -100,6 +100,13 @@ class Training(_Model):
     images: int = Field(description="good images trained on")
     held_out: int = Field(description="good images kept for calibration")
     skipped: int = Field(description="good images that could not be read")
+    useless: int = Field(0, description="good images of a few pixels or of one colour, left out")
+    copies: int = Field(0, description="good images that are copies of another, left out")
+    group: str | None = Field(None, description="rule that says which images are of one part")
+    groups: int | None = Field(None, description="how many groups it made of the good images")
+    set_aside: tuple[str, ...] = Field(
+        (), description="SHA-256 of each image that shows a part of which another calibrates"
+    )
     fingerprint: str = Field(description="digest of all good images used")
     trained_on: tuple[str, ...] = Field(description="SHA-256 of each image trained on")
     rotation: Literal["none", "slight", "full", "draem"]
@@ -170,6 +177,12 @@ class Manifest(_Model):
     versions: dict[str, str]
     exports: dict[str, Export] = Field({}, description="by runtime and precision")
     metrics: dict[str, Any] | None = Field(None, description="the last evaluation")
+
+    @property
+    def spent(self) -> frozenset[str]:
+        """SHA-256 of images that say nothing of new good parts: trained on, or of a part that
+        calibrates."""
+        return frozenset((*self.training.trained_on, *self.training.set_aside))
 
 
 def read_manifest(run: Path) -> Manifest:

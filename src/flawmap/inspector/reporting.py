@@ -45,7 +45,8 @@ def write_evaluation_report(
         curves=curves,
         training_log=read_log(run / TRAINING_LOG),
         configuration=manifest.model_dump(
-            mode="json", exclude={"calibration": True, "training": {"trained_on"}, "metrics": True}
+            mode="json",
+            exclude={"calibration": True, "training": {"trained_on", "set_aside"}, "metrics": True},
         ),
         versions=versions(),
         warnings=evaluation.warnings,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from flawmap.calibration import Calibration
 from flawmap.inspector.inspector import Inspector
-from flawmap.training.images import Part
 from flawmap.training.place import FOLDS
+from flawmap.training.split import Part
 
 Train = Callable[[Path, Part], Inspector]
 

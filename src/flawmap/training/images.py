@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flawmap.calibration import rounded_up
 from flawmap.datasets import Dataset
+from flawmap.datasets.base import plural
 from flawmap.datasets.load import LoadedImages, fingerprint, load_images
 from flawmap.datasets.tiles import load_tiles
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.framing import Framing
 from flawmap.images import read_image
 from flawmap.rng import Stream, generator
+from flawmap.training.groups import burst_hint, group_images
+from flawmap.training.split import HELD_OUT_LEAST, LEAST_PARTS, Part
+from flawmap.training.usable import Usable, find_usable, mixture_hints
 
-HELD_OUT_SHARE = 0.2
-HELD_OUT_LEAST = 5
-LEAST_IMAGES = HELD_OUT_LEAST + 1
+_FEW = 20  # parts below which a word is due
 _SQUEEZED = 4 / 3  # shapes that differ by more are told of
 _CELL = 128  # pixels; sides that every method's defaults work on
 
 
 @dataclass(frozen=True)
 class GoodImages:
-    """Decoded good images, and which of them are for what: all windows of one are for the same."""
+    """Decoded good images, and which of them are for what: all windows of one are for the same.
+
+    ``train``, ``held`` and ``set_aside`` count among the images loaded; see :class:`Split`.
+    ``groups`` is how many groups they form, None where nothing was said of groups. ``notes`` are
+    lines for a person.
+    """
 
     loaded: LoadedImages
     framing: Framing
     train: NDArray[np.int64]
     held: NDArray[np.int64]
+    set_aside: NDArray[np.int64]
+    copies: int = 0
+    useless: int = 0
+    groups: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def train_rows(self) -> NDArray[np.int64]:
@@ -54,23 +68,42 @@ class GoodImages:
 
     @property
     def held_out(self) -> Iterator[NDArray[np.uint8]]:
-        """Photographs (H, W, 3) that training never sees, read one by one."""
+        """Photographs (H, W, 3) that set the thresholds, read one by one."""
         return (read_image(self.loaded.paths[index]) for index in self.held)
 
     @property
     def held_files(self) -> tuple[str, ...]:
-        """SHA-256 of each file held out."""
-        return tuple(self.loaded.sha256[i] for i in self.held)
+        """SHA-256 of each file that sets the thresholds."""
+        return self._digests(self.held)
+
+    @property
+    def held_paths(self) -> tuple[Path, ...]:
+        """Where these lie."""
+        return tuple(self.loaded.paths[i] for i in self.held)
 
     @property
     def fingerprint(self) -> str:
-        """One digest of all of them."""
-        return fingerprint(self.loaded.sha256)
+        """One digest of the content of all that are used."""
+        return fingerprint((*self.trained_on, *self.held_files, *self.aside_files))
+
+    @property
+    def split_digest(self) -> str:
+        """One digest of which images are for what, in their order: names decide on it, too."""
+        sides = (self.trained_on, self.held_files, self.aside_files)
+        return hashlib.sha256("\n\n".join("\n".join(side) for side in sides).encode()).hexdigest()
 
     @property
     def trained_on(self) -> tuple[str, ...]:
         """SHA-256 of each file trained on."""
-        return tuple(self.loaded.sha256[i] for i in self.train)
+        return self._digests(self.train)
+
+    @property
+    def aside_files(self) -> tuple[str, ...]:
+        """SHA-256 of each file set aside: another shot of a part that sets the thresholds."""
+        return self._digests(self.set_aside)
+
+    def _digests(self, images: NDArray[np.int64]) -> tuple[str, ...]:
+        return tuple(self.loaded.sha256[i] for i in images)
 
     def shape_hint(self) -> str | None:
         """What to say where squashing the images changes their shape by more than a third."""
@@ -96,69 +129,94 @@ class GoodImages:
         line += f"{len(self.held) or 'none'} held out for the thresholds"
         if self.framing.tiled:
             line += f", in {len(self.train_rows)} tiles to learn from"
+        if self.groups is not None:
+            line += f", from {self.groups} groups"
+        if len(self.set_aside):
+            line += (
+                f", {len(self.set_aside)} set aside: of a group held out, one image sets the "
+                "thresholds"
+            )
         return line + (f", {skipped} unreadable and skipped" if skipped else "")
-
-
-@dataclass(frozen=True)
-class Part:
-    """Which of the good images are held out: a share, one of several folds, or none.
-
-    ``fold`` counts from 0; None, where there are ``folds``, is the training on all.
-    """
-
-    folds: int = 0
-    fold: int | None = None
-
-    def describe(self) -> str:
-        """As the settings of a run have it."""
-        if self.folds == 0:
-            return f"{HELD_OUT_SHARE:.0%}, at least {HELD_OUT_LEAST}"
-        if self.fold is None:
-            return f"none; {self.folds} twins calibrate"
-        return f"fold {self.fold + 1} of {self.folds}"
-
-    def split(self, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Images to train on and images held out, by number, each in order.
-
-        >>> [len(rows) for rows in Part().split(48, seed=0)]
-        [38, 10]
-        >>> [len(rows) for rows in Part(folds=5, fold=0).split(24, seed=0)]
-        [19, 5]
-        """
-        order = generator(seed, Stream.SPLIT).permutation(count)
-        if self.folds == 0:
-            held = order[: max(HELD_OUT_LEAST, round(HELD_OUT_SHARE * count))]
-        else:
-            held = order[:0] if self.fold is None else order[self.fold :: self.folds]
-        return np.setdiff1d(order, held), np.sort(held)
 
 
 A_FIFTH = Part()
 
 
 def load_good_images(
-    dataset: Dataset, framing: Framing, cache: Path, seed: int, part: Part = A_FIFTH
+    dataset: Dataset,
+    framing: Framing,
+    cache: Path,
+    seed: int,
+    part: Part = A_FIFTH,
+    group: str | int | None = None,
 ) -> GoodImages:
     """Load the good images of ``dataset`` as windows and hold some out.
 
-    ``cache``: folder for tiles, or for an array that is too large for memory. Raises FlawmapError
-    where fewer than 6 can be used, or fewer than two folds' worth.
+    ``cache``: folder for tiles, or for an array that is too large for memory. ``group``: see
+    :func:`group_images`. Equal files count once; images of a few pixels or of one colour are left
+    out. Raises FlawmapError where fewer than 6 parts are left, or fewer than two folds' worth.
     """
-    _check_enough(len(dataset.good_train), dataset.root)
+    _check_enough(len(dataset.good_train), dataset.root, ())
+    group_images(dataset.good_train, dataset.root, group)  # a rule that is none is told at once
     if framing.tiled:
         loaded = load_tiles(dataset.good_train, framing, cache)
     else:
         loaded = load_images(dataset.good_train, framing.size, fit=framing.fit, cache_dir=cache)
-    count = len(loaded.paths)
-    _check_enough(count, dataset.root)
+    usable = find_usable(loaded)
+    # groups are joined by copies, so they are formed of all images and then taken of those used
+    every = group_images(loaded.paths, dataset.root, group, loaded.sha256)
+    _, groups = np.unique(every[usable.rows], return_inverse=True)
+    count = int(groups.max(initial=-1)) + 1
+    _check_enough(count, dataset.root, usable.notes, None if group is None else str(group))
     if part.folds > count:
         raise UsageError(f"{part.folds} folds of {count} images: give at most as many folds.")
-    return GoodImages(loaded, framing, *part.split(count, seed))
+    split = part.split(groups, seed)
+    train, held, aside = (usable.rows[one] for one in (split.train, split.held, split.set_aside))
+    return GoodImages(
+        loaded,
+        framing,
+        train,
+        held,
+        aside,
+        copies=usable.copies,
+        useless=usable.useless,
+        groups=None if group is None else count,
+        notes=(*usable.notes, *_hints(loaded, usable, framing, count, part, group)),
+    )
 
 
-def _check_enough(count: int, root: Path) -> None:
-    if count < LEAST_IMAGES:
-        raise FlawmapError(
-            f"{root} has {count} usable good images: at least {LEAST_IMAGES} are needed, "
-            f"{HELD_OUT_LEAST} of which set the thresholds. Photograph more good parts."
+def _hints(
+    loaded: LoadedImages,
+    usable: Usable,
+    framing: Framing,
+    count: int,
+    part: Part,
+    group: str | int | None,
+) -> list[str]:
+    """What else to say of the images, for a person."""
+    hints = mixture_hints(loaded, usable.rows.tolist(), framing.fit == "squash")
+    if group is None and (burst := burst_hint(loaded.image, usable.rows)) is not None:
+        hints.append(burst)
+    if count < _FEW and not part.folds:
+        least = HELD_OUT_LEAST
+        hints.append(
+            f"{count} good {'images' if group is None else 'groups'} are few: with {least} held "
+            f"out no false-reject rate below {rounded_up(1 / (least + 1))} can be promised, and "
+            "little is learned from the rest. Take 50 or more, or give --folds 5."
         )
+    return hints
+
+
+def _check_enough(count: int, root: Path, notes: Sequence[str], group: str | None = None) -> None:
+    if count >= LEAST_PARTS:
+        return
+    if group is not None:
+        raise FlawmapError(
+            f"--group {group} makes {plural(count, 'group(s)')} of the good images: at least "
+            f"{LEAST_PARTS} are needed, {HELD_OUT_LEAST} of which set the thresholds."
+        )
+    why = f" ({' '.join(notes)})" if notes else ""
+    raise FlawmapError(
+        f"{root} has {count} usable good images{why}: at least {LEAST_PARTS} are needed, "
+        f"{HELD_OUT_LEAST} of which set the thresholds. Photograph more good parts."
+    )

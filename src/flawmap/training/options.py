@@ -41,6 +41,7 @@ class Options:
     device: str = "auto"
     resume: bool = False
     layout: str = "auto"
+    group: str | int | None = None
     checkpoint_seconds: float = 30.0
 
     def configure(self) -> MethodConfig:

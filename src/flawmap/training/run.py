@@ -39,12 +39,13 @@ from flawmap.training.checkpoint import learned_state
 from flawmap.training.device import choose_device, choose_layout
 from flawmap.training.finish import finish, fit_read_out
 from flawmap.training.folds import calibrate_in_folds
-from flawmap.training.images import GoodImages, Part, load_good_images
+from flawmap.training.images import GoodImages, load_good_images
 from flawmap.training.loop import Loop, Progress
 from flawmap.training.options import DEFAULT_TEACHER, Options
 from flawmap.training.place import WORK, check_apart, check_free, family, holds_run, tidy
 from flawmap.training.rotation import Choice, RotationDecision, decide_rotation, paper_note
 from flawmap.training.settings import Settings, settle, settle_precision
+from flawmap.training.split import Part
 from flawmap.training_log import TRAINING_LOG, read_log
 
 _CACHE = f"{WORK}/cache"  # decoded images, where they are too many for memory
@@ -95,6 +96,7 @@ def train(
     device: str = "auto",
     resume: bool = False,
     layout: str = "auto",
+    group: str | int | None = None,
     checkpoint_seconds: float = 30.0,
     reporter: Reporter | None = None,
 ) -> Inspector:
@@ -107,8 +109,10 @@ def train(
     ``steps``, ``batch_size`` and ``precision`` override the preset's, and ``changes`` any other
     field of its configuration (``{"anomalies.foreground_share": 0.0}``). ``fit`` says how
     photographs come to that size: squashed, in a letterbox or in tiles, ``overlap`` pixels over
-    each other, by default a quarter; see :mod:`flawmap.framing`. With ``resume`` a run that was
-    stopped goes on from its newest checkpoint and ends with the weights of one never stopped.
+    each other, by default a quarter; see :mod:`flawmap.framing`. ``group`` keeps shots of one part
+    on one side of the split: a regular expression, "folder" or a number of folders up; see
+    :func:`flawmap.training.groups.group_images`. With ``resume`` a run that was stopped goes on
+    from its newest checkpoint and ends with the weights of one never stopped.
     Raises FlawmapError or UsageError with the mend.
     """
     if folds == 1 or folds < 0:
@@ -143,6 +147,7 @@ def train(
         device=device,
         resume=resume,
         layout=layout,
+        group=group,
         checkpoint_seconds=checkpoint_seconds,
     )
     options.framing(options.configure().size)  # what makes no sense is refused first
@@ -183,10 +188,12 @@ def _train(
     precision = settle_precision(config.precision, where, started, tell.say)
     framing = options.framing(config.size)
     network, source = load_teacher(options.teacher)
-    images = load_good_images(dataset, framing, folder / _CACHE, seed, part)
+    images = load_good_images(dataset, framing, folder / _CACHE, seed, part, options.group)
     tell.say(images.describe())
-    if (hint := images.shape_hint()) is not None:
-        tell.say(hint)
+    if not part.folds or part.fold == 0:  # the same for every fold
+        for line in (*images.notes, images.shape_hint()):
+            if line is not None:
+                tell.say(line)
     clock.lap("images")
 
     torch.manual_seed(int(generator(seed, Stream.WEIGHTS).integers(2**63 - 1)))
@@ -214,7 +221,7 @@ def _train(
         rotation=rotation.rotation,
         seed=seed,
         precision=precision,
-        images=images.fingerprint,
+        images=images.split_digest,
         held_out=part.describe(),
         fit=options.fit,
         overlap=framing.overlap,
@@ -252,6 +259,7 @@ def _train(
         clock.seconds["train"] = max(clock.seconds["train"], _logged_seconds(folder))
 
         fit_read_out(trained, images.sample(_READ_OUT_SAMPLE, seed))
+        group = None if options.group is None else str(options.group)
         record = _record(images, dataset.root.resolve(), dataset.layout, settings, rotation)
         inspector = finish(
             folder,
@@ -260,7 +268,7 @@ def _train(
             images.parity_windows(_PARITY_SAMPLE, seed),
             images.held_out,
             _teacher(source),
-            Training(steps=total, device=str(where), seconds=clock.seconds, **record),
+            Training(steps=total, device=str(where), seconds=clock.seconds, group=group, **record),
             held_files=images.held_files,
             calibration=calibration,
             method=options.method,
@@ -320,6 +328,10 @@ def _record(
         "images": len(images.train),
         "held_out": len(images.held),
         "skipped": len(images.loaded.skipped),
+        "useless": images.useless,
+        "copies": images.copies,
+        "groups": images.groups,
+        "set_aside": images.aside_files,
         "fingerprint": images.fingerprint,
         "trained_on": images.trained_on,
         "rotation": rotation.rotation,
