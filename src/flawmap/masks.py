@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from flawmap.annotations import AnnotatedImage, draw_annotations
 from flawmap.images import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -26,7 +27,7 @@ CheckSize = Callable[[tuple[int, int]], None]
 
 
 def read_mask(
-    source: Source,
+    source: Source | AnnotatedImage,
     size: Size | None,
     *,
     image_size: Size | None = None,
@@ -39,12 +40,17 @@ def read_mask(
     pixel that is marked is resized bilinearly with antialiasing, as the literature does; then 1
     where at least half is marked.
 
-    `image_size`, where given, is the (height, width) of the image that the mask belongs to. A mask
+    `image_size`, where given, is the (height, width) of the image that the mask belongs to;
+    annotations are drawn at this size, or else at the one that their file states. A mask file
     without one is refused where its file is too small for its pixels, unless it may be `plain`.
     Returns uint8 {0, 1} of `size`. Raises `ImageError`, also for a mask of another size.
     """
-    name = name or source_name(source)
-    share = _read_share(source, name, image_size, _any_size if plain else None)
+    if isinstance(source, AnnotatedImage):
+        name = name or str(source)
+        share = draw_annotations(source, image_size).astype(np.float32)
+    else:
+        name = name or source_name(source)
+        share = _read_share(source, name, image_size, _any_size if plain else None)
     with decoding(name):
         if size is not None and share.shape != tuple(size):
             share = np.asarray(resized(Image.fromarray(share), size))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from flawmap.annotations import AnnotatedImage
 from flawmap.errors import FlawmapError
 
 Label = Literal["good", "defective"]
@@ -29,7 +30,7 @@ class Sample:
     path: Path
     label: Label
     defect_type: str | None = None
-    mask: Path | None = None
+    mask: Path | AnnotatedImage | None = None
     more_masks: tuple[Path, ...] = ()
 
 

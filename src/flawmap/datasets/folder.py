@@ -40,7 +40,8 @@ def open_layout(root: Folder) -> Dataset:
     The good images are the train split, and part of the test split too.
     """
     good = tuple(_good(root))
-    defective, notes = attach_masks(tuple(_defective(root)), tuple(_mask_folders(root)))
+    places = tuple(_mask_folders(root))
+    defective, notes = attach_masks(tuple(_defective(root)), places, root.path)
     return Dataset(root.path, NAME, TITLE, good, good + defective, notes + tuple(_left_out(root)))
 
 

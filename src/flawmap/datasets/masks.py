@@ -7,26 +7,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from flawmap.datasets.annotated import attach_annotations
 from flawmap.datasets.base import Sample, plural
 from flawmap.datasets.listing import Folder
 
 
 def attach_masks(
-    samples: Sequence[Sample], folders: Iterable[tuple[Path, str | None]]
+    samples: Sequence[Sample],
+    folders: Iterable[tuple[Path, str | None]],
+    root: Path | None = None,
 ) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
     """Give each defective sample its mask, looked for as STEM or STEM_mask with any image suffix.
 
     `folders` are the places to look in, best first, each with the defect type it serves; None
     serves all types, but never a stem that two images share, as the mask could be either's.
 
+    Samples without a mask get their annotations, looked for up to `root`; see `attach_annotations`.
     Returns the samples, and notes on defective images without mask and masks without image.
     """
+    folders = tuple(folders)
     masks = [(_by_stem(folder), kind) for folder, kind in folders]
     shared = {stem for stem, n in Counter(_stem(s.path) for s in samples).items() if n > 1}
     matched = tuple(_attach(sample, masks, shared) for sample in samples)
     used = {path for sample in matched for path in (sample.mask, *sample.more_masks)}
     unused = [path for found, _ in masks for path in found.values() if path not in used]
-    return matched, tuple(_notes(matched, unused))
+    matched, notes = attach_annotations(matched, folders, root, shared)
+    return matched, notes + tuple(_notes(matched, unused))
 
 
 def _attach(

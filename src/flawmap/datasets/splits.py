@@ -53,7 +53,7 @@ def test_samples(
         if not is_good(kind)
         for sample in samples_below(kind, "defective", kind.name, [_truth_of(truth, kind)])
     ]
-    masked, notes = attach_masks(defective, _flat(truth))
+    masked, notes = attach_masks(defective, _flat(truth), test.path.parent)
     if test.images:
         notes += (
             f"{plural(len(test.images), 'image(s)')} directly in {test.path} without label, left "

@@ -1,0 +1,198 @@
+"""Shapes in pixels of an image, and which pixels they cover."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Size = tuple[int, int]  # height, width
+Point = tuple[float, float]  # x, y
+Filled = NDArray[np.bool_]
+
+LINE_WIDTH = 5.0  # pixels of a line, which labelling tools draw without a width
+_CORNERS = 64  # of an ellipse
+_FURTHEST = 1e7  # pixels from the image's corner, of a coordinate
+_MANY_MARKED = 2**22  # pixels of a mask; more are not listed one by one
+_MOST_CROSSINGS = 50_000_000  # of rows of pixels by the edges of a shape
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """An area within corners."""
+
+    corners: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """Straight pieces from point to point, `LINE_WIDTH` wide."""
+
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """The pixels themselves, with the top left one at `corner`, (row, column)."""
+
+    filled: Filled
+    corner: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Pixels of a whole image of `size` by run lengths, column by column, background first."""
+
+    size: Size
+    lengths: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class NoArea:
+    """A shape that covers nothing, such as a point."""
+
+    kind: str
+
+
+Shape = Polygon | Line | Pixels | Runs | NoArea
+
+
+def draw(shapes: Iterable[Shape], size: Size) -> Filled:
+    """Which pixels (h, w) the shapes cover; what lies outside the image is cut off.
+
+    A pixel is covered where its centre is. `Runs` must be of this size. Raises ValueError where a
+    shape is too large to draw.
+    """
+    found = np.zeros(size, bool)
+    for shape in shapes:
+        match shape:
+            case Polygon(corners):
+                _fill(found, corners)
+            case Line(points):
+                for one, other in pairwise(points):
+                    _fill(found, _bar(one, other))
+            case Pixels(filled, corner):
+                _put(found, filled, corner)
+            case Runs(_, lengths):
+                _put_runs(found, lengths)
+    return found
+
+
+def number(value: Any) -> float:
+    """A coordinate or length of a file. Raises ValueError for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("a coordinate that is no number")
+    if not abs(value) <= _FURTHEST:  # written so that NaN fails it
+        raise ValueError(f"a coordinate of {value:g}")
+    return float(value)
+
+
+def points(values: Any) -> tuple[Point, ...]:
+    """Pairs of numbers of a file."""
+    return tuple((number(x), number(y)) for x, y in values)
+
+
+def polygon(values: Sequence[Point]) -> Polygon:
+    """Raises ValueError for less than three corners."""
+    if len(values) < 3:
+        raise ValueError("a polygon of less than three corners")
+    return Polygon(tuple(values))
+
+
+def rectangle(one: Point, other: Point) -> Polygon:
+    """From two opposite corners."""
+    return Polygon((one, (other[0], one[1]), other, (one[0], other[1])))
+
+
+def ellipse(centre: Point, radii: Point, turned: float = 0.0) -> Polygon:
+    """`turned` in radians, from the x axis to the y axis."""
+    angles = np.arange(_CORNERS) * (2 * np.pi / _CORNERS)
+    along, across = abs(radii[0]) * np.cos(angles), abs(radii[1]) * np.sin(angles)
+    x = centre[0] + along * np.cos(turned) - across * np.sin(turned)
+    y = centre[1] + along * np.sin(turned) + across * np.cos(turned)
+    return Polygon(tuple(zip(x.tolist(), y.tolist(), strict=True)))
+
+
+def _bar(one: Point, other: Point) -> tuple[Point, ...]:
+    """Corners of a piece of a line, longer by half its width at both ends."""
+    start, end = np.array(one), np.array(other)
+    length = float(np.hypot(*(end - start)))
+    along = (end - start) / length if length else np.array([1.0, 0.0])
+    along *= LINE_WIDTH / 2
+    across = np.array([-along[1], along[0]])
+    start, end = start - along, end + along
+    return tuple(map(tuple, (start + across, end + across, end - across, start - across)))
+
+
+def _fill(found: Filled, corners: Sequence[Point]) -> None:
+    """Mark the pixels whose centre is inside, by the even-odd rule; an area thinner than pixels is
+    marked along its edges."""
+    x, y = np.array(corners, np.float64).T
+    rows, columns = _crossings(x, y, found.shape)
+    marked = _between(rows, columns, found)
+    if not marked and _is_within(x, y, found.shape):
+        steps = int(max(np.ptp(x), np.ptp(y))) + 2
+        for one, other in zip(corners, (*corners[1:], corners[0]), strict=True):
+            path = np.linspace(one, other, steps).astype(int)
+            path = path.clip(0, np.array(found.shape[::-1]) - 1)
+            found[path[:, 1], path[:, 0]] = True
+
+
+def _crossings(
+    x: NDArray[np.float64], y: NDArray[np.float64], size: tuple[int, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row, and first column with its centre to the right, wherever an edge crosses the middle of
+    a row of pixels."""
+    x1, y1 = np.roll(x, -1), np.roll(y, -1)
+    first = np.ceil(np.minimum(y, y1) - 0.5).clip(0, size[0]).astype(np.int64)
+    last = np.ceil(np.maximum(y, y1) - 0.5).clip(0, size[0]).astype(np.int64)
+    counts = last - first
+    if counts.sum() > _MOST_CROSSINGS:
+        raise ValueError("a shape of too many edges")
+    edge = np.repeat(np.arange(len(x)), counts)
+    rows = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
+    slope = (x1 - x)[edge] / (y1 - y)[edge]
+    at = x[edge] + (rows + 0.5 - y[edge]) * slope
+    return rows, np.ceil(at - 0.5).clip(0, size[1]).astype(np.int64)
+
+
+def _between(rows: NDArray[np.int64], columns: NDArray[np.int64], found: Filled) -> bool:
+    """Mark from every odd crossing of a row to the next; whether anything was."""
+    if not len(rows):
+        return False
+    top, left = int(rows.min()), int(columns.min())
+    height, width = int(rows.max()) - top + 1, int(columns.max()) - left + 1
+    places = (rows - top) * width + columns - left
+    odd = (np.bincount(places, minlength=height * width) & 1).astype(np.uint8)
+    inside = np.bitwise_xor.accumulate(odd.reshape(height, width), axis=1).astype(bool)
+    part = inside[:, : found.shape[1] - left]
+    found[top : top + height, left : left + part.shape[1]] |= part
+    return bool(part.any())
+
+
+def _is_within(x: NDArray[np.float64], y: NDArray[np.float64], size: tuple[int, ...]) -> bool:
+    return bool(x.min() >= 0 and y.min() >= 0 and x.max() <= size[1] and y.max() <= size[0])
+
+
+def _put(found: Filled, filled: Filled, corner: tuple[int, int]) -> None:
+    top, left = corner
+    bottom, right = top + filled.shape[0], left + filled.shape[1]
+    rows = slice(max(0, top), max(0, min(found.shape[0], bottom)))
+    columns = slice(max(0, left), max(0, min(found.shape[1], right)))
+    part = filled[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    found[rows, columns] |= part
+
+
+def _put_runs(found: Filled, lengths: NDArray[np.int64]) -> None:
+    ends = np.cumsum(lengths)
+    starts, marked = (ends - lengths)[1::2], lengths[1::2]
+    if marked.sum() > _MANY_MARKED:
+        marks = np.arange(len(lengths)) % 2 == 1
+        found |= np.repeat(marks, lengths).reshape(found.shape[::-1]).T
+        return
+    places = np.arange(marked.sum()) + np.repeat(starts - (np.cumsum(marked) - marked), marked)
+    found[places % found.shape[0], places // found.shape[0]] = True
