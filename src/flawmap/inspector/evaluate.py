@@ -24,6 +24,7 @@ from flawmap.images import ImageError
 from flawmap.inspector.distances import load_distances
 from flawmap.inspector.inspector import Inspection, Inspector
 from flawmap.inspector.manifest import changing
+from flawmap.inspector.mask_notes import MaskNotes
 from flawmap.inspector.pipeline import Inspected, inspect_files
 from flawmap.inspector.saving import save_manifest
 from flawmap.inspector.seen_before import EvaluationImages, evaluation_images
@@ -55,6 +56,8 @@ class Evaluation:
     distances: tuple[int, ...] = ()
     calibrated: int = 0
     """Images that set the thresholds: metrics include them, rates of verdicts must not."""
+    mask_notes: tuple[str, ...] = ()
+    """Those of the warnings that are about masks; ``evaluate --json`` holds them as well."""
 
     def to_dict(self) -> dict[str, Any]:
         """The object that ``evaluate --json`` writes."""
@@ -67,6 +70,8 @@ class Evaluation:
                 f"image-level metrics include {plural(self.calibrated, 'image(s)')} that set the "
                 "thresholds; rates of verdicts leave them out"
             )
+        if self.mask_notes:
+            notes["masks"] = " ".join(self.mask_notes)
         figures = {key: found[key] for key in _KEYS}
         return figures | {"seconds": round(self.seconds, 3), "notes": notes}
 
@@ -126,6 +131,7 @@ class _Gathered:
     rows: list[ImageRow] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     bad_masks: list[str] = field(default_factory=list)
+    masks: MaskNotes = field(default_factory=MaskNotes)
     milliseconds: list[float] = field(default_factory=list)
 
 
@@ -151,6 +157,8 @@ def _measure(
     ):
         if problems:
             warnings.append(f"{len(problems)} {what}: {'; '.join(problems[:3])}")
+    about_masks = tuple(gathered.masks.lines())
+    warnings += about_masks
     return Evaluation(
         dataset,
         samples,
@@ -160,6 +168,7 @@ def _measure(
         tuple(warnings),
         milliseconds=statistics.median(gathered.milliseconds),
         calibrated=sum(row.calibrated and row.error is None for row in gathered.rows),
+        mask_notes=about_masks,
     )
 
 
@@ -186,6 +195,7 @@ def _add(
         gathered.bad_masks.append(str(error))
     defective = sample.label == "defective"
     region = None if inspector.region is None else inspector.region.inside(shape)
+    gathered.masks.add(sample, mask, region)
     gathered.evaluator.update(seen.anomaly_map, mask, seen.score, defective, region)
 
 
