@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.images import MAX_BYTES, ImageError, Source, is_wide, read_image, rgb_pixels
+from flawmap.images import (
+    MAX_BYTES,
+    ImageError,
+    Source,
+    is_wide,
+    read_image,
+    rgb_pixels,
+    white_for,
+)
 from flawmap.white_level import FULL_16, to_bytes
 
 Colour = Literal["RGB", "BGR", "RGBA", "BGRA", "mono"]
@@ -45,7 +53,7 @@ def as_rgb(
     check_colour(colour)
     source = as_source(frame)
     if source is not None:
-        return read_image(source)
+        return read_image(source, white_level=white_level)
     if isinstance(frame, Image.Image):
         return _from_pil(frame, white_level)
     if not isinstance(frame, np.ndarray) and not hasattr(frame, "__array__"):
@@ -109,7 +117,7 @@ def _bytes(array: NDArray[Any], white_level: int | None) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # of either byte order
-        return to_bytes(array, white_level or FULL_16)
+        return to_bytes(array, white_for(int(array.max()), white_level))
     if array.dtype.kind != "f":
         raise _refused(array)
     if not (array.min() >= 0 and array.max() <= 1):  # written so that NaN fails it

@@ -155,7 +155,7 @@ class Framing:
             decoded()
             return self._scaled(photograph)
 
-        return self._padded(*read_scaled(source, scaled))
+        return self._padded(*read_scaled(source, scaled, self.white_level))
 
     def _padded(self, scaled: NDArray[np.uint8], photograph: Size) -> Canvas:
         layout = self.layout(photograph)

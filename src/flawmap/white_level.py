@@ -1,8 +1,9 @@
-"""Grey values of more than 8 bits to bytes, by the value that counts as white."""
+"""The 16-bit value that counts as white: cameras store 10, 12 or 14 bits in files of 16."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from flawmap.errors import UsageError
 
 FULL_16 = 65535
+_WHITES = (255, 1023, 4095, 16383, FULL_16)  # of 8, 10, 12, 14 and 16 bits
 
 
 def check_white_level(white: int) -> int:
@@ -22,8 +24,22 @@ def check_white_level(white: int) -> int:
     return white
 
 
-def to_bytes(values: NDArray[np.uint16], white: int) -> NDArray[np.uint8]:
-    """Scale 0..`white` to 0..255, rounded; values above are white. Any shape."""
+def lowest_white(highest: int) -> int:
+    """The white of the camera with the fewest bits that can give the value `highest`.
+
+    >>> [lowest_white(value) for value in (200, 256, 1023, 4087, 16320, 16384)]
+    [255, 1023, 1023, 4095, 16383, 65535]
+    """
+    return next(white for white in _WHITES if highest <= white)
+
+
+def bits_of(white: int) -> int:
+    """How many bits values up to `white` take."""
+    return white.bit_length()
+
+
+def to_bytes(values: NDArray[Any], white: int) -> NDArray[np.uint8]:
+    """Scale 0..`white` to 0..255, rounded; values above are white. Whole numbers 0..65535."""
     scaled: NDArray[np.uint8] = _table(white)[values]
     return scaled
 
