@@ -250,6 +250,12 @@ def _told_export(export: Export) -> str:
     return told + (" (FORCED past its limits)" if export.forced else "")
 
 
+def _told_white(white: int | None) -> str:
+    if white is None:
+        return "255 of 8 bits; the images learned from have no more"
+    return f"{white:,} of images of 16 bits ({white.bit_length()} bits)"
+
+
 def _told_framing(framing: Framing) -> str:
     height, width = framing.size
     told = {
@@ -274,6 +280,7 @@ def show_info(manifest: Manifest) -> None:
         "training": f"{training.steps} steps in {training.seconds.get('train', 0):.0f} s on "
         f"{training.device} ({training.precision}), seed {training.seed}",
         "working size": _told_framing(manifest.preprocessing.framing),
+        "white level": _told_white(manifest.preprocessing.white_level),
         "thresholds": _told_thresholds(limits),
         "promise": limits.statement(),
         "regions": _told_regions(manifest),

@@ -129,14 +129,35 @@ def declared_pixels(path: str | os.PathLike[str]) -> int:
         return 0
 
 
+def is_deep(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's header states values of 16 bits or more; False where it cannot be read."""
+    try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            return False
+        with Path(path).open("rb") as file:
+            kind = _kind(start := file.read(26), os.fspath(path))
+            if kind is PngImageFile:
+                return start[24] == 16
+            if kind is not TiffImageFile:
+                return False
+            with _quiet():
+                return tiff.parse(file).full_scale == FULL_16
+    except Exception:
+        return False
+
+
 def decode(
     source: Source,
     name: str,
     max_bytes: int = MAX_BYTES,
     max_pixels: int = MAX_PIXELS,
     check_size: Callable[[tuple[int, int]], None] | None = None,
+    *,
+    deep_colour: bool = True,
 ) -> Decoded:
     """Decode a file or its bytes; the first page or frame of several.
+
+    Without `deep_colour` PNG colour of 16 bits comes in 8, but with its alpha.
 
     `check_size` takes the stored (width, height) before pixels are decoded and raises where it is
     wrong; without one, a file too small for its number of pixels is refused. Raises `ImageError`.
@@ -153,8 +174,10 @@ def decode(
             check_size(size)
 
     with decoding(name):
-        decoder = _decode_tiff if kind is TiffImageFile else _decode_other
-        found, pages = decoder(data, kind, check)
+        if kind is TiffImageFile:
+            found, pages = _decode_tiff(data, kind, check)
+        else:
+            found, pages = _decode_other(data, kind, check, deep_colour)
     if pages:
         note(Kind.PAGES, name)
     return found
@@ -171,7 +194,7 @@ def decode_image(
 
     Deep values are of one channel, the highest of each pixel.
     """
-    found = decode(source, name, max_bytes, max_pixels, check_size)
+    found = decode(source, name, max_bytes, max_pixels, check_size, deep_colour=False)
     if isinstance(found.pixels, Image.Image):
         return found.pixels, found.full_scale
     values = found.pixels if found.pixels.ndim == 2 else found.pixels.max(axis=2)
@@ -186,7 +209,7 @@ _Kind = type[ImageFile.ImageFile]
 
 def _decode_tiff(data: bytes, kind: _Kind, check: _Check) -> tuple[Decoded, bool]:
     with _quiet():
-        page = tiff.parse(data)
+        page = tiff.parse(io.BytesIO(data))
     check((page.width, page.height))
     tiff.check(page)
     if page.plain:
@@ -205,7 +228,7 @@ def _decode_tiff(data: bytes, kind: _Kind, check: _Check) -> tuple[Decoded, bool
     return Decoded(values, page.full_scale, tagged), page.pages
 
 
-def _decode_other(data: bytes, kind: _Kind, check: _Check) -> tuple[Decoded, bool]:
+def _decode_other(data: bytes, kind: _Kind, check: _Check, deep: bool) -> tuple[Decoded, bool]:
     talks = kind is PngImageFile and b"acTL" in data
     with _quiet() if talks else nullcontext():
         try:
@@ -218,7 +241,7 @@ def _decode_other(data: bytes, kind: _Kind, check: _Check) -> tuple[Decoded, boo
             raise
         check(image.size)
         pages = getattr(image, "n_frames", 1) > 1 or "mp" in image.info
-        if kind is PngImageFile and is_deep_colour(data):
+        if deep and kind is PngImageFile and is_deep_colour(data):
             values, exif = read_deep(data)
             return Decoded(upright_array(values, exif_orientation(exif)), FULL_16), pages
         image.load()

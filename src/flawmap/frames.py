@@ -37,7 +37,11 @@ def check_colour(colour: str | None) -> None:
 
 
 def as_rgb(
-    frame: Frame, colour: Colour | None = None, white_level: int | None = None
+    frame: Frame,
+    colour: Colour | None = None,
+    white_level: int | None = None,
+    *,
+    name: str | None = None,
 ) -> NDArray[np.uint8]:
     """Convert any kind of frame to RGB, uint8 (H, W, 3), C-contiguous.
 
@@ -45,15 +49,15 @@ def as_rgb(
 
     `colour`: order of an array's channels; RGB, or RGBA for four, by default. Alpha is dropped.
     An array of one channel is mono whatever `colour` says; files and PIL images know their own.
-    `white_level`: the uint16 value that becomes 255; 65535 by default. Higher values become 255.
-    Floating-point arrays hold 0..1.
+    `white_level`: the 16-bit value that becomes 255; by a file's tags or 65535 by default. Higher
+    values become 255. Floating-point arrays hold 0..1. `name` is what a message calls a file.
 
     Raises UsageError for anything that is no image, ImageError for a file that cannot be decoded.
     """
     check_colour(colour)
     source = as_source(frame)
     if source is not None:
-        return read_image(source, white_level=white_level)
+        return read_image(source, name=name, white_level=white_level)
     if isinstance(frame, Image.Image):
         return _from_pil(frame, white_level)
     if not isinstance(frame, np.ndarray) and not hasattr(frame, "__array__"):

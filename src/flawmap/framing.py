@@ -141,9 +141,11 @@ class Framing:
         scaled = resize_image(np.ascontiguousarray(image), self._scaled(photograph))
         return self._padded(scaled, photograph)
 
-    def decode(self, frame: Frame, colour: Colour | None = None) -> NDArray[np.uint8]:
+    def decode(
+        self, frame: Frame, colour: Colour | None = None, *, name: str | None = None
+    ) -> NDArray[np.uint8]:
         """The whole image as RGB, a copy of its own; see :func:`flawmap.frames.as_rgb`."""
-        return as_rgb(frame, colour, self.white_level)
+        return as_rgb(frame, colour, self.white_level, name=name)
 
     def read(self, source: Source, decoded: Callable[[], None] = lambda: None) -> Canvas:
         """As :meth:`lay` of a file or its bytes, without the whole photograph's array in between.

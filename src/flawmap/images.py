@@ -35,9 +35,9 @@ from flawmap.white_level import FULL_16, lowest_white, to_bytes
 
 __all__ = [  # with what of decoding belongs to reading, too
     "IMAGE_SUFFIXES", "MAX_BYTES", "MAX_PIXELS", "ImageError", "Source", "as_rgb", "check_range",
-    "declared_pixels", "decode_image", "decoding", "encode_jpeg", "encode_png", "exif_orientation", "is_image_name",
-    "is_wide", "read_file", "read_image", "read_scaled", "resize_image", "resized", "rgb_pixels",
-    "source_name", "write_png",
+    "declared_pixels", "decode_image", "decoding", "encode_jpeg", "encode_png", "exif_orientation",
+    "is_image_name", "is_wide", "read_file", "read_image", "read_scaled", "resize_image", "resized",
+    "rgb_pixels", "source_name", "write_png",
 ]  # fmt: skip
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})

@@ -108,5 +108,6 @@ def _sentence(kind: Kind, count: int, highest: int, white: int) -> str:
         return f"{images} up to {highest:,} only: read as {bits} bits."
     return (
         f"{images} up to {highest:,} only, as {bits}-bit cameras give, but are read with "
-        f"{FULL_16} as white, almost black: train on such images, or save them with that white."
+        f"{FULL_16} as white, darker than meant: train on such images, or save them with that "
+        "white."
     )

@@ -7,7 +7,6 @@ Aldus/Adobe, TIFF 6.0, 1992.
 
 from __future__ import annotations
 
-import io
 import struct
 from dataclasses import dataclass
 from typing import IO, Any, Literal
@@ -27,7 +26,8 @@ _PHOTOMETRIC = {
 }  # fmt: skip
 _COMPRESSION = {
     33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC",
-    22610: "JPEG XR", 34934: "JPEG XR", 34933: "PNG", 50001: "WebP", 34892: "lossy JPEG", 50002: "JPEG XL", 52546: "JPEG XL",
+    22610: "JPEG XR", 34934: "JPEG XR", 34933: "PNG", 50001: "WebP", 34892: "lossy JPEG",
+    50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
 _SAMPLES: dict[int, Kind] = {1: "unsigned", 2: "signed", 3: "floating-point", 4: "unsigned"}
 _READ_HERE = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})  # none, LZW, Deflate, PackBits, ...
@@ -85,9 +85,11 @@ class Tiff:
         return 1 if self.kind == "floating-point" else 2 ** min(16, self.bits[0]) - 1
 
 
-def parse(data: bytes) -> Tiff:
+def parse(file: IO[bytes]) -> Tiff:
     """Read the tags of the first page. Raises ValueError and others where they make no sense."""
-    directory = _directory(io.BytesIO(data))
+    directory = _directory(file)
+    file.seek(0)
+    start = file.read(4)
     tags = _Tags(directory)
     bits = tags.all(258) or (1,)
     photometric = tags.all(262)
@@ -115,15 +117,15 @@ def parse(data: bytes) -> Tiff:
         inks=tags.one(332, 1),
         subsampling=tags.all(530) or (2, 2),
         white=_white(tags),
-        pages=_has_pages(data, directory),
-        big_big=data[:4] == _BIG_BIG,
+        pages=_has_pages(file, directory),
+        big_big=start == _BIG_BIG,
         chunks=Chunks(
             offsets=tags.all(324) or tags.all(273),
             counts=tags.all(325) or tags.all(279),
             width=tags.one(322, width),
             height=tags.one(323, min(tags.one(278, height), height)),
             tiled=bool(tags.all(324)),
-            big_endian=data[:1] == b"M",
+            big_endian=start[:1] == b"M",
         ),
     )
 
@@ -281,14 +283,15 @@ def _directory(file: IO[bytes], at: int | None = None) -> ImageFileDirectory_v2:
     return found
 
 
-def _has_pages(data: bytes, first: ImageFileDirectory_v2) -> bool:
+def _has_pages(file: IO[bytes], first: ImageFileDirectory_v2) -> bool:
     """Whether another image of full size follows."""
     at = first.next
     for _ in range(16):
-        if not 0 < at < len(data):
+        if at == 0:
             return False
         try:
-            following = _directory(io.BytesIO(data), at)
+            following = _directory(file, at)
+            _Tags(following).one(256)
             if not _Tags(following).one(254, 0) & _REDUCED:
                 return True
         except Exception:

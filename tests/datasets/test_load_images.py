@@ -11,6 +11,7 @@ import pytest
 from flawmap.datasets import DatasetError, fingerprint, load_images, open_dataset
 from flawmap.errors import UsageError
 from flawmap.images import encode_png, read_image, resize_image
+from flawmap.notes import gathered
 
 RNG = np.random.default_rng(3)
 
@@ -115,11 +116,20 @@ def test_no_paths():
         load_images([], (4, 6))
 
 
-@pytest.mark.parametrize(("value", "warned"), [(4095, True), (5000, False)])
-def test_12_bit_values_in_16_bit_files_are_spoken_of(tmp_path, caplog, value, warned):
+@pytest.mark.parametrize(
+    ("value", "white_level", "byte", "warned"),
+    [(4095, None, 16, True), (4095, 4095, 255, False), (4095, 16383, 64, False)],
+)
+def test_16_bit_images_are_scaled_by_the_white_level(
+    tmp_path, caplog, value, white_level, byte, warned
+):
     (tmp_path / "a.png").write_bytes(encode_png(np.full((4, 6), value, np.uint16)))
-    load_images(everything(tmp_path), (4, 6))
-    assert ("almost black" in caplog.text) == warned
+    said: list[str] = []
+    with gathered(said.append):
+        loaded = load_images(everything(tmp_path), (4, 6), white_level=white_level)
+    assert (loaded.array == byte).all()
+    assert ("almost black: check the exposure" in caplog.text) == warned
+    assert any("as 12-bit cameras give" in line for line in said) == warned
 
 
 def test_fingerprint_is_of_the_set():

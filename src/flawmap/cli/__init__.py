@@ -17,6 +17,7 @@ from flawmap.cli.inspecting import drift, evaluate, info, predict
 from flawmap.cli.judging import judge, regions
 from flawmap.cli.training import demo, train
 from flawmap.errors import FlawmapError, UsageError
+from flawmap.notes import gathered
 
 app = typer.Typer(
     name="flawmap",
@@ -57,7 +58,15 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what it cannot encode
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(_run(app))
+    with gathered(_say):  # what reading decided, once a command
+        status = _run(app)
+    sys.exit(status)
+
+
+def _say(line: str) -> None:
+    from flawmap.console import errors
+
+    errors.print(line)
 
 
 def _run(command: Any) -> int:

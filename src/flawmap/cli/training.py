@@ -37,6 +37,14 @@ def train(
         int | None,
         typer.Option(min=0, metavar="PIXELS", help="Of neighbouring tiles; a quarter by default."),
     ] = None,
+    white_level: Annotated[
+        int | None,
+        typer.Option(
+            metavar="VALUE",
+            help="What is white in 16-bit images, such as 4095 of 12-bit cameras; by default tags "
+            "or the highest value say.",
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Training steps, in place of the preset's.")
     ] = None,
@@ -91,6 +99,7 @@ def train(
             size=_size(size),
             fit=fit.value,
             overlap=overlap,
+            white_level=white_level,
             steps=steps,
             batch_size=batch_size,
             precision=None if precision is None else precision.value,

@@ -15,7 +15,6 @@ from flawmap.datasets import open_dataset
 from flawmap.errors import FlawmapError
 from flawmap.files import digest
 from flawmap.framing import Framing
-from flawmap.images import read_image
 from flawmap.inspector.manifest import Manifest
 
 _LOG = logging.getLogger("flawmap")
@@ -35,11 +34,12 @@ class GoodImages:
     learn: NDArray[np.uint8]
     judge: NDArray[np.uint8]
     judge_paths: tuple[Path, ...]
+    framing: Framing
 
     @property
     def photographs(self) -> Iterator[NDArray[np.uint8]]:
         """The images to judge by (H, W, 3), read one by one."""
-        return (read_image(path) for path in self.judge_paths)
+        return (self.framing.decode(path) for path in self.judge_paths)
 
 
 def good_images(manifest: Manifest, data: str | os.PathLike[str] | None) -> GoodImages:
@@ -68,7 +68,7 @@ def good_images(manifest: Manifest, data: str | os.PathLike[str] | None) -> Good
         )
     framing = manifest.preprocessing.framing
     learn, judge = _spread(trained or unseen, _LEARN), _spread(unseen, _JUDGE)
-    return GoodImages(_windows(learn, framing), _windows(judge, framing), judge)
+    return GoodImages(_windows(learn, framing), _windows(judge, framing), judge, framing)
 
 
 def _spread(paths: Sequence[Path], most: int) -> tuple[Path, ...]:
@@ -81,6 +81,6 @@ def _windows(paths: Sequence[Path], framing: Framing) -> NDArray[np.uint8]:
     """One window (h, w, 3) of each image; where there are several, from changing places."""
     found = []
     for index, path in enumerate(paths):
-        canvas = framing.lay(read_image(path))
+        canvas = framing.lay(framing.decode(path))
         found.append(canvas.window(index * _STRIDE % canvas.layout.count).copy())
     return np.stack(found)

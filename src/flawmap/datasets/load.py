@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,16 +21,14 @@ from numpy.typing import NDArray
 from flawmap.datasets.base import DatasetError, plural
 from flawmap.errors import UsageError
 from flawmap.framing import Fit, Framing
-from flawmap.images import ImageError, read_file, read_image
+from flawmap.images import ImageError, read_file
 
 if TYPE_CHECKING:
     from flawmap.datasets.tiles import Tiles
 
 _LOG = logging.getLogger("flawmap")
 _AHEAD = 64  # images decoded at most before the first of them is stored
-_BLACK = 16  # of 255: the brightest value that 12-bit data in a 16-bit file can reach
-
-Frame = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+_BLACK = 16  # of 255
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ def load_images(
     size: tuple[int, int],
     *,
     fit: Fit = "squash",
+    white_level: int | None = None,
     memory_limit_bytes: int = 2 * 2**30,
     cache_dir: Path | None = None,
     workers: int | None = None,
@@ -74,7 +73,7 @@ def load_images(
 
     That is done in a few threads. Past `memory_limit_bytes` the array is kept as an .npy file in
     `cache_dir` and memory-mapped, copy on write. Unreadable images are skipped, each with a line in
-    the log "flawmap".
+    the log "flawmap". `white_level`: the 16-bit value that becomes 255; see :class:`Framing`.
 
     Raises `DatasetError` where more than the share `max_unreadable` of them, or all, cannot be
     read, or the cache cannot be written.
@@ -83,10 +82,8 @@ def load_images(
     if not paths:
         raise UsageError("no images to load; give at least one path")
     shape = (len(paths), *size, 3)
-    framing = Framing(size, fit)
-    kept = Reading(
-        paths, lambda image: framing.lay(image).window(0), decoders(workers), max_unreadable
-    )
+    framing = Framing(size, fit, white_level=white_level)
+    kept = Reading(paths, framing, decoders(workers), max_unreadable)
     if math.prod(shape) <= memory_limit_bytes:
         array = _in_memory(kept, shape)
     else:
@@ -103,7 +100,7 @@ def decoders(asked: int | None) -> int:
 def warn_if_black(some: NDArray[np.uint8]) -> None:
     """A word in the log where images (n, h, w, 3) are too dark to be meant so."""
     if some.max() <= _BLACK:
-        _LOG.warning("the images are almost black: 12-bit values in 16-bit files? multiply by 16")
+        _LOG.warning("the images are almost black: check the exposure, or give --white-level")
 
 
 def fingerprint(sha256s: Iterable[str]) -> str:
@@ -123,7 +120,7 @@ class Reading:
     def __init__(
         self,
         asked: Sequence[Path],
-        frame: Frame,
+        framing: Framing,
         workers: int,
         max_unreadable: float,
         ahead: int = _AHEAD,
@@ -132,11 +129,11 @@ class Reading:
         self.sizes: list[tuple[int, int]] = []
         self.sha256: list[str] = []
         self.skipped: list[tuple[Path, str]] = []
-        self._asked, self._frame, self._workers, self._ahead = asked, frame, workers, ahead
+        self._asked, self._framing, self._workers, self._ahead = asked, framing, workers, ahead
         self._max_unreadable = max_unreadable
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        reads = _read_all(self._asked, self._frame, self._workers, self._ahead)
+        reads = _read_all(self._asked, self._framing, self._workers, self._ahead)
         for path, read in zip(self._asked, reads, strict=True):
             if isinstance(read, ImageError):
                 self.skipped.append((path, str(read)))
@@ -165,22 +162,22 @@ class Reading:
 
 
 def _read_all(
-    paths: Sequence[Path], frame: Frame, workers: int, ahead: int
+    paths: Sequence[Path], framing: Framing, workers: int, ahead: int
 ) -> Iterator[_Read | ImageError]:
     """What became of each path, in order, a bounded number ahead."""
     with ThreadPoolExecutor(workers, "flawmap-decode") as pool:
         for start in range(0, len(paths), ahead):
-            yield from pool.map(lambda path: _read(path, frame), paths[start : start + ahead])
+            yield from pool.map(lambda path: _read(path, framing), paths[start : start + ahead])
 
 
-def _read(path: Path, frame: Frame) -> _Read | ImageError:
+def _read(path: Path, framing: Framing) -> _Read | ImageError:
     try:
         data = read_file(path)
-        image = read_image(data, name=str(path))
+        image = framing.decode(data, name=str(path))
     except ImageError as error:
         return error
     height, width = image.shape[:2]
-    return _Read(frame(image), (height, width), hashlib.sha256(data).hexdigest())
+    return _Read(framing.lay(image).pixels, (height, width), hashlib.sha256(data).hexdigest())
 
 
 def _in_memory(kept: Reading, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -82,9 +82,7 @@ def load_tiles(
     if not paths:
         raise UsageError("no images to load; give at least one path")
     threads = decoders(workers)
-    reading = Reading(
-        paths, lambda image: framing.lay(image).pixels, threads, max_unreadable, ahead=2 * threads
-    )
+    reading = Reading(paths, framing, threads, max_unreadable, ahead=2 * threads)
     temporary = cache_dir / f".flawmap-{secrets.token_hex(8)}.tmp"
     try:
         shapes = _write(reading, temporary)

@@ -77,6 +77,12 @@ class Preprocessing(_Model):
             raise ValueError(str(error)) from error
         return self
 
+    @classmethod
+    def of(cls, framing: Framing) -> Preprocessing:
+        """What ``framing`` does, to be kept."""
+        size, fit, overlap = framing.size, framing.fit, framing.overlap
+        return cls(size=size, fit=fit, overlap=overlap, white_level=framing.white_level)
+
     @property
     def framing(self) -> Framing:
         """How photographs become windows of the working size."""

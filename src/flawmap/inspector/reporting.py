@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flawmap.framing import Size
 from flawmap.hardware import versions
-from flawmap.images import ImageError, read_image, resize_image
+from flawmap.images import ImageError, resize_image
 from flawmap.inspector.evaluate import Evaluation, sample_mask
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.output import resize_map, resize_mask
@@ -56,7 +56,7 @@ def write_evaluation_report(
 
 def _panel(inspector: Inspector, evaluation: Evaluation, row: ImageRow) -> Panel:
     sample = evaluation.samples[evaluation.rows.index(row)]
-    image = read_image(sample.path)
+    image = inspector.framing.decode(sample.path)
     seen = inspector.inspect(image)
     size = _shown((seen.mask.shape[0], seen.mask.shape[1]))
     try:

@@ -17,7 +17,6 @@ from flawmap.datasets.load import LoadedImages, fingerprint, load_images
 from flawmap.datasets.tiles import load_tiles
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.framing import Framing
-from flawmap.images import read_image
 from flawmap.rng import Stream, generator
 from flawmap.training.groups import burst_hint, group_images
 from flawmap.training.split import HELD_OUT_LEAST, LEAST_PARTS, Part
@@ -69,7 +68,7 @@ class GoodImages:
     @property
     def held_out(self) -> Iterator[NDArray[np.uint8]]:
         """Photographs (H, W, 3) that set the thresholds, read one by one."""
-        return (read_image(self.loaded.paths[index]) for index in self.held)
+        return (self.framing.decode(self.loaded.paths[index]) for index in self.held)
 
     @property
     def held_files(self) -> tuple[str, ...]:
@@ -161,7 +160,8 @@ def load_good_images(
     if framing.tiled:
         loaded = load_tiles(dataset.good_train, framing, cache)
     else:
-        loaded = load_images(dataset.good_train, framing.size, fit=framing.fit, cache_dir=cache)
+        size, fit, white = framing.size, framing.fit, framing.white_level
+        loaded = load_images(dataset.good_train, size, fit=fit, white_level=white, cache_dir=cache)
     usable = find_usable(loaded)
     # groups are joined by copies, so they are formed of all images and then taken of those used
     every = group_images(loaded.paths, dataset.root, group, loaded.sha256)

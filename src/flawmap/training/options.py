@@ -33,6 +33,7 @@ class Options:
     size: tuple[int, int] | None = None
     fit: Fit = "squash"
     overlap: int | None = None
+    white_level: int | None = None
     steps: int | None = None
     batch_size: int | None = None
     precision: Literal["auto", "float32", "bf16"] | None = None
@@ -61,7 +62,7 @@ class Options:
         overlap = self.overlap
         if overlap is None:
             overlap = default_overlap(size) if self.fit == "tiles" else 0
-        return Framing(size, self.fit, overlap)
+        return Framing(size, self.fit, overlap, self.white_level)
 
 
 def _configure(

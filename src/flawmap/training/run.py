@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from flawmap.calibration import Calibration
 from flawmap.datasets import Dataset, open_dataset
+from flawmap.datasets.depth import settle_white_level
 from flawmap.errors import UsageError
 from flawmap.files import check_space, check_writable, make_folder, only_writer
 from flawmap.framing import Fit
@@ -87,6 +88,7 @@ def train(
     size: tuple[int, int] | None = None,
     fit: Fit = "squash",
     overlap: int | None = None,
+    white_level: int | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
     precision: Literal["auto", "float32", "bf16"] | None = None,
@@ -109,7 +111,9 @@ def train(
     ``steps``, ``batch_size`` and ``precision`` override the preset's, and ``changes`` any other
     field of its configuration (``{"anomalies.foreground_share": 0.0}``). ``fit`` says how
     photographs come to that size: squashed, in a letterbox or in tiles, ``overlap`` pixels over
-    each other, by default a quarter; see :mod:`flawmap.framing`. ``group`` keeps shots of one part
+    each other, by default a quarter; see :mod:`flawmap.framing`. ``white_level`` is the value that
+    counts as white in images of 16 bits; by default their tags or highest value say whether they
+    hold 8, 10, 12, 14 or 16 bits. ``group`` keeps shots of one part
     on one side of the split: a regular expression, "folder" or a number of folders up; see
     :func:`flawmap.training.groups.group_images`. With ``resume`` a run that was stopped goes on
     from its newest checkpoint and ends with the weights of one never stopped.
@@ -139,6 +143,7 @@ def train(
         size=size,
         fit=fit,
         overlap=overlap,
+        white_level=white_level,
         steps=steps,
         batch_size=batch_size,
         precision=precision,
@@ -158,6 +163,8 @@ def train(
     if resume and not holds_run(folder):
         tell.say(f"{folder} holds no run to resume: starting one.")
     tell.say(dataset.describe())
+    white_level = settle_white_level(dataset.good_train, white_level, tell.say)
+    options = replace(options, white_level=white_level)
 
     def run(place: Path, part: Part, calibration: Calibration | None = None) -> Inspector:
         return _train(options, dataset, place, part, calibration, tell)
@@ -225,6 +232,7 @@ def _train(
         held_out=part.describe(),
         fit=options.fit,
         overlap=framing.overlap,
+        white_level=framing.white_level,
     )
     with only_writer(make_folder(folder)):
         check_free(folder, resume=resume or part.folds > 0)  # twins lie in it by now
@@ -264,7 +272,7 @@ def _train(
         inspector = finish(
             folder,
             trained,
-            Preprocessing(size=config.size, fit=options.fit, overlap=framing.overlap),
+            Preprocessing.of(framing),
             images.parity_windows(_PARITY_SAMPLE, seed),
             images.held_out,
             _teacher(source),

@@ -37,6 +37,7 @@ class Settings(BaseModel):
     held_out: str
     fit: Fit = "squash"
     overlap: int = 0
+    white_level: int | None = None
 
 
 def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
