@@ -12,7 +12,10 @@ import numpy as np
 
 
 class Stream(IntEnum):
-    """What a draw is for; two streams never share a number."""
+    """What a draw is for; two streams never share a number.
+
+    All are above 0 and below 2**32: the other words are :func:`from_words`'s.
+    """
 
     SPLIT = 1
     WEIGHTS = 2
@@ -21,6 +24,12 @@ class Stream(IntEnum):
     ANOMALY = 5
     DRIFT = 6
     TILES = 7
+    SAMPLE = 8
+    TEXTURE = 9
+    TEXTURE_FILES = 10
+    DEFECTS = 11
+    DEFECT_TEXTURE = 12
+    PAIRS = 13
 
 
 def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:
@@ -33,3 +42,14 @@ def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:
     key = np.array([seed % 2**64, int(stream)], dtype=np.uint64)
     counter = np.array([0, index, 0, 0], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def from_words(seed: int, word: int) -> np.random.Generator:
+    """Philox generator keyed by (seed, word), for draws that are not training's.
+
+    ``word`` is 0, or 2**32 and above, where no stream is; ValueError else.
+    """
+    if 0 < word < 2**32:
+        raise ValueError(f"word {word} may be a stream's: give 0, or 2**32 and above")
+    key = np.array([seed % 2**64, word], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key))

@@ -189,6 +189,27 @@ def test_a_file_comes_before_all(nowhere: Path, monkeypatch: pytest.MonkeyPatch)
     assert load_teacher(nowhere / "given" / "own.safetensors")[1].sha256 == given
 
 
+def test_a_file_that_only_bears_the_name_is_told(nowhere: Path, caplog, monkeypatch):
+    digest = put(cache_folder(), 1)
+    load_teacher("resnet18")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "resnet18_x.safetensors is taken as resnet18 by its name" in caplog.text
+    caplog.clear()
+    known = weights.KnownTeacher("resnet18", sha256="00", converted=(digest,))
+    monkeypatch.setitem(TEACHERS, "resnet18", known)
+    load_teacher("resnet18")
+    assert not caplog.records
+
+
+def test_a_digest_that_is_known_in_part_is_told(download: bytes, caplog, monkeypatch):
+    known = TEACHERS["resnet18"]
+    short = weights.KnownTeacher("resnet18", known.url, str(known.sha256)[:8])
+    monkeypatch.setitem(TEACHERS, "resnet18", short)
+    load_teacher("resnet18")
+    assert "only" in caplog.text
+    assert "of its SHA-256 is published" in caplog.text
+
+
 def test_empty_weights_folder_falls_through(nowhere: Path, monkeypatch: pytest.MonkeyPatch):
     (nowhere / "weights").mkdir()
     monkeypatch.setenv("FLAWMAP_WEIGHTS", str(nowhere / "weights"))

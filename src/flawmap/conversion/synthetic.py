@@ -33,8 +33,8 @@ def draw_defects(good: NDArray[np.uint8], count: int, seed: int) -> Corrupted:
     good = good[np.arange(count) % len(good)]
     config = AnomalyConfig(foreground_share=0.5, line_share=0.3)
     size = (good.shape[1], good.shape[2])
-    bank = draw_textures(_TEXTURES, size, seed)
-    parameters = draw_parameters(generator(seed, Stream.ANOMALY), len(good), len(bank), config)
+    bank = draw_textures(_TEXTURES, size, seed, Stream.DEFECT_TEXTURE)
+    parameters = draw_parameters(generator(seed, Stream.DEFECTS), len(good), len(bank), config)
     images, masks = corrupt(_planes(good), _planes(bank[parameters.texture]), parameters, config)
     pixels = (images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
     drawn = masks[:, 0].to(torch.uint8).numpy()

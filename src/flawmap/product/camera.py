@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from flawmap.product.families import Finish
 from flawmap.product.surface import OVERSAMPLING, Array, Colour, Surface, as_layer, smooth
+from flawmap.rng import from_words
 
 HIGHLIGHT: dict[Finish, tuple[float, float]] = {  # exponent, strength
     "turned": (14.0, 0.30),
@@ -67,7 +68,7 @@ class Shot:
 
 def photograph(s: Surface, scene: Scene, shot: Shot) -> Array:
     """The picture, (size, size, 3) float32 in 0..255, noise included, not yet rounded."""
-    rng = np.random.Generator(np.random.Philox(key=shot.key))
+    rng = from_words(shot.key, 0)
     lit = _shade(s, scene, shot, _grain(s, scene.finish, rng))
     alpha = to_camera(s.part, shot)
     # Premultiplied, so that the part's edge mixes with the table's colour alone.

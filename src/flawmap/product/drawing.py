@@ -19,6 +19,7 @@ from flawmap.product.camera import Scene, Shot, photograph, to_camera
 from flawmap.product.defects import SURFACE_DEFECTS, changed
 from flawmap.product.families import Cap, Family, Flange, Gear
 from flawmap.product.surface import Array, Colour, Surface
+from flawmap.rng import from_words
 
 Picture = NDArray[np.uint8]
 
@@ -145,7 +146,7 @@ def _draw(family: Family, size: int, without: int | None) -> Surface:
 
 
 def _generator(seed: int, stream: int, index: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=[seed, (stream << 32) | index]))
+    return from_words(seed, (stream << 32) | index)
 
 
 def _rounded(picture: Array) -> Picture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import logging
 import os
 import textwrap
 import urllib.request
@@ -20,6 +21,7 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.teachers.resnet import Architecture, ResNetTeacher
 
 _BN_EPSILON = 1e-5
+_log = logging.getLogger("flawmap")
 _SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
@@ -28,11 +30,13 @@ class KnownTeacher:
     """A teacher that has a name, and where it can be downloaded from.
 
     ``sha256`` may be its first digits only, as torchvision puts them into the file's name.
+    ``converted``: SHA-256 of safetensors files that hold the same weights.
     """
 
     name: str
     url: str | None = None
     sha256: str | None = None
+    converted: tuple[str, ...] = ()
     shipped: bool = False
 
 
@@ -41,11 +45,14 @@ TEACHERS = {
         "resnet18",
         url="https://download.pytorch.org/models/resnet18-f37072fd.pth",
         sha256="f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+        converted=(  # norms folded
+            "078f8843fee0dda7c13d2ba471c131e452a270c4e988fb30e655f5db888a7f14",
+        ),
     ),
     "wide_resnet50_2": KnownTeacher(
         "wide_resnet50_2",
         url="https://download.pytorch.org/models/wide_resnet50_2-95faca4d.pth",
-        sha256="95faca4d",
+        sha256="95faca4d",  # all that torchvision publishes of it
     ),
     "pocket": KnownTeacher("pocket", shipped=True),
 }
@@ -88,8 +95,21 @@ def _find(known: KnownTeacher) -> tuple[str, bytes]:
         if folder:
             for path in sorted(Path(folder).glob(f"{known.name}*")):
                 if path.suffix in _SUFFIXES:
-                    return path.name, path.read_bytes()
+                    data = path.read_bytes()
+                    _check(known, path, data)
+                    return path.name, data
     return _download(known)
+
+
+def _check(known: KnownTeacher, path: Path, data: bytes) -> None:
+    """Say where a file that bears a teacher's name is not the one that is known by it."""
+    found = hashlib.sha256(data).hexdigest()
+    if not found.startswith(str(known.sha256)) and found not in known.converted:
+        _log.warning(
+            "%s is taken as %s by its name: its SHA-256 (%s…) is none that flawmap knows. "
+            "Give it as --teacher FILE if it is another network.",
+            path, known.name, found[:12],
+        )  # fmt: skip
 
 
 def cache_folder() -> Path:
@@ -111,6 +131,8 @@ def _download(known: KnownTeacher) -> tuple[str, bytes]:
         raise FlawmapError(
             f"{known.url} gave {found[:12]}…, not {str(known.sha256)[:12]}…: refused."
         )
+    if len(str(known.sha256)) < len(found):
+        _log.warning("%s: only %s… of its SHA-256 is published, and matches.", label, known.sha256)
     with contextlib.suppress(OSError):  # a cache that cannot be written is done without
         _keep(cache_folder() / label, data)
     return label, data

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from flawmap.datasets.base import plural
 from flawmap.errors import UsageError
+from flawmap.rng import Stream, generator
 
 FOLDER = "folder"
 
@@ -120,7 +121,7 @@ def burst_hint(image: Callable[[int], NDArray[np.uint8]], rows: NDArray[np.int64
     if len({one.shape for one in small}) > 1:  # photographs in tiles, of several sizes
         return None
     near = np.abs(np.diff(np.stack(small), axis=0)).mean(1)
-    first, second = np.random.default_rng(0).integers(0, count, (2, _PAIRS))
+    first, second = generator(0, Stream.PAIRS).integers(0, count, (2, _PAIRS))
     apart = np.abs(first - second) > min(_SPAN, count // 4)
     pairs = zip(first[apart].tolist(), second[apart].tolist(), strict=True)
     far = [float(np.abs(small[i] - small[j]).mean()) for i, j in pairs]

@@ -54,7 +54,7 @@ class GoodImages:
     def sample(self, count: int, seed: int) -> NDArray[np.uint8]:
         """Up to ``count`` of the windows to train on, (n, h, w, 3), picked by seed."""
         rows = self.train_rows
-        order = generator(seed, Stream.ROTATION).permutation(len(rows))
+        order = generator(seed, Stream.SAMPLE).permutation(len(rows))
         return self.loaded.array[np.sort(rows[order[:count]])]
 
     def parity_windows(self, count: int, seed: int) -> NDArray[np.uint8]:

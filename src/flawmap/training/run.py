@@ -317,7 +317,7 @@ def _textures(
     if folder is None:
         return draw_textures(_TEXTURES, size, seed), f"{_TEXTURES} drawn by flawmap"
     bank = load_textures(Path(folder), size, _TEXTURE_LIMIT, seed)
-    digest = hashlib.sha256(bank.tobytes()).hexdigest()[:12]
+    digest = hashlib.sha256(bank.data).hexdigest()[:12]  # no copy of gigabytes
     return bank, f"{len(bank)} pictures of {Path(folder).resolve().name} ({digest})"
 
 
