@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ from flawmap.errors import FlawmapError
 from flawmap.files import (
     check_space,
     check_writable,
+    digest,
     make_folder,
     only_writer,
     replacing,
@@ -179,3 +181,12 @@ def test_two_writers_of_one_folder(tmp_path: Path):
         only_writer(tmp_path),
     ):
         pass
+
+
+def test_digest_refuses_what_may_never_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "large.png").write_bytes(bytes(11))
+    for name, why in (("pipe.png", "regular"), ("large.png", "MiB"), ("no.png", "No such file")):
+        with pytest.raises(FlawmapError, match=rf"{name}: cannot be read \(.*{why}"):
+            digest(tmp_path / name, 10)
+    assert digest(tmp_path / "large.png") == hashlib.sha256(bytes(11)).hexdigest()

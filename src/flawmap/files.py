@@ -24,6 +24,7 @@ if sys.platform != "win32":
 
 OURS = ".flawmap-"
 """Prefix of every name that flawmap gives to what it will delete again."""
+_PIECE = 2**20  # bytes
 _TEMPORARY = re.compile(re.escape(OURS) + r"\d+\.[0-9a-f]{8}\.tmp")
 # What systems without flock on a folder answer; NFS wants it open for writing and says EBADF.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
@@ -108,6 +109,12 @@ def cannot_write(path: Path, error: OSError) -> FlawmapError:
 
 def read_regular(path: Path, max_bytes: int) -> bytes:
     """The content of a file; OSError for a pipe or device, which may never end, or a larger one."""
+    check_regular(path, max_bytes)
+    return path.read_bytes()
+
+
+def check_regular(path: Path, max_bytes: int) -> None:
+    """OSError for a pipe or device, which may never end, or a file of more bytes."""
     try:
         found = path.stat()
     except ValueError as error:  # a NUL in the name
@@ -118,7 +125,6 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
         raise OSError(errno.EINVAL, "Not a regular file")
     if found.st_size > max_bytes:
         raise OSError(errno.EFBIG, f"More than {max_bytes >> 20:,} MiB")
-    return path.read_bytes()
 
 
 @contextlib.contextmanager
@@ -210,9 +216,20 @@ def foreign(folder: Path) -> list[str]:
     return [name for name in names if not name.startswith(OURS) and name.lower() not in _LITTER]
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def digest(path: Path, max_bytes: int = 2**31) -> str:
+    """SHA-256 of a file, read in pieces.
+
+    Raises FlawmapError where it cannot be read, is a pipe or device, or has more bytes.
+    """
+    sha256 = hashlib.sha256()
+    try:
+        check_regular(path, max_bytes)
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                sha256.update(piece)
+    except OSError as error:
+        raise FlawmapError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return sha256.hexdigest()
 
 
 def make_folder(path: Path) -> Path:

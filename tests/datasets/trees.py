@@ -46,7 +46,7 @@ def trained_on(dataset: Dataset) -> list[str]:
     return [path.relative_to(dataset.root).as_posix() for path in dataset.good_train]
 
 
-def tested_on(dataset: Dataset) -> list[str]:
+def evaluated_on(dataset: Dataset) -> list[str]:
     """The test split as text: ``path``, or ``path TYPE MASK...`` where defective."""
     lines = []
     for sample in dataset.test:

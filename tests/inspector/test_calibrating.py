@@ -90,6 +90,16 @@ def test_an_unreadable_image_is_left_out_and_named(run_copy, tiny_data, tmp_path
     assert "broken.png" in found.warnings[0]
 
 
+def test_what_cannot_be_hashed_is_left_out_and_named(run_copy, tiny_data, tmp_path):
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nothing")
+    for path in sorted((tiny_data / "test" / "good").iterdir()):
+        shutil.copy(path, tmp_path)
+    found = flawmap.calibrate(run_copy, str(tmp_path), defects=str(tiny_data / "test" / "crack"))
+    (warning,) = [line for line in found.warnings if "unreadable" in line]
+    assert warning == f"1 image left out: unreadable, such as {tmp_path / 'gone.png'}."
+    assert found.rejected is not None
+
+
 def test_the_oddest_are_named(run_copy, tiny_data, tmp_path):
     folder = tmp_path / "parts"
     shutil.copytree(tiny_data / "test" / "good", folder)

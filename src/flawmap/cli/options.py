@@ -42,7 +42,13 @@ Data = Annotated[
     Path,
     typer.Argument(metavar="DATA", help="MVTec AD category, KolektorSDD, or a folder with good/."),
 ]
-Layout = Annotated[str, typer.Option(help="auto, mvtec, kolektor_sdd, kolektor_sdd2 or folder.")]
+Layout = Annotated[
+    str,
+    typer.Option(
+        help="auto, mvtec, mvtec_loco, mvtec_ad_2, visa, real_iad, dagm, kolektor_sdd, "
+        "kolektor_sdd2 or folder."
+    ),
+]
 Backend = Annotated[
     str, typer.Option(help="onnxruntime, openvino, or auto: onnxruntime where it can.")
 ]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from flawmap.datasets import open_dataset
 from flawmap.errors import FlawmapError
-from flawmap.files import digest
 from flawmap.framing import Framing
+from flawmap.inspector.calibration_images import digest_or_none
 from flawmap.inspector.manifest import Manifest
 
 _LOG = logging.getLogger("flawmap")
@@ -60,7 +60,7 @@ def good_images(manifest: Manifest, data: str | os.PathLike[str] | None) -> Good
     for line in dataset.left_out:
         _LOG.warning("%s", line)
     for path in dataset.good_train:
-        (trained if digest(path) in manifest.training.trained_on else unseen).append(path)
+        (trained if digest_or_none(path) in manifest.training.trained_on else unseen).append(path)
     if not unseen:
         raise FlawmapError(
             f"{folder} has no good picture that the inspector did not learn from: give others "

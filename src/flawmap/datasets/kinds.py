@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from flawmap.annotations import AnnotatedImage
 from flawmap.datasets.base import Label, Sample, plural
 from flawmap.datasets.leftout import printable
-from flawmap.datasets.listing import Folder
+from flawmap.datasets.listing import Folder, is_folder
 from flawmap.datasets.names import MASK_FOLDERS, Reason, mask_base
 
 _GOOD = frozenset(
@@ -67,8 +68,8 @@ def samples_below(
     folders as the images below ``folder``; there a folder of an image's name holds several. Good
     images get none, and theirs are counted as left out.
     """
-    skip = Reason.MASK if label == "good" else Reason.COMPANION
-    places = folder.all_below(lambda below: skip if is_masks(below) else None)
+    mask = Reason.MASK if label == "good" else Reason.COMPANION
+    places = folder.all_below(lambda below: mask if is_masks(below) else below.is_depth)
     samples: list[Sample] = []
     for place in places if deep else [folder]:
         if label == "good":
@@ -81,6 +82,17 @@ def samples_below(
             found = masks.get(path, ())
             samples.append(Sample(path, label, kind, next(iter(found), None), found[1:]))
     return samples
+
+
+def mask_files(sample: Sample) -> list[Path | AnnotatedImage]:
+    """The files that together are a sample's ground truth; none where it has no mask."""
+    found: list[Path | AnnotatedImage] = []
+    for source in () if sample.mask is None else (sample.mask, *sample.more_masks):
+        if isinstance(source, Path) and is_folder(source):
+            found += Folder(source).files
+        else:
+            found.append(source)
+    return found
 
 
 def count_masks(folder: Folder) -> None:
@@ -107,7 +119,7 @@ def _masks_of(place: Folder, truths: Sequence[Folder | None]) -> dict[Path, tupl
     """The masks of images directly in a folder; of two with one name, none from elsewhere."""
     stems = Counter(path.stem.casefold() for path in place.images)
     found: dict[Path, tuple[Path, ...]] = dict(place.masks)
-    for folder in (place.child(*_INNER_MASKS), *truths):
+    for folder in (*place.masks_beside, *truths):
         by_stem = {} if folder is None else _by_stem(folder)
         for path in place.images:
             stem = path.stem.casefold()

@@ -12,6 +12,8 @@ from flawmap.datasets.base import DatasetError, natural_key
 from flawmap.datasets.beside import masks_by_content
 from flawmap.datasets.leftout import LeftOut
 from flawmap.datasets.names import (
+    COLOUR_FOLDER,
+    DEPTH_FOLDERS,
     MASK_FOLDERS,
     Reason,
     folder_why_not,
@@ -161,10 +163,29 @@ class Folder:
     @cached_property
     def holds_masks(self) -> bool:
         """Whether its name, or its name and its images' names, say that it holds masks."""
-        if self.name.casefold() in MASK_FOLDERS:
+        name = self.name.casefold()
+        if name in MASK_FOLDERS or (name == "gt" and self._is_beside_colour):
             return True
         named = may_hold_masks(self.name) and bool(self.files)
         return named and all(is_named_as_mask(path.name) for path in self.files)
+
+    @cached_property
+    def is_depth(self) -> Reason | None:
+        """The reason to leave out a folder of depth images beside one of colour images."""
+        depth = self.name.casefold() in DEPTH_FOLDERS and self._is_beside_colour
+        return Reason.DEPTH if depth else None
+
+    @property
+    def masks_beside(self) -> list[Folder]:
+        """Folders that may hold the masks of its images: in it, or beside it where it is rgb/."""
+        above = self._above if self.name.casefold() == COLOUR_FOLDER else None
+        places = [self] if above is None else [self, above]
+        found = (place.child(*sorted(MASK_FOLDERS), "gt") for place in places)
+        return [folder for folder in found if folder is not None]
+
+    @property
+    def _is_beside_colour(self) -> bool:
+        return self._above is not None and self._above.child(COLOUR_FOLDER) is not None
 
     @cached_property
     def _is_run(self) -> bool:

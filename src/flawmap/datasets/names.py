@@ -17,6 +17,7 @@ class Reason(Enum):
     PARTIAL = "partial or temporary file(s)"
     MASK = "mask(s) of other images"
     OWN = "image(s) written by flawmap"
+    DEPTH = "depth image(s)"
     IRREGULAR = "pipe(s) or device(s)"
     ENDING = "file(s) with endings that flawmap does not read"
     LINK = "link(s) to folders that are listed already"
@@ -26,6 +27,9 @@ class Reason(Enum):
 
 
 MASK_FOLDERS = frozenset({"ground_truth", "groundtruth", "mask", "masks"})
+DEPTH_FOLDERS = frozenset({"xyz", "depth"})
+COLOUR_FOLDER = "rgb"
+"""Beside a folder of this name there may be one of depth images, and masks in gt/."""
 _MAYBE_MASK_FOLDERS = frozenset({"label", "labels", "gt", "annotation", "annotations"})
 _SYSTEM = frozenset(
     {

@@ -7,7 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flawmap.datasets import folder, kolektor_sdd, kolektor_sdd2, mvtec
+from flawmap.datasets import (
+    dagm,
+    folder,
+    kolektor_sdd,
+    kolektor_sdd2,
+    mvtec,
+    mvtec_ad_2,
+    mvtec_loco,
+    real_iad,
+    visa,
+)
 from flawmap.datasets.base import Dataset, DatasetError
 from flawmap.datasets.listing import Folder, as_paths, exists, is_folder
 from flawmap.datasets.unknown import categories, nothing_to_test, why_not
@@ -26,7 +36,17 @@ class Layout:
 # Asked in this order, the strictest first; the plain folder asks for least, so it comes last.
 LAYOUTS: dict[str, Layout] = {
     module.NAME: Layout(module.recognises, module.open_layout, module.EXPECTED)
-    for module in (kolektor_sdd, kolektor_sdd2, mvtec, folder)
+    for module in (
+        kolektor_sdd,
+        kolektor_sdd2,
+        dagm,
+        visa,
+        real_iad,
+        mvtec_ad_2,
+        mvtec_loco,
+        mvtec,
+        folder,
+    )
 }
 
 

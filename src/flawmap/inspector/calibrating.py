@@ -12,8 +12,8 @@ from flawmap.datasets import open_dataset
 from flawmap.datasets.base import plural
 from flawmap.datasets.listing import Paths, as_paths
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import digest, make_folder, write_json
-from flawmap.inspector.calibration_images import places_of
+from flawmap.files import make_folder, write_json
+from flawmap.inspector.calibration_images import digest_or_none, places_of
 from flawmap.inspector.inspector import Inspector, load_region
 from flawmap.inspector.listing import list_images
 from flawmap.inspector.manifest import Manifest, changing
@@ -144,14 +144,22 @@ def unseen(
     known = [set(one.images) for one in calibrations(manifest).values()]
     taken = set.intersection(*known) if add else set()
     found: dict[Path, str] = {}
+    unreadable: list[Path] = []
     learned = again = 0
     for path in paths:
-        sha256 = digest(path)
+        sha256 = digest_or_none(path)
+        if sha256 is None:
+            unreadable.append(path)
+            continue
         learned += sha256 in trained
         again += sha256 in taken
         if sha256 not in trained | taken:
             found[path] = sha256
             taken.add(sha256)
+    if unreadable:
+        warnings.append(
+            f"{plural(len(unreadable), 'image(s)')} left out: unreadable, such as {unreadable[0]}."
+        )
     if learned:
         warnings.append(f"{plural(learned, 'image(s)')} left out: the inspector learned from them.")
     if again:

@@ -18,6 +18,7 @@ from typing_extensions import Unpack
 from flawmap.backends.base import RuntimeOptions
 from flawmap.datasets import Dataset, Sample, open_dataset
 from flawmap.datasets.base import plural
+from flawmap.datasets.kinds import mask_files
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, write_json
 from flawmap.images import ImageError
@@ -203,9 +204,8 @@ def sample_mask(
     sample: Sample, size: tuple[int, int], image_size: tuple[int, int]
 ) -> NDArray[np.uint8] | None:
     """Ground truth (h, w) at the map's size; None without one. Raises as read_mask."""
-    if sample.mask is None:
-        return None
-    return read_mask(sample.mask, size, image_size=image_size)
+    masks = [read_mask(path, size, image_size=image_size) for path in mask_files(sample)]
+    return np.maximum.reduce(masks) if masks else None
 
 
 def _row(sample: Sample, seen: Inspection | None, error: str | None, root: Path) -> ImageRow:

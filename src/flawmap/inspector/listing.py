@@ -74,7 +74,7 @@ def _search(folder: Folder, written: Path | None) -> Iterator[Path]:
     def skip(below: Folder) -> Reason | None:
         if written is not None and below.real == str(written):
             return Reason.OWN
-        return Reason.MASK if below.holds_masks else None
+        return Reason.MASK if below.holds_masks else below.is_depth
 
     for place in folder.all_below(skip):
         yield from place.images

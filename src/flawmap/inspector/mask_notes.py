@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flawmap.annotations import AnnotatedImage, left_out
 from flawmap.datasets import Sample
+from flawmap.datasets.kinds import mask_files
 from flawmap.images import ImageError
 from flawmap.masks import marks_anything
 
@@ -94,6 +96,6 @@ def _marks_anything(sample: Sample) -> bool:
     if isinstance(sample.mask, AnnotatedImage) or sample.mask is None:
         return False
     try:
-        return marks_anything(sample.mask)
+        return any(marks_anything(mask) for mask in mask_files(sample) if isinstance(mask, Path))
     except ImageError:
         return False
