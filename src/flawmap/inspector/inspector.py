@@ -21,6 +21,7 @@ from flawmap.frames import Colour, Frame, as_source, check_colour
 from flawmap.framing import Canvas, Framing
 from flawmap.inspector.decision import Verdict, decide
 from flawmap.inspector.defects import Defect, find_defects
+from flawmap.inspector.devices import tell_if_unmeasured
 from flawmap.inspector.graphs import read_graph
 from flawmap.inspector.looking import Look, Seen
 from flawmap.inspector.manifest import GRAPH, MANIFEST, Manifest, read_manifest, run_id
@@ -171,6 +172,8 @@ class Inspector:
                 f"{folder / MANIFEST} was changed: its working size is not that of {GRAPH}. "
                 "Copy the whole run folder again, or train anew."
             )
+        device, precision = runtime.get("device", "cpu"), options["precision"]
+        tell_if_unmeasured(folder, manifest, loaded.name, device, precision)
         judging = manifest.model_copy(update={"calibration": found.calibration})
         source = Source(str(folder.absolute()), options)
         return cls(judging, loaded, region, source)

@@ -126,8 +126,10 @@ class Training(_Model):
 
 
 class Parity(_Model):
-    """Largest differences between the graph and the torch module on real images."""
+    """Largest differences between the graph and the torch module, on the CPU, on real images."""
 
+    runtime: str = Field("onnxruntime", description="that the graph ran on")
+    device: str = Field("cpu", description="that the graph ran on")
     images: int
     map: float
     score: float
@@ -181,6 +183,9 @@ class Manifest(_Model):
     parity: Parity
     files: dict[FileName, str] = Field(description="SHA-256 of each file of the artefact")
     versions: dict[str, str]
+    devices: dict[str, Parity] = Field(
+        {}, description="parity on other devices than the CPU, by runtime and device"
+    )
     exports: dict[str, Export] = Field({}, description="by runtime and precision")
     metrics: dict[str, Any] | None = Field(None, description="the last evaluation")
 
