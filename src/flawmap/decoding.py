@@ -129,6 +129,26 @@ def declared_pixels(path: str | os.PathLike[str]) -> int:
         return 0
 
 
+def stated_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """The upright (height, width) that a file's header states; None where it cannot be read."""
+    try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            return None
+        with Path(path).open("rb") as file, _quiet():
+            kind = _kind(file.read(26), os.fspath(path))
+            file.seek(0)
+            if kind is TiffImageFile:
+                page = tiff.parse(file)
+                width, height, orientation = page.width, page.height, page.orientation
+            else:
+                image = kind(file)
+                width, height = image.size
+                orientation = exif_orientation(image.info.get("exif", b""))
+    except Exception:
+        return None
+    return (width, height) if orientation >= 5 else (height, width)
+
+
 def is_deep(path: str | os.PathLike[str]) -> bool:
     """Whether a file's header states values of 16 bits or more; False where it cannot be read."""
     try:

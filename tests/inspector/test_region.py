@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.images import write_png
-from flawmap.inspector.region import Region, draw_region
+from flawmap.inspector.region import Region
+from flawmap.inspector.region_drawing import draw_region
 
 
 def picture(path: Path, inside: tuple[slice, slice], size: tuple[int, int] = (32, 48)) -> Path:
@@ -113,7 +114,7 @@ def test_a_region_smaller_than_a_map_s_pixel_is_still_looked_at(tmp_path):
 
 
 def test_a_huge_picture_is_kept_smaller(tmp_path, monkeypatch):
-    monkeypatch.setattr("flawmap.inspector.region._MOST_PIXELS", 400)
+    monkeypatch.setattr("flawmap.inspector.region_drawing._MOST_PIXELS", 400)
     roi = picture(tmp_path / "roi.png", np.s_[:, 24:])
     square = {"size": [64, 96], "polygons": [[[48, 0], [96, 0], [96, 64], [48, 64]]]}
     for path in (roi, polygons(tmp_path / "roi.json", square)):

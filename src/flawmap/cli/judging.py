@@ -14,7 +14,7 @@ def regions(
     run: Run,
     roi: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Look here alone: a picture, white here; or polygons."),
+        typer.Option(metavar="FILE", help="Look here alone: a mask, white here; or JSON."),
     ] = None,
     ignore: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Do not look here: likewise.")
@@ -62,6 +62,7 @@ def regions(
             pixel_pitch=pixel_pitch,
             images=images or (),
             show=show,
+            say=typer.echo,
         )
     show_regions(found)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -17,7 +18,8 @@ from flawmap.inspector.calibrating import good_paths, unseen
 from flawmap.inspector.calibration_images import locate, places_of
 from flawmap.inspector.defects import Filters
 from flawmap.inspector.manifest import Manifest, changing
-from flawmap.inspector.region import Mask, Region, draw_region, region_file
+from flawmap.inspector.region import Mask, Region, region_file
+from flawmap.inspector.region_drawing import draw_region, sizes_of
 from flawmap.inspector.saving import save_manifest
 from flawmap.inspector.thresholds import FromImages, Rates, Show
 
@@ -35,15 +37,18 @@ def regions(
     pixel_pitch: float | None = None,
     images: Paths = (),
     show: Show = lambda done, total: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Manifest:
     """Set where the inspector looks and which regions are defects; what is not given stays.
 
     ``roi`` and ``ignore``: as for :func:`draw_region`; together they take the place of the region
     so far, and ``everywhere`` takes it away. Then maps and scores change, so the images that
     calibrate are inspected again: those with the same digests in the folder trained from, or the
-    good ones among ``images``. The filters are those of :class:`Filters`; ``min_area_mm2`` needs a
-    pixel pitch. Raises UsageError for values that make no sense, FlawmapError where a picture
-    cannot be read or calibration images are missing; the run is then as it was.
+    good ones among ``images``. The drawings must have the shape of these images, at any scale;
+    ``say`` gets a line on how much of the image is left. The filters are those of
+    :class:`Filters`; ``min_area_mm2`` needs a pixel pitch. Raises UsageError for values that make
+    no sense, FlawmapError where a drawing cannot be read or calibration images are missing; the run
+    is then as it was.
     """
     folder = Path(run)
     with changing(folder) as manifest:
@@ -55,11 +60,13 @@ def regions(
         if not everywhere and roi is None and ignore is None:
             save_manifest(folder, changed)
             return changed
+        good = unseen(manifest, good_paths(images), False, []) if images else _calibrating(manifest)
         mask: Mask | None = None
         if not everywhere:
             size = manifest.preprocessing.size if manifest.preprocessing.fit == "squash" else None
-            mask = draw_region(_path(roi), _path(ignore), size)
-        changed = _looking_at(mask, folder, changed, images, show)
+            mask = draw_region(_path(roi), _path(ignore), size, sizes_of(good))
+            say(f"The region of interest is {mask.mean():.1%} of the image.")
+        changed = _looking_at(mask, folder, changed, good, images, show)
         save_manifest(folder, changed)
         if manifest.region not in (None, changed.region):
             (folder / region_file(str(manifest.region))).unlink(missing_ok=True)
@@ -91,12 +98,12 @@ def _looking_at(
     mask: Mask | None,
     folder: Path,
     manifest: Manifest,
+    good: Mapping[Path, str],
     images: Paths,
     show: Show,
 ) -> Manifest:
     """The manifest with a region, its picture written, and the thresholds that go with it."""
     limits = manifest.calibration
-    good = unseen(manifest, good_paths(images), False, []) if images else _calibrating(manifest)
     rates = Rates(limits.reject.asked, limits.review.asked)
     region = None if mask is None else Region.of(mask, manifest.configuration)
     places = places_of(as_paths(images)) if images else None
