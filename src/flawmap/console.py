@@ -229,15 +229,18 @@ def _told_regions(manifest: Manifest) -> str:
 
 
 def show_export(export: Export) -> None:
-    """How near an export is to the first graph."""
+    """How near an export is to the first graph, and what its own thresholds promise."""
     console.print(_told_export(export), soft_wrap=True)
+    if export.calibration is not None:
+        console.print(export.calibration.statement())
+        console.print(_told_thresholds(export.calibration))
 
 
 def _told_export(export: Export) -> str:
     told = (
         f"map differs by at most {export.map_max:.1e} (mean {export.map_mean:.1e}), score by "
         f"{export.score_max:.1e} (mean {export.score_mean:.1e}); {export.flips} of "
-        f"{export.images} verdicts differ, good pictures' p-values by {export.p_value_mean:.3f}"
+        f"{export.images} verdicts differ, good images' p-values by {export.p_value_mean:.3f}"
     )
     if export.pixel_ap is not None and export.image_auroc is not None:
         ap, auroc = export.pixel_ap, export.image_auroc
@@ -289,6 +292,8 @@ def show_info(manifest: Manifest) -> None:
     }
     for name, export in manifest.exports.items():
         rows[f"export {name}"] = _told_export(export)
+        if export.calibration is not None:
+            rows[f"{name} promise"] = export.calibration.statement()
     if manifest.metrics:
         shown = ("image_auroc", "pixel_ap", "iap")
         known = {key: manifest.metrics.get(key) for key in shown}

@@ -17,6 +17,7 @@ from methods.tiny import SIZE
 from training.tiny import tiny_images, tiny_loop
 
 LEARNED, HELD_OUT = 16, 8
+HELD = (LEARNED, LEARNED + HELD_OUT)
 
 
 class Striped(NamedTuple):
@@ -46,6 +47,7 @@ def striped_once(tmp_path_factory: pytest.TempPathFactory) -> Striped:
         run, loop.method, Preprocessing(size=SIZE), pictures[LEARNED:], pictures[LEARNED:],
         Teacher(name="tiny", file="tiny", sha256="tiny"), training, method="destseg",
         preset="fast", configuration=loop.method.config.model_dump(mode="json"),
+        held_files=[digest(data / "good" / f"{index:02}.png") for index in range(*HELD)],
     )  # fmt: skip
     shutil.rmtree(run / "checkpoints")
     return Striped(run, inspector.manifest, pictures[LEARNED:])

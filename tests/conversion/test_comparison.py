@@ -35,12 +35,16 @@ class Fixed(Backend):
         )
 
 
+def laid(good):
+    return [LOOK.framing.lay(image) for image in good]
+
+
 def test_differences_by_hand():
     good = np.zeros((3, 2, 2, 3), np.uint8)
     found = compare(
         Fixed([0.0, 0.5, 0.25], [0.1, 0.5, 0.9]),
         Fixed([0.25, 0.5, 0.0], [0.1, 0.75, 0.4]),
-        good, no_defects(good), LIKE, LOOK,
+        laid(good), no_defects(good), LIKE, LOOK,
     )  # fmt: skip
     assert (found.images, found.map_max) == (3, 0.25)
     assert found.map_mean == pytest.approx(0.5 / 3)
@@ -60,10 +64,38 @@ def test_verdicts_differ_by_each_ones_own_thresholds():
     scores = [0.1, 0.2, 0.3, 0.4, 0.5, 0.3]
     twice = [2 * score for score in scores]
     maps = [0.0] * 6
-    same = compare(Fixed(maps, scores), Fixed(maps, twice), good, bad, LIKE, LOOK)
+    same = compare(Fixed(maps, scores), Fixed(maps, twice), laid(good), bad, LIKE, LOOK)
     assert (same.flips, same.p_value_mean) == (0, 0.0)
-    less = compare(Fixed(maps, scores), Fixed(maps, [*twice[:4], 0.7, 0.6]), good, bad, LIKE, LOOK)
+    less = compare(
+        Fixed(maps, scores), Fixed(maps, [*twice[:4], 0.7, 0.6]), laid(good), bad, LIKE, LOOK
+    )
     assert less.flips == 1
+
+
+def test_verdicts_at_the_thresholds_that_the_run_has():
+    """As they were stored: rounding flips none. A drawn defect lies between, by the other alone."""
+    good = np.zeros((4, 2, 2, 3), np.uint8)
+    bad = Corrupted(np.zeros((1, 2, 2, 3), np.uint8), np.ones((1, 2, 2), np.uint8))
+    stored, names = [0.1, 0.2, 0.3, 0.4], list("abcd")
+    like = Calibration.from_scores(stored, stored, false_reject=0.2, review=0.4, images=names)
+    maps = [0.0] * 5
+    here = [0.1, 0.2, 0.3 + 1e-6, 0.4 + 1e-6]
+    higher = [score + 0.2 for score in stored]
+
+    def flips(other, drawn):
+        found = compare(
+            Fixed(maps, [*here, drawn[0]]), Fixed(maps, [*other, drawn[1]]), laid(good), bad,
+            like, LOOK, images=names, stored=stored,
+        )  # fmt: skip
+        assert found.calibration.scores == pytest.approx(other)
+        assert found.calibration.images == tuple(names)
+        assert found.calibration.reject.asked == 0.2
+        return found.flips
+
+    assert flips(here, (0.45, 0.45)) == 0
+    assert flips(higher, (0.45, 0.65)) == 0, "its own thresholds are higher, too"
+    assert flips(here, (0.45, 0.38)) == 1
+    assert flips(higher, (0.45, 0.45)) == 1
 
 
 def test_figures_of_both_graphs():
@@ -72,7 +104,7 @@ def test_figures_of_both_graphs():
     bad = Corrupted(np.zeros((1, 2, 2, 3), np.uint8), mask)
     oracle = Fixed([0.0, 0.0, mask[0]], [0.0, 0.0, 1.0])
     fool = Fixed([0.0, 0.0, 1 - mask[0]], [1.0, 0.0, 0.5])
-    found = compare(oracle, fool, good, bad, LIKE, LOOK)
+    found = compare(oracle, fool, laid(good), bad, LIKE, LOOK)
     assert found.pixel_ap == (1.0, pytest.approx(1 / 12))
     assert found.image_auroc == (1.0, 0.5)
 
@@ -84,7 +116,7 @@ def test_a_map_that_is_no_number_is_refused():
         compare(
             Fixed([0.0, 0.0], scores),
             Fixed([np.nan, 0.0], scores),
-            good,
+            laid(good),
             no_defects(good),
             LIKE,
             LOOK,

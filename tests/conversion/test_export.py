@@ -207,7 +207,7 @@ def test_a_float_graph_too_far_off_is_refused(striped, monkeypatch):
 def test_what_cannot_be_exported_says_why(striped, tmp_path):
     with pytest.raises(UsageError, match="No runtime 'tensorrt': export to onnx or openvino"):
         flawmap.export(striped.run, "tensorrt")
-    with pytest.raises(FlawmapError, match=r"nowhere is not there: give others with --images"):
+    with pytest.raises(FlawmapError, match=r"No such image or folder: .*nowhere"):
         flawmap.export(striped.run, "onnx", images=tmp_path / "nowhere")
 
 

@@ -17,9 +17,11 @@ def export(
         bool, typer.Option("--int8", help="Quantise to 8-bit integers, with thresholds of its own.")
     ] = False,
     images: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            metavar="DATA", help="Folder with good pictures; the one that was trained from if not."
+            metavar="IMAGE|DIR",
+            help="Where to look, too, for the images that calibrate the run; of a run calibrated "
+            "by folds, good images that it has not seen.",
         ),
     ] = None,
     force: Annotated[
@@ -33,7 +35,12 @@ def export(
     from flawmap.inspector.manifest import GRAPH
 
     found = flawmap.export(
-        run, to, int8=int8, images=images, force=force, say=lambda text: typer.echo(text, err=True)
+        run,
+        to,
+        int8=int8,
+        images=images or (),
+        force=force,
+        say=lambda text: typer.echo(text, err=True),
     )
     show_export(found)
     for name in found.files:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +28,7 @@ class Comparison:
     score_max: float
     score_mean: float
     flips: int
-    """Images whose verdict differs, each by its own thresholds."""
+    """Images whose verdict differs, by the thresholds of each; before filters of regions."""
     p_value_mean: float
     """How far the good images' p-values move on average: the share of good parts whose verdict
     differs at a threshold, whichever it is. Tells more than flips at the few thresholds set."""
@@ -42,24 +42,29 @@ class Comparison:
 def compare(
     first: Backend,
     other: Backend,
-    good: Iterable[NDArray[np.uint8]],
+    good: Iterable[Canvas],
     drawn: Corrupted,
     like: Calibration,
     look: Look,
     region: Region | None = None,
+    *,
+    images: Sequence[str] = (),
+    stored: Sequence[float] | None = None,
 ) -> Comparison:
-    """Both on every image, one by one; FlawmapError for a map that has NaNs.
+    """Run both on every image, one by one; FlawmapError for a map that has NaNs.
 
-    Thresholds are found for both on the good photographs (H, W, 3), for the false-reject rates of
-    ``like``: a score that one was set at lies on its own side of it, which rounding could change.
-    ``look``: how the inspector sees photographs. Defects are drawn on windows. ``region``: where
-    the inspector looks; a window of a larger photograph does not know where it lies in it.
+    ``good``: good images as the inspector sees them; defects are drawn on windows. The other one's
+    thresholds are set on the good images, for the false-reject rates of ``like``; ``images`` are
+    the SHA-256 of their files. Where they are the images that calibrate ``like``, and ``stored``
+    their scores there, the first one has the thresholds of ``like``, and these scores: those
+    computed here may differ in rounding, and a score at which a threshold was set would be counted
+    as a flip. Else the first one's thresholds are set like the other's. ``region``: where the
+    inspector looks; a window of a larger image does not know where it lies in it.
     """
     seen = (_Seen(look), _Seen(look))
     graphs = (first, other)
     apart: list[tuple[float, float]] = []
-    for photograph in good:
-        canvas = look.framing.lay(photograph)
+    for canvas in good:
         apart.append(_apart(seen, graphs, canvas, None, region))
     calibrating = len(apart)
     whole = Framing(look.framing.size)
@@ -68,7 +73,9 @@ def compare(
         apart.append(_apart(seen, graphs, whole.lay(image), mask, where))
     gaps = np.abs(np.array(seen[0].scores) - np.array(seen[1].scores))
     largest, means = np.array(apart).T
-    calibrations = [one.calibrated(calibrating, like) for one in seen]
+    own = seen[1].calibrated(calibrating, like, images)
+    judge = seen[0].calibrated(calibrating, like, images) if stored is None else like
+    before = [*(stored or seen[0].scores[:calibrating]), *seen[0].scores[calibrating:]]
     figures = [one.evaluator.compute() for one in seen] if len(drawn.images) else []
     return Comparison(
         images=len(apart),
@@ -77,13 +84,12 @@ def compare(
         score_max=float(gaps.max()),
         score_mean=float(gaps.mean()),
         flips=sum(
-            calibrations[0].verdict(a) != calibrations[1].verdict(b)
-            for a, b in zip(seen[0].scores, seen[1].scores, strict=True)
+            judge.verdict(a) != own.verdict(b) for a, b in zip(before, seen[1].scores, strict=True)
         ),
         p_value_mean=_moved(*(np.array(one.scores[:calibrating]) for one in seen)),
         pixel_ap=_pair([one.pixel_ap for one in figures]),
         image_auroc=_pair([one.image_auroc for one in figures]),
-        calibration=calibrations[1],
+        calibration=own,
     )
 
 
@@ -126,12 +132,13 @@ class _Seen:
         self.evaluator.update(found, mask, score, mask is not None)
         return found
 
-    def calibrated(self, good: int, like: Calibration) -> Calibration:
+    def calibrated(self, good: int, like: Calibration, images: Sequence[str]) -> Calibration:
         return Calibration.from_scores(
             self.scores[:good],
             self.peaks[:good],
             false_reject=like.reject.asked,
             review=like.review.asked,
+            images=images,
         )
 
 

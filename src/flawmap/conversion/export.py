@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flawmap.backends.base import Backend
 from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.backends.registry import has_bf16_here
 from flawmap.conversion.comparison import Comparison, compare
 from flawmap.conversion.pictures import GoodImages, good_images
-from flawmap.conversion.synthetic import draw_defects, no_defects
+from flawmap.conversion.placing import keep, remove_unnamed, workplace
+from flawmap.conversion.synthetic import Corrupted, draw_defects, no_defects
+from flawmap.datasets.base import plural
+from flawmap.datasets.listing import Paths, as_paths
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import make_folder, write_bytes
-from flawmap.inspector.graphs import BF16, file_digest, read_graph
+from flawmap.files import write_bytes
+from flawmap.inspector.graphs import BF16, read_graph
 from flawmap.inspector.inspector import load_region
 from flawmap.inspector.looking import Look
 from flawmap.inspector.manifest import (
-    EXPORTS,
     GRAPH,
     Export,
     Manifest,
@@ -56,124 +57,181 @@ def export(
     to: str,
     *,
     int8: bool = False,
-    images: str | os.PathLike[str] | None = None,
+    images: Paths = (),
     force: bool = False,
     say: Say = lambda text: None,
 ) -> Export:
     """Write the inspector's graph for a runtime into its folder; into its manifest, how near it is.
 
-    ``to`` is ``onnx`` or ``openvino``. ``images``: a data folder with good pictures, by default the
-    one that was trained from; those held out then measure map and score. In float32 these may
-    differ by 1e-4, from torch's for ``onnx``, else from the first graph's; for ``openvino`` how far
-    bf16 moves them is told beside it, with thresholds for it, where the processor has that.
-    ``int8`` quantises convolutions and finds thresholds anew; on drawn defects it may lose 0.01 of
-    pixel AP, on these and the good pictures change 1 % of verdicts, and move the good pictures'
-    p-values by 0.02 on average. Where nearly all convolutions are too many for that, fewer are
-    tried. Past the limits FlawmapError is raised and nothing kept, unless ``force``, which the
-    manifest records.
+    ``to`` is ``onnx`` or ``openvino``. In float32 map and score may differ by 1e-4 on good images,
+    from torch's for ``onnx``, else from the first graph's, and the run's thresholds go on to hold.
+    ``int8`` quantises convolutions, with ranges from images trained on. Its thresholds come from
+    the images that calibrate the run, all of them, for the same rates; for ``openvino`` in float32,
+    so do thresholds for bf16, where the processor has that. These images are found again by the
+    digests of their files: in ``images``, where ``calibrate`` took them from, and in the folder
+    trained from. Of a run that was calibrated by folds, ``images`` that it has not seen do that.
+
+    On drawn defects INT8 may lose 0.01 of pixel AP; on these and the calibrating images it may
+    change 1 % of the verdicts, the run's own thresholds on one side and the export's on the other;
+    and it may move these images' p-values by 0.02 on average. Where nearly all convolutions are too
+    many for that, fewer are tried. Past the limits FlawmapError is raised and nothing kept, unless
+    ``force``, which the manifest records. Raises FlawmapError where calibrating images are missing.
     """
     if to not in TARGETS:
         raise UsageError(f"No runtime {to!r}: export to {' or '.join(TARGETS)}.")
     folder = Path(run)
     with changing(folder) as manifest:
         graph = without_metadata(read_graph(folder, manifest).graph)
-        good = good_images(manifest, images)
-        say(f"{len(good.judge_paths)} good pictures that the inspector did not learn from")
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as place:
-            if int8:
-                made = _int8(Path(place), graph, folder, manifest, good, to, say)
-            else:
-                made = _float32(Path(place), graph, folder, manifest, good, to)
+        good = good_images(folder, manifest, as_paths(images))
+        with workplace(folder) as place:
+            job = _Job(place, graph, folder, manifest, good, to, say)
+            made = job.int8() if int8 else job.float32()
             if not (made.found.within_limits or force):
                 raise FlawmapError(f"{_failing(made.found)}: nothing was kept. --force keeps it.")
-            files = _keep(made.files, folder, to) or {GRAPH: manifest.files[GRAPH]}
+            files = keep(made.files, folder, manifest, to) or {GRAPH: manifest.files[GRAPH]}
         forced = not made.found.within_limits
         found = made.found.model_copy(update={"files": files, "forced": forced})
         exports = {**manifest.exports, f"{to}-{found.precision}": found}
         if to == "openvino" and not int8 and has_bf16_here():
-            exports[BF16] = _bf16(graph, folder, manifest, good)
-        save_manifest(folder, manifest.model_copy(update={"exports": exports}))
+            if good.calibrating is None:
+                say(f"No thresholds for bf16. {good.why_not}")
+            else:
+                exports[BF16] = job.bf16()
+        changed = manifest.model_copy(update={"exports": exports})
+        save_manifest(folder, changed)
+        remove_unnamed(folder, changed, to)
         return found
 
 
-def _float32(
-    place: Path, graph: bytes, folder: Path, manifest: Manifest, good: GoodImages, to: str
-) -> _Made:
-    files: tuple[Path, ...] = ()
-    first: Backend
-    other: Backend
-    if to == "onnx":
-        from flawmap.conversion.rebuild import TorchBackend
+@dataclass(frozen=True)
+class _Job:
+    """One export: what is converted, with which images, and where its files are made."""
 
-        first, other = TorchBackend(folder, manifest), OnnxRuntime(graph)
-    else:
-        files = _openvino_files(place / "model.xml")
-        first, other = OnnxRuntime(graph), _write_openvino(graph, files)
-    region = load_region(folder, manifest)
-    defects = no_defects(good.judge)
-    look = Look.of(manifest.preprocessing.framing, manifest.configuration)
-    found = compare(first, other, good.photographs, defects, manifest.calibration, look, region)
-    within = found.map_max <= FLOAT_LIMIT and found.score_max <= FLOAT_LIMIT
-    # These thresholds only told verdicts apart: in float32 the inspector's own go on to hold.
-    told = _fields(found) | {"calibration": None}
-    return _Made(files, Export(precision="float32", files={}, within_limits=within, **told))
+    place: Path
+    graph: bytes
+    folder: Path
+    manifest: Manifest
+    good: GoodImages
+    to: str
+    say: Say
 
+    def float32(self) -> _Made:
+        """The graph as it is, compared on a sample of good images."""
+        files: tuple[Path, ...] = ()
+        first: Backend
+        other: Backend
+        if self.to == "onnx":
+            from flawmap.conversion.rebuild import TorchBackend
 
-def _bf16(graph: bytes, folder: Path, manifest: Manifest, good: GoodImages) -> Export:
-    """What computing in bf16 changes, to which there is no limit, and thresholds for it."""
-    from flawmap.backends.openvino import OpenVino
-
-    other = OpenVino(graph, precision="bf16")
-    judge = draw_defects(good.judge, _DEFECTS, seed=1)
-    look = Look.of(manifest.preprocessing.framing, manifest.configuration)
-    region, like = load_region(folder, manifest), manifest.calibration
-    found = compare(OnnxRuntime(graph), other, good.photographs, judge, like, look, region)
-    return Export(precision="bf16", files={}, within_limits=True, **_fields(found))
-
-
-def _int8(
-    place: Path,
-    graph: bytes,
-    folder: Path,
-    manifest: Manifest,
-    good: GoodImages,
-    to: str,
-    say: Say,
-) -> _Made:
-    """The first scope of convolutions that keeps the limits; the last if none does."""
-    import onnx
-
-    from flawmap.conversion.int8 import quantise_onnx, quantise_openvino
-    from flawmap.conversion.scope import scopes
-
-    drawn = draw_defects(good.learn, len(good.learn), seed=0).images
-    learn = np.concatenate([good.learn, drawn])
-    judge = draw_defects(good.judge, _DEFECTS, seed=1)
-    region = load_region(folder, manifest)
-    look = Look.of(manifest.preprocessing.framing, manifest.configuration)
-    first = OnnxRuntime(graph)
-    other: Backend
-    for scope in scopes(onnx.load_model_from_string(graph)):
-        say(f"Quantising {scope.what}")
-        if to == "onnx":
-            files: tuple[Path, ...] = (place / "model.int8.onnx",)
-            write_bytes(files[0], quantise_onnx(graph, learn, scope.float32))
-            other = OnnxRuntime(files[0].read_bytes())
+            first, other = TorchBackend(self.folder, self.manifest), OnnxRuntime(self.graph)
         else:
-            files = _openvino_files(place / "model.int8.xml")
-            other = _write_openvino(quantise_openvino(graph, learn, scope.float32), files)
-        photographs, like = good.photographs, manifest.calibration
-        told = _fields(compare(first, other, photographs, judge, like, look, region))
-        found = Export(
-            precision="int8", files={}, quantised=scope.what, within_limits=False, **told
+            files = _openvino_files(self.place / "model.xml")
+            first, other = OnnxRuntime(self.graph), _write_openvino(self.graph, files)
+        good = self.good
+        defects = no_defects(good.judge)
+        self.say(f"Comparing on {plural(len(good.sample), 'good image(s)')}")
+        found = self._compare(first, other, defects, good.sample)
+        within = found.map_max <= FLOAT_LIMIT and found.score_max <= FLOAT_LIMIT
+        # These thresholds only told verdicts apart: in float32 the inspector's own go on to hold.
+        told = _fields(found) | {"calibration": None}
+        return _Made(files, Export(precision="float32", files={}, within_limits=within, **told))
+
+    def bf16(self) -> Export:
+        """What computing in bf16 changes, to which there is no limit, and thresholds for it."""
+        from flawmap.backends.openvino import OpenVino
+
+        self._say_calibrating("bf16")
+        other = OpenVino(self.graph, precision="bf16")
+        found = self._calibrated(OnnxRuntime(self.graph), other, self._defects())
+        return Export(precision="bf16", files={}, within_limits=True, **_fields(found))
+
+    def int8(self) -> _Made:
+        """The first scope of convolutions that keeps the limits; the last if none does."""
+        import onnx
+
+        from flawmap.conversion.int8 import quantise_onnx, quantise_openvino
+        from flawmap.conversion.scope import scopes
+
+        learn, judge = self._learn(), self._defects()
+        self._say_calibrating("INT8")
+        first = OnnxRuntime(self.graph)
+        other: Backend
+        for scope in scopes(onnx.load_model_from_string(self.graph)):
+            self.say(f"Quantising {scope.what}")
+            if self.to == "onnx":
+                files: tuple[Path, ...] = (self.place / "model.int8.onnx",)
+                write_bytes(files[0], quantise_onnx(self.graph, learn, scope.float32))
+                other = OnnxRuntime(files[0].read_bytes())
+            else:
+                files = _openvino_files(self.place / "model.int8.xml")
+                other = _write_openvino(quantise_openvino(self.graph, learn, scope.float32), files)
+            found = Export(
+                precision="int8",
+                files={},
+                quantised=scope.what,
+                within_limits=False,
+                **_fields(self._calibrated(first, other, judge)),
+            )
+            if _keeps_limits(found):
+                return _Made(files, found.model_copy(update={"within_limits": True}))
+            self.say(_failing(found))
+        return _Made(files, found)
+
+    def _learn(self) -> NDArray[np.uint8]:
+        """Images that set the ranges: some trained on, plain and with drawn defects."""
+        if self.good.calibrating is None:
+            raise FlawmapError(self.good.why_not)
+        learn = self.good.learn()
+        if learn is None:
+            raise FlawmapError(
+                f"INT8 learns its ranges from images that the inspector was trained on, and "
+                f"{self.manifest.training.folder} has none of them: give their folder with "
+                "--images, beside that of others."
+            )
+        return np.concatenate([learn, draw_defects(learn, len(learn), seed=0).images])
+
+    def _defects(self) -> Corrupted:
+        return draw_defects(self.good.judge, _DEFECTS, seed=1)
+
+    def _say_calibrating(self, what: str) -> None:
+        assert self.good.calibrating is not None
+        count = plural(len(self.good.calibrating.sha256), "good image(s)")
+        which = "that calibrate the run set" if self.good.calibrating.stored else "given set"
+        self.say(f"{count} {which} the thresholds for {what}")
+
+    def _calibrated(self, first: Backend, other: Backend, defects: Corrupted) -> Comparison:
+        """A comparison that sets thresholds, with where the images lay."""
+        images = self.good.calibrating
+        assert images is not None
+        found = self._compare(
+            first,
+            other,
+            defects,
+            tuple(images.sha256),
+            images=tuple(images.sha256.values()),
+            stored=images.stored,
         )
-        if _keeps_limits(found, len(good.judge_paths)):
-            return _Made(files, found.model_copy(update={"within_limits": True}))
-        say(_failing(found))
-    return _Made(files, found)
+        calibration = found.calibration.model_copy(update={"places": images.places})
+        return replace(found, calibration=calibration)
+
+    def _compare(
+        self,
+        first: Backend,
+        other: Backend,
+        defects: Corrupted,
+        paths: Sequence[Path],
+        **known: Any,
+    ) -> Comparison:
+        manifest = self.manifest
+        look = Look.of(manifest.preprocessing.framing, manifest.configuration)
+        region = load_region(self.folder, manifest)
+        canvases = self.good.canvases(paths)
+        return compare(first, other, canvases, defects, manifest.calibration, look, region, **known)
 
 
-def _keeps_limits(found: Export, good: int) -> bool:
+def _keeps_limits(found: Export) -> bool:
+    assert found.calibration is not None
+    good = len(found.calibration.scores)
     before, after = found.pixel_ap or (0.0, 0.0)
     neighbours = 2.0 / good**2  # of few images, two next to each other may change places
     return (
@@ -209,17 +267,5 @@ def _failing(found: Export) -> str:
     return (
         f"In INT8 it loses {before - after:.3f} of pixel AP on drawn defects (limit {AP_LIMIT:g}), "
         f"changes {found.flips} of {found.images} verdicts (limit {FLIP_LIMIT:.0%}) and moves good "
-        f"pictures' p-values by {found.p_value_mean:.3f} (limit {P_VALUE_LIMIT:g})"
+        f"images' p-values by {found.p_value_mean:.3f} (limit {P_VALUE_LIMIT:g})"
     )
-
-
-def _keep(made: tuple[Path, ...], folder: Path, to: str) -> dict[str, str]:
-    """Move what was made to its place in the run; digests by name."""
-    if made:
-        make_folder(folder / EXPORTS / to)
-    files = {}
-    for path in made:
-        name = f"{EXPORTS}/{to}/{path.name}"
-        shutil.move(path, folder / name)
-        files[name] = file_digest(folder, name)
-    return files

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 
 from flawmap.datasets import open_dataset
 from flawmap.errors import FlawmapError
-from flawmap.framing import Framing
-from flawmap.inspector.calibration_images import digest_or_none
+from flawmap.framing import Canvas, Framing
+from flawmap.inspector.calibrating import good_paths, unseen
+from flawmap.inspector.calibration_images import digest_or_none, locate, places_of
 from flawmap.inspector.manifest import Manifest
 
 _LOG = logging.getLogger("flawmap")
@@ -24,51 +24,113 @@ _STRIDE = 5  # windows from one image's to the next one's
 
 
 @dataclass(frozen=True)
-class GoodImages:
-    """Windows (N, h, w, 3) of good images: to learn from, and to judge by.
+class Calibrating:
+    """Good images that set the thresholds of an export, SHA-256 by path.
 
-    Those to judge by were never trained on; those to learn from were, or are the same where there
-    are none. ``judge_paths``: the whole images to judge by, which set thresholds, too.
+    ``stored``: their scores at which the run's own thresholds were set, where these are the images
+    that calibrate the run; ``places``: where they lay, if they are others.
     """
 
-    learn: NDArray[np.uint8]
-    judge: NDArray[np.uint8]
-    judge_paths: tuple[Path, ...]
+    sha256: dict[Path, str]
+    stored: tuple[float, ...] | None = None
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GoodImages:
+    """Good images of a run: to measure differences on, and to set thresholds.
+
+    ``sample``: up to 100 of them. ``calibrating``: all that set thresholds, or None with the reason
+    in ``why_not``. ``known``: good images at hand, whether trained on or not.
+    """
+
     framing: Framing
+    sample: tuple[Path, ...]
+    calibrating: Calibrating | None
+    why_not: str
+    known: tuple[Path, ...]
+    trained_on: frozenset[str]
+
+    def learn(self) -> NDArray[np.uint8] | None:
+        """One window (N, h, w, 3) of each of 32 images trained on, evenly spread; None if none is
+        at hand.
+
+        INT8 learns its ranges from them. Images that set the ranges must not set the thresholds,
+        whose guarantee would not hold.
+        """
+        trained = [path for path in self.known if digest_or_none(path) in self.trained_on]
+        return _windows(_spread(trained, _LEARN), self.framing) if trained else None
 
     @property
-    def photographs(self) -> Iterator[NDArray[np.uint8]]:
-        """The images to judge by (H, W, 3), read one by one."""
-        return (self.framing.decode(path) for path in self.judge_paths)
+    def judge(self) -> NDArray[np.uint8]:
+        """One window (N, h, w, 3) of each image of the sample."""
+        return _windows(self.sample, self.framing)
+
+    def canvases(self, paths: Sequence[Path]) -> Iterator[Canvas]:
+        """These images as the inspector sees them, read one by one."""
+        return (self.framing.read(path) for path in paths)
 
 
-def good_images(manifest: Manifest, data: str | os.PathLike[str] | None) -> GoodImages:
-    """From the training split of a data folder; None for the one that was trained from.
+def good_images(run: Path, manifest: Manifest, images: Sequence[Path] = ()) -> GoodImages:
+    """Good images to export ``run`` with.
 
-    So they are the images trained on and those held out then, and of test images nothing is
-    learned. Raises FlawmapError where the folder is gone, or holds only images trained on.
+    The images that calibrate the run are found by the digests of their files: in ``images``, where
+    ``calibrate`` took them from, and in the folder trained from. Where the run was calibrated by
+    folds, the images among ``images`` that it has not seen take their place. Raises FlawmapError
+    where there is no good image at all.
     """
-    folder = Path(manifest.training.folder if data is None else data)
-    if not folder.exists():
+    calibrating, why_not = _calibrating(run, manifest, images)
+    known = _known_good(manifest, images)
+    sample = tuple(calibrating.sha256) if calibrating else known
+    if not sample:
         raise FlawmapError(
-            f"Exporting needs good pictures, and {folder} is not there: give others with --images."
-        )
-    layout = manifest.training.layout if data is None else "auto"
-    trained: list[Path] = []
-    unseen: list[Path] = []
-    dataset = open_dataset(folder, layout)
-    for line in dataset.left_out:
-        _LOG.warning("%s", line)
-    for path in dataset.good_train:
-        (trained if digest_or_none(path) in manifest.training.trained_on else unseen).append(path)
-    if not unseen:
-        raise FlawmapError(
-            f"{folder} has no good picture that the inspector did not learn from: give others "
+            f"Exporting needs good images, and {manifest.training.folder} has none: give others "
             "with --images."
         )
     framing = manifest.preprocessing.framing
-    learn, judge = _spread(trained or unseen, _LEARN), _spread(unseen, _JUDGE)
-    return GoodImages(_windows(learn, framing), _windows(judge, framing), judge, framing)
+    trained_on = frozenset(manifest.training.trained_on)
+    return GoodImages(framing, _spread(sample, _JUDGE), calibrating, why_not, known, trained_on)
+
+
+def _calibrating(
+    run: Path, manifest: Manifest, images: Sequence[Path]
+) -> tuple[Calibrating | None, str]:
+    """The images that set thresholds; or None and why there are none."""
+    stored = manifest.calibration
+    way_out = f"flawmap calibrate {run} GOOD_IMAGES"
+    if stored.folds and images:
+        found = unseen(manifest, good_paths(images), False, [])
+        return Calibrating(found, places=places_of(images)), ""
+    if stored.folds:
+        return None, (
+            f"{run} was calibrated by folds and trained on all of those images, so that they "
+            f"cannot set thresholds. Give good images that it has not seen with --images, or: "
+            f"{way_out}"
+        )
+    located = locate(manifest, images)
+    if not located.complete:
+        return None, (
+            f"{run}: {located.describe()}. Give the folder that holds them with --images, or "
+            f"calibrate on others: {way_out}"
+        )
+    score_of = dict(zip(stored.images, stored.scores, strict=True))
+    scores = tuple(score_of[sha256] for sha256 in located.paths)
+    return Calibrating(located.good, scores, stored.places), ""
+
+
+def _known_good(manifest: Manifest, images: Sequence[Path]) -> tuple[Path, ...]:
+    """Good images of the folder trained from and of those named, whether trained on or not."""
+    found = dict.fromkeys(good_paths(images)) if images else {}
+    folder = Path(manifest.training.folder)
+    if folder.is_dir():
+        try:
+            dataset = open_dataset(folder, manifest.training.layout)
+        except FlawmapError:  # no longer the data that was trained on
+            return tuple(found)
+        for line in dataset.left_out:
+            _LOG.warning("%s", line)
+        found = dict.fromkeys(dataset.good_train) | found
+    return tuple(found)
 
 
 def _spread(paths: Sequence[Path], most: int) -> tuple[Path, ...]:
@@ -81,6 +143,6 @@ def _windows(paths: Sequence[Path], framing: Framing) -> NDArray[np.uint8]:
     """One window (h, w, 3) of each image; where there are several, from changing places."""
     found = []
     for index, path in enumerate(paths):
-        canvas = framing.lay(framing.decode(path))
+        canvas = framing.read(path)
         found.append(canvas.window(index * _STRIDE % canvas.layout.count).copy())
     return np.stack(found)
