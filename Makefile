@@ -6,7 +6,7 @@ SEED ?= 0
 OUT ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench torture docs clean
+.PHONY: help install demo test quick check format bench torture docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -21,8 +21,12 @@ install: $(VENV)/installed  ## virtual environment in .venv with everything in i
 demo: install  ## draw a product, train, evaluate, report: SEED=0 OUT=demo
 	$(BIN)/flawmap demo --out $(OUT) --seed $(SEED)
 
-test: install  ## all tests, under 6 minutes on two cores
+test: install  ## all tests, under 4 minutes on two cores
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile src tests
+
+quick: install  ## tests that are not marked slow, under a minute; those that should be are listed
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m 'not slow' \
+		--durations 10 --durations-min 3 src tests
 
 check: install  ## format, lint, types
 	$(BIN)/ruff format --check .

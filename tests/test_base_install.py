@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HIDE = """
 import sys
 from importlib.machinery import PathFinder
@@ -71,6 +73,7 @@ def run_python(code: str, *args: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_every_verb_but_training_without_torch(
     run_copy: Path, tiny_data: Path, tmp_path: Path
 ) -> None:

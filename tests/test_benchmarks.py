@@ -25,6 +25,7 @@ def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("benchmarks")
 def test_the_plain_step_trains_the_network_of_its_phase_alone(tmp_path: Path) -> None:
     from baseline import Baseline

@@ -542,6 +542,7 @@ def test_sizes_and_methods_that_do_not_fit(
     assert not out.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "fit", "told"),
     [("stpm", "letterbox", "shape kept"), ("adps", "tiles", "32 pixels over each other")],

@@ -18,9 +18,18 @@ def test_every_name_is_there_and_explains_itself(name: str) -> None:
     assert found.__name__ == name
 
 
-def test_names_are_those_of_the_contract() -> None:
-    assert {"Inspector", "demo", "evaluate", "predict", "train"} <= set(flawmap.__all__)
-    assert flawmap.UsageError.__mro__[1] is flawmap.FlawmapError
+def test_every_verb_is_a_function_of_the_same_name() -> None:
+    from typer.main import get_command
+
+    from flawmap.cli import app
+
+    verbs = set(get_command(app).commands)  # type: ignore[attr-defined]
+    others = {"FlawmapError", "UsageError", "Inspector", "latency", "watch"}
+    assert set(flawmap.__all__) == verbs - {"info"} | others
+
+
+def test_errors_of_use_are_errors_too() -> None:
+    assert issubclass(flawmap.UsageError, flawmap.FlawmapError)
 
 
 def test_other_names_are_refused_as_python_does() -> None:
@@ -28,23 +37,35 @@ def test_other_names_are_refused_as_python_does() -> None:
         _ = flawmap.nonsense
 
 
-def test_parameters_that_callers_rely_on() -> None:
-    def names(function: object) -> list[str]:
-        assert callable(function)
-        return list(inspect.signature(function).parameters)
+@pytest.mark.parametrize(
+    "verb", ["train", "evaluate", "predict", "calibrate", "regions", "judge", "drift", "export",
+             "demo"]
+)  # fmt: skip
+def test_every_option_of_a_verb_is_a_parameter_of_its_function(verb: str) -> None:
+    """Options of another name are named here; those of the runtime are keywords of all verbs."""
+    from typer.main import get_command
 
-    train = names(flawmap.train)
-    assert train[:2] == ["data", "out"]
-    assert {
-        "method", "preset", "teacher", "textures", "rotate", "steps", "batch_size", "seed",
-        "device", "resume", "layout",
-    } <= set(train)  # fmt: skip
-    assert names(flawmap.evaluate)[:2] == ["run", "data"]
-    assert {"json_file", "report"} <= set(names(flawmap.evaluate))
-    assert names(flawmap.predict)[:2] == ["run", "images"]
-    assert {"out", "json_file"} <= set(names(flawmap.predict))
-    assert {"out", "seed"} <= set(names(flawmap.demo))
-    assert names(flawmap.Inspector.load)[0] == "run"
+    from flawmap.backends.base import RuntimeOptions
+    from flawmap.cli import app
+
+    renamed = {"json": "json_file", "set": "changes"}
+    command = get_command(app).commands[verb]  # type: ignore[attr-defined]
+    options = {renamed.get(p.name, p.name) for p in command.params} - {"help", "watch"}
+    parameters = inspect.signature(getattr(flawmap, verb)).parameters
+    if "runtime" in parameters:
+        options -= set(RuntimeOptions.__annotations__)
+    assert options <= set(parameters)
+
+
+def test_the_first_parameters_may_be_given_by_place() -> None:
+    def first(function: object, count: int) -> list[str]:
+        assert callable(function)
+        return list(inspect.signature(function).parameters)[:count]
+
+    assert first(flawmap.train, 2) == ["data", "out"]
+    assert first(flawmap.evaluate, 2) == ["run", "data"]
+    assert first(flawmap.predict, 2) == ["run", "images"]
+    assert first(flawmap.Inspector.load, 1) == ["run"]
 
 
 def test_version_is_the_installed_one() -> None:

@@ -29,6 +29,7 @@ def one_seed(grid: Grid) -> Grid:
     return grid.model_copy(update={"seed": (0,)})
 
 
+@pytest.mark.slow
 def test_one_cell_from_images_to_a_result_file(grid: Grid, tmp_path: Path):
     out, work = tmp_path / "out", tmp_path / "work"
     (path,) = bench(one_seed(grid), out, work=work)
@@ -137,6 +138,7 @@ def test_a_grid_may_be_a_file(grid: Grid, tmp_path: Path, measured: list[str]):
     assert json.loads(file.read_text())["seed"] == 5
 
 
+@pytest.mark.slow
 def test_variants_of_one_training_are_read_out_of_it(grid: Grid, tmp_path: Path, capfd):
     """Real runs: the changes reach the training, and a second read-out trains nothing."""
     changes = {"l1_weight": 0.5}

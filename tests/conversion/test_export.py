@@ -23,6 +23,8 @@ from flawmap.inspector.manifest import Preprocessing, read_manifest, write_manif
 from flawmap.inspector.onnx_metadata import read_metadata
 from methods.tiny import SIZE
 
+pytestmark = pytest.mark.slow  # exports and quantises for some 15 s of a core
+
 ALL = "all convolutions but the stems"
 
 

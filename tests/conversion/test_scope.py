@@ -39,6 +39,7 @@ def test_ever_fewer_from_nearly_all_to_the_coarse_teachers(graph):
     assert {name for name in quantised[2] if ".layer1." not in name} == quantised[3]
 
 
+@pytest.mark.slow
 def test_without_distances_there_is_one_scope(tmp_path):
     module = tiny_method("fast").module
 

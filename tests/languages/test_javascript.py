@@ -86,6 +86,7 @@ def halfway(scores: list[float], share: float) -> float:
     return (ordered[at] + ordered[at - 1]) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("packages")
 def test_its_verdicts_are_those_of_python(
     node: str, run_copy: Path, tiny_data: Path, tmp_path: Path

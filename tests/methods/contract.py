@@ -69,10 +69,14 @@ class MethodContract:
         folder.mkdir(exist_ok=True)
         return Loop(method, batches, self.steps, folder, CPU, "float32", 1e9, show)
 
-    def test_presets_carry_their_names_and_fast_is_one(self):
-        presets = METHODS[self.method].presets
-        assert {"paper", "fast"} <= presets.keys()
-        assert all(config.preset == name for name, config in presets.items())
+    def test_presets_carry_their_names_and_survive_a_manifest(self, preset: str):
+        config = find_preset(self.method, preset)
+        assert config.preset == preset
+        others = [one for name, one in METHODS[self.method].presets.items() if name != preset]
+        assert config.model_copy(update={"preset": ""}) not in [
+            one.model_copy(update={"preset": ""}) for one in others
+        ]
+        assert type(config).model_validate_json(config.model_dump_json()) == config
 
     def test_every_loss_falls_and_the_teacher_stays(self, tmp_path: Path, preset: str):
         losses: dict[str, list[float]] = {}

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from flawmap.methods.registry import METHODS
-from methods.contract import MethodContract
 
 TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 METHOD, TEST = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -26,10 +25,4 @@ def registered():
     del METHODS["squeeze"], sys.modules["squeeze"]
 
 
-class TestExample(MethodContract):
-    method = "squeeze"
-
-
-def test_its_test_is_ten_lines():
-    assert "class TestSqueeze(MethodContract):" in TEST
-    assert len(TEST.splitlines()) <= 10
+exec(TEST, globals())  # its class, TestSqueeze, which pytest collects here

@@ -21,6 +21,9 @@ TRAINING = Training(
 )  # fmt: skip
 
 
+pytestmark = pytest.mark.slow  # exports a network
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """An ADPS that levels its maps, straight from its random start; with its good images."""

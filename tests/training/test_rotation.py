@@ -109,6 +109,7 @@ def test_identical_images_do_not_divide_by_zero(pocket, count):
     assert decision.rotation in ("none", "slight")
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.parametrize("teacher", ["resnet18", "pocket"])
 @pytest.mark.parametrize(

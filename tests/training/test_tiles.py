@@ -95,6 +95,7 @@ def run(tmp_path_factory, tiny_data) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_calibrates_on_photographs_as_it_inspects_them(run, tiny_data):
     manifest = read_manifest(run)
     assert manifest.preprocessing.framing == Framing((64, 64), "tiles", 16)
@@ -112,6 +113,7 @@ def test_a_run_calibrates_on_photographs_as_it_inspects_them(run, tiny_data):
     assert not (run / ".flawmap-work").exists()
 
 
+@pytest.mark.slow
 def test_it_is_resumed_with_the_same_tiles_only(run, tiny_data, tmp_path):
     (begun := tmp_path / "begun").mkdir()
     (begun / "settings.json").write_bytes((run / "settings.json").read_bytes())

@@ -1,0 +1,114 @@
+"""A small demo whose figures a test asserts, and the noise that its bounds must stay clear of.
+
+``python benchmarks/guard.py`` trains it with several seeds, and broken in several ways with one,
+into ``results/guard.json``; ``tests/test_accuracy.py`` takes its bounds from that file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from record import write_result
+
+import flawmap
+from flawmap.methods.destseg.method import DestsegMethod
+from flawmap.product.drawing import draw_dataset
+from flawmap.training import batches
+
+SIZE, STEPS, BATCH = 128, 120, 8
+SEEDS = range(8)
+FIGURES = ("image_auroc", "pixel_ap")
+
+
+def measure(folder: Path, seed: int = 0) -> dict[str, float]:
+    """Draw the demo's product at reduced size, train for some 15 s of one core, evaluate.
+
+    The images are the same for each seed of the training. Float32, whatever the processor has.
+    """
+    data, run = folder / "data", folder / "run"
+    draw_dataset(data, 0, size=SIZE, train_good=40, test_good=12, defective_per_type=4)
+    flawmap.train(
+        data, run, teacher="pocket", seed=seed, steps=STEPS, batch_size=BATCH,
+        size=(SIZE, SIZE), rotate="none", precision="float32",
+    )  # fmt: skip
+    figures = flawmap.evaluate(run, data).figures.to_dict()
+    return {name: round(figures[name], 4) for name in FIGURES}
+
+
+def _untrained(loss: str) -> Any:
+    """A loss that teaches nothing."""
+    true: Callable[..., torch.Tensor] = getattr(DestsegMethod, loss)
+    return mock.patch.object(DestsegMethod, loss, lambda *given: true(*given) * 0.0)
+
+
+def _corrupting(change: Callable[..., Any]) -> Any:
+    """Another relation of corrupted image and mask than synthesis gives."""
+    true = batches.corrupt
+
+    def changed(clean: torch.Tensor, *rest: Any) -> Any:
+        return change(clean, *true(clean, *rest))
+
+    return mock.patch.object(batches, "corrupt", changed)
+
+
+BROKEN: dict[str, Callable[[], Any]] = {
+    "head not trained": lambda: _untrained("head_loss"),
+    "student not trained": lambda: _untrained("student_loss"),
+    "masks beside the anomalies": lambda: _corrupting(
+        lambda clean, corrupted, mask: (corrupted, mask.flip((2, 3)))
+    ),
+    "no anomalies": lambda: _corrupting(
+        lambda clean, corrupted, mask: (clean, torch.zeros_like(mask))
+    ),
+    "anomalies without masks": lambda: _corrupting(
+        lambda clean, corrupted, mask: (corrupted, torch.zeros_like(mask))
+    ),
+}
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    found, seconds = {}, []
+    for seed in SEEDS:
+        with _scratch() as folder:
+            before = time.process_time()
+            found[seed] = measure(folder, seed)
+            seconds.append(time.process_time() - before)
+            print(seed, found[seed], file=sys.stderr, flush=True)
+    broken = {}
+    for name, patch in BROKEN.items():
+        with _scratch() as folder, patch():
+            broken[name] = measure(folder)
+            print(name, broken[name], file=sys.stderr, flush=True)
+    spread = {}
+    for name in FIGURES:
+        values = [one[name] for one in found.values()]
+        mean, deviation = statistics.mean(values), statistics.stdev(values)
+        spread[name] = {
+            "mean": round(mean, 4),
+            "deviation": round(deviation, 4),
+            "lowest": min(values),
+            "bound": round(min(mean - 4 * deviation, min(values) - 2 * deviation), 3),
+        }
+    write_result(
+        "guard", seeds=found, broken=broken, spread=spread, core_seconds=round(max(seconds), 1)
+    )
+
+
+if __name__ == "__main__":
+    main()
