@@ -24,8 +24,8 @@ from flawmap.methods.destseg.method import DestsegMethod
 from flawmap.product.drawing import draw_dataset
 from flawmap.training import batches
 
-SIZE, STEPS, BATCH = 128, 120, 8
-SEEDS = range(8)
+SIZE, STEPS, BATCH = 128, 150, 4
+SEEDS = range(6)
 FIGURES = ("image_auroc", "pixel_ap")
 
 

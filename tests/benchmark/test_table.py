@@ -106,6 +106,13 @@ def test_a_preset_that_has_changed_since_is_marked(changed, told, marked):
     assert ("before the preset was changed" in found) == marked
 
 
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+def test_a_result_from_before_precision_was_a_field_is_not_marked(preset):
+    configuration = find_preset("destseg", preset).model_dump(mode="json")
+    del configuration["precision"]
+    assert "‡§" not in render([record(preset=preset, configuration=configuration)])
+
+
 def test_a_result_of_a_method_that_is_none_here_is_shown():
     assert "somebody fast" in render(
         [record(method="somebody", preset="fast", configuration={"a": 1})]

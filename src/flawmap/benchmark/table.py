@@ -66,7 +66,8 @@ class Row:
 def _differs(record: dict[str, Any], given: set[str]) -> bool:
     """Whether a record's configuration is not its preset's, but for the fields ``given``.
 
-    A field that was not there yet had its default. Without torch there are no methods to ask.
+    A field that was not there yet had its default; `precision`, which the machine chose before it
+    was a field, is not compared then. Without torch there are no methods to ask.
     """
     try:
         from flawmap.methods.registry import find_preset
@@ -77,7 +78,7 @@ def _differs(record: dict[str, Any], given: set[str]) -> bool:
         return False
     except ValidationError:  # it has a field that is there no more
         return True
-    names = set(type(now).model_fields) - given
+    names = set(type(now).model_fields) - given - ({"precision"} - set(record["configuration"]))
     return any(getattr(found, name) != getattr(now, name) for name in names)
 
 
