@@ -15,9 +15,10 @@ from flawmap.conversion.onnx import export_onnx, fold_deviation, fold_norms, inf
 from flawmap.conversion.scope import scopes
 from flawmap.methods.base import Method
 from flawmap.methods.config import MethodConfig
+from flawmap.methods.optimisation import build_optimisers
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.training.finish import measure_parity
-from methods.tiny import SIZE, liven, tiny_teacher
+from methods.tiny import SIZE, liven, tiny_batch, tiny_teacher
 
 NARROW = {
     "destseg": {"student_width": 0.125},
@@ -73,6 +74,25 @@ def test_folding_changes_nothing(method: str, row: str, preset: str):
         fold_deviation(graph)
         for one, other in zip(graph(images), expected, strict=True):
             torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.mark.parametrize(("method", "row"), [one for one in ROWS if "k=16" not in one[1]])
+def test_every_row_takes_a_step_in_each_phase(method: str, row: str, preset: str):
+    built, batch = build(method, row, preset), tiny_batch()
+    for phase in built.phases():
+        built.module.eval().requires_grad_(False)
+        for group in phase.groups:
+            group.train().requires_grad_(True)
+        learning = [p for group in phase.groups for p in group.parameters()]
+        before = [p.detach().clone() for p in learning]
+        optimisers = build_optimisers(phase.groups, phase.config)
+        phase.loss(batch).backward()
+        assert all(p.grad is not None for p in learning)
+        for optimiser in optimisers:
+            optimiser.step()
+        moved = [not torch.equal(p, old) for p, old in zip(learning, before, strict=True)]
+        assert sum(moved) > 0.9 * len(moved)
 
 
 @pytest.mark.slow
