@@ -290,6 +290,11 @@ def show_info(manifest: Manifest) -> None:
         "parity": f"exported and trained network differ by at most {parity.map:.1e} (map) and "
         f"{parity.score:.1e} (score) on {parity.images} images",
     }
+    for name, there in manifest.devices.items():
+        rows[f"parity on {name}"] = (
+            f"at most {there.map:.1e} (map) and {there.score:.1e} (score) from the trained network "
+            f"on {there.images} images"
+        )
     for name, export in manifest.exports.items():
         rows[f"export {name}"] = _told_export(export)
         if export.calibration is not None:

@@ -13,7 +13,9 @@ import pytest
 
 import flawmap
 from flawmap import FlawmapError, Inspector, UsageError
+from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.backends.registry import has_bf16_here
+from flawmap.console import show_info
 from flawmap.conversion import export as exporting
 from flawmap.conversion.scope import scopes
 from flawmap.files import digest
@@ -243,3 +245,58 @@ def test_measuring_int8_leaves_the_first_graphs_figures_and_thresholds(quantised
 def test_a_run_may_move(striped, tmp_path):
     shutil.move(striped.run, tmp_path / "elsewhere")
     assert flawmap.export(tmp_path / "elsewhere", "openvino").within_limits
+
+
+# --- on another device
+
+
+@pytest.fixture
+def pretended_cuda(monkeypatch) -> list[str]:
+    """ONNX Runtime's ``cuda``, computed by the CPU; the devices that were opened."""
+    opened: list[str] = []
+    load = exporting.open_backend
+
+    def open_backend(graph, **options):
+        opened.append(options["device"])
+        return load(graph, **{**options, "device": "cpu"})
+
+    monkeypatch.setattr(exporting, "open_backend", open_backend)
+    return opened
+
+
+def test_parity_on_a_device_is_kept_and_no_file_written(striped, pretended_cuda, capsys):
+    before = files(striped.run)
+    found = flawmap.export(striped.run, "onnx", device="cuda")
+    assert files(striped.run) == before
+    assert pretended_cuda == ["cuda"]
+    manifest = read_manifest(striped.run)
+    assert manifest.exports == striped.manifest.exports
+    parity = manifest.devices["onnxruntime/cuda"]
+    assert (parity.runtime, parity.device, parity.limit) == ("onnxruntime", "cuda", 1e-4)
+    assert (parity.map, parity.score) == (found.map_max, found.score_max)
+    assert parity.images == found.images == len(striped.held_out)
+    show_info(manifest)
+    assert "parity on onnxruntime/cuda" in capsys.readouterr().out
+
+
+def test_a_device_that_computes_otherwise_is_refused(striped, monkeypatch):
+    def open_backend(graph, **options):
+        backend = OnnxRuntime(graph)
+        monkeypatch.setattr(
+            OnnxRuntime, "__call__", lambda self, images: coarse(run_graph(self, images))
+        )
+        return backend
+
+    def coarse(found):
+        return tuple(values + np.float32(1e-3) for values in found)
+
+    run_graph = OnnxRuntime.__call__
+    monkeypatch.setattr(exporting, "open_backend", open_backend)
+    with pytest.raises(FlawmapError, match=r"differs by 0\.001, more than 0\.0001: nothing"):
+        flawmap.export(striped.run, "onnx", device="cuda")
+    assert not read_manifest(striped.run).devices
+
+
+def test_int8_is_not_compared_elsewhere(striped):
+    with pytest.raises(UsageError, match="leave out --device"):
+        flawmap.export(striped.run, "onnx", int8=True, device="cuda")

@@ -17,7 +17,9 @@ RUN = Path("run")
 @pytest.fixture
 def manifest(calibrated_run: Path) -> Manifest:
     measured = Parity(runtime="openvino", device="GPU", images=8, map=0.0, score=0.0, limit=1e-4)
-    return read_manifest(calibrated_run).model_copy(update={"devices": {"openvino/GPU": measured}})
+    forced = measured.model_copy(update={"device": "GPU.1", "map": 0.01})
+    devices = {"openvino/GPU": measured, "openvino/GPU.1": forced}
+    return read_manifest(calibrated_run).model_copy(update={"devices": devices})
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,7 @@ def manifest(calibrated_run: Path) -> Manifest:
         ("openvino", "CPU", "int8", None),
         ("torch", "cuda", "float32", None),  # it is the trained network
         ("openvino", "gpu", "float32", None),
+        ("openvino", "gpu.1", "float32", "differs on gpu.1 by up to 0.01"),
         ("onnxruntime", "cuda", "float32", "flawmap export run --to onnx --device cuda"),
         ("openvino", "NPU", "float32", "flawmap export run --to openvino --device NPU"),
         ("openvino", "GPU", "int8", "its int8 graph was compared on the processor alone"),

@@ -27,6 +27,10 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Keep it even if it differs too much; this is recorded.")
     ] = False,
+    device: Annotated[
+        str,
+        typer.Option(help="Compare float32 there instead: cuda with onnx; GPU, NPU with openvino."),
+    ] = "cpu",
 ) -> None:
     """Write an inspector for another runtime, or in INT8, and how near it is."""
     need_torch()
@@ -40,6 +44,7 @@ def export(
         int8=int8,
         images=images or (),
         force=force,
+        device=device,
         say=lambda text: typer.echo(text, err=True),
     )
     show_export(found)

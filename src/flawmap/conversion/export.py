@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flawmap.backends.base import Backend
 from flawmap.backends.onnx_runtime import OnnxRuntime
-from flawmap.backends.registry import has_bf16_here
+from flawmap.backends.registry import has_bf16_here, open_backend
 from flawmap.conversion.comparison import Comparison, compare
 from flawmap.conversion.pictures import GoodImages, good_images
 from flawmap.conversion.placing import keep, remove_unnamed, workplace
@@ -22,13 +22,15 @@ from flawmap.datasets.base import plural
 from flawmap.datasets.listing import Paths, as_paths
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import write_bytes
-from flawmap.inspector.graphs import BF16, read_graph
+from flawmap.inspector.devices import place as place_of
+from flawmap.inspector.graphs import BF16, backend_of, read_graph
 from flawmap.inspector.inspector import load_region
 from flawmap.inspector.looking import Look
 from flawmap.inspector.manifest import (
     GRAPH,
     Export,
     Manifest,
+    Parity,
     changing,
 )
 from flawmap.inspector.onnx_metadata import without_metadata
@@ -59,6 +61,7 @@ def export(
     int8: bool = False,
     images: Paths = (),
     force: bool = False,
+    device: str = "cpu",
     say: Say = lambda text: None,
 ) -> Export:
     """Write the inspector's graph for a runtime into its folder; into its manifest, how near it is.
@@ -71,6 +74,10 @@ def export(
     digests of their files: in ``images``, where ``calibrate`` took them from, and in the folder
     trained from. Of a run that was calibrated by folds, ``images`` that it has not seen do that.
 
+    On another ``device``, such as ``cuda`` for ``onnx`` or ``GPU`` for ``openvino``, the float32
+    graph is compared with torch's on the CPU; no file is written, and the manifest keeps how near
+    it is.
+
     On drawn defects INT8 may lose 0.01 of pixel AP; on these and the calibrating images it may
     change 1 % of the verdicts, the run's own thresholds on one side and the export's on the other;
     and it may move these images' p-values by 0.02 on average. Where nearly all convolutions are too
@@ -79,18 +86,23 @@ def export(
     """
     if to not in TARGETS:
         raise UsageError(f"No runtime {to!r}: export to {' or '.join(TARGETS)}.")
+    if int8 and device.lower() != "cpu":
+        raise UsageError("INT8 is compared on the CPU alone: leave out --device.")
     folder = Path(run)
     with changing(folder) as manifest:
         graph = without_metadata(read_graph(folder, manifest).graph)
         good = good_images(folder, manifest, as_paths(images))
         with workplace(folder) as place:
-            job = _Job(place, graph, folder, manifest, good, to, say)
+            job = _Job(place, graph, folder, manifest, good, to, say, device)
             made = job.int8() if int8 else job.float32()
             if not (made.found.within_limits or force):
                 raise FlawmapError(f"{_failing(made.found)}: nothing was kept. --force keeps it.")
             files = keep(made.files, folder, manifest, to) or {GRAPH: manifest.files[GRAPH]}
         forced = not made.found.within_limits
         found = made.found.model_copy(update={"files": files, "forced": forced})
+        if job.elsewhere:
+            save_manifest(folder, _with_parity(manifest, job, found))
+            return found
         exports = {**manifest.exports, f"{to}-{found.precision}": found}
         if to == "openvino" and not int8 and has_bf16_here():
             if good.calibrating is None:
@@ -114,16 +126,28 @@ class _Job:
     good: GoodImages
     to: str
     say: Say
+    device: str
+
+    @property
+    def runtime(self) -> str:
+        """The backend that runs the export."""
+        return backend_of(f"{self.to}-float32")
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is compared on another device than the CPU."""
+        return self.device.lower() != "cpu"
 
     def float32(self) -> _Made:
         """The graph as it is, compared on a sample of good images."""
         files: tuple[Path, ...] = ()
         first: Backend
         other: Backend
-        if self.to == "onnx":
+        if self.elsewhere or self.to == "onnx":
             from flawmap.conversion.rebuild import TorchBackend
 
-            first, other = TorchBackend(self.folder, self.manifest), OnnxRuntime(self.graph)
+            other = open_backend(self.graph, backend=self.runtime, device=self.device)
+            first = TorchBackend(self.folder, self.manifest)
         else:
             files = _openvino_files(self.place / "model.xml")
             first, other = OnnxRuntime(self.graph), _write_openvino(self.graph, files)
@@ -227,6 +251,15 @@ class _Job:
         region = load_region(self.folder, manifest)
         canvases = self.good.canvases(paths)
         return compare(first, other, canvases, defects, manifest.calibration, look, region, **known)
+
+
+def _with_parity(manifest: Manifest, job: _Job, found: Export) -> Manifest:
+    parity = Parity(
+        runtime=job.runtime, device=job.device, images=found.images, map=found.map_max,
+        score=found.score_max, limit=FLOAT_LIMIT,
+    )  # fmt: skip
+    devices = {**manifest.devices, place_of(job.runtime, job.device): parity}
+    return manifest.model_copy(update={"devices": devices})
 
 
 def _keeps_limits(found: Export) -> bool:

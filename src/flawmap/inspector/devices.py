@@ -35,9 +35,13 @@ def tell_if_unmeasured(
             "%s: its %s graph was compared on the processor alone, not on %s: verdicts there may "
             "differ.", folder, precision, device,
         )  # fmt: skip
-    elif place(runtime, device) not in manifest.devices:
+        return
+    found = manifest.devices.get(place(runtime, device))
+    if found is None:
         _log.warning(
             "%s was never compared on %s, and its thresholds were set on the processor. Compare "
             "it: flawmap export %s --to %s --device %s",
             folder, device, folder, _TARGETS[runtime], device,
         )  # fmt: skip
+    elif (apart := max(found.map, found.score)) > found.limit:
+        _log.warning("%s: map or score differs on %s by up to %.2g.", folder, device, apart)
