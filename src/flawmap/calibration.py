@@ -49,6 +49,9 @@ class Calibration(BaseModel):
         description="where the images lay, beside the folder trained from: a folder with all below "
         "it, or FOLDER/* for images directly in it",
     )
+    left_out: tuple[str, ...] = Field(
+        (), description="SHA-256 of each image left out because its score stood apart"
+    )
     reject: Threshold
     review: Threshold
     pixel: Threshold
@@ -91,11 +94,12 @@ class Calibration(BaseModel):
         images: Sequence[str] = (),
         folds: int = 0,
         places: Sequence[str] = (),
+        left_out: Sequence[str] = (),
     ) -> Calibration:
         """Thresholds of verdict and mask from held-out good images' scores and map maxima.
 
         ``images``: SHA-256 of each one's file. ``folds``: how many twins scored them, each those
-        that it had not learned from. ``places``: see the field. Raises as
+        that it had not learned from. ``places`` and ``left_out``: see the fields. Raises as
         :func:`conformal_threshold`, UsageError where the lengths do not fit each other.
         """
         if len(peaks) != len(scores) or len(images) not in (0, len(scores)):
@@ -106,6 +110,7 @@ class Calibration(BaseModel):
         return cls(
             folds=folds,
             places=tuple(places),
+            left_out=tuple(left_out),
             scores=tuple(float(s) for s in scores),
             peaks=tuple(float(p) for p in peaks),
             images=tuple(images),
@@ -148,7 +153,7 @@ class Calibration(BaseModel):
                 f"expected to be rejected and {rounded_up(self.pixel.rate)} to show any marked "
                 f"pixel. This is no guarantee: each was scored by one of {self.folds} twins that "
                 f"had not learned from it, and the inspector learned from all {count}. Good parts "
-                "that it has not seen give one: flawmap calibrate."
+                "that it has not seen give one: flawmap calibrate." + self._about_left_out()
             )
         words = (
             f"Of good parts like these {count}, at most {rounded_up(self.reject.rate)} on average "
@@ -166,7 +171,18 @@ class Calibration(BaseModel):
                 f" Asked for was {rounded_up(self.reject.asked)}: that takes at least "
                 f"{images_needed(self.reject.asked)} good images that it did not learn from."
             )
-        return words
+        return words + self._about_left_out()
+
+    def _about_left_out(self) -> str:
+        """What the choice of images takes from the promise; empty where none were left out."""
+        count = len(self.left_out)
+        if not count:
+            return ""
+        which = "1 image whose score stood" if count == 1 else f"{count} images whose scores stood"
+        return (
+            f" {which} apart {'was' if count == 1 else 'were'} left out: nothing is promised of "
+            f"good parts that look like {'it' if count == 1 else 'them'}."
+        )
 
 
 def rounded_up(rate: float) -> str:

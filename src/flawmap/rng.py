@@ -30,6 +30,7 @@ class Stream(IntEnum):
     DEFECTS = 11
     DEFECT_TEXTURE = 12
     PAIRS = 13
+    ODDEST = 14
 
 
 def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:

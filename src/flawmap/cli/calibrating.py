@@ -40,6 +40,13 @@ def calibrate(
             metavar="IMAGE|DIR", help="Known defects: their recall is told and changes nothing."
         ),
     ] = None,
+    leave_out_outliers: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out-outliers",
+            help="Do not count good images whose scores stand apart; they are named.",
+        ),
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write what was found to this file.")] = None,
 ) -> None:
     """Set the thresholds anew, with a guarantee; nothing is trained."""
@@ -54,6 +61,7 @@ def calibrate(
             review=review,
             add=add,
             defects=defects or (),
+            leave_out_outliers=leave_out_outliers,
             json_file=json,
             show=show,
         )

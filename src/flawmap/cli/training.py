@@ -80,6 +80,13 @@ def train(
             help="What in a path names the part: its shots stay on one side of the split.",
         ),
     ] = None,
+    leave_out_outliers: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out-outliers",
+            help="Thresholds without held-out images whose scores stand apart; they are named.",
+        ),
+    ] = False,
 ) -> None:
     """Learn from images of good parts; writes an inspector."""
     need_torch()
@@ -110,6 +117,7 @@ def train(
             resume=resume,
             layout=layout,
             group=group,
+            leave_out_outliers=leave_out_outliers,
             reporter=reporter,
         )
         reporter.say(f"Inspector: {out}")

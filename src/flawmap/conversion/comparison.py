@@ -139,6 +139,7 @@ class _Seen:
             false_reject=like.reject.asked,
             review=like.review.asked,
             images=images,
+            left_out=like.left_out,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flawmap.calibration import Calibration
@@ -13,8 +13,9 @@ from flawmap.datasets.base import plural
 from flawmap.datasets.listing import Paths, as_paths
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, write_json
-from flawmap.inspector.calibration_images import digest_or_none, places_of
+from flawmap.inspector.calibration_images import digest_or_none, locate, places_of
 from flawmap.inspector.inspector import Inspector, load_region
+from flawmap.inspector.leaving_out import without_outliers
 from flawmap.inspector.listing import list_images
 from flawmap.inspector.manifest import Manifest, changing
 from flawmap.inspector.pipeline import inspect_files
@@ -35,6 +36,7 @@ def calibrate(
     review: float | None = None,
     add: bool = False,
     defects: Paths = (),
+    leave_out_outliers: bool = False,
     json_file: str | os.PathLike[str] | None = None,
     show: Show = lambda done, total: None,
 ) -> Recalibration:
@@ -45,9 +47,10 @@ def calibrate(
     lie is kept in the manifest, for exports to find them again. Without ``images`` the stored
     scores are read. ``false_reject`` and ``review``: shares of good parts
     that may be rejected, and rejected or sent to review; as they are where not given. ``defects``:
-    known defective images, on which only recall is measured. Raises FlawmapError where no good
-    image is left or the stored scores are not such that any can be added to, UsageError for rates
-    that make no sense.
+    known defective images, on which only recall is measured. ``leave_out_outliers``: images whose
+    scores stand apart do not count; they are named, and the promise says so. Raises FlawmapError
+    where no good image is left or the stored scores are not such that any can be added to,
+    UsageError for rates that make no sense.
     """
     if add and not images:
         raise UsageError("Nothing to add: name good images, or leave --add out.")
@@ -63,10 +66,15 @@ def calibrate(
             region, places = load_region(folder, manifest), places_of(as_paths(images))
             fresh = FromImages(folder, manifest, good, rates, region, add, places, show)
             changed = fresh.run()
-            warnings += [*fresh.warnings, *_apart(changed.calibration, fresh.scored)]
+            warnings += fresh.warnings
+            if not leave_out_outliers:
+                warnings += _apart(changed.calibration, fresh.scored)
             oddest = sorted(fresh.scored, key=lambda one: -one.score)[:_ODDEST]
         else:
-            changed = from_stored(manifest, rates)
+            changed, good = from_stored(manifest, rates), {}
+        if leave_out_outliers:
+            changed, gone = without_outliers(changed)
+            warnings.append(_left_out(gone, good, manifest))
         told = Recalibration(
             changed.calibration,
             oddest=tuple((one.path, one.score) for one in oddest),
@@ -110,6 +118,20 @@ def _apart(calibration: Calibration, scored: Sequence[Scored]) -> list[str]:
         f"of {lowest:.4g} or more beside {rest:.4g} or less{which}. A flawed part among the good "
         "ones spoils the thresholds: look at it, and calibrate without it if it is flawed."
     ]
+
+
+def _left_out(gone: Sequence[str], good: Mapping[Path, str], manifest: Manifest) -> str:
+    """Which images were left out because their scores stand apart, by name where it is known."""
+    if not gone:
+        return "No score stands apart: nothing was left out."
+    paths = {sha256: path for path, sha256 in good.items()}
+    if not paths.keys() >= set(gone):
+        paths |= locate(manifest).paths
+    names = ", ".join(str(paths.get(one, f"SHA-256 {one[:12]}")) for one in gone)
+    return (
+        f"{plural(len(gone), 'good image(s)')} left out, as {'its' if len(gone) == 1 else 'their'} "
+        f"score stands apart: {names}. What looks like that may be rejected, good or not."
+    )
 
 
 def _rates(before: Calibration, false_reject: float | None, review: float | None) -> Rates:
@@ -160,6 +182,9 @@ def unseen(
         warnings.append(
             f"{plural(len(unreadable), 'image(s)')} left out: unreadable, such as {unreadable[0]}."
         )
+    if add and (out := {*manifest.calibration.left_out} & {*found.values()}):
+        found = {path: one for path, one in found.items() if one not in out}
+        warnings.append(f"{plural(len(out), 'image(s)')} left out again: the score stood apart.")
     if learned:
         warnings.append(f"{plural(learned, 'image(s)')} left out: the inspector learned from them.")
     if again:

@@ -191,8 +191,8 @@ class Manifest(_Model):
 
     @property
     def spent(self) -> frozenset[str]:
-        """SHA-256 of images that say nothing of new good parts: trained on, or of a part that
-        calibrates."""
+        """SHA-256 of images that say nothing of new good parts, trained on or of parts that
+        calibrate; those that set the thresholds are not among them."""
         return frozenset((*self.training.trained_on, *self.training.set_aside))
 
 

@@ -36,7 +36,9 @@ def evaluation_images(dataset: Dataset, manifest: Manifest) -> EvaluationImages:
     FlawmapError where nothing is left to test on.
     """
     trained = frozenset(manifest.training.trained_on)
-    calibrating = frozenset(manifest.calibration.images)
+    limits = manifest.calibration
+    # of the other shots of these parts, and of those left out by their scores, no rate tells much
+    calibrating = frozenset((*limits.images, *manifest.training.set_aside, *limits.left_out))
     known = [(sample, digest_or_none(sample.path)) for sample in dataset.test]
     kept = [(s, sha256) for s, sha256 in known if s.label == "defective" or sha256 not in trained]
     if not kept:

@@ -56,6 +56,7 @@ def _again(stored: Calibration, rates: Rates) -> Calibration:
         images=stored.images,
         folds=stored.folds,
         places=stored.places,
+        left_out=stored.left_out,
     )
 
 
@@ -119,6 +120,8 @@ class FromImages:
             review=self.rates.review,
             images=[*(before.images if before else ()), *(fresh[one.path] for one in seen)],
             places=tuple(dict.fromkeys([*(before.places if before else ()), *places])),
+            # other images are another choice; the same ones, looked at anew, are not
+            left_out=stored.left_out if self.add or self.places is None else (),
         )
         return found, seen
 

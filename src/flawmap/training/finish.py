@@ -20,6 +20,7 @@ from flawmap.files import write_bytes
 from flawmap.hardware import versions
 from flawmap.inspector.graphs import file_digest
 from flawmap.inspector.inspector import Inspector
+from flawmap.inspector.leaving_out import apart, without
 from flawmap.inspector.looking import Look
 from flawmap.inspector.manifest import (
     GRAPH,
@@ -61,13 +62,15 @@ def finish(
     training: Training,
     held_files: Sequence[str] = (),
     calibration: Calibration | None = None,
+    leave_out_outliers: bool = False,
     **named: Any,
 ) -> Inspector:
     """Turn a trained method into the inspector in ``folder``; the manifest is written last.
 
     ``windows``: of good images, (h, w, 3), for parity. ``held_out``: good photographs (H, W, 3) for
     thresholds, seen as the inspector will see them; ``held_files``: SHA-256 of their files. With a
-    ``calibration`` they are not looked at. Raises FlawmapError where the graph's outputs differ
+    ``calibration`` they are not looked at. ``leave_out_outliers``: those whose scores stand apart
+    do not count. Raises FlawmapError where the graph's outputs differ
     from the module's by more than 1e-4.
     """
     twin = export_onnx(
@@ -86,6 +89,8 @@ def finish(
         seen = (look.one(graph, photograph) for photograph in held_out)
         scores, peaks = zip(*((score, float(found.max())) for found, score in seen), strict=True)
         calibration = Calibration.from_scores(scores, peaks, images=held_files)
+    if leave_out_outliers:
+        calibration = without(calibration, apart(calibration))
     manifest = Manifest(
         preprocessing=preprocessing,
         teacher=teacher,

@@ -51,7 +51,7 @@ def group_images(
 
 
 def _named(paths: Sequence[Path], root: Path, rule: str) -> list[str]:
-    below = [_below(path, root) for path in paths]
+    below = [path_below(path, root) for path in paths]
     level = 1 if rule == FOLDER else int(rule) if rule.isdecimal() else None
     if level == 0:
         raise UsageError("--group 0: folders count from 1, the one that the image lies in.")
@@ -70,7 +70,8 @@ def _named(paths: Sequence[Path], root: Path, rule: str) -> list[str]:
     return [f"match {text}" if text else f"alone {index}" for index, text in enumerate(found)]
 
 
-def _below(path: Path, root: Path) -> str:
+def path_below(path: Path, root: Path) -> str:
+    """The path of an image below a folder, with slashes; the whole path where it is elsewhere."""
     try:
         return path.relative_to(root).as_posix()
     except ValueError:  # listed in a file, and elsewhere

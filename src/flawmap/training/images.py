@@ -18,7 +18,7 @@ from flawmap.datasets.tiles import load_tiles
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.framing import Framing
 from flawmap.rng import Stream, generator
-from flawmap.training.groups import burst_hint, group_images
+from flawmap.training.groups import burst_hint, group_images, path_below
 from flawmap.training.split import HELD_OUT_LEAST, LEAST_PARTS, Part
 from flawmap.training.usable import Usable, find_usable, mixture_hints
 
@@ -36,6 +36,7 @@ class GoodImages:
     lines for a person.
     """
 
+    root: Path
     loaded: LoadedImages
     framing: Framing
     train: NDArray[np.int64]
@@ -76,9 +77,10 @@ class GoodImages:
         return self._digests(self.held)
 
     @property
-    def held_paths(self) -> tuple[Path, ...]:
-        """Where these lie."""
-        return tuple(self.loaded.paths[i] for i in self.held)
+    def names(self) -> dict[str, str]:
+        """Paths below the data folder, by SHA-256."""
+        found = zip(self.loaded.sha256, self.loaded.paths, strict=True)
+        return {sha256: path_below(path, self.root) for sha256, path in found}
 
     @property
     def fingerprint(self) -> str:
@@ -173,6 +175,7 @@ def load_good_images(
     split = part.split(groups, seed)
     train, held, aside = (usable.rows[one] for one in (split.train, split.held, split.set_aside))
     return GoodImages(
+        dataset.root,
         loaded,
         framing,
         train,

@@ -43,6 +43,7 @@ class Options:
     resume: bool = False
     layout: str = "auto"
     group: str | int | None = None
+    leave_out_outliers: bool = False
     checkpoint_seconds: float = 30.0
 
     def configure(self) -> MethodConfig:

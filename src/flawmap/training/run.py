@@ -42,6 +42,12 @@ from flawmap.training.finish import finish, fit_read_out
 from flawmap.training.folds import calibrate_in_folds
 from flawmap.training.images import GoodImages, load_good_images
 from flawmap.training.loop import Loop, Progress
+from flawmap.training.oddest import (
+    tell_left_out,
+    tell_oddest,
+    warn_of_learned,
+    warn_of_outliers,
+)
 from flawmap.training.options import DEFAULT_TEACHER, Options
 from flawmap.training.place import WORK, check_apart, check_free, family, holds_run, tidy
 from flawmap.training.rotation import Choice, RotationDecision, decide_rotation, paper_note
@@ -99,6 +105,7 @@ def train(
     resume: bool = False,
     layout: str = "auto",
     group: str | int | None = None,
+    leave_out_outliers: bool = False,
     checkpoint_seconds: float = 30.0,
     reporter: Reporter | None = None,
 ) -> Inspector:
@@ -115,9 +122,10 @@ def train(
     counts as white in images of 16 bits; by default their tags or highest value say whether they
     hold 8, 10, 12, 14 or 16 bits. ``group`` keeps shots of one part
     on one side of the split: a regular expression, "folder" or a number of folders up; see
-    :func:`flawmap.training.groups.group_images`. With ``resume`` a run that was stopped goes on
-    from its newest checkpoint and ends with the weights of one never stopped.
-    Raises FlawmapError or UsageError with the mend.
+    :func:`flawmap.training.groups.group_images`. ``leave_out_outliers`` sets the thresholds without
+    held-out images whose scores stand apart, which are named and recorded. With ``resume`` a run
+    that was stopped goes on from its newest checkpoint and ends with the weights of one never
+    stopped. Raises FlawmapError or UsageError with the mend.
     """
     if folds == 1 or folds < 0:
         raise UsageError(f"{folds} folds make no sense: give 2 or more, 5 is usual.")
@@ -153,6 +161,7 @@ def train(
         resume=resume,
         layout=layout,
         group=group,
+        leave_out_outliers=leave_out_outliers,
         checkpoint_seconds=checkpoint_seconds,
     )
     options.framing(options.configure().size)  # what makes no sense is refused first
@@ -279,14 +288,36 @@ def _train(
             Training(steps=total, device=str(where), seconds=clock.seconds, group=group, **record),
             held_files=images.held_files,
             calibration=calibration,
+            leave_out_outliers=options.leave_out_outliers and part.fold is None,
             method=options.method,
             preset=options.preset,
             configuration=settings.configuration,
         )
         tidy(folder)
         if part.fold is None:
-            tell.say(inspector.manifest.calibration.statement())
+            _tell_promise(inspector, images, folder, options, tell.say)
         return inspector
+
+
+def _tell_promise(
+    inspector: Inspector,
+    images: GoodImages,
+    folder: Path,
+    options: Options,
+    say: Callable[[str], None],
+) -> None:
+    """What the thresholds promise, and which of the images behind them look odd."""
+    calibration = inspector.manifest.calibration
+    if options.leave_out_outliers:
+        say(tell_left_out(calibration.left_out, images.names))
+    say(tell_oddest(calibration, images.names))
+    say(calibration.statement())
+    # of folds every image is held out once
+    learned = None if calibration.folds else warn_of_learned(images, inspector, options.seed)
+    if learned is not None:
+        say(learned)
+    if (warning := warn_of_outliers(calibration, images.names, folder)) is not None:
+        say(warning)
 
 
 def _bytes_to_write(method: Method) -> int:
