@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -136,6 +137,15 @@ class PredictionDisplay:
             found = plural(len(line["defects"]), "defect(s)")
             figures = f"score {line['score']:.4f}  p {line['p_value']:.3f}  {found:10}"
             console.print(f" {figures}  {line['path']}")
+
+    def stopped(self, lines: Path | None) -> None:
+        """Print what was done until an early end, and where its lines are."""
+        count = sum(self._counts.values())
+        if count:
+            self.close()
+            if lines is not None and str(lines) != "-":
+                what = "1 line is" if count == 1 else f"{count} lines are"
+                errors.print(f"Ended early: {what} in {lines}, each of them whole.")
 
     def close(self) -> None:
         """Print how many images got which verdict."""

@@ -42,7 +42,7 @@ __all__ = [  # with what of decoding belongs to reading, too
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 WhiteLevel = int | Literal["guess"] | None
-_STRIP = 2**23  # pixels turned to RGB at once
+_STRIP = 2**20  # pixels turned to RGB at once
 
 
 def is_image_name(path: str | os.PathLike[str]) -> bool:

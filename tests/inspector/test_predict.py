@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import flawmap
 from flawmap import FlawmapError, UsageError
 from flawmap.images import read_image, write_png
+from flawmap.inspector import delivery, marking
+from flawmap.inspector.lines import LinesFile
 from flawmap.inspector.listing import list_images
+from flawmap.inspector.manifest import read_manifest
+from flawmap.inspector.output import resize_map, resize_mask
+from flawmap.inspector.predict import Prediction
+from flawmap.report.colour import PREDICTED, outline, overlay
 
-KEYS = ["path", "score", "p_value", "verdict", "defects", "milliseconds"]
+WRITER = ["run", "precision", "backend"]
+KEYS = ["path", "score", "p_value", "verdict", "defects", "milliseconds", *WRITER]
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -31,9 +43,9 @@ def names(*inputs: Path, out: Path | None = None) -> list[str]:
     return [target.name for target in list_images(inputs, out)]
 
 
-def mark_half(run: Path, photographs: Path) -> None:
+def mark_half(run: Path, photographs: Path, name: str = "part2.png") -> None:
     """Lower the pixel threshold so that the barely trained run marks something."""
-    seen = flawmap.Inspector.load(run).inspect(photographs / "part2.png")
+    seen = flawmap.Inspector.load(run).inspect(photographs / name)
     path = run / "manifest.json"
     value = json.loads(path.read_text(encoding="utf-8"))
     value["calibration"]["pixel"]["value"] = float(np.median(seen.anomaly_map))
@@ -78,7 +90,7 @@ def test_an_unreadable_file_gets_an_error_and_the_rest_go_on(
     failed = {Path(x["path"]).name: x for x in lines if "error" in x}
     assert sorted(failed) == ["part3.png", "part4.png"]
     for line in failed.values():
-        assert list(line) == ["path", "error"]
+        assert list(line) == ["path", "error", *WRITER]
         assert len(line["error"].splitlines()) == 1
     assert len((tmp_path / "l.jsonl").read_text(encoding="utf-8").splitlines()) == 5
     assert not list(out.glob("part3*"))
@@ -176,29 +188,172 @@ def test_a_missing_input_writes_nothing(run_copy: Path, photographs: Path, tmp_p
     assert not lines.exists()
 
 
-def test_lines_are_there_whole_or_not_at_all(
-    run_copy: Path, photographs: Path, tmp_path: Path
+def test_lines_name_run_precision_and_backend(run_copy: Path, photographs: Path) -> None:
+    (line, *_) = flawmap.predict(run_copy, [photographs])
+    graph = read_manifest(run_copy).files["model.onnx"]
+    assert [line[key] for key in WRITER] == [graph[:16], "float32", "onnxruntime"]
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+def test_an_interruption_leaves_whole_lines(
+    run_copy: Path, photographs: Path, tmp_path: Path, pictures: bool
 ) -> None:
-    """An interruption half way leaves the lines of the time before."""
+    """The lines of the time before go with the first new one, and not earlier."""
     target = tmp_path / "lines.jsonl"
-    target.write_text("old\n", encoding="utf-8")
+    target.write_text(json.dumps({"path": "old.png", "error": "old"}) + "\n", encoding="utf-8")
+    before = target.read_bytes()
+    out = tmp_path / "out" if pictures else None
+    seen: list[Prediction] = []
 
-    def interrupt(prediction: Any, total: int) -> None:
-        raise KeyboardInterrupt
+    def interrupt(prediction: Prediction, total: int) -> None:
+        seen.append(prediction)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
 
+    with pytest.raises(FlawmapError):
+        flawmap.predict(run_copy / "no", [photographs], json_file=target)
+    assert target.read_bytes() == before
     with pytest.raises(KeyboardInterrupt):
-        flawmap.predict(run_copy, [photographs], json_file=target, show=interrupt)
-    assert target.read_text(encoding="utf-8") == "old\n"
-    assert not list(tmp_path.glob(".*"))
+        flawmap.predict(run_copy, [photographs], json_file=target, out=out, show=interrupt)
+    lines = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+    assert lines[:2] == [one.line for one in seen[:2]]
+    assert not list(tmp_path.rglob(".*"))
+    if out is not None:
+        whole = {f"{Path(line['path']).stem}_overlay.png" for line in lines}
+        assert whole == {path.name for path in out.rglob("*_overlay.png")}
 
 
-def test_pictures_that_cannot_be_written_are_an_error(
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_killed_it_leaves_whole_lines(
+    number: signal.Signals,
+    flawmap_process: tuple[list[str], dict[str, str]],
+    tiny_run: Path,
+    photographs: Path,
+    tmp_path: Path,
+) -> None:
+    for index in range(2000):
+        os.link(photographs / "part2.png", photographs / f"copy{index}.png")
+    command, environment = flawmap_process
+    lines, out = tmp_path / "lines.jsonl", tmp_path / "out"
+    process = subprocess.Popen(
+        [*command, "predict", tiny_run, photographs, "--json", lines, "--out", out],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    end = time.monotonic() + 60
+    while not lines.exists() or lines.read_bytes().count(b"\n") < 5:
+        assert time.monotonic() < end
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    text = lines.read_text(encoding="utf-8")
+    count = len([json.loads(line) for line in text.splitlines()])
+    assert text.endswith("\n")
+    assert 5 <= count < 2003
+    if number != signal.SIGKILL:
+        assert process.returncode == 130
+        assert f"Ended early: {count} lines are in {lines}" in said
+        assert not list(out.rglob(".*"))
+        assert len(list(out.rglob("*_overlay.png"))) == count
+
+
+def test_pictures_that_cannot_be_written_are_one_images_error(
     run_copy: Path, photographs: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "below").write_text("in the way", encoding="utf-8")
-    with pytest.raises(FlawmapError, match="below"):
-        flawmap.predict(run_copy, [photographs], out=tmp_path / "out")
+    """A folder in the way, a name too long for what is added to it, a mask drawn by hand."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "below").write_text("in the way", encoding="utf-8")
+    write_png(out / "part10_mask.png", np.full((3, 3), 7, np.uint8))
+    drawn = (out / "part10_mask.png").read_bytes()
+    shutil.copy(photographs / "part2.png", photographs / ("x" * 247 + ".png"))
+    shutil.copy(photographs / "part2.png", photographs / ("y" * 240 + ".png"))
+    lines = flawmap.predict(run_copy, [photographs], out=out, json_file=tmp_path / "l.jsonl")
+    assert len((tmp_path / "l.jsonl").read_text().splitlines()) == 5
+    failed = {Path(x["path"]).stem: x["error"] for x in lines if "error" in x}
+    assert sorted(failed) == ["part1", "part10", "x" * 247]
+    assert "below" in failed["part1"]
+    assert "not written by predict" in failed["part10"]
+    assert "too long" in failed["x" * 247]
+    assert all(len(error.splitlines()) == 1 for error in failed.values())
+    assert (out / "part10_mask.png").read_bytes() == drawn
+    again = flawmap.predict(run_copy, [photographs], out=out)
+    assert ["error" in line for line in again] == ["error" in line for line in lines]
+
+
+def test_output_never_replaces_an_input(run_copy: Path, photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    flawmap.predict(run_copy, [photographs / "part2.png"], out=out)
+    overlay = out / "part2_overlay.png"
+    before = overlay.read_bytes()
+    elsewhere = shutil.copy(photographs / "part10.png", tmp_path / "part2.png")
+    one, other = flawmap.predict(run_copy, [overlay, elsewhere], out=out)
+    assert "error" not in one
+    assert "not replaced" in other["error"]
+    assert overlay.read_bytes() == before
+
+
+def test_a_full_disk_ends_it_with_the_lines_so_far(
+    run_copy: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, calls = delivery.write_pictures, []
+
+    def full(*args: Any) -> None:
+        calls.append(args)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(*args)
+
+    monkeypatch.setattr(delivery, "write_pictures", full)
+    target = tmp_path / "lines.jsonl"
+    with pytest.raises(OSError, match="No space"):
+        flawmap.predict(run_copy, [photographs], out=tmp_path / "out", json_file=target)
+    (line,) = target.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["path"].endswith("part2.png")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_lines_on_a_full_disk(run_copy: Path, photographs: Path) -> None:
+    with pytest.raises(FlawmapError, match="No space left"):
+        flawmap.predict(run_copy, [photographs], json_file="/dev/full")
+
+
+def test_two_do_not_write_the_same_lines(run_copy: Path, photographs: Path, tmp_path: Path) -> None:
+    file = LinesFile(tmp_path / "lines.jsonl")
+    with pytest.raises(FlawmapError, match="Another process is writing lines"):
+        flawmap.predict(run_copy, [photographs], json_file=tmp_path / "lines.jsonl")
+    file.close()
+    assert not (tmp_path / "lines.jsonl").exists(), "it held no line"
+    assert flawmap.predict(run_copy, [photographs], json_file=tmp_path / "lines.jsonl")
+
+
+def test_overlay_and_mask_in_strips_are_those_of_the_whole(
+    run_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    write_png(tmp_path / "a.png", rng.integers(0, 256, (333, 417, 3), np.uint8))
+    mark_half(run_copy, tmp_path, "a.png")
+    flawmap.regions(run_copy, min_area=40)
+    inspector = flawmap.Inspector.load(run_copy)
+    seen = inspector.inspect(tmp_path / "a.png")
+    assert seen.defects
+    image, threshold = read_image(tmp_path / "a.png"), inspector.manifest.calibration.pixel.value
+    whole = resize_map(seen.anomaly_map, image.shape[:2])
+    around = ndimage.maximum_filter(seen.mask, 3)
+    marked = ((whole > threshold) & (resize_mask(around, image.shape[:2]) > 0)).astype(np.uint8)
+    expected = outline(overlay(image, whole, threshold), marked, PREDICTED)
+    for pixels in (1, 417 * 50, 10**6):
+        monkeypatch.setattr(marking, "_STRIP_PIXELS", pixels)
+        flawmap.predict(run_copy, [tmp_path / "a.png"], out=tmp_path / "out")
+        found = read_image(tmp_path / "out" / "a_overlay.png")
+        assert np.abs(found.astype(int) - expected).max() <= 3, "but for the rounding of heat"
+        mask = read_image(tmp_path / "out" / "a_mask.png")[..., 0]
+        assert (mask > 0).sum() > 0
+        assert np.mean((mask > 0) != (marked > 0)) < 1e-4
 
 
 def test_one_pixel_and_a_long_strip(run_copy: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from scipy import ndimage
 import flawmap
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.images import write_png
-from flawmap.inspector.manifest import read_manifest
+from flawmap.inspector.manifest import Export, read_manifest, write_manifest
 from flawmap.masks import read_mask
 
 
@@ -147,6 +147,76 @@ def test_stored_maps_are_judged_as_an_inspection_would(run_copy, tiny_data, tmp_
     assert flawmap.judge(run_copy, tmp_path / "judged.jsonl") == judged
 
 
+def test_results_can_be_moved(run_copy, tiny_data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images = [tiny_data / "test" / "good"]
+    lines = flawmap.predict(run_copy, images, out="res/marked", json_file="res/lines.jsonl")
+    assert lines[0]["map"]["file"] == f"marked/{Path(lines[0]['path']).stem}_map.npy"
+    expected = flawmap.judge(run_copy, "res/lines.jsonl", json_file="other/again.jsonl")
+    assert expected[0]["map"]["file"].startswith("../res/marked/")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "res").rename(tmp_path / "there" / "elsewhere")
+    monkeypatch.chdir("/")
+    moved = flawmap.judge(run_copy, tmp_path / "there" / "elsewhere" / "lines.jsonl")
+    assert [line["verdict"] for line in moved] == [line["verdict"] for line in expected]
+    alone = flawmap.predict(run_copy, images, out=tmp_path / "alone")
+    assert Path(alone[0]["map"]["file"]).is_absolute()
+
+
+def test_lines_are_judged_in_the_precision_that_wrote_them(run_copy, tiny_data, tmp_path):
+    """Thresholds of an export are its own, and each of its runtime."""
+    lines = tmp_path / "lines.jsonl"
+    flawmap.predict(run_copy, [tiny_data / "test"], out=tmp_path / "out", json_file=lines)
+    manifest = read_manifest(run_copy)
+    own = manifest.calibration.model_dump()
+    own["reject"]["value"] = own["review"]["value"] = -1.0
+    export = Export(
+        precision="int8", files={}, calibration=own, images=1, map_max=0, map_mean=0, score_max=0,
+        score_mean=0, flips=0, p_value_mean=0, within_limits=True,
+    )  # fmt: skip
+    write_manifest(run_copy, manifest.model_copy(update={"exports": {"onnx-int8": export}}))
+    as_int8 = lines.read_text().replace('"float32"', '"int8"')
+    (tmp_path / "int8.jsonl").write_text(as_int8)
+    found = flawmap.judge(run_copy, tmp_path / "int8.jsonl")
+    assert {line["verdict"] for line in found} == {"reject"}
+    assert {line["verdict"] for line in flawmap.judge(run_copy, lines)} != {"reject"}
+    (tmp_path / "other.jsonl").write_text(as_int8.replace('"onnxruntime"', '"openvino"'))
+    with pytest.raises(FlawmapError, match=r"int8 on openvino, for which .* has no thresholds"):
+        flawmap.judge(run_copy, tmp_path / "other.jsonl")
+
+
+def test_lines_of_another_run(run_copy, tiny_data, tmp_path):
+    lines = tmp_path / "lines.jsonl"
+    flawmap.predict(run_copy, [tiny_data / "test" / "good"], out=tmp_path, json_file=lines)
+    mine = read_manifest(run_copy).files["model.onnx"][:16]
+    lines.write_text(lines.read_text().replace(mine, "0123456789abcdef"))
+    with pytest.raises(FlawmapError, match=f"Line 1 .* run \\(0123456789abcdef\\), .*{mine}"):
+        flawmap.judge(run_copy, lines)
+
+
+def test_a_line_cut_short_is_left_out(run_copy, tiny_data, tmp_path, caplog):
+    lines = tmp_path / "lines.jsonl"
+    flawmap.predict(run_copy, [tiny_data / "test" / "good"], out=tmp_path, json_file=lines)
+    lines.write_bytes(lines.read_bytes()[:-20])
+    assert len(flawmap.judge(run_copy, lines)) == 2
+    assert "Line 3" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "shape", ["(99999999999, 99999999999)", "(256, 256)", "(256, -256)", "(" * 999, "9" * 3000]
+)
+def test_a_map_whose_header_lies(run_copy, tmp_path, shape):
+    """Nothing is allocated for what a header claims."""
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    data = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + b"\0" * 99
+    (tmp_path / "a.npy").write_bytes(data)
+    stored = {"file": "a.npy", "size": [256, 256], "score": 0.0}
+    (tmp_path / "lines.jsonl").write_text(json.dumps({"path": "a.png", "map": stored}) + "\n")
+    with pytest.raises(FlawmapError, match=r"a\.npy") as caught:
+        flawmap.judge(run_copy, tmp_path / "lines.jsonl")
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_a_line_with_an_error_stays(run_copy, tmp_path):
     line = {"path": "broken.png", "error": "broken.png: not an image"}
     (tmp_path / "lines.jsonl").write_text(json.dumps(line) + "\n")
@@ -158,7 +228,10 @@ def test_a_line_with_an_error_stays(run_copy, tmp_path):
     [
         ("no json", "no JSON"),
         ("[1]", "none that predict"),
+        ("[" * 5000, "no JSON"),
         ('{"path": "a.png", "score": 1.0}', "names no map"),
+        ('{"path": "a", "map": {"file": "a", "size": [1e9, 1e9], "score": 0}}', "names no map"),
+        ('{"path": "a", "map": {"file": "a", "size": [1e999, 1], "score": 0}}', "names no map"),
         ('{"path": "a.png", "map": {"file": "a.npy"}}', "names no map"),
         ('{"path": "a.png", "map": {"file": "a.npy", "size": [1, 1], "score": 0}}', "Cannot read"),
     ],

@@ -27,6 +27,7 @@ from flawmap.images import read_image
 from flawmap.inspector.inspector import Inspector, load_region
 from flawmap.inspector.listing import list_images
 from flawmap.inspector.manifest import read_manifest
+from flawmap.targets import check_target
 
 PARTS = ("decode", "resize", "graph", "judge")
 BATCHES = (1, 2, 4, 8, 16)
@@ -70,6 +71,7 @@ def latency(
     """
     if batch < 1 or count < 1:
         raise UsageError("Give a batch and a number of images of 1 or more.")
+    check_target(json_file, "p50_ms")
     paths = [target.path for target in list_images(images)][:_FILES]
     files = [path.read_bytes() for path in paths]
     inspector = load_inspector(run, **runtime)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from flawmap.cli.interruption import stopped_by_signals, stopping_well
 from flawmap.cli.options import Backend, Data, Device, Layout, PrecisionName, Run, Threads, rate
 from flawmap.errors import FlawmapError, UsageError
 
@@ -96,15 +97,16 @@ def predict(
                 "--watch DIR takes --json FILE, which remembers what is done, no images "
                 "and no --batch: each picture is inspected when it comes."
             )
-        with contextlib.suppress(KeyboardInterrupt):
+        with contextlib.suppress(KeyboardInterrupt), stopped_by_signals():
             flawmap.watch(run, watch, json_file=json, out=out, show=display, **runtime)
         display.close()
         return
     if not images:
         raise UsageError("Nothing to inspect: name an image or a folder, or --watch DIR.")
-    lines = flawmap.predict(
-        run, images, out=out, json_file=json, batch=batch, show=display, **runtime
-    )
+    with stopping_well(display, json):
+        lines = flawmap.predict(
+            run, images, out=out, json_file=json, batch=batch, show=display, **runtime
+        )
     display.close()
     for path in (out, json):
         if path is not None and str(path) != "-":

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from flawmap.cli.interruption import stopping_well
 from flawmap.cli.options import Run
 
 
@@ -94,9 +95,13 @@ def judge(
     from flawmap.inspector.predict import Prediction
 
     display = PredictionDisplay(quiet=str(json) == "-")
-    flawmap.judge(
-        run, predictions, json_file=json, show=lambda line, total: display(Prediction(line), total)
-    )
+    with stopping_well(display, json):
+        flawmap.judge(
+            run,
+            predictions,
+            json_file=json,
+            show=lambda line, total: display(Prediction(line), total),
+        )
     display.close()
     if json is not None and str(json) != "-":
         typer.echo(f"Wrote {json}")

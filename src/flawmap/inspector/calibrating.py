@@ -23,6 +23,7 @@ from flawmap.inspector.recalibration import Recalibration, Recall
 from flawmap.inspector.saving import save_manifest
 from flawmap.inspector.thresholds import FromImages, Rates, Scored, Show, from_stored
 from flawmap.outliers import outliers
+from flawmap.targets import check_target
 
 _LOG = logging.getLogger("flawmap")
 _ODDEST = 3
@@ -54,6 +55,7 @@ def calibrate(
     """
     if add and not images:
         raise UsageError("Nothing to add: name good images, or leave --add out.")
+    check_target(json_file, "statement")
     folder = Path(run)
     with changing(folder) as manifest:
         rates = _rates(manifest.calibration, false_reject, review)

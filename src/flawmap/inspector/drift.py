@@ -16,6 +16,7 @@ from flawmap.errors import FlawmapError
 from flawmap.files import make_folder, write_json
 from flawmap.inspector.manifest import Manifest, read_manifest
 from flawmap.martingale import Direction, find_drift
+from flawmap.targets import check_target
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def drift(
     FlawmapError where a line is none of this inspector's, UsageError for a rate that is none.
     Source: see :mod:`flawmap.martingale`.
     """
+    check_target(json_file, "false_alarm_rate", inputs=[scores])
     lines, skipped = _read(Path(scores))
     calibration = _calibration(read_manifest(Path(run)), lines, Path(scores))
     limit = math.inf if rejected else calibration.reject.value

@@ -32,6 +32,7 @@ from flawmap.inspector.seen_before import EvaluationImages, evaluation_images
 from flawmap.masks import read_mask
 from flawmap.metrics import Evaluator, Figures
 from flawmap.report.data import ImageRow
+from flawmap.targets import REPORT, check_target
 
 _KEYS = (
     "image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max",
@@ -101,6 +102,8 @@ def evaluate(
     """
     if distances and report is not None:
         raise UsageError("A report shows verdicts, which distances have none of: leave one out.")
+    check_target(json_file, "image_auroc", inputs=[report])
+    check_target(report, REPORT, inputs=[json_file])
     if distances:
         inspector = load_distances(Path(run), distances)
     else:

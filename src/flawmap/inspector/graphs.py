@@ -63,6 +63,18 @@ def _bf16(folder: Path, manifest: Manifest) -> Calibration:
     return export.calibration
 
 
+def calibration_of(manifest: Manifest, precision: str, backend: str) -> Calibration | None:
+    """Thresholds by which scores of a precision on a backend are judged; None where there are none.
+
+    ``backend`` is that of the runtime itself, never ``auto``.
+    """
+    if precision == "float32":
+        return manifest.calibration
+    name = BF16 if precision == "bf16" else f"{_EXPORTED_FOR.get(backend)}-{precision}"
+    export = manifest.exports.get(name)
+    return None if export is None else export.calibration
+
+
 def backend_of(export: str) -> str:
     """The backend that runs an export, by the export's name in the manifest.
 

@@ -1,10 +1,11 @@
-"""``flawmap judge``: verdicts anew from stored maps, by the inspector's settings of today."""
+"""``flawmap judge``: verdicts anew from stored maps, by the settings that the run has now."""
 
 from __future__ import annotations
 
-import json
+import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawmap.errors import FlawmapError
+from flawmap.files import read_regular
+from flawmap.images import MAX_PIXELS
+from flawmap.inspector.graphs import calibration_of
 from flawmap.inspector.inspector import Judge
-from flawmap.inspector.output import json_lines, verdict_of
+from flawmap.inspector.lines import Line, json_lines, map_place, map_reference, read_lines
+from flawmap.inspector.manifest import run_id
+from flawmap.inspector.output import verdict_of
+from flawmap.targets import LINES, check_target
+
+_WRITER = ("run", "precision", "backend")  # what a line says of who wrote it
+_HEADER_BYTES = 4096  # of a map's file, at most
 
 
 def judge(
@@ -25,60 +35,104 @@ def judge(
 ) -> list[dict[str, Any]]:
     """Judge again what ``predict --out --json`` wrote to ``predictions``; no image is inspected.
 
-    Thresholds, region and filters are those that the run has now, so the maps must be of the same
-    run. Returns and writes lines as ``predict`` does, without milliseconds; a line with an error
-    stays as it is. Raises FlawmapError where a line or its map is not what ``predict`` wrote.
+    Thresholds, region and filters are those that the run has now, in the precision in which a line
+    was written. Maps are found from the lines' own folder. Returns and writes lines as ``predict``
+    does, without milliseconds; a line with an error stays as it is. Raises FlawmapError where a
+    line or its map is not what ``predict`` wrote, or another run wrote it.
     """
-    judge = Judge.load(Path(run))
-    lines = list(_read(Path(predictions)))
+    check_target(json_file, LINES, inputs=[predictions], streamed=True)
+    again = _Again(Path(run), Path(predictions), json_file)
+    lines = list(read_lines(Path(predictions)))
     found = []
     with json_lines(json_file) as write:
-        for number, line in enumerate(lines, 1):
-            told = line if "error" in line else _judged(judge, line, f"Line {number}", predictions)
+        for number, line in lines:
+            told = line if "error" in line else again(line, f"Line {number} of {predictions}")
             found.append(told)
             write(told)
             show(told, len(lines))
     return found
 
 
-def _judged(
-    judge: Judge, line: dict[str, Any], which: str, source: str | os.PathLike[str]
-) -> dict[str, Any]:
-    try:
-        stored = line["map"]
-        height, width = (int(side) for side in stored["size"])
-        path, score = Path(stored["file"]), float(stored["score"])
-        if min(height, width) < 1:
-            raise ValueError("a photograph without pixels")
-    except (KeyError, TypeError, ValueError) as error:
-        raise FlawmapError(
-            f"{which} of {source} names no map: predict again with --out and --json, then judge."
-        ) from error
-    seen = judge(_read_map(path, judge, (height, width)), score, (height, width))
-    return {"path": line["path"], **verdict_of(seen, judge.manifest.filters), "map": stored}
+class _Again:
+    """Judges lines of one file by one run's settings."""
+
+    def __init__(self, run: Path, source: Path, target: str | os.PathLike[str] | None) -> None:
+        self._run, self._source, self._target = run, source, target
+        self._judge = Judge.load(run)
+        self._judges: dict[tuple[str, str], Judge] = {}
+
+    def __call__(self, line: Line, which: str) -> Line:
+        try:
+            stored = line["map"]
+            height, width = (int(side) for side in stored["size"])
+            place = map_place(str(stored["file"]), self._source)
+            score = float(stored["score"])
+            if min(height, width) < 1 or height * width > MAX_PIXELS or not np.isfinite(score):
+                raise ValueError("no photograph's size or score")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise FlawmapError(
+                f"{which} names no map: predict again with --out and --json, then judge."
+            ) from error
+        found = _read_map(place, self._judge, (height, width))
+        judge = self._of(line, which)
+        seen = judge(found, score, (height, width))
+        reference = stored["file"]
+        if self._target is not None:
+            reference = map_reference(place, self._target)
+        return {
+            "path": line["path"],
+            **verdict_of(seen, judge.manifest.filters),
+            **{name: line[name] for name in _WRITER},
+            "map": {**stored, "file": reference},
+        }
+
+    def _of(self, line: Line, which: str) -> Judge:
+        """The judge with the thresholds of the precision in which the line was written."""
+        wrote, precision, backend = (str(line.get(name, "")) for name in _WRITER)
+        mine = run_id(self._judge.manifest)
+        if not wrote or not precision or not backend:
+            raise FlawmapError(f"{which} does not say which run wrote it: predict again.")
+        if wrote != mine:
+            raise FlawmapError(
+                f"{which} was written by another run ({wrote}), not by {self._run} ({mine}): give "
+                "the run that wrote it, or predict again with this one."
+            )
+        if (precision, backend) not in self._judges:
+            calibration = calibration_of(self._judge.manifest, precision, backend)
+            if calibration is None:
+                raise FlawmapError(
+                    f"{which} was written in {precision} on {backend}, for which {self._run} has "
+                    "no thresholds now: export it again, then judge."
+                )
+            manifest = self._judge.manifest.model_copy(update={"calibration": calibration})
+            self._judges[precision, backend] = replace(self._judge, manifest=manifest)
+        return self._judges[precision, backend]
 
 
 def _read_map(path: Path, judge: Judge, photograph: tuple[int, int]) -> NDArray[np.float32]:
+    """The map in a file, whose size is checked before anything of it is read or allocated."""
+    height, width = judge.manifest.preprocessing.framing.layout(photograph).map_size
     try:
-        found: NDArray[np.float32] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise FlawmapError(f"Cannot read the map {path}: {error}. Predict again.") from error
-    layout = judge.manifest.preprocessing.framing.layout(photograph)
-    if found.shape != layout.map_size or found.dtype != np.float32:
-        raise FlawmapError(f"{path} is no map of this run: predict again with it.")
-    return found
+        data = read_regular(path, 4 * height * width + _HEADER_BYTES)
+        shape, fortran, kind, start = _header(data)
+    except Exception as error:  # a header is a piece of Python: its parser raises what it likes
+        reason = error.strerror if isinstance(error, OSError) else None
+        told = " ".join((reason or str(error)).split())[:200]
+        raise FlawmapError(f"Cannot read the map {path}: {told}. Predict again.") from error
+    if shape == (height, width) and kind == np.float32 and not fortran:
+        if len(data) - start != 4 * height * width:
+            raise FlawmapError(f"Cannot read the map {path}: it was cut short. Predict again.")
+        found = np.frombuffer(data, np.float32, offset=start).reshape(shape)
+        if np.isfinite(found).all():
+            return found
+    raise FlawmapError(f"{path} is no map of this run: predict again with it.")
 
 
-def _read(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FlawmapError(f"Cannot read {path}: {error}.") from error
-    for number, line in enumerate(text.splitlines(), 1):
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            raise FlawmapError(f"Line {number} of {path} is no JSON: {error}.") from error
-        if not isinstance(value, dict) or "path" not in value:
-            raise FlawmapError(f"Line {number} of {path} is none that predict --json wrote.")
-        yield value
+def _header(data: bytes) -> tuple[tuple[int, ...], bool, Any, int]:
+    """Shape, order, type and where the values begin; ValueError where it is no ``.npy``."""
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError("not a map's kind of .npy")
+    shape, fortran, kind = np.lib.format.read_array_header_1_0(file)
+    return shape, fortran, kind, file.tell()

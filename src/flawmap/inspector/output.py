@@ -3,52 +3,68 @@
 from __future__ import annotations
 
 import io
-import json
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Container
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from flawmap.files import make_folder, replacing, write_bytes
-from flawmap.images import write_png
+from flawmap.errors import FlawmapError
+from flawmap.files import make_folder, write_bytes
 from flawmap.inspector.defects import Defect, Filters
 from flawmap.inspector.inspector import Inspection, Inspector
+from flawmap.inspector.lines import Line, map_reference
+from flawmap.inspector.marking import write_overlay_and_mask
 from flawmap.inspector.pipeline import Inspected
 
-_OPACITY = 0.7
 
-
-def line_of(result: Inspected, filters: Filters, place: Path | None = None) -> dict[str, Any]:
+def line_of(
+    result: Inspected,
+    inspector: Inspector,
+    place: Path | None = None,
+    lines: str | os.PathLike[str] | None = None,
+) -> Line:
     """The object of ``predict --json``; ``place`` is where pictures and map are written, if so.
 
-    Then ``map`` names the map's file, the photograph's size and the graph's own score, which is
-    what judging it again takes. Where ``filters`` know the pixel pitch, areas and lengths are told
-    in mm as well.
+    Then ``map`` names the map's file, as seen from the file ``lines``, the photograph's size and
+    the graph's own score, which is what judging it again takes. Where the inspector's filters know
+    the pixel pitch, areas and lengths are told in mm as well. ``run``, ``precision`` and
+    ``backend`` say who wrote the line.
     """
     if result.inspection is None:
-        return {"path": str(result.path), "error": result.error}
+        return error_line(result.path, result.error or "it could not be inspected", inspector)
     seen = result.inspection
     line = {
         "path": str(result.path),
-        **verdict_of(seen, filters),
+        **verdict_of(seen, inspector.manifest.filters),
         "milliseconds": round(seen.milliseconds, 3),
+        **_writer(inspector),
     }
     if place is not None:
         line["map"] = {
-            "file": str(map_file(place).resolve()),
+            "file": map_reference(map_file(place), lines),
             "size": list(result.size),
             "score": seen.raw_score,
         }
     return line
 
 
-def verdict_of(seen: Inspection, filters: Filters) -> dict[str, Any]:
+def error_line(path: Path, error: str, inspector: Inspector) -> Line:
+    """The line of an image without a verdict."""
+    return {"path": str(path), "error": error, **_writer(inspector)}
+
+
+def _writer(inspector: Inspector) -> Line:
+    return {
+        "run": inspector.run_id,
+        "precision": inspector.precision,
+        "backend": inspector.graph.name,
+    }
+
+
+def verdict_of(seen: Inspection, filters: Filters) -> Line:
     """What such a line says of an image."""
     return {
         "score": seen.score,
@@ -66,37 +82,58 @@ def _described(defect: Defect, pixel_pitch: float | None) -> dict[str, Any]:
     return told
 
 
-def write_pictures(place: Path, result: Inspected, inspector: Inspector) -> None:
-    """Overlay and mask of one image, and the graph's own map of it."""
+def write_pictures(
+    place: Path, result: Inspected, inspector: Inspector, inputs: Container[str] = ()
+) -> None:
+    """Overlay and mask of one image, and the graph's own map of it.
+
+    The image itself becomes the overlay. ``inputs``: absolute paths that must not be written.
+    Raises FlawmapError where a file cannot be written or one that is not ours is in the way.
+    """
     assert result.image is not None
     assert result.inspection is not None
     make_folder(place.parent)
-    write_marked(place, result.image, result.inspection, inspector)
+    stored, overlay, mask = (map_file(place), _beside(place, "_overlay.png"), mask_file(place))
+    _refuse_replacing(stored, (overlay, mask), inputs)
     buffer = io.BytesIO()
     np.save(buffer, result.inspection.raw_map)
-    write_bytes(map_file(place), buffer.getvalue())
+    write_bytes(stored, buffer.getvalue())  # first: by it the others are known as ours
+    write_overlay_and_mask(
+        overlay,
+        mask,
+        result.image,
+        result.inspection,
+        inspector.manifest.calibration.pixel.value,
+        drop=inspector.manifest.filters.drop,
+    )
 
 
-def write_marked(
-    place: Path, image: NDArray[np.uint8], seen: Inspection, inspector: Inspector
-) -> None:
-    """Overlay and mask of one image."""
-    from flawmap.report.colour import PREDICTED, outline, overlay
+def _refuse_replacing(stored: Path, pictures: tuple[Path, ...], inputs: Container[str]) -> None:
+    """FlawmapError for an image that predict did not write, such as a mask drawn by hand."""
+    strange = [one for one in pictures if _exists(one) and not _exists(stored)]
+    strange += [one for one in pictures if str(one.absolute()) in inputs and _exists(one)]
+    if strange:
+        raise FlawmapError(
+            f"{strange[0]} is there and was not written by predict: it is not replaced. Give "
+            "another folder as --out."
+        )
 
-    size = (image.shape[0], image.shape[1])
-    threshold = inspector.manifest.calibration.pixel.value
-    anomaly_map = resize_map(seen.anomaly_map, size)
-    mask = (anomaly_map > threshold).astype(np.uint8)
-    if inspector.manifest.filters.drop:
-        mask &= resize_mask(ndimage.maximum_filter(seen.mask, 3), size)
-    heat = overlay(image, anomaly_map, threshold, opacity=_OPACITY)
-    write_png(_beside(place, "_overlay.png"), outline(heat, mask, PREDICTED))
-    write_png(_beside(place, "_mask.png"), mask * np.uint8(255))
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long, as writing it will say
+        return False
 
 
 def map_file(place: Path) -> Path:
     """Where an image's map lies."""
     return _beside(place, "_map.npy")
+
+
+def mask_file(place: Path) -> Path:
+    """Where an image's mask lies."""
+    return _beside(place, "_mask.png")
 
 
 def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -122,23 +159,3 @@ def resize_map(anomaly_map: NDArray[np.float32], size: tuple[int, int]) -> NDArr
 
 def _beside(place: Path, ending: str) -> Path:
     return place.with_name(place.name + ending)
-
-
-@contextmanager
-def json_lines(
-    target: str | os.PathLike[str] | None,
-) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A function that writes one JSON line: to a file (whole or not at all), or to ``-``."""
-    if target is None:
-        yield lambda line: None
-    elif str(target) == "-":
-        yield lambda line: _print_line(sys.stdout, line)
-    else:
-        make_folder(Path(target).parent)
-        with replacing(Path(target)) as temporary, temporary.open("w", encoding="utf-8") as file:
-            yield lambda line: _print_line(file, line)
-
-
-def _print_line(file: IO[str], line: dict[str, Any]) -> None:
-    file.write(json.dumps(line) + "\n")
-    file.flush()

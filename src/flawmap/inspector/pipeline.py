@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +53,7 @@ _Outcome = tuple[_Decoded, Inspection] | Exception
 
 def inspect_files(
     inspector: Inspector, paths: Iterable[Path], batch: int = 1, *, photographs: bool = False
-) -> Iterator[Inspected]:
+) -> Generator[Inspected, None, None]:
     """Inspect files in order; one that cannot be read gives an ``error`` and the rest go on.
 
     ``batch``: images that go through the graph at once; all of a batch have its milliseconds,

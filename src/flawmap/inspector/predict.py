@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,13 @@ from typing_extensions import Unpack
 
 from flawmap.backends.base import RuntimeOptions
 from flawmap.datasets.listing import Paths
-from flawmap.files import make_folder
+from flawmap.files import check_writable, make_folder
+from flawmap.inspector.delivery import Delivery
 from flawmap.inspector.inspector import Inspector
+from flawmap.inspector.lines import Line, json_lines
 from flawmap.inspector.listing import list_images
-from flawmap.inspector.output import json_lines, line_of, write_pictures
 from flawmap.inspector.pipeline import inspect_files
-
-_WRITERS = 2
-_WRITING = 8  # images waiting to be written at any time
-_TILED_WRITING = 2  # likewise, where images are large
+from flawmap.targets import LINES, check_folder, check_target
 
 
 @dataclass(frozen=True)
@@ -52,28 +49,35 @@ def predict(
     Folders are searched with all below them, but for ground truth and ``out`` itself.
     ``out``: folder for ``NAME_overlay.png``, ``NAME_mask.png`` (both of the photograph's size)
     and ``NAME_map.npy`` (float32, of the map's size). ``json_file``: JSON lines, ``-`` for standard
-    output. ``batch``: images that go through the graph at once. ``runtime``: as for
-    :meth:`Inspector.load`. Raises FlawmapError where there is nothing to inspect.
+    output. They are written one by one, so that they are there whatever ends the call; an image
+    that cannot be read, inspected or written has ``error`` in its own. ``batch``: images that go
+    through the graph at once. ``runtime``: as for :meth:`Inspector.load`. Raises FlawmapError where
+    there is nothing to inspect or the disk is full, UsageError where ``json_file`` holds anything
+    but such lines.
     """
+    check_folder(out)
+    check_target(json_file, LINES, inputs=[out], streamed=True)
     inspector = Inspector.load(run, **runtime)
-    most = _TILED_WRITING if inspector.framing.tiled else _WRITING
     targets = list_images(images, out=None if out is None else Path(out))
-    folder = make_folder(Path(out)) if out is not None else None
+    folder = None if out is None else make_folder(Path(out))
+    if folder is not None:
+        check_writable(folder)
+    inputs = set() if folder is None else {str(one.path.absolute()) for one in targets}
     lines: list[dict[str, Any]] = []
-    with json_lines(json_file) as write, ThreadPoolExecutor(_WRITERS, "flawmap-write") as pool:
-        writing: deque[Future[None]] = deque()
-        paths = [target.path for target in targets]
-        results = inspect_files(inspector, paths, batch, photographs=folder is not None)
-        for target, result in zip(targets, results, strict=True):
-            place = None
-            if folder is not None and result.inspection is not None:
-                place = folder / target.name
-                writing.append(pool.submit(write_pictures, place, result, inspector))
-                while len(writing) > most:
-                    writing.popleft().result()
-            lines.append(line_of(result, inspector.manifest.filters, place))
-            write(lines[-1])
-            show(Prediction(lines[-1]), len(targets))
-        for future in writing:
-            future.result()
+    with json_lines(json_file) as write:
+
+        def give(line: Line) -> None:
+            lines.append(line)
+            write(line)
+            show(Prediction(line), len(targets))
+
+        results = inspect_files(
+            inspector, (one.path for one in targets), batch, photographs=folder is not None
+        )
+        with (
+            contextlib.closing(results),
+            Delivery(inspector, folder, give, inputs=inputs, lines=json_file) as delivery,
+        ):
+            for target, result in zip(targets, results, strict=True):
+                delivery.add(result, target.name)
     return lines

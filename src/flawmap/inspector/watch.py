@@ -24,6 +24,7 @@ from flawmap.inspector.listing import real, walk_images
 from flawmap.inspector.output import line_of, write_pictures
 from flawmap.inspector.pipeline import inspect_files
 from flawmap.inspector.predict import Prediction
+from flawmap.targets import LINES, check_folder, check_target
 
 _PATIENCE = 5.0  # seconds that an unreadable picture may stay as it is before it counts as broken
 
@@ -53,6 +54,8 @@ def watch(
     place = Path(folder)
     if not place.is_dir():
         raise UsageError(f"No such folder: {place}. Give the one that pictures are dropped into.")
+    check_folder(out)
+    check_target(json_file, LINES, inputs=[out], streamed=True)
     written = None if out is None else real(make_folder(Path(out)))
     if written == real(place):
         raise UsageError(f"{place} is watched: give another folder as --out.")
@@ -73,7 +76,7 @@ def watch(
             if written is not None and result.inspection is not None:
                 marked = written / ledger.name(result.path).relative_to(place)
                 write_pictures(marked, result, inspector)
-            line = line_of(result, inspector.manifest.filters, marked)
+            line = line_of(result, inspector, marked, json_file)
             line |= {"bytes": version[1], "modified_ns": version[2]}
             ledger.add(version, line)
             count += 1

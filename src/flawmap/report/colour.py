@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from PIL import Image
 
 Colour = tuple[int, int, int]
 
@@ -77,6 +77,23 @@ def overlay(
     return mixed
 
 
+def heat_levels(anomaly_map: NDArray[np.float32], threshold: float) -> NDArray[np.uint8]:
+    """Anomaly map (H, W) on the scale of `overlay` in 255 steps: 0 is cold, 128 the threshold."""
+    return np.rint(_unit(anomaly_map, 0.0, scale_top(threshold)) * 255).astype(np.uint8)
+
+
+def lay_heat(image: NDArray[np.uint8], levels: NDArray[np.uint8], *, opacity: float = 0.7) -> None:
+    """As `overlay`, in place and several times as fast: for photographs of many megapixels.
+
+    `levels` (H, W) are those of `heat_levels`; colours differ from `overlay`'s by their rounding.
+    """
+    _require_same_size(image, levels)
+    alpha = opacity * np.clip(np.arange(256) / 127.5, 0, 1) ** 2
+    heat = Image.fromarray(_TABLE[levels])
+    cover = Image.fromarray(np.rint(255 * alpha).astype(np.uint8)[levels])
+    image[:] = np.asarray(Image.composite(heat, Image.fromarray(image), cover))
+
+
 def outline(
     image: NDArray[np.uint8],
     mask: NDArray[np.uint8],
@@ -110,10 +127,17 @@ def _unit(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.fl
 
 
 def _ring(region: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    grown: NDArray[np.bool_] = ndimage.binary_dilation(
-        region, ndimage.generate_binary_structure(2, 2), iterations=width
-    )
+    grown = _grown(_grown(region, width).T, width).T  # a square is far quicker in two passes
     return grown & ~region
+
+
+def _grown(region: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """The region with `width` more rows above and below each pixel."""
+    grown = region.copy()
+    for step in range(1, min(width, len(region) - 1) + 1):
+        grown[step:] |= region[:-step]
+        grown[:-step] |= region[step:]
+    return grown
 
 
 def _require_same_size(image: NDArray[np.uint8], plane: NDArray[np.float32 | np.uint8]) -> None:

@@ -1,0 +1,130 @@
+"""Pictures written beside the inspection of what comes next, and lines once theirs are there."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from collections.abc import Callable, Container
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from flawmap.errors import FlawmapError
+from flawmap.inspector.inspector import Inspector
+from flawmap.inspector.lines import Line
+from flawmap.inspector.output import error_line, line_of, write_pictures
+from flawmap.inspector.pipeline import Inspected
+
+_WRITERS = 2
+_BUDGET = 130_000_000  # bytes of photographs waiting to be written, unless a single one takes more
+_MOST = 8  # images waiting to be written
+# No other image could be written either.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV}
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    line: Line
+    path: Path
+    held: int
+    written: Future[None] | None
+
+
+class Delivery:
+    """Gives each image's line in order, as soon as all its pictures are written.
+
+    An image whose pictures cannot be written gets an error line, and the others go on; a disk that
+    is full or fails ends it with a FlawmapError. Whatever ends the block, lines of all images
+    written until then are given. ``folder``: for pictures, if any. ``inputs``: absolute paths that
+    must not be written. ``lines``: the file that lines go to.
+    """
+
+    def __init__(
+        self,
+        inspector: Inspector,
+        folder: Path | None,
+        give: Callable[[Line], None],
+        *,
+        inputs: Container[str] = (),
+        lines: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._inspector, self._folder, self._give = inspector, folder, give
+        self._inputs, self._lines = inputs, lines
+        self._waiting: deque[_Waiting] = deque()
+        self._pool = ThreadPoolExecutor(_WRITERS, "flawmap-write")
+
+    def __enter__(self) -> Delivery:
+        return self
+
+    def add(self, result: Inspected, name: str) -> None:
+        """Take one image's outcome; ``name`` is what its pictures are called."""
+        place, held, written = None, 0, None
+        if self._folder is not None and result.image is not None and result.inspection is not None:
+            place, held = self._folder / name, result.image.nbytes
+            self._give_until(held)
+            written = self._pool.submit(
+                write_pictures, place, result, self._inspector, self._inputs
+            )
+        line = line_of(result, self._inspector, place, self._lines)
+        self._waiting.append(_Waiting(line, result.path, held, written))
+        while self._waiting and _is_done(self._waiting[0]):
+            self._give_first()
+
+    def _give_until(self, coming: int) -> None:
+        """Give lines until there is room for one more photograph."""
+        while self._waiting and (
+            len(self._waiting) >= _MOST or sum(w.held for w in self._waiting) + coming > _BUDGET
+        ):
+            self._give_first()
+
+    def _give_first(self) -> None:
+        first = self._waiting[0]
+        line = first.line
+        try:
+            if first.written is not None:
+                first.written.result()
+        except (FlawmapError, OSError, MemoryError) as error:
+            if is_disk_error(error):
+                raise
+            line = error_line(first.path, _told(first.path, error), self._inspector)
+        self._waiting.popleft()
+        self._give(line)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            try:
+                while self._waiting:
+                    self._give_first()
+            finally:
+                self._pool.shutdown(cancel_futures=True)
+            return
+        self._pool.shutdown(cancel_futures=True)  # what is being written is written to its end
+        while self._waiting and _is_whole(self._waiting[0]):
+            self._give(self._waiting.popleft().line)
+
+
+def is_disk_error(error: BaseException) -> bool:
+    """Whether an error in writing lies with the disk, so that no other file can be written."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(cause, OSError) and cause.errno in _DISK
+
+
+def _told(path: Path, error: Exception) -> str:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"{path}: its pictures cannot be written. {reason}"
+
+
+def _is_done(waiting: _Waiting) -> bool:
+    return waiting.written is None or waiting.written.done()
+
+
+def _is_whole(waiting: _Waiting) -> bool:
+    written = waiting.written
+    return written is None or (not written.cancelled() and written.exception() is None)
