@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Callable
@@ -115,9 +116,13 @@ def _read_map(path: Path, judge: Judge, photograph: tuple[int, int]) -> NDArray[
     try:
         data = read_regular(path, 4 * height * width + _HEADER_BYTES)
         shape, fortran, kind, start = _header(data)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise _stranger(path) from error
+        reason = error.strerror or error
+        raise FlawmapError(f"Cannot read the map {path}: {reason}. Predict again.") from error
     except Exception as error:  # a header is a piece of Python: its parser raises what it likes
-        reason = error.strerror if isinstance(error, OSError) else None
-        told = " ".join((reason or str(error)).split())[:200]
+        told = " ".join(str(error).split())[:200]
         raise FlawmapError(f"Cannot read the map {path}: {told}. Predict again.") from error
     if shape == (height, width) and kind == np.float32 and not fortran:
         if len(data) - start != 4 * height * width:
@@ -125,7 +130,11 @@ def _read_map(path: Path, judge: Judge, photograph: tuple[int, int]) -> NDArray[
         found = np.frombuffer(data, np.float32, offset=start).reshape(shape)
         if np.isfinite(found).all():
             return found
-    raise FlawmapError(f"{path} is no map of this run: predict again with it.")
+    raise _stranger(path)
+
+
+def _stranger(path: Path) -> FlawmapError:
+    return FlawmapError(f"{path} is no map of this run: predict again with it.")
 
 
 def _header(data: bytes) -> tuple[tuple[int, ...], bool, Any, int]:

@@ -230,6 +230,8 @@ def _seen(inspector: Inspector, canvases: Sequence[Canvas], at_once: int) -> lis
     """
     try:
         return list(inspector.see(canvases, at_once))
+    except UsageError:  # a wrong call, whatever the image
+        raise
     except Exception as error:
         if len(canvases) == 1:
             return [error]
