@@ -213,6 +213,7 @@ NOTHING: dict[str, Callable[[], bytes]] = {
     "noise": lambda: file(noisy(two(0, 0))),
     "little noise": lambda: file(noisy(two(0, 0), 2)),
     "noise in colour": lambda: file(noisy(two(BLACK, BLACK))),
+    "noise of 16 bits": lambda: file(noisy(two(0, 0)).astype(np.uint16) * 257),
     "noisy JPEG": lambda: file(noisy(two(0, 0)), "JPEG"),
     "deep black": lambda: file(two(0, 0, np.uint16)),
     "black colour": lambda: file(two(BLACK, BLACK)),

@@ -66,8 +66,10 @@ class _Kind(NamedTuple):
 def _kind(values: Values, pixels: int) -> _Kind:
     """What the values say without their places, for a mask of so many `pixels`."""
     highest = values.max().item()
-    small = values.dtype.kind != "f" and highest < _NOISE
-    if small and _is_noise(values, pixels):
+    whole = values.dtype.kind != "f"
+    small = whole and highest < _NOISE
+    dark = _NOISE if values.dtype.itemsize == 1 else _NOISE * 257  # the same share of 16 bits
+    if whole and highest < dark and _is_noise(values, pixels):
         return _Kind(highest, labels=False, noise=True)
     return _Kind(highest, labels=small or _are_few(values, highest), noise=False)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from flawmap.annotations import AnnotatedImage, left_out
+from flawmap.annotations.source import _loaded
 from flawmap.images import ImageError, encode_png
 from flawmap.masks import read_mask
 
@@ -240,3 +241,42 @@ def test_too_many_edges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     source = AnnotatedImage(written(tmp_path / "a.json", labelme(shape(None, CORNERS))))
     with pytest.raises(ImageError, match="too many edges"):
         read_mask(source, None, image_size=SIZE)
+
+
+JUNK = [None, -1, 1e308, "x\n\x1b", [], {}, [[]], [1, 2, 3, 4]]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where a document may be spoiled: every value in it."""
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    return [path, *(place for key, one in inner for place in places(one, (*path, key)))]
+
+
+def spoiled(value: Any, path: tuple[Any, ...], junk: Any) -> Any:
+    if not path:
+        return junk
+    copy = value.copy()
+    copy[path[0]] = spoiled(value[path[0]], path[1:], junk)
+    return copy
+
+
+@pytest.mark.parametrize("case", ["labelme circle", "coco polygon", "via 1 ellipse"])
+def test_a_value_spoiled_anywhere_is_a_mask_or_one_line(tmp_path: Path, case: str) -> None:
+    value, image, _ = CASES[case]
+    for place in places(value):
+        for junk in JUNK:
+            path = written(tmp_path / "a.json", spoiled(value, place, junk))
+            _loaded.cache_clear()
+            message = ""
+            try:
+                assert read_mask(AnnotatedImage(path, image), None, image_size=SIZE).shape == SIZE
+                message = str(left_out(AnnotatedImage(path, image)))
+            except ImageError as error:
+                message = str(error)
+            assert message.isprintable()

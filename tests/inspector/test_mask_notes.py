@@ -86,13 +86,24 @@ def test_a_mask_smaller_than_a_pixel_of_the_map(tmp_path: Path) -> None:
 
 def test_points_are_counted(tmp_path: Path) -> None:
     shapes = [{"label": "x", "shape_type": "point", "points": [[1, 1]]}] * 3
+    shapes.append({"label": "x", "shape_type": "a\nb", "points": [[1, 1]]})
     (tmp_path / "a.json").write_text(json.dumps({"shapes": shapes}))
     notes = MaskNotes()
     source = AnnotatedImage(tmp_path / "a.json")
     notes.add(Sample(tmp_path / "a.png", "defective", "x", source), mask("empty"), None)
     empty, points = notes.lines()
     assert "mark nothing: 1" in empty
-    assert "left out (3 point), such as in" in points
+    assert "left out (3 point, 1 a\\nb), such as in" in points
+
+
+def test_an_annotated_defect_smaller_than_a_pixel_of_the_map(tmp_path: Path) -> None:
+    shape = {"label": "x", "shape_type": "rectangle", "points": [[1, 1], [2, 2]]}
+    (tmp_path / "a.json").write_text(json.dumps({"shapes": [shape]}))
+    notes = MaskNotes()
+    source = AnnotatedImage(tmp_path / "a.json")
+    notes.add(Sample(tmp_path / "a.png", "defective", "x", source), mask("empty"), None)
+    (line,) = notes.lines()
+    assert line.startswith("Masks that mark less than a pixel of the anomaly map: 1")
 
 
 @pytest.fixture(scope="module")

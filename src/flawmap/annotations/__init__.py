@@ -10,6 +10,7 @@ from flawmap.annotations.finding import Annotations
 from flawmap.annotations.source import (
     AnnotatedImage,
     draw_annotations,
+    has_area,
     left_out,
     only_image,
     states_size,
@@ -19,6 +20,7 @@ __all__ = [
     "AnnotatedImage",
     "Annotations",
     "draw_annotations",
+    "has_area",
     "left_out",
     "only_image",
     "states_size",

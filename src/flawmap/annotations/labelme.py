@@ -10,10 +10,10 @@ from typing import Any
 from flawmap.annotations.entry import NO_DEFECT, Entry, stated_size
 from flawmap.annotations.shapes import (
     Line,
-    NoArea,
     Pixels,
     Shape,
     ellipse,
+    no_area,
     points,
     polygon,
     rectangle,
@@ -47,7 +47,7 @@ def _parse(raw: Any) -> Iterator[Shape]:
         case "mask", _ if raw.get("mask"):
             yield _pixels(raw["mask"], corners[0])
         case _:
-            yield NoArea(str(kind)[:40])
+            yield no_area(kind)
 
 
 def _pixels(text: str, corner: tuple[float, float]) -> Shape:

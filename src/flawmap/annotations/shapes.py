@@ -82,6 +82,11 @@ def draw(shapes: Iterable[Shape], size: Size) -> Filled:
     return found
 
 
+def no_area(kind: Any) -> NoArea:
+    """A shape of a kind that a file names, in a few printable letters."""
+    return NoArea(ascii(str(kind)[:40])[1:-1])
+
+
 def number(value: Any) -> float:
     """A coordinate or length of a file. Raises ValueError for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -30,7 +30,7 @@ class AnnotatedImage:
     image: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file} ({self.image})" if self.image else str(self.file)
+        return f"{self.file} ({ascii(self.image[:200])[1:-1]})" if self.image else str(self.file)
 
 
 def load_entries(path: Path) -> dict[str, Entry] | None:
@@ -92,6 +92,11 @@ def left_out(source: AnnotatedImage) -> Counter[str]:
     """How many shapes of an image cover no area, by kind, such as points."""
     shapes = _parsed(source, _entry(source))
     return Counter(shape.kind for shape in shapes if isinstance(shape, NoArea))
+
+
+def has_area(source: AnnotatedImage) -> bool:
+    """Whether an image has a shape that covers an area."""
+    return any(not isinstance(shape, NoArea) for shape in _parsed(source, _entry(source)))
 
 
 @lru_cache(maxsize=4)

@@ -8,9 +8,9 @@ from typing import Any
 from flawmap.annotations.entry import NO_DEFECT, Entry
 from flawmap.annotations.shapes import (
     Line,
-    NoArea,
     Shape,
     ellipse,
+    no_area,
     number,
     points,
     polygon,
@@ -70,4 +70,4 @@ def _shape(shape: Any) -> Shape:
             x, y, along, across = numbers("cx", "cy", "rx", "ry")
             return ellipse((x, y), (along, across), number(shape.get("theta", 0)))
         case kind:
-            return NoArea(str(kind)[:40])
+            return no_area(kind)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flawmap.annotations import AnnotatedImage, left_out
+from flawmap.annotations import AnnotatedImage, has_area, left_out
 from flawmap.datasets import Sample
 from flawmap.datasets.kinds import mask_files
 from flawmap.images import ImageError
@@ -93,9 +92,10 @@ def _kind(sample: Sample, mask: Mask, region: NDArray[np.bool_] | None) -> str |
 
 def _marks_anything(sample: Sample) -> bool:
     """Whether the mask marks a pixel at its own size; False for what cannot be told."""
-    if isinstance(sample.mask, AnnotatedImage) or sample.mask is None:
-        return False
     try:
-        return any(marks_anything(mask) for mask in mask_files(sample) if isinstance(mask, Path))
+        return any(
+            has_area(mask) if isinstance(mask, AnnotatedImage) else marks_anything(mask)
+            for mask in mask_files(sample)
+        )
     except ImageError:
         return False
