@@ -107,6 +107,22 @@ def test_mvtec_and_its_peers(tmp_path, names, train, test):
             "good/1.png",
             ["good/1.png", "cut/2.png cut masks/cut/2.png"],
         ),
+        ("ok/1.png ko/2025/05/2.png", "ok/1.png", ["ok/1.png", "ko/2025/05/2.png ko"]),
+        (
+            "good/1.png cut/2.png labels/2.png",
+            "good/1.png",
+            ["good/1.png", "cut/2.png cut labels/2.png"],
+        ),
+        (
+            "good/1.png label/2.png",  # a type of that name
+            "good/1.png",
+            ["good/1.png", "label/2.png label"],
+        ),
+        (
+            "good/1.png cut/2.png cut/2_defect_mask.png",
+            "good/1.png",
+            ["good/1.png", "cut/2.png cut cut/2_defect_mask.png"],
+        ),
     ],
 )
 def test_plain_folder_and_its_spellings(tmp_path, names, train, test):
@@ -360,6 +376,8 @@ def test_what_was_found_and_what_was_expected_is_said(tmp_path):
     assert "pictures with 1 image, pictures/monday with 2 images" in said
     assert "train/good, test/TYPE" in said
     assert len(said.splitlines()) == 2
+    with pytest.raises(DatasetError, match=r"Expected for visa: PRODUCT/Data/Images/Normal"):
+        open_dataset(tmp_path, "visa")
 
 
 def test_the_command_line_names_every_layout():

@@ -345,6 +345,7 @@ def test_unknown_layout_lists_the_names(tmp_path):
         pytest.param(
             ["a.png", "cut/b.png"], r"found: 1 image, cut with 1 image\)", id="half sorted"
         ),
+        pytest.param(["a.png", "b/c/d.png"], r"found: 1 image, b/c with 1 image\)", id="deeper"),
         pytest.param(["a.png", "defective/"], "no good images", id="images beside defective"),
         pytest.param(
             ["train/good/", "test/cut/a.png"],

@@ -12,8 +12,10 @@ from PIL import Image
 
 from datasets.trees import PART, plant
 from flawmap import UsageError
+from flawmap.datasets import beside
 from flawmap.datasets.listing import Folder, as_paths
 from flawmap.datasets.names import Reason, is_listed, is_searched, why_not
+from flawmap.images import read_image
 
 
 def below(folder: Folder) -> list[str]:
@@ -164,6 +166,17 @@ def test_masks_of_their_images_name_are_known_by_content(tmp_path: Path) -> None
     folder = Folder(tmp_path)
     assert below(folder) == [f"{n}.jpg" for n in range(20)]
     assert folder.masks[tmp_path / "3.jpg"] == (tmp_path / "3.png",)
+
+
+def test_many_pairs_that_agree_speak_for_folders_to_come(tmp_path: Path, monkeypatch) -> None:
+    for n in range(100):
+        (tmp_path / f"{n}").mkdir()
+        save(tmp_path / f"{n}/a.jpg", noise(n))
+        save(tmp_path / f"{n}/a.png", drawn())
+    read: list[object] = []
+    monkeypatch.setattr(beside, "read_image", lambda path: read.append(path) or read_image(path))
+    assert below(Folder(tmp_path)) == [f"{n}/a.jpg" for n in range(100)]
+    assert len(read) == 2 * 24
 
 
 def test_a_mask_may_be_a_jpeg_and_pairs_may_differ(tmp_path: Path) -> None:

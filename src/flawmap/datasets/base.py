@@ -11,6 +11,7 @@ from typing import Literal
 from flawmap.annotations import AnnotatedImage
 from flawmap.errors import FlawmapError
 
+_NUMBERS = re.compile(r"([0-9]+)")
 Label = Literal["good", "defective"]
 
 
@@ -102,7 +103,7 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     >>> sorted(["b10", "B9", "a"], key=natural_key)
     ['a', 'B9', 'b10']
     """
-    pieces = re.split(r"([0-9]+)", name.casefold())
+    pieces = _NUMBERS.split(name.casefold())
     return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)], name
 
 

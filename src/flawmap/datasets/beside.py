@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,28 +13,48 @@ from flawmap.errors import FlawmapError
 from flawmap.images import read_image
 
 _LOOKED_AT = 6  # pairs of a folder that speak for the rest where they agree
+_ENOUGH = 24  # pairs of a tree that speak for all folders where they agree
 _COLOURS = 32  # a drawn mask has at most as many
 _EXTREME = 0.98  # share of pixels that are black or white, in a mask that was saved as JPEG
 
 
-def masks_by_content(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+Seen = Counter[str | None]
+"""How often which ending was the mask's; None where neither file was one."""
+
+
+def masks_by_content(images: Sequence[Path], seen: Seen) -> Iterator[tuple[Path, Path]]:
     """Image and mask where two files share a name and just one of them looks drawn.
 
-    A few pairs of a folder are read; the rest only where these do not agree.
+    A few pairs of a folder are read, and the rest only where these do not agree. ``seen`` counts
+    what was found in the folders before: many pairs that all agree speak for this folder, too.
     """
     pairs = _pairs(images)
-    few = pairs[:: max(1, len(pairs) // _LOOKED_AT)][:_LOOKED_AT]
-    found = {pair: _drawn(pair) for pair in few}
-    kinds = {None if mask is None else mask.suffix.lower() for mask in found.values()}
-    if len(kinds) == 1 and len(few) < len(pairs):
-        (kind,) = kinds
-        for pair in pairs:
-            found[pair] = next((p for p in pair if p.suffix.lower() == kind), None)
-    elif len(kinds) > 1:
-        found = {pair: found[pair] if pair in found else _drawn(pair) for pair in pairs}
-    for pair, mask in found.items():
+    found: dict[tuple[Path, Path], Path | None] = {}
+    if not _are_enough(seen, _ENOUGH):
+        few = pairs[:: max(1, len(pairs) // _LOOKED_AT)][:_LOOKED_AT]
+        found = {pair: _drawn(pair) for pair in few}
+        here = Counter(_ending(mask) for mask in found.values())
+        seen.update(here)
+        if not _are_enough(here, len(few)):
+            found |= {pair: _drawn(pair) for pair in pairs if pair not in found}
+    kind = next((_ending(mask) for mask in found.values()), next(iter(seen), None))
+    for pair in pairs:
+        mask = found[pair] if pair in found else _of_ending(pair, kind)
         if mask is not None:
             yield next(path for path in pair if path != mask), mask
+
+
+def _are_enough(counts: Seen, least: int) -> bool:
+    """Whether all agree, and there are so many."""
+    return len(counts) == 1 and sum(counts.values()) >= least
+
+
+def _ending(mask: Path | None) -> str | None:
+    return None if mask is None else mask.suffix.lower()
+
+
+def _of_ending(pair: tuple[Path, Path], ending: str | None) -> Path | None:
+    return next((path for path in pair if _ending(path) == ending), None)
 
 
 def _pairs(images: Sequence[Path]) -> list[tuple[Path, Path]]:

@@ -1,6 +1,7 @@
 """A plain folder: good/, and where there are any, defective images and their masks.
 
-Defective images lie in defective/, in defective/TYPE/, or in one folder TYPE beside good/. Masks
+Defective images lie in defective/, in defective/TYPE/, or in one folder TYPE beside good/; whatever
+lies below is of the same type. Masks
 lie in masks/ under the name of their image, or NAME_mask, directly or in the same subfolder, or
 beside their image. Images directly in a folder without subfolders are all good. Other spellings of
 good and defective (ok and ko, OK and NG, normal and abnormal, ...) do as well.
@@ -8,6 +9,7 @@ good and defective (ok and ko, OK and NG, normal and abnormal, ...) do as well.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from flawmap.datasets.kinds import (
     bad_folders,
     count_masks,
     good_folders,
+    hold_images,
     is_bad,
     is_good,
     is_masks,
@@ -23,9 +26,12 @@ from flawmap.datasets.kinds import (
 )
 from flawmap.datasets.listing import Folder
 from flawmap.datasets.masks import attach_masks
+from flawmap.datasets.names import mask_base
 
 NAME, TITLE = "folder", "plain folder"
 EXPECTED = "good/, and defective/ or a folder for each defect type, and masks/; or images alone"
+_LABELS = ("label", "labels", "annotation", "annotations", "segmentation", "segmentations")
+_NUMBERS = re.compile(r"[\d\W_]+")  # a date and not a defect type
 _MASKS = ("masks", "mask", "ground_truth", "groundtruth", "gt")
 
 
@@ -48,8 +54,7 @@ def open_layout(root: Folder) -> Dataset:
 def _good(root: Folder) -> list[Sample]:
     if good := good_folders(root):
         return [sample for folder in good for sample in samples_below(folder, "good")]
-    sorted_somehow = any(folder.images for folder in root.folders)
-    if sorted_somehow or bad_folders(root):
+    if not root.images or bad_folders(root) or hold_images(root.folders):
         return []
     count_masks(root)
     return [Sample(path, "good") for path in root.images]
@@ -57,7 +62,7 @@ def _good(root: Folder) -> list[Sample]:
 
 def _defective(root: Folder) -> Iterator[Sample]:
     for kind, name in _kinds(root):
-        truths = [mask.child(name.casefold()) for mask in _mask_roots(root)]
+        truths = [mask.child(kind.name.casefold()) for mask in _mask_roots(root)]
         yield from samples_below(kind, "defective", name, truths, deep=not is_bad(kind))
 
 
@@ -66,7 +71,9 @@ def _kinds(root: Folder) -> Iterator[tuple[Folder, str]]:
     bad = bad_folders(root)
     for folder in bad:
         yield folder, folder.name
-        yield from ((kind, kind.name) for kind in folder.folders if not is_masks(kind))
+        for kind in folder.folders:
+            if not is_masks(kind):
+                yield kind, folder.name if _NUMBERS.fullmatch(kind.name) else kind.name
     if not bad:
         yield from ((kind, kind.name) for kind in _siblings(root))
 
@@ -75,14 +82,25 @@ def _siblings(root: Folder) -> list[Folder]:
     """The folders beside good/ that may hold a defect type."""
     if not good_folders(root):
         return []
-    known = [*good_folders(root), *bad_folders(root)]
+    known = [*good_folders(root), *bad_folders(root), _labels(root)]
     return [folder for folder in root.folders if folder not in known and not is_masks(folder)]
 
 
 def _mask_roots(root: Folder) -> list[Folder]:
     """masks/ and masks/defective/."""
-    top = root.child(*_MASKS)
+    top = root.child(*_MASKS) or _labels(root)
     return [] if top is None else [*bad_folders(top), top]
+
+
+def _labels(root: Folder) -> Folder | None:
+    """labels/ or the like, where every image in it is named like a defective one elsewhere."""
+    folder = root.child(*_LABELS)
+    if folder is None:
+        return None
+    others = [other for other in root.folders if other is not folder and not is_masks(other)]
+    stems = {p.stem.casefold() for f in others if not is_good(f) for p in f.images_below()}
+    labels = {mask_base(path.stem.casefold()) for path in folder.images_below()}
+    return folder if labels and labels <= stems else None
 
 
 def _mask_folders(root: Folder) -> Iterator[tuple[Path, str | None]]:

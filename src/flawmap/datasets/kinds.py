@@ -109,6 +109,11 @@ def unlabelled(folders: Iterable[Folder], why: str) -> tuple[str, ...]:
     return (f"{plural(len(paths), 'image(s)')} left out, such as {printable(paths[0])}: {why}",)
 
 
+def hold_images(folders: Iterable[Folder], most: int = 500) -> bool:
+    """Whether there are images in folders or below, as far as that many folders tell."""
+    return any(place.images for folder in folders for place in (folder, *folder.first_below(most)))
+
+
 def some(names: Sequence[str | Path], most: int = 15) -> str:
     """Names in a line, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from flawmap.datasets.base import DatasetError, natural_key
-from flawmap.datasets.beside import masks_by_content
+from flawmap.datasets.beside import Seen, masks_by_content
 from flawmap.datasets.leftout import LeftOut
 from flawmap.datasets.names import (
     COLOUR_FOLDER,
@@ -61,6 +62,7 @@ class Folder:
         self._lenient = lenient
         self._by_name = by_name
         self._above = above
+        self._seen_masks: Seen = Counter() if above is None else above._seen_masks
         self._linked = linked
 
     @property
@@ -151,6 +153,16 @@ class Folder:
         """Images of parts in it and below, each folder's own before those of its folders."""
         return tuple(path for folder in self.all_below() for path in folder.images)
 
+    def first_below(self, most: int) -> Iterator[Folder]:
+        """Folders below it, at most so many: the whole disk may have been given by mistake."""
+        waiting = list(reversed(self.folders))
+        for _ in range(most):
+            if not waiting:
+                return
+            folder = waiting.pop()
+            yield folder
+            waiting += reversed(folder.folders)
+
     def leave(self, reason: Reason) -> None:
         """Count all images in it and below as left out."""
         inner = LeftOut()
@@ -232,7 +244,7 @@ class Folder:
                 self.left_out.add(reason, path)
                 continue
             files.append(path)
-        pairs = () if self._by_name else masks_by_content(images)
+        pairs = () if self._by_name else masks_by_content(images, self._seen_masks)
         by_content = {mask: image for image, mask in pairs}
         for mask, image in by_content.items():
             masks.setdefault(image, []).append(mask)

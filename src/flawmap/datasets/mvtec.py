@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from flawmap.datasets.base import Dataset
 from flawmap.datasets.listing import Folder
-from flawmap.datasets.splits import TRUTH, good_to_train_on, open_splits
+from flawmap.datasets.splits import TEST, TRAIN, TRUTH, good_to_train_on, open_splits
 
 NAME, TITLE = "mvtec", "MVTec AD layout"
 EXPECTED = "train/good, test/good, test/TYPE, ground_truth/TYPE/NAME_mask.png"
@@ -16,10 +16,10 @@ EXPECTED = "train/good, test/good, test/TYPE, ground_truth/TYPE/NAME_mask.png"
 
 def recognises(root: Folder) -> bool:
     """Whether `root` has a train folder of good images or a test folder of kinds."""
-    test = root.child("test")
-    return bool(good_to_train_on(root.child("train"))) or (test is not None and bool(test.folders))
+    test = root.child(*TEST)
+    return bool(good_to_train_on(root.child(*TRAIN))) or (test is not None and bool(test.folders))
 
 
 def open_layout(root: Folder) -> Dataset:
     """Read the layout below `root`; `train` is empty where train/good holds no image."""
-    return open_splits(root, NAME, TITLE, root.child("test"), root.child(*TRUTH))
+    return open_splits(root, NAME, TITLE, root.child(*TEST), root.child(*TRUTH))

@@ -52,7 +52,8 @@ _UNFINISHED = frozenset(
         ".opdownload", ".swp", ".bak", ".aria2",
     }
 )  # fmt: skip
-_WORD = r"(?:masks?|gt|labels?|seg|segmentation|annotations?|ground[-_]?truth)"
+_OF_WHAT = r"(?:(?:defect|anomaly|binary|bin|seg|gt|label|pixel)[-_])?"
+_WORD = _OF_WHAT + r"(?:masks?|gt|labels?|seg|segmentation|annot|annotations?|ground[-_]?truth)"
 _MASK_AFTER = re.compile(
     rf"(?P<base>.+?)[-_. ]{_WORD}(?:[-_]?\d{{1,3}})?", re.IGNORECASE | re.DOTALL
 )

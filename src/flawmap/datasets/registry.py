@@ -67,7 +67,7 @@ def open_dataset(
     name = layout if layout != "auto" else _recognise(place)
     dataset = LAYOUTS[name].open(place)
     if training and not dataset.train:
-        raise _unknown(place)
+        raise _unknown(place, None if layout == "auto" else layout)
     if not training and not dataset.test:
         raise DatasetError(nothing_to_test(place))
     left_out = place.left_out.lines()
@@ -81,9 +81,10 @@ def _recognise(root: Folder) -> str:
     raise _unknown(root)
 
 
-def _unknown(root: Folder) -> DatasetError:
+def _unknown(root: Folder, layout: str | None = None) -> DatasetError:
     strict = [layout.recognises for name, layout in LAYOUTS.items() if name != folder.NAME]
-    return DatasetError(why_not(root, categories(root, strict)))
+    expected = None if layout is None else f"{layout}: {LAYOUTS[layout].expected}"
+    return DatasetError(why_not(root, categories(root, strict), expected))
 
 
 def _existing_folder(root: Path) -> Path:

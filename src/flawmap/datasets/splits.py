@@ -11,6 +11,7 @@ from flawmap.datasets.listing import Folder
 from flawmap.datasets.masks import attach_masks
 
 TRUTH = ("ground_truth", "groundtruth", "ground-truth", "gt", "masks", "mask")
+TRAIN, TEST = ("train", "training"), ("test", "testing")
 VALIDATION = ("validation", "val", "valid")
 
 
@@ -28,9 +29,11 @@ def open_splits(
     root: Folder, name: str, title: str, test: Folder | None, truth: Folder | None
 ) -> Dataset:
     """Read train/ (and validation/) of ``root``, and the kinds in ``test`` with their masks."""
-    train = good_to_train_on(root.child("train"))
-    notes = _beside_good(root.child("train"))
-    validation = good_to_train_on(root.child(*VALIDATION))
+    train = good_to_train_on(root.child(*TRAIN))
+    notes = _beside_good(root.child(*TRAIN))
+    held = root.child(*VALIDATION)
+    validation = good_to_train_on(held)
+    notes += _beside_good(held)
     if validation:
         notes += (
             f"{plural(len(validation), 'good image(s)')} in validation, used as those in train",

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from flawmap.datasets.base import DatasetError, plural
+from flawmap.datasets.base import plural
 from flawmap.datasets.kinds import some
 from flawmap.datasets.listing import Folder
 
-_LOOKED_INTO = 200  # folders at most; the whole disk may have been given by mistake
+_USUAL = (
+    "a plain folder: good/, defective/ and masks/; for MVTec AD's layout: train/good, test/TYPE "
+    "and ground_truth/TYPE; the README lists others"
+)
+_LOOKED_INTO = 200  # folders at most
 
 
 def categories(root: Folder, recognise: Iterable[Callable[[Folder], bool]]) -> list[Path]:
@@ -18,8 +22,11 @@ def categories(root: Folder, recognise: Iterable[Callable[[Folder], bool]]) -> l
     return [folder.path for folder in root.folders if any(one(folder) for one in recognise)]
 
 
-def why_not(root: Folder, categories: list[Path]) -> str:
-    """What is wrong with a folder that has no good images, and how to mend it."""
+def why_not(root: Folder, categories: list[Path], expected: str | None = None) -> str:
+    """What is wrong with a folder that has no good images, and how to mend it.
+
+    ``expected``: what the layout looks like that was asked for.
+    """
     if categories:
         return f"{root.path}: not a dataset but a folder of them; choose one: {some(categories)}"
     mend = f"put images of good parts in {(root.child('train') or root).path / 'good'}"
@@ -29,8 +36,7 @@ def why_not(root: Folder, categories: list[Path]) -> str:
         return f"{root.path}: no images in it; {mend}" + (f"\n{words}" if words else "")
     return (
         f"{root.path}: no good images to learn from (found: {some(found)}); {mend}\n"
-        "Known layouts: good/, defective/ and masks/; train/good, test/TYPE and ground_truth/TYPE; "
-        "and those of the data sets in the README"
+        f"Expected for {expected or _USUAL}"
     )
 
 
@@ -45,16 +51,8 @@ def nothing_to_test(root: Folder) -> str:
 def _found(root: Folder) -> list[str]:
     """Folders that hold images, below one another, with counts."""
     found = [plural(len(root.files), "image(s)")] if root.files else []
-    waiting = list(reversed(root.folders))
-    for _ in range(_LOOKED_INTO):
-        if not waiting:
-            break
-        folder = waiting.pop()
-        try:
-            if folder.files:
-                name = folder.path.relative_to(root.path).as_posix()
-                found.append(f"{name} with {plural(len(folder.files), 'image(s)')}")
-            waiting += reversed(folder.folders)
-        except DatasetError as error:
-            found.append(str(error))
+    for folder in root.first_below(_LOOKED_INTO):
+        if folder.files:
+            name = folder.path.relative_to(root.path).as_posix()
+            found.append(f"{name} with {plural(len(folder.files), 'image(s)')}")
     return found

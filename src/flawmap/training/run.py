@@ -172,6 +172,8 @@ def train(
     if resume and not holds_run(folder):
         tell.say(f"{folder} holds no run to resume: starting one.")
     tell.say(dataset.describe())
+    for note in dataset.notes:
+        tell.say(note)
     white_level = settle_white_level(dataset.good_train, white_level, tell.say)
     options = replace(options, white_level=white_level)
 
