@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
-from flawmap.white_level import FULL_16, bits_of, lowest_white
-
 _LOG = logging.getLogger("flawmap")
 _PATIENCE = 10.0  # seconds after which a kind of note is told before the command ends
 
@@ -94,6 +92,8 @@ def note(kind: Kind, name: str | None = None, *, highest: int = 0, white: int = 
 
 
 def _sentence(kind: Kind, count: int, highest: int, white: int) -> str:
+    from flawmap.white_level import FULL_16, bits_of, lowest_white  # NumPy, which --help waits for
+
     one = count == 1
     images = f"{count} image{'' if one else 's'} of 16 bits hold{'s' if one else ''} values"
     bits = bits_of(lowest_white(highest))
