@@ -119,15 +119,16 @@ def parse(file: IO[bytes]) -> Tiff:
         white=_white(tags),
         pages=_has_pages(file, directory),
         big_big=start == _BIG_BIG,
-        chunks=Chunks(
-            offsets=tags.all(324) or tags.all(273),
-            counts=tags.all(325) or tags.all(279),
-            width=tags.one(322, width),
-            height=tags.one(323, min(tags.one(278, height), height)),
-            tiled=bool(tags.all(324)),
-            big_endian=start[:1] == b"M",
-        ),
+        chunks=_chunks(tags, width, height, start[:1] == b"M"),
     )
+
+
+def _chunks(tags: _Tags, width: int, height: int, big_endian: bool) -> Chunks:
+    if tags.all(324):
+        across, down = tags.one(322), tags.one(323)
+        return Chunks(tags.all(324), tags.all(325), across, down, True, big_endian)
+    rows = min(tags.one(278, height), height)
+    return Chunks(tags.all(273), tags.all(279), width, rows, False, big_endian)
 
 
 def declared_size(file: IO[bytes]) -> tuple[int, int]:

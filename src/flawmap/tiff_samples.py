@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
+_DEFLATE = frozenset({8, 32946})
+_SMALL = 2**26  # bytes that tiles may hold beyond their image
 _UNPACKED_ROWS = 2**22  # bits unpacked at once, about
 
 
@@ -59,7 +62,7 @@ def read_samples(
     found = []
     for plane in range(min(planes, wanted)):
         at = range(plane * each, (plane + 1) * each)
-        raw = _bytes(data, chunks, at, height, bits * interleaved, compression, fill_order)
+        raw = _bytes(data, chunks, at, size, bits * interleaved, compression, fill_order)
         values = _values(raw, chunks, bits, interleaved, predictor, kind)
         found.append(_assembled(values, chunks, size)[:, :, :wanted])
     return found[0] if len(found) == 1 else np.concatenate(found, axis=2)
@@ -69,14 +72,17 @@ def _bytes(
     data: bytes,
     chunks: Chunks,
     at: range,
-    height: int,
+    size: tuple[int, int],
     pixel_bits: int,
     compression: int,
     fill_order: int,
 ) -> NDArray[np.uint8]:
     """Decompressed rows (N, bytes of a row), the rows of one chunk after those of another."""
+    height, width = size
     row = -(-chunks.width * pixel_bits // 8)
     rows = len(at) * chunks.height if chunks.tiled else height
+    if rows * row > 4 * (height * -(-width * pixel_bits // 8)) + _SMALL:
+        raise ValueError("its tiles are far larger than the image")
     lengths = [min(chunks.height, rows - i * chunks.height) * row for i in range(len(at))]
     if compression == 1:
         counts = lengths
@@ -91,7 +97,19 @@ def _bytes(
             raise ValueError("the file ends before its samples")
         whole = parts[0] if len(parts) == 1 else b"".join(parts)
         return np.frombuffer(whole, np.uint8).reshape(rows, row)
+    if compression in _DEFLATE and fill_order == 1:
+        return np.frombuffer(_inflated(parts, lengths), np.uint8).reshape(rows, row)
     return _decompressed(parts, (rows, row), chunks.height, compression, fill_order)
+
+
+def _inflated(parts: list[memoryview], lengths: list[int]) -> bytes:
+    """Without libtiff, which prints what is wrong with damaged ones."""
+    found = []
+    for part, length in zip(parts, lengths, strict=True):
+        found.append(zlib.decompressobj().decompress(part, length))
+        if len(found[-1]) < length:
+            raise ValueError("a strip or tile ends before its samples")
+    return b"".join(found)
 
 
 def _decompressed(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+
+from tiffs import write_tiff
 
 from flawmap.datasets import DatasetError
 from flawmap.datasets.tiles import Tiles, load_tiles
@@ -38,6 +42,18 @@ def test_rows_are_the_windows_of_each_photograph_in_order(pictures, tmp_path):
     assert loaded.sizes == SIZES
     assert loaded.paths == tuple(pictures)
     assert loaded.rows_of(np.array([0, 2])).tolist() == [0, 1, 2, 3, 4, 5, 7, 8, 9]
+
+
+def test_tiles_of_16_bit_images_have_the_white_level(pictures, tmp_path):
+    deep = {}
+    for path, image in pictures.items():
+        (path := path.with_suffix(".tif")).write_bytes(write_tiff(image.astype(np.uint16) * 16))
+        deep[path] = np.rint(np.minimum(image.astype(float) * 16, 4000) * (255 / 4000))
+    framing = replace(FRAMING, white_level=4000)
+    loaded = load_tiles(deep, framing, tmp_path / "cache")
+    canvases = [framing.lay(image.astype(np.uint8)) for image in deep.values()]
+    expected = [c.window(index) for c in canvases for index in range(c.layout.count)]
+    np.testing.assert_array_equal(loaded.array[np.arange(len(expected))], expected)
 
 
 def test_pixels_stay_in_one_file(pictures, tmp_path):

@@ -38,6 +38,7 @@ def test_the_same_settings_go_on(tmp_path: Path, settings: Settings):
         ({"seed": 1}, "seed = 0, now it is 1"),
         ({"precision": "bf16"}, "precision = 'float32', now it is 'bf16'"),
         ({"images": "22"}, "images"),
+        ({"white_level": 4095}, "white_level = None, now it is 4095"),
         ({"configuration": {"steps": 800, "size": [256, 256]}}, "steps = 700, now it is 800"),
     ],
 )
