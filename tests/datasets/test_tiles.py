@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tiffs import write_tiff
-
 from flawmap.datasets import DatasetError
 from flawmap.datasets.tiles import Tiles, load_tiles
 from flawmap.errors import UsageError
 from flawmap.framing import Framing
 from flawmap.images import encode_png
+from tiffs import write_tiff
 
 FRAMING = Framing((16, 16), "tiles", 4)
 SIZES = ((40, 28), (16, 16), (10, 40))
@@ -48,8 +47,8 @@ def test_tiles_of_16_bit_images_have_the_white_level(pictures, tmp_path):
     deep = {}
     for path, image in pictures.items():
         (path := path.with_suffix(".tif")).write_bytes(write_tiff(image.astype(np.uint16) * 16))
-        deep[path] = np.rint(np.minimum(image.astype(float) * 16, 4000) * (255 / 4000))
-    framing = replace(FRAMING, white_level=4000)
+        deep[path] = np.rint(np.minimum(image.astype(float) * 16, 3999) * (255 / 3999))
+    framing = replace(FRAMING, white_level=3999)
     loaded = load_tiles(deep, framing, tmp_path / "cache")
     canvases = [framing.lay(image.astype(np.uint8)) for image in deep.values()]
     expected = [c.window(index) for c in canvases for index in range(c.layout.count)]

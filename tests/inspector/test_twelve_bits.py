@@ -108,8 +108,8 @@ def test_every_way_to_inspect_reads_12_bits_as_8(
 def test_calibration_and_export_read_as_training_did(run: Path, twelve_data: Path) -> None:
     manifest = read_manifest(run)
     inspector = Inspector.load(run)
-    good = good_images(manifest, None)
-    held = sorted(inspector.inspect(image).score for image in good.photographs)
+    good = good_images(run, manifest)
+    held = sorted(score for _, score in inspector.see(good.canvases(good.sample)))
     assert held == pytest.approx(sorted(manifest.calibration.scores), rel=1e-6)
     flawmap.calibrate(run, twelve_data / "test" / "good", add=False)
     new = read_manifest(run).calibration.scores
