@@ -20,12 +20,14 @@ import numpy as np
 from flawmap.calibration import Calibration
 from flawmap.images import write_png
 from flawmap.inspector.manifest import (
+    GRAPH,
     Manifest,
     Parity,
     Preprocessing,
     Teacher,
     Training,
     read_manifest,
+    run_id,
     write_manifest,
 )
 from flawmap.product.drawing import draw_dataset
@@ -122,8 +124,8 @@ def calibrated_run(tmp_path: Path) -> Path:
         steps=2, device="cpu", precision="float32", seconds={},
     )  # fmt: skip
     manifest = Manifest(
-        method="destseg", preset="fast", configuration={}, training=training, files={}, versions={},
-        preprocessing=Preprocessing(size=(64, 64)),
+        method="destseg", preset="fast", configuration={}, training=training, versions={},
+        files={GRAPH: "ab" * 32}, preprocessing=Preprocessing(size=(64, 64)),
         calibration=Calibration.from_scores(scores, scores),
         teacher=Teacher(name="tiny", file="", sha256=""),
         parity=Parity(images=1, map=0.0, score=0.0, limit=1e-4),
@@ -135,13 +137,20 @@ def calibrated_run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def lines_of(calibrated_run: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes ``predict``'s lines of 200 parts, whose scores are shifted."""
-    calibration = read_manifest(calibrated_run).calibration
+    """A function that writes ``predict``'s lines of 200 parts, whose scores are shifted.
 
-    def write(shift: float, more: str = "", judge: Calibration = calibration) -> Path:
+    Keyword arguments change a field of each line, such as ``precision``.
+    """
+    manifest = read_manifest(calibrated_run)
+    judge = manifest.calibration
+
+    def write(shift: float, more: str = "", **changes: str) -> Path:
         scores = (np.random.default_rng(1).normal(size=200) + shift).tolist()
+        wrote = {"run": run_id(manifest), "precision": "float32", "backend": "onnxruntime"}
         lines = [
             {"path": "a.png", "score": s, "p_value": judge.p_value(s), "verdict": judge.verdict(s)}
+            | wrote
+            | changes
             for s in scores
         ]
         path = tmp_path / "lines.jsonl"

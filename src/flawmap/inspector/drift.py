@@ -14,9 +14,12 @@ from flawmap.calibration import Calibration
 from flawmap.datasets.base import plural
 from flawmap.errors import FlawmapError
 from flawmap.files import make_folder, write_json
-from flawmap.inspector.manifest import Manifest, read_manifest
+from flawmap.inspector.graphs import calibration_of
+from flawmap.inspector.manifest import read_manifest, run_id
 from flawmap.martingale import Direction, find_drift
 from flawmap.targets import check_target
+
+_WRITER = ("run", "precision", "backend")  # what a line says of who wrote it
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Drift:
     rejected: int
     """Parts left out, as they scored the reject threshold or more."""
     skipped: int
-    """Lines of pictures that could not be inspected."""
+    """Lines of images that could not be inspected."""
     alarm: bool
     alarm_at: int | None
     """Number of the line, from 1, with which the alarm was raised; the test ends there."""
@@ -78,12 +81,13 @@ def drift(
     added. Rejected parts are left out, and so are calibration scores that reach the threshold:
     given the threshold, the scores below it are exchangeable on both sides. With ``rejected`` all
     count: for parts that are known to be good. ``json_file``: file for the finding. Raises
-    FlawmapError where a line is none of this inspector's, UsageError for a rate that is none.
-    Source: see :mod:`flawmap.martingale`.
+    FlawmapError where a line was not written with this run, where lines are of two precisions, or
+    where the run was calibrated by folds; UsageError for a rate that is none. Source: see
+    :mod:`flawmap.martingale`.
     """
     check_target(json_file, "false_alarm_rate", inputs=[scores])
     lines, skipped = _read(Path(scores))
-    calibration = _calibration(read_manifest(Path(run)), lines, Path(scores))
+    calibration = _calibration(Path(run), lines, Path(scores))
     limit = math.inf if rejected else calibration.reject.value
     tested = [line for line in lines if line.score < limit]
     before = [score for score in calibration.scores if score < limit]
@@ -108,7 +112,14 @@ def drift(
 class _Line:
     number: int
     score: float
-    p_value: float
+    run: str
+    precision: str
+    backend: str
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """Scores of one kind have one calibration: INT8 graphs of two runtimes do not."""
+        return (self.precision, self.backend) if self.precision == "int8" else (self.precision,)
 
 
 def _read(path: Path) -> tuple[list[_Line], int]:
@@ -130,34 +141,50 @@ def _lines(text: bytes, path: Path) -> Iterator[_Line | None]:
             if "error" in value:
                 yield None
                 continue
-            found = _Line(number, float(value["score"]), float(value["p_value"]))
-            if not math.isfinite(found.score):
-                raise ValueError(found.score)
+            score = float(value["score"])
+            if not math.isfinite(score):
+                raise ValueError(score)
         except (ValueError, KeyError, TypeError) as error:
             raise FlawmapError(
                 f"Line {number} of {path} is none of predict: give the file that "
                 "predict --json or --watch wrote."
             ) from error
-        yield found
+        wrote, precision, backend = (value.get(name) for name in _WRITER)
+        if not (isinstance(wrote, str) and isinstance(precision, str) and isinstance(backend, str)):
+            raise FlawmapError(
+                f"Line {number} of {path} does not say which run wrote it, in which precision: "
+                "predict again."
+            )
+        yield _Line(number, score, wrote, precision, backend)
 
 
-def _calibration(manifest: Manifest, lines: list[_Line], path: Path) -> Calibration:
-    """That of the inspector, or of the export in INT8, by which all lines were judged."""
-    exports = [export.calibration for export in manifest.exports.values()]
-    choices = [manifest.calibration, *(found for found in exports if found is not None)]
-    strange = [_first_strange(choice, lines) for choice in choices]
-    if None in strange:
-        return choices[strange.index(None)]
-    number = max(line.number for line in strange if line is not None)
-    raise FlawmapError(
-        f"Line {number} of {path} was not written with this inspector: give the run that wrote "
-        "it, and a file with lines of one run in one precision."
-    )
-
-
-def _first_strange(calibration: Calibration, lines: list[_Line]) -> _Line | None:
-    """The first line whose p-value is not that of its score."""
+def _calibration(run: Path, lines: list[_Line], path: Path) -> Calibration:
+    """The calibration whose scores are of one kind with those of the lines."""
+    manifest = read_manifest(run)
+    mine = run_id(manifest)
     for line in lines:
-        if abs(calibration.p_value(line.score) - line.p_value) > 1e-9:
-            return line
-    return None
+        if line.run != mine:
+            raise FlawmapError(
+                f"Line {line.number} of {path} was written by another run ({line.run}), not by "
+                f"{run} ({mine}): give the run that wrote it, and a file with lines of one run."
+            )
+        if line.kind != lines[0].kind:
+            raise FlawmapError(
+                f"Line {lines[0].number} of {path} was written in {' on '.join(lines[0].kind)}, "
+                f"line {line.number} in {' on '.join(line.kind)}: give a file with lines of one "
+                "precision."
+            )
+    first = lines[0] if lines else _Line(0, 0.0, mine, "float32", "")
+    found = calibration_of(manifest, first.precision, first.backend)
+    if found is None:
+        raise FlawmapError(
+            f"Line {first.number} of {path} was written in {' on '.join(first.kind)}, for which "
+            f"{run} has no thresholds now: export it again."
+        )
+    if found.folds:
+        raise FlawmapError(
+            f"{run} was calibrated by folds: other models scored those images, so drift could "
+            "raise an alarm though nothing changed. Calibrate on good images that it has not seen: "
+            f"flawmap calibrate {run} GOOD_IMAGES"
+        )
+    return found
