@@ -120,10 +120,10 @@ def plain(tiny_data: Path, tmp_path: Path) -> Path:
     return folder
 
 
-WAY_OUT = (
-    "no false-reject rate is given. Put good images that were not used for training into "
-    "test/good, or train with --folds."
+NO_RATE = (
+    "no false-reject rate is given. Put good images that were not used for training into test/good"
 )
+ANOTHER = " of another folder, defective ones into test/defective"
 
 
 def test_a_plain_folder_gives_no_rate_of_the_images_that_trained_or_calibrated(
@@ -141,7 +141,7 @@ def test_a_plain_folder_gives_no_rate_of_the_images_that_trained_or_calibrated(
     assert found.warnings[-2:] == (
         f"{trained} good images were trained on and are left out.",
         f"{held} good images set the thresholds: counted for the metrics, not for the rates of "
-        f"verdicts; {WAY_OUT}",
+        f"verdicts; {NO_RATE}{ANOTHER}, or train with --folds.",
     )
     values = found.to_dict()
     assert values["images"] == held + 1
@@ -192,9 +192,21 @@ def test_after_calibrating_on_the_test_set_none_of_it_is_judged(
     flawmap.calibrate(run_copy, [tiny_data])
     found = flawmap.evaluate(run_copy, tiny_data)
     assert [row.calibrated for row in found.rows if row.label == "good"] == [True] * 3
-    assert found.warnings[-1].endswith(WAY_OUT)
+    assert found.warnings[-1].endswith(f"{NO_RATE}, or train with --folds.")
     flawmap.calibrate(run_copy, [tiny_data / "train"])
     assert flawmap.evaluate(run_copy, tiny_data).calibrated == 0
+
+
+def test_other_images_of_a_part_that_calibrates_are_not_judged(
+    run_copy: Path, tiny_data: Path
+) -> None:
+    """Set aside at training with --group, they are as like it as the part itself."""
+    manifest = read_manifest(run_copy)
+    aside = (digest(tiny_data / "test" / "good" / "001.png"),)
+    training = manifest.training.model_copy(update={"set_aside": aside})
+    write_manifest(run_copy, manifest.model_copy(update={"training": training}))
+    found = flawmap.evaluate(run_copy, tiny_data)
+    assert [row.path for row in found.rows if row.calibrated] == ["test/good/001.png"]
 
 
 def test_of_a_run_by_folds_no_good_image_is_left(run_copy: Path, plain: Path) -> None:
@@ -208,8 +220,7 @@ def test_of_a_run_by_folds_no_good_image_is_left(run_copy: Path, plain: Path) ->
     found = flawmap.evaluate(run_copy, plain)
     assert {row.label for row in found.rows} == {"defective"}
     assert found.warnings[-1:] == (
-        f"{len(every)} good images were trained on and are left out; no false-reject rate is "
-        "given. Put good images that were not used for training into test/good.",
+        f"{len(every)} good images were trained on and are left out; {NO_RATE}{ANOTHER}.",
     )
 
 

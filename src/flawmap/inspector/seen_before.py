@@ -19,9 +19,10 @@ _WAY_OUT = "Put good images that were not used for training into test/good"
 class EvaluationImages:
     """Samples to measure on, and what to know about them.
 
-    ``calibrated``: those that set the thresholds, by the content of their files. They count for the
-    metrics, which use no threshold, and for no rate of verdicts: by construction at most k - 1 of
-    n of them score above the k-th largest.
+    ``calibrated``: those that set the thresholds, by the content of their files, and other images
+    of the same parts, where training was told of groups. They count for the metrics, which use no
+    threshold, and for no rate of verdicts: by construction at most k - 1 of n of them score above
+    the k-th largest.
     """
 
     samples: tuple[Sample, ...]
@@ -50,16 +51,17 @@ def evaluation_images(dataset: Dataset, manifest: Manifest) -> EvaluationImages:
     calibrated = frozenset(sample.path for sample, sha256 in kept if sha256 in calibrating)
     copies = [s for s, one in kept if s.label == "defective" and one in trained | calibrating]
     left_out = len(known) - len(kept)
+    way_out = _way_out(dataset, folds=bool(manifest.calibration.folds))
     warnings = [
         *dataset.notes,
-        *_about_good(samples, calibrated, left_out, folds=bool(manifest.calibration.folds)),
+        *_about_good(samples, calibrated, left_out, way_out),
         *_about_defective(copies),
     ]
     return EvaluationImages(samples, calibrated, tuple(warnings))
 
 
 def _about_good(
-    samples: Sequence[Sample], calibrated: frozenset[Path], trained: int, *, folds: bool
+    samples: Sequence[Sample], calibrated: frozenset[Path], trained: int, way_out: str
 ) -> list[str]:
     good = [sample for sample in samples if sample.label == "good"]
     set_thresholds = sum(sample.path in calibrated for sample in good)
@@ -73,9 +75,16 @@ def _about_good(
             "metrics, not for the rates of verdicts."
         )
     if said and len(good) == set_thresholds:
-        way_out = _WAY_OUT if folds else f"{_WAY_OUT}, or train with --folds"
-        said[-1] = f"{said[-1].removesuffix('.')}; no false-reject rate is given. {way_out}."
+        said[-1] = f"{said[-1].removesuffix('.')}; no false-reject rate is given. {way_out}"
     return said
+
+
+def _way_out(dataset: Dataset, *, folds: bool) -> str:
+    """How to get a false-reject rate: in a plain folder, good/ is for training and testing."""
+    said = _WAY_OUT
+    if dataset.layout == "folder":
+        said += " of another folder, defective ones into test/defective"
+    return said + ("." if folds else ", or train with --folds.")
 
 
 def _about_defective(copies: Sequence[Sample]) -> list[str]:
