@@ -148,6 +148,9 @@ def test_a_run_by_folds_needs_images_that_it_has_not_seen(run, others):
     found = flawmap.export(run, "onnx", int8=True, images=others).calibration
     assert (len(found.scores), found.folds, found.places) == (30, 0, (str(others),))
     assert "no guarantee" not in found.statement()
+    on_int8 = flawmap.evaluate(run, others, precision="int8", backend="onnxruntime")
+    assert on_int8.calibrated == len(on_int8.rows) == 30
+    assert flawmap.evaluate(run, others).calibrated == 0, "in float32 they set no threshold"
     flawmap.calibrate(run, others)
     assert flawmap.export(run, "onnx", int8=True).calibration.images == found.images
 

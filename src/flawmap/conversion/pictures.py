@@ -79,8 +79,9 @@ def good_images(run: Path, manifest: Manifest, images: Sequence[Path] = ()) -> G
     folds, the images among ``images`` that it has not seen take their place. Raises FlawmapError
     where there is no good image at all.
     """
-    calibrating, why_not = _calibrating(run, manifest, images)
-    known = _known_good(manifest, images)
+    named = good_paths(images) if images else []
+    calibrating, why_not = _calibrating(run, manifest, images, named)
+    known = _known_good(manifest, named)
     sample = tuple(calibrating.sha256) if calibrating else known
     if not sample:
         raise FlawmapError(
@@ -93,13 +94,13 @@ def good_images(run: Path, manifest: Manifest, images: Sequence[Path] = ()) -> G
 
 
 def _calibrating(
-    run: Path, manifest: Manifest, images: Sequence[Path]
+    run: Path, manifest: Manifest, images: Sequence[Path], named: Sequence[Path]
 ) -> tuple[Calibrating | None, str]:
     """The images that set thresholds; or None and why there are none."""
     stored = manifest.calibration
     way_out = f"flawmap calibrate {run} GOOD_IMAGES"
     if stored.folds and images:
-        found = unseen(manifest, good_paths(images), False, [])
+        found = unseen(manifest, named, False, [])
         return Calibrating(found, places=places_of(images)), ""
     if stored.folds:
         return None, (
@@ -118,9 +119,9 @@ def _calibrating(
     return Calibrating(located.good, scores, stored.places), ""
 
 
-def _known_good(manifest: Manifest, images: Sequence[Path]) -> tuple[Path, ...]:
-    """Good images of the folder trained from and of those named, whether trained on or not."""
-    found = dict.fromkeys(good_paths(images)) if images else {}
+def _known_good(manifest: Manifest, named: Sequence[Path]) -> tuple[Path, ...]:
+    """Good images of the folder trained from and those named, whether trained on or not."""
+    found = dict.fromkeys(named)
     folder = Path(manifest.training.folder)
     if folder.is_dir():
         try:
