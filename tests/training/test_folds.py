@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ import flawmap
 from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest
+from flawmap.training import run as module
 from flawmap.training.folds import calibrate_in_folds
 from flawmap.training.place import FOLDS, WORK
 from flawmap.training.run import Reporter
@@ -79,3 +83,51 @@ def test_folds_that_make_no_sense(tiny_data, tmp_path, folds):
 def test_more_folds_than_images(tiny_data, tmp_path):
     with pytest.raises(UsageError, match="at most as many folds"):
         flawmap.train(tiny_data, tmp_path / "run", folds=11, **OPTIONS)
+
+
+@pytest.fixture
+def stopped(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run in folds that was stopped when the first model of two was complete."""
+    run, options = tmp_path / "run", OPTIONS | {"method": "stpm"}
+    trained = module._train
+
+    def stop_after_the_first(options, dataset, place, part, *rest):
+        if part.fold != 0:
+            raise KeyboardInterrupt
+        return trained(options, dataset, place, part, *rest)
+
+    monkeypatch.setattr(module, "_train", stop_after_the_first)
+    with pytest.raises(KeyboardInterrupt):
+        flawmap.train(tiny_data, run, folds=2, **options)
+    monkeypatch.setattr(module, "_train", trained)
+    assert (run / FOLDS / "0" / "manifest.json").is_file()
+    return run
+
+
+def test_the_model_of_a_fold_is_resumed_with_its_settings_only(
+    stopped: Path, tiny_data: Path, tmp_path: Path
+):
+    options = OPTIONS | {"method": "stpm", "folds": 2}
+    files = {p: p.stat().st_mtime_ns for p in (stopped / FOLDS / "0").iterdir()}
+    with pytest.raises(UsageError, match="give --resume"):
+        flawmap.train(tiny_data, stopped, **options)
+    other = tmp_path / "other"
+    shutil.copytree(tiny_data, other)
+    (other / "train" / "good" / "000.png").unlink()
+    for change, told in (
+        ({"seed": 1}, "seed = 0, now it is 1"),
+        ({"steps": 3}, "steps = 2, now it is 3"),
+        ({"folds": 3}, "fold 1 of 2"),
+        ({"data": other}, "other good images"),
+        ({"group": "/(00)[01]"}, "another --group"),
+    ):
+        given = {"data": tiny_data} | options | change
+        data = given.pop("data")
+        with pytest.raises(UsageError, match="This run was started with") as caught:
+            flawmap.train(data, stopped, resume=True, **given)
+        assert told in str(caught.value)
+    assert {p: p.stat().st_mtime_ns for p in (stopped / FOLDS / "0").iterdir()} == files
+    done = flawmap.train(tiny_data, stopped, resume=True, **options)
+    assert done.manifest.calibration.folds == 2
+    assert len(done.manifest.calibration.scores) == 10
+    assert not (stopped / WORK).exists()

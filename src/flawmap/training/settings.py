@@ -16,7 +16,10 @@ from flawmap.framing import Fit
 from flawmap.inspector.manifest import SETTINGS
 from flawmap.training.device import Precision, choose_precision, multiplies_bf16
 
-_DIGESTS = {"images": "other good images", "teacher_sha256": "other weights of the teacher"}
+_DIGESTS = {
+    "images": "other good images, other names of theirs or another --group",
+    "teacher_sha256": "other weights of the teacher",
+}
 
 
 class Settings(BaseModel):
@@ -33,8 +36,8 @@ class Settings(BaseModel):
     textures: str
     rotation: str
     precision: Precision
-    images: str
     held_out: str
+    images: str
     fit: Fit = "squash"
     overlap: int = 0
     white_level: int | None = None
