@@ -190,3 +190,10 @@ def test_digest_refuses_what_may_never_end(tmp_path):
         with pytest.raises(FlawmapError, match=rf"{name}: cannot be read \(.*{why}"):
             digest(tmp_path / name, 10)
     assert digest(tmp_path / "large.png") == hashlib.sha256(bytes(11)).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "x" * 300 + "/run"])
+def test_a_name_that_no_file_can_have_is_one_line(tmp_path: Path, name: str):
+    with pytest.raises(FlawmapError, match="Cannot write") as caught:
+        check_writable(tmp_path / name)
+    assert "\n" not in str(caught.value)

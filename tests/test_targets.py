@@ -112,3 +112,10 @@ def test_every_verb_refuses_an_image_as_its_target(
             _every_verb(tiny_run, tiny_data, lines)[verb](path)
         assert path.read_bytes() == before
         assert (tiny_run / "manifest.json").read_bytes() == manifest
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder that nobody can write")
+@pytest.mark.parametrize("kind", [LINES, REPORT, "statement"])
+def test_what_cannot_be_written_is_told_before_the_work(kind: str) -> None:
+    with pytest.raises(flawmap.FlawmapError, match="Cannot write /proc/none/results"):
+        check_target("/proc/none/results", kind)

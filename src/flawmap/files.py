@@ -62,27 +62,43 @@ def _temporary_name() -> str:
     return f"{OURS}{os.getpid()}.{secrets.token_hex(4)}.tmp"
 
 
+def exists(path: Path) -> bool:
+    """Whether anything is there; FlawmapError for a name that no file can have."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    except ValueError as error:  # a NUL
+        raise cannot_write(path, OSError(errno.EINVAL, str(error))) from error
+    return True
+
+
 def check_writable(path: Path) -> None:
     """Write and delete a small file where ``path`` is or will be; FlawmapError where that fails.
 
     For the start of long work. ``path`` is a folder or a file, which need not exist yet: the
     nearest folder above that exists is tried. Nothing is left behind.
     """
-    folder = path
-    while not folder.is_dir():
-        if folder != path and folder.exists():
-            raise FlawmapError(f"Cannot write {path}: {folder} is a file.")
-        if folder == folder.parent:
-            break
-        folder = folder.parent
-    probe = folder / _temporary_name()
+    exists(path)
+    try:
+        folder = path
+        while not folder.is_dir() and folder != folder.parent:
+            if folder != path and folder.exists():
+                raise FlawmapError(f"Cannot write {path}: {folder} is a file.")
+            folder = folder.parent
+        _try_to_write(folder / _temporary_name())
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _try_to_write(probe: Path) -> None:
     try:
         with probe.open("xb") as file:
             file.write(bytes(_PROBE_BYTES))
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
-        raise cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             probe.unlink()

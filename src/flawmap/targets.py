@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flawmap.errors import UsageError
+from flawmap.files import check_writable
 from flawmap.images import is_image_name
 
 LINES = "path"
@@ -28,7 +29,7 @@ def check_target(
     A file that exists is replaced only where it holds results of the same kind, or nothing:
     ``holds`` is a key of the JSON object, or :data:`REPORT`. ``streamed``: the file is written line
     by line, so that a pipe may be given. Raises UsageError for a name or content of an image, a
-    folder, one of ``inputs``, and any other file.
+    folder, one of ``inputs``, and any other file; FlawmapError where nothing can be written there.
     """
     if target is None or str(target) == "-":
         return
@@ -43,7 +44,8 @@ def check_target(
         raise UsageError(f"{path} is named twice: give another file for the results.")
     try:
         found = path.stat()
-    except (OSError, ValueError):  # not there yet, or writing it will say why not
+    except (OSError, ValueError):  # not there yet, or trying to write will say why not
+        check_writable(path)
         return
     if stat.S_ISDIR(found.st_mode):
         raise UsageError(f"{path} is a folder: give a file for the results.")
@@ -56,6 +58,7 @@ def check_target(
             f"{path} exists and holds no such results of flawmap: it is not replaced. Give another "
             "name, or remove it."
         )
+    check_writable(path)
 
 
 def check_folder(target: _Target) -> None:

@@ -130,6 +130,14 @@ def test_tidying_deletes_what_training_made_and_nothing_else(tmp_path: Path):
     assert left == set(PRECIOUS)
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_a_name_that_no_folder_can_have(tiny_data: Path, tmp_path: Path, name: str):
+    with pytest.raises(FlawmapError, match="Cannot write"):
+        flawmap.train(tiny_data, tmp_path / name)
+    with pytest.raises(FlawmapError, match="Cannot write"):
+        flawmap.demo(tmp_path / name)
+
+
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder that nobody can write")
 def test_a_folder_that_cannot_be_written_is_told_before_any_image_is_read(
     tiny_data: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flawmap.errors import UsageError
-from flawmap.files import OURS, check_writable, foreign, make_folder, write_json
+from flawmap.files import OURS, check_writable, exists, foreign, make_folder, write_json
 from flawmap.inspector.evaluate import Evaluation, evaluate
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.manifest import MANIFEST
@@ -56,10 +56,10 @@ def demo(
 def _claim(folder: Path, seed: int) -> None:
     """Mark an empty folder as this demo's; UsageError where it is another's or complete."""
     marker = folder / _MARKER
+    if exists(folder) and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: give a folder as --out.")
     if (folder / "run" / MANIFEST).exists():
         raise UsageError(f"{folder} holds a demo already: remove it, or give another --out.")
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file: give a folder as --out.")
     if not marker.exists():
         if folder.exists() and foreign(folder):
             raise UsageError(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flawmap.errors import UsageError
-from flawmap.files import OURS, foreign, sweep
+from flawmap.files import OURS, exists, foreign, sweep
 from flawmap.inspector.manifest import CHECKPOINTS, MANIFEST, SETTINGS
 from flawmap.training.checkpoint import remove_checkpoints
 
@@ -21,7 +21,7 @@ _SHOWN = 3
 
 def check_free(folder: Path, *, resume: bool) -> None:
     """UsageError unless ``folder`` is new, empty, or with ``resume`` a flawmap run."""
-    if not folder.exists():
+    if not exists(folder):
         return
     if not folder.is_dir():
         raise UsageError(f"{folder} is a file: give a folder as --out.")
