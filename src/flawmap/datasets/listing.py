@@ -74,7 +74,7 @@ class Folder:
     def real(self) -> str:
         """Where the path leads; unlike ``Path.resolve``, whatever its links do."""
         if self._above is not None and not self._linked:
-            return f"{self._above.real}/{self.name}"
+            return self._above.real.rstrip(os.sep) + os.sep + self.name
         return os.path.realpath(self.path)
 
     @property

@@ -42,7 +42,7 @@ _COMPANIONS = frozenset(
         ".json", ".jsonl", ".txt", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".toml", ".ini",
         ".cfg", ".md", ".rst", ".html", ".pdf", ".log", ".db", ".npy", ".npz", ".xls", ".xlsx",
         ".doc", ".docx", ".py", ".ipynb", ".sh", ".bat", ".onnx", ".pt", ".pth", ".safetensors",
-        ".lnk", ".url",
+        ".lnk", ".url", ".xmp", ".dvc", ".md5", ".sha256",
     }
 )  # fmt: skip
 _COMPANION_NAMES = frozenset({"license", "licence", "copying", "readme", "makefile", "changelog"})

@@ -49,7 +49,8 @@ def evaluation_images(dataset: Dataset, manifest: Manifest) -> EvaluationImages:
         )
     samples = tuple(sample for sample, _ in kept)
     calibrated = frozenset(sample.path for sample, sha256 in kept if sha256 in calibrating)
-    copies = [s for s, one in kept if s.label == "defective" and one in trained | calibrating]
+    good = trained | calibrating | {one for s, one in kept if s.label == "good" and one}
+    copies = [s for s, one in kept if s.label == "defective" and one in good]
     left_out = len(known) - len(kept)
     way_out = _way_out(dataset, folds=bool(manifest.calibration.folds))
     warnings = [
@@ -93,6 +94,6 @@ def _about_defective(copies: Sequence[Sample]) -> list[str]:
     named = ", ".join(str(sample.path) for sample in copies[:3])
     more = ", ..." if len(copies) > 3 else ""
     return [
-        f"{plural(len(copies), 'defective image(s)')} of the very content of a good image that "
-        f"trained or calibrated the run ({named}{more}): one of the two labels is wrong."
+        f"{plural(len(copies), 'defective image(s)')} of the very content of a good image "
+        f"({named}{more}): one of the two labels is wrong."
     ]
