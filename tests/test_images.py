@@ -215,6 +215,13 @@ def test_lossy_kinds_come_near(kind, mode):
     assert np.abs(difference).max() <= 6
 
 
+def test_jpeg_of_12_bits_is_refused_by_name():
+    data = bytearray(stored(RGB, "JPEG"))
+    data[data.index(b"\xff\xc0") + 4] = 12  # the precision in its frame header
+    with pytest.raises(ImageError, match="JPEG of more than 8 bits is not supported; save it as"):
+        read_image(bytes(data))
+
+
 def test_first_page_of_several():
     pages = [Image.new("L", (2, 2), value) for value in (7, 99)]
     data = stored(pages[0], "TIFF", save_all=True, append_images=pages[1:])
@@ -258,6 +265,20 @@ TURNS = {
 def test_exif_orientation_is_honoured(orientation, kind, order):
     data = stored(RGB, kind, exif=exif_block(orientation, order))
     np.testing.assert_array_equal(read_image(data), TURNS[orientation](RGB))
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_exif_orientation_of_16_bit_colour(orientation):
+    deep = RNG.integers(0, 65536, (3, 2, 3), dtype=np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep)
+    header = struct.pack(">IIBBBBB", 2, 3, 16, 2, 0, 0, 0)
+    exif = exif_block(orientation).removeprefix(b"Exif\0\0")
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"eXIf", exif), (b"IEND", b"")]
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + tag + body + struct.pack(">I", zlib.crc32(tag + body))
+        for tag, body in chunks
+    )
+    np.testing.assert_array_equal(read_image(png), TURNS[orientation](np.rint(deep / 257)))
 
 
 @pytest.mark.parametrize("orientation", TURNS)
