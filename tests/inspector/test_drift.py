@@ -110,6 +110,20 @@ def test_lines_of_another_run(calibrated_run, lines_of):
         flawmap.drift(calibrated_run, lines_of(0.0, run="cdcd"))
 
 
+def test_lines_from_before_the_region_changed(calibrated_run, lines_of):
+    """Scores within a region are others; those of lines that were judged again are right."""
+    manifest = read_manifest(calibrated_run)
+    before = lines_of(0.0)
+    write_manifest(calibrated_run, manifest.model_copy(update={"region": "cd" * 32}))
+    with pytest.raises(FlawmapError, match=r"Line 1 of .* before the run's region .* changed"):
+        flawmap.drift(calibrated_run, before)
+    within = lines_of(0.0, region="cd" * 8)
+    assert flawmap.drift(calibrated_run, within).alarm is False
+    write_manifest(calibrated_run, manifest)
+    with pytest.raises(FlawmapError, match="region"):
+        flawmap.drift(calibrated_run, within)
+
+
 @pytest.mark.parametrize("field", ["run", "precision", "backend"])
 def test_lines_that_do_not_say_who_wrote_them(calibrated_run, lines_of, field):
     """By their p-values it could be guessed, and a guess gives no guarantee."""

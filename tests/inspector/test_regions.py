@@ -139,7 +139,7 @@ def test_stored_maps_are_judged_as_an_inspection_would(run_copy, tiny_data, tmp_
     again = flawmap.predict(run_copy, images)
     assert len(judged) == len(again) == 9
     for one, other in zip(judged, again, strict=True):
-        for name in ("path", "verdict", "defects", "p_value"):
+        for name in ("path", "verdict", "defects", "p_value", "region"):
             assert one[name] == other[name]
         assert one["score"] == pytest.approx(other["score"], rel=1e-6)
     read = [json.loads(line) for line in (tmp_path / "judged.jsonl").read_text().splitlines()]

@@ -15,7 +15,7 @@ from flawmap.datasets.base import plural
 from flawmap.errors import FlawmapError
 from flawmap.files import make_folder, write_json
 from flawmap.inspector.graphs import calibration_of
-from flawmap.inspector.manifest import read_manifest, run_id
+from flawmap.inspector.manifest import read_manifest, region_id, run_id
 from flawmap.martingale import Direction, find_drift
 from flawmap.targets import check_target
 
@@ -81,9 +81,9 @@ def drift(
     added. Rejected parts are left out, and so are calibration scores that reach the threshold:
     given the threshold, the scores below it are exchangeable on both sides. With ``rejected`` all
     count: for parts that are known to be good. ``json_file``: file for the finding. Raises
-    FlawmapError where a line was not written with this run, where lines are of two precisions, or
-    where the run was calibrated by folds; UsageError for a rate that is none. Source: see
-    :mod:`flawmap.martingale`.
+    FlawmapError where a line was not written with this run and its region, where lines are of two
+    precisions, or where the run was calibrated by folds; UsageError for a rate that is none.
+    Source: see :mod:`flawmap.martingale`.
     """
     check_target(json_file, "false_alarm_rate", inputs=[scores])
     lines, skipped = _read(Path(scores))
@@ -115,6 +115,7 @@ class _Line:
     run: str
     precision: str
     backend: str
+    region: str | None
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -155,18 +156,23 @@ def _lines(text: bytes, path: Path) -> Iterator[_Line | None]:
                 f"Line {number} of {path} does not say which run wrote it, in which precision: "
                 "predict again."
             )
-        yield _Line(number, score, wrote, precision, backend)
+        yield _Line(number, score, wrote, precision, backend, value.get("region"))
 
 
 def _calibration(run: Path, lines: list[_Line], path: Path) -> Calibration:
     """The calibration whose scores are of one kind with those of the lines."""
     manifest = read_manifest(run)
-    mine = run_id(manifest)
+    mine, region = run_id(manifest), region_id(manifest)
     for line in lines:
         if line.run != mine:
             raise FlawmapError(
                 f"Line {line.number} of {path} was written by another run ({line.run}), not by "
                 f"{run} ({mine}): give the run that wrote it, and a file with lines of one run."
+            )
+        if line.region != region:
+            raise FlawmapError(
+                f"Line {line.number} of {path} was written before the run's region of interest "
+                "changed, and with it the scores: predict again, or judge those lines again."
             )
         if line.kind != lines[0].kind:
             raise FlawmapError(
@@ -174,7 +180,7 @@ def _calibration(run: Path, lines: list[_Line], path: Path) -> Calibration:
                 f"line {line.number} in {' on '.join(line.kind)}: give a file with lines of one "
                 "precision."
             )
-    first = lines[0] if lines else _Line(0, 0.0, mine, "float32", "")
+    first = lines[0] if lines else _Line(0, 0.0, mine, "float32", "", region)
     found = calibration_of(manifest, first.precision, first.backend)
     if found is None:
         raise FlawmapError(

@@ -20,7 +20,7 @@ from flawmap.inspector.graphs import calibration_of
 from flawmap.inspector.inspector import Judge
 from flawmap.inspector.lines import Line, json_lines, map_place, map_reference, read_lines
 from flawmap.inspector.manifest import run_id
-from flawmap.inspector.output import verdict_of
+from flawmap.inspector.output import region_of, verdict_of
 from flawmap.targets import LINES, check_target
 
 _WRITER = ("run", "precision", "backend")  # what a line says of who wrote it
@@ -84,6 +84,7 @@ class _Again:
             "path": line["path"],
             **verdict_of(seen, judge.manifest.filters),
             **{name: line[name] for name in _WRITER},
+            **region_of(judge.manifest),
             "map": {**stored, "file": reference},
         }
 

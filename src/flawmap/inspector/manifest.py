@@ -254,6 +254,11 @@ def run_id(manifest: Manifest) -> str:
     return manifest.files.get(GRAPH, "")[:16]
 
 
+def region_id(manifest: Manifest) -> str | None:
+    """First 16 hex digits of the SHA-256 of the run's region, within which scores are taken."""
+    return None if manifest.region is None else manifest.region[:16]
+
+
 def write_manifest(run: Path, manifest: Manifest) -> None:
     """Write the manifest alone, whole or not at all; a verb uses :func:`saving.save_manifest`."""
     write_bytes(run / MANIFEST, encode_manifest(manifest))

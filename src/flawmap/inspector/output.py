@@ -16,6 +16,7 @@ from flawmap.files import make_folder, write_bytes
 from flawmap.inspector.defects import Defect, Filters
 from flawmap.inspector.inspector import Inspection, Inspector
 from flawmap.inspector.lines import Line, map_reference
+from flawmap.inspector.manifest import Manifest, region_id
 from flawmap.inspector.marking import write_overlay_and_mask
 from flawmap.inspector.pipeline import Inspected
 
@@ -57,11 +58,18 @@ def error_line(path: Path, error: str, inspector: Inspector) -> Line:
 
 
 def _writer(inspector: Inspector) -> Line:
-    return {
+    wrote = {
         "run": inspector.run_id,
         "precision": inspector.precision,
         "backend": inspector.graph.name,
     }
+    return wrote | region_of(inspector.manifest)
+
+
+def region_of(manifest: Manifest) -> Line:
+    """What a line says of the region within which its score was taken; nothing without one."""
+    region = region_id(manifest)
+    return {} if region is None else {"region": region}
 
 
 def verdict_of(seen: Inspection, filters: Filters) -> Line:
