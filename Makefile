@@ -43,6 +43,7 @@ bench: install  ## figures on the real data beside the checkout, into benchmarks
 	FLAWMAP_WEIGHTS=../shared/weights $(BIN)/flawmap bench benchmarks/fast.yaml --out benchmarks/results
 	$(BIN)/python benchmarks/run.py all
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/guard.py
 
 torture: install  ## kill training at 30 moments, resume it, compare bits; into benchmarks/results
 	$(BIN)/python benchmarks/torture.py

@@ -6,7 +6,6 @@ the manifest names was mutated, the manifest names the mutated one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -17,6 +16,8 @@ import fuzz_images
 import numpy as np
 from numpy.random import Generator
 
+from flawmap.errors import FlawmapError
+from flawmap.inspector.graphs import file_digest
 from flawmap.product.drawing import draw_dataset
 
 MANIFEST, GRAPH, WEIGHTS = "manifest.json", "model.onnx", "weights.safetensors"
@@ -223,7 +224,10 @@ def _resign(place: Path, name: str) -> None:
     if name == MANIFEST:
         return
     document = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
-    document["files"][name] = hashlib.sha256((place / name).read_bytes()).hexdigest()
+    try:
+        document["files"][name] = file_digest(place, name)
+    except FlawmapError:  # no ONNX file any more: nothing can sign it
+        return
     rewrite(place / MANIFEST, json.dumps(document).encode())
 
 

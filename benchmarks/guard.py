@@ -1,7 +1,9 @@
 """A small demo whose figures a test asserts, and the noise that its bounds must stay clear of.
 
 ``python benchmarks/guard.py`` trains it with several seeds, and broken in several ways with one,
-into ``results/guard.json``; ``tests/test_accuracy.py`` takes its bounds from that file.
+into ``results/guard.json``; ``tests/test_accuracy.py`` takes its bounds from that file. They tell
+a part that learned nothing, and synthesis that draws nothing. In so short a training they do not
+tell masks beside the anomalies: the distances of teacher and student still find most defects.
 """
 
 from __future__ import annotations
@@ -24,13 +26,14 @@ from flawmap.methods.destseg.method import DestsegMethod
 from flawmap.product.drawing import draw_dataset
 from flawmap.training import batches
 
-SIZE, STEPS, BATCH = 128, 150, 4
+SIZE, STEPS, BATCH = 128, 300, 4
 SEEDS = range(6)
 FIGURES = ("image_auroc", "pixel_ap")
+DEVIATIONS = 2.5  # below the mean of other seeds; the test's own seed gives the same bits each time
 
 
 def measure(folder: Path, seed: int = 0) -> dict[str, float]:
-    """Draw the demo's product at reduced size, train for some 15 s of one core, evaluate.
+    """Draw the demo's product at reduced size, train for half a minute of one core, evaluate.
 
     The images are the same for each seed of the training. Float32, whatever the processor has.
     """
@@ -103,7 +106,7 @@ def main() -> None:
             "mean": round(mean, 4),
             "deviation": round(deviation, 4),
             "lowest": min(values),
-            "bound": round(min(mean - 4 * deviation, min(values) - 2 * deviation), 3),
+            "bound": round(mean - DEVIATIONS * deviation, 3),
         }
     write_result(
         "guard", seeds=found, broken=broken, spread=spread, core_seconds=round(max(seconds), 1)

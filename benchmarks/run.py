@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from record import ROOT, write_result
+from record import RESULTS, ROOT, write_result
 
 SHARED = ROOT.parent / "shared"
 DATA = SHARED / "data" / "mvtec_ad_256"
@@ -229,6 +229,14 @@ MEASUREMENTS: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
+def compare_demo(found: dict[str, float]) -> None:
+    """Print image AUROC and pixel AP beside those of the result file, before it is replaced."""
+    before = json.loads((RESULTS / "demo.json").read_text())["figures"]
+    for name in ("image_auroc", "pixel_ap"):
+        change = found[name] - before[name]
+        print(f"{name}: {found[name]:.3f}, in demo.json {before[name]:.3f} ({change:+.3f})")
+
+
 def main() -> None:
     """Measure what was named."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -237,7 +245,9 @@ def main() -> None:
     options = parser.parse_args()
     asked = options.name
     if options.made:
-        write_result("demo", "make demo", **finished_demo(options.made))
+        made = finished_demo(options.made)
+        compare_demo(made["figures"])
+        write_result("demo", "make demo", **made)
         return
     if not DATA.is_dir():
         sys.exit(f"The real data are not at {os.path.relpath(DATA)}.")
