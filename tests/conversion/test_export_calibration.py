@@ -75,6 +75,19 @@ def test_an_export_promises_what_the_calibrating_images_promise_and_says_it(run,
     assert " ".join(capsys.readouterr().out.split()).count("Of good parts like these 30") == 2
 
 
+def test_an_image_left_out_of_the_run_is_left_out_of_the_export(run, others):
+    """One that stands apart; the export says so, as the run does."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    write_png(others / "zz.png", noise)
+    with_it = flawmap.calibrate(run, others)
+    assert "stands apart" in with_it.warnings[-1]
+    stored = flawmap.calibrate(run, leave_out_outliers=True).calibration
+    assert stored.left_out == (digest(others / "zz.png"),)
+    own = flawmap.export(run, "onnx", int8=True).calibration
+    assert (own.images, own.left_out) == (stored.images, stored.left_out)
+    assert own.statement() == stored.statement()
+
+
 def test_flips_are_counted_at_the_thresholds_that_the_run_has(run, striped, monkeypatch):
     """Half the scores: nothing flips at thresholds of its own, everything at the run's alone."""
     from flawmap.backends.onnx_runtime import OnnxRuntime
@@ -146,7 +159,8 @@ def test_a_run_by_folds_needs_images_that_it_has_not_seen(run, others):
         flawmap.export(run, "onnx", int8=True)
     assert flawmap.export(run, "onnx").within_limits
     found = flawmap.export(run, "onnx", int8=True, images=others).calibration
-    assert (len(found.scores), found.folds, found.places) == (30, 0, (str(others),))
+    assert (len(found.scores), found.folds, found.left_out) == (30, 0, ())
+    assert found.places == (str(others),)
     assert "no guarantee" not in found.statement()
     on_int8 = flawmap.evaluate(run, others, precision="int8", backend="onnxruntime")
     assert on_int8.calibrated == len(on_int8.rows) == 30

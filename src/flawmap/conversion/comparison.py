@@ -73,7 +73,8 @@ def compare(
         apart.append(_apart(seen, graphs, whole.lay(image), mask, where))
     gaps = np.abs(np.array(seen[0].scores) - np.array(seen[1].scores))
     largest, means = np.array(apart).T
-    own = seen[1].calibrated(calibrating, like, images)
+    left_out = () if stored is None else like.left_out
+    own = seen[1].calibrated(calibrating, like, images, left_out)
     judge = seen[0].calibrated(calibrating, like, images) if stored is None else like
     before = [*(stored or seen[0].scores[:calibrating]), *seen[0].scores[calibrating:]]
     figures = [one.evaluator.compute() for one in seen] if len(drawn.images) else []
@@ -132,14 +133,16 @@ class _Seen:
         self.evaluator.update(found, mask, score, mask is not None)
         return found
 
-    def calibrated(self, good: int, like: Calibration, images: Sequence[str]) -> Calibration:
+    def calibrated(
+        self, good: int, like: Calibration, images: Sequence[str], left_out: Sequence[str] = ()
+    ) -> Calibration:
         return Calibration.from_scores(
             self.scores[:good],
             self.peaks[:good],
             false_reject=like.reject.asked,
             review=like.review.asked,
             images=images,
-            left_out=like.left_out,
+            left_out=left_out,
         )
 
 

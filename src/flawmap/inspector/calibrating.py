@@ -118,7 +118,8 @@ def _apart(calibration: Calibration, scored: Sequence[Scored]) -> list[str]:
     return [
         f"{plural(len(apart), 'good image(s)')} stand{'s' * (len(apart) == 1)} apart, at a score "
         f"of {lowest:.4g} or more beside {rest:.4g} or less{which}. A flawed part among the good "
-        "ones spoils the thresholds: look at it, and calibrate without it if it is flawed."
+        "ones spoils the thresholds: look at it, and calibrate without it if it is flawed, such as "
+        "with --leave-out-outliers."
     ]
 
 
