@@ -6,10 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import flawmap
 from flawmap.errors import FlawmapError, UsageError
+from flawmap.images import write_png
 from flawmap.inspector.manifest import MANIFEST, SETTINGS
 from flawmap.training.place import WORK, check_apart, check_free, tidy
 
@@ -98,10 +100,23 @@ def test_another_programs_files_of_these_names_are_no_run(tmp_path: Path, left: 
 
 
 def test_a_training_in_folds_that_was_stopped_is_a_run(tmp_path: Path):
-    (tmp_path / WORK / "folds").mkdir(parents=True)
+    (tmp_path / WORK / "folds" / "0").mkdir(parents=True)
+    check_free(tmp_path, resume=False)
+    (tmp_path / WORK / "folds" / "0" / SETTINGS).write_text("{", encoding="utf-8")
     with pytest.raises(UsageError, match="--resume"):
         check_free(tmp_path, resume=False)
     check_free(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("folds", [0, 2])
+def test_a_training_that_is_refused_leaves_nothing(tmp_path: Path, folds: int):
+    good = tmp_path / "data" / "good"
+    good.mkdir(parents=True)
+    for index in range(6):
+        write_png(good / f"{index}.png", np.full((64, 64, 3), 9 * index, np.uint8))
+    with pytest.raises(FlawmapError, match="of one colour"):
+        flawmap.train(good.parent, tmp_path / "run", fit="tiles", size=(32, 32), folds=folds)
+    assert not (tmp_path / "run").exists()
 
 
 def test_new_and_empty_folders_are_free(tmp_path: Path):

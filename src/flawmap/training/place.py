@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterable
@@ -39,9 +40,10 @@ def check_free(folder: Path, *, resume: bool) -> None:
 
 def holds_run(folder: Path) -> bool:
     """Whether ``folder`` holds a run of flawmap, complete or begun; a damaged one counts."""
-    return (
-        any(_is_ours(folder / name) for name in (MANIFEST, SETTINGS)) or (folder / FOLDS).is_dir()
-    )
+    if any(_is_ours(folder / name) for name in (MANIFEST, SETTINGS)):
+        return True
+    folds = folder / FOLDS
+    return folds.is_dir() and any(holds_run(place) for place in folds.iterdir())
 
 
 def _is_ours(path: Path) -> bool:
@@ -86,6 +88,14 @@ def family(folder: Path) -> list[Path]:
     one = folder.parent.parts[-2:] == Path(FOLDS).parts
     twins = folder.parent if one else folder / FOLDS
     return [folder, *sorted(twins.glob("*"))]
+
+
+def discard_unbegun(folder: Path) -> None:
+    """Delete what a training left that was refused before it began, and the folder if empty."""
+    if not holds_run(folder):
+        shutil.rmtree(folder / WORK, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def tidy(folder: Path) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from flawmap.calibration import Calibration
 from flawmap.datasets import Dataset, open_dataset
 from flawmap.datasets.depth import settle_white_level
-from flawmap.errors import UsageError
+from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import check_space, check_writable, make_folder, only_writer
 from flawmap.framing import Fit
 from flawmap.inspector.inspector import Inspector
@@ -49,7 +49,15 @@ from flawmap.training.oddest import (
     warn_of_outliers,
 )
 from flawmap.training.options import DEFAULT_TEACHER, Options
-from flawmap.training.place import WORK, check_apart, check_free, family, holds_run, tidy
+from flawmap.training.place import (
+    WORK,
+    check_apart,
+    check_free,
+    discard_unbegun,
+    family,
+    holds_run,
+    tidy,
+)
 from flawmap.training.rotation import Choice, RotationDecision, decide_rotation, paper_note
 from flawmap.training.settings import Settings, settle, settle_precision
 from flawmap.training.split import Part
@@ -180,10 +188,14 @@ def train(
     def run(place: Path, part: Part, calibration: Calibration | None = None) -> Inspector:
         return _train(options, dataset, place, part, calibration, tell)
 
-    if not folds:
-        return run(folder, Part())
-    crossed = calibrate_in_folds(folds, folder, run, tell.say)
-    return run(folder, Part(folds), crossed)
+    new = not folder.exists()
+    try:
+        crossed = calibrate_in_folds(folds, folder, run, tell.say) if folds else None
+        return run(folder, Part(folds), crossed)
+    except FlawmapError:
+        if new:
+            discard_unbegun(folder)
+        raise
 
 
 def _train(
