@@ -65,9 +65,9 @@ class Trap:
             threading.Timer(self.delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
     def hear(self, event: str, args: tuple[Any, ...]) -> None:
-        """Audit hook: a file is begun under the name ``.NAME.PID.HEX``."""
-        if event == "open" and f".{os.getpid()}." in str(args[0]):
-            self.reach(Path(str(args[0])).name[1:].rsplit(".", 2)[0])
+        """Audit hook: a file is begun, under a temporary name."""
+        if event == "flawmap.replacing":
+            self.reach(Path(args[0]).name)
 
 
 def train(method: str, folder: Path, trap: Trap, checkpoint_seconds: float) -> None:

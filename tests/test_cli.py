@@ -408,7 +408,7 @@ def no_good(good: Path) -> None:
         (text_named_png, "004.png"),
         (leave(5), "5 usable good images"),
         (leave(0), "no images in it"),
-        (no_good, "no good images to learn from (found: pictures)"),
+        (no_good, "no good images to learn from (found: pictures with "),
         (lambda good: shutil.rmtree(good.parent), "no such folder"),
     ],
 )
@@ -462,7 +462,7 @@ def test_bench_flags_go_before_the_file_and_the_table_is_printed(
     from flawmap.benchmark import run
 
     def stand_in(cell: Any, folder: Path) -> dict[str, Any]:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         return {
             "method": cell.method, "preset": cell.preset, "teacher": cell.teacher,
             "dataset": cell.dataset, "category": cell.category, "seed": cell.seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import struct
@@ -20,8 +21,8 @@ import flawmap
 from flawmap.errors import FlawmapError
 from flawmap.files import only_writer, read_regular, write_bytes
 from flawmap.images import ImageError, read_image
+from flawmap.inspector.lines import json_lines
 from flawmap.inspector.listing import list_images
-from flawmap.inspector.output import json_lines
 from flawmap.masks import read_mask
 from flawmap.report import write_report
 from flawmap.training_log import TrainingLog, read_log
@@ -164,11 +165,17 @@ def test_a_full_disk_is_named_with_its_mend_and_nothing_is_half_written(full: Pa
     for write in (
         lambda: write_bytes(full / "checkpoint", bytes(10**5)),
         lambda: write_report(full / "report.html", make_data(title="x" * 10**5)),
-        lambda: _many_lines(full / "lines.jsonl"),
     ):
         with pytest.raises(FlawmapError, match=r"Cannot write .*No space left.* Free some space"):
             write()
         assert sorted(full.iterdir()) == before
+
+
+def test_lines_on_a_full_disk_end_with_a_whole_one(full: Path) -> None:
+    with pytest.raises(FlawmapError, match=r"Cannot write .*No space left.* Free some space"):
+        _many_lines(full / "lines.jsonl")
+    kept = (full / "lines.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["score"] for line in kept] == list(range(len(kept)))
 
 
 def _many_lines(path: Path) -> None:

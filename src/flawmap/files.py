@@ -47,6 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises FlawmapError where the folder cannot be written or the disk is full.
     """
     temporary = path.with_name(_temporary_name())
+    sys.audit("flawmap.replacing", str(path))  # the temporary name does not tell what is written
     try:
         yield temporary
         temporary.replace(path)
