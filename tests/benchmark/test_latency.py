@@ -48,6 +48,7 @@ def test_every_image_of_a_folder_is_taken_in_turn(quick, tiny_run, photographs, 
     assert set(read) == {path.read_bytes() for path in photographs.rglob("*.png")}
 
 
+@pytest.mark.slow
 def test_torch_is_a_backend_of_the_bench(quick, tiny_run, photographs):
     found = flawmap.latency(tiny_run, [photographs], count=2, threads=1, backend="torch")
     assert found["backend"] == "torch"
@@ -92,6 +93,7 @@ def test_the_table_shows_the_best_batch_and_the_machine():
     assert machine == "A CPU, 2 threads; openvino 1.2."
 
 
+@pytest.mark.slow
 def test_tiles_are_timed_as_well(quick, run_copy, photographs):
     manifest = json.loads((run_copy / "manifest.json").read_text())
     manifest["preprocessing"] |= {"fit": "tiles", "overlap": 64}

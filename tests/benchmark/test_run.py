@@ -114,6 +114,7 @@ def test_a_file_that_is_no_result(grid: Grid, tmp_path: Path, measured: list[str
     assert not measured
 
 
+@pytest.mark.slow
 def test_a_verb_that_fails_says_so(grid: Grid, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     cell = grid.model_copy(update={"teacher": ("no_such_teacher",)}).cells()[0]
     with pytest.raises(FlawmapError, match=r"flawmap train ended with status [12]"):

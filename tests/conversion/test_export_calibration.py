@@ -21,6 +21,8 @@ from flawmap.inspector.defects import Filters
 from flawmap.inspector.manifest import read_manifest, write_manifest
 from training.tiny import tiny_images
 
+pytestmark = pytest.mark.slow  # exports
+
 
 @pytest.fixture
 def run(striped, monkeypatch) -> Path:

@@ -25,6 +25,8 @@ from flawmap.teachers.resnet import ImageNorm
 from flawmap.training.finish import measure_parity
 from methods.tiny import SIZE, liven, tiny_method
 
+pytestmark = pytest.mark.slow  # exports networks
+
 
 class Exported(NamedTuple):
     module: nn.Module

@@ -18,6 +18,8 @@ from flawmap.inspector.manifest import Preprocessing
 from methods.tiny import SIZE
 from training.tiny import tiny_images
 
+pytestmark = pytest.mark.slow  # trains the striped inspector
+
 
 def found_by(striped, *images, **changes):
     manifest = striped.manifest.model_copy(update=changes)

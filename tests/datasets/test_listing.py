@@ -196,6 +196,7 @@ def test_a_run_is_no_folder_of_parts(tmp_path: Path) -> None:
     assert "1 image written by flawmap" in folder.left_out.lines()[0]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_names_take_seconds(tmp_path: Path) -> None:
     """Scaled down by ten: nothing grows with the square of their number."""
     for n in range(10_000):

@@ -16,6 +16,8 @@ from flawmap.inspector.distances import DistanceGraph
 from flawmap.inspector.manifest import read_manifest
 from methods.tiny import tiny_method
 
+pytestmark = pytest.mark.slow  # exports networks
+
 SIZE = (64, 64)
 IMAGES = np.random.default_rng(5).integers(0, 256, (3, *SIZE, 3), np.uint8)
 

@@ -76,6 +76,7 @@ def run(said_and_run: tuple[str, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(said_and_run[1], tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_training_says_what_was_found_once_and_keeps_it(said_and_run: tuple[str, Path]) -> None:
     said, run = said_and_run
     line = "read as 12 bits (black = 0, white = 4095); give --white-level 65535 if they are 16-bit."

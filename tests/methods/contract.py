@@ -119,6 +119,7 @@ class MethodContract:
         for name, value in learned_state(resumed.method.module).items():
             assert torch.equal(value, expected[name]), name
 
+    @pytest.mark.slow
     def test_graph_equals_torch_for_one_image_and_many(self, tmp_path: Path):
         method = self.build("paper", size=TALL)
         path = tmp_path / "graph.onnx"

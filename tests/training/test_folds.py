@@ -104,6 +104,7 @@ def stopped(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return run
 
 
+@pytest.mark.slow
 def test_the_model_of_a_fold_is_resumed_with_its_settings_only(
     stopped: Path, tiny_data: Path, tmp_path: Path
 ):
