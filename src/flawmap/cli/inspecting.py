@@ -85,7 +85,7 @@ def predict(
     """Inspect images: a verdict each, with --out also pictures."""
     import flawmap
     from flawmap.backends.base import RuntimeOptions
-    from flawmap.console import PredictionDisplay
+    from flawmap.console import PredictionDisplay, errors
 
     runtime: RuntimeOptions = {
         "backend": backend, "precision": precision, "device": device, "threads": threads,
@@ -98,7 +98,9 @@ def predict(
                 "and no --batch: each picture is inspected when it comes."
             )
         with contextlib.suppress(KeyboardInterrupt), stopped_by_signals():
-            flawmap.watch(run, watch, json_file=json, out=out, show=display, **runtime)
+            flawmap.watch(
+                run, watch, json_file=json, out=out, show=display, say=errors.print, **runtime
+            )
         display.close()
         return
     if not images:

@@ -88,7 +88,7 @@ class Delivery:
         except (FlawmapError, OSError, MemoryError) as error:
             if is_disk_error(error):
                 raise
-            line = error_line(first.path, _told(first.path, error), self._inspector)
+            line = unwritten_line(first.path, error, self._inspector)
         self._waiting.popleft()
         self._give(line)
 
@@ -116,9 +116,10 @@ def is_disk_error(error: BaseException) -> bool:
     return isinstance(cause, OSError) and cause.errno in _DISK
 
 
-def _told(path: Path, error: Exception) -> str:
+def unwritten_line(path: Path, error: Exception, inspector: Inspector) -> Line:
+    """The line of an image whose pictures cannot be written."""
     reason = " ".join(str(error).split()) or type(error).__name__
-    return f"{path}: its pictures cannot be written. {reason}"
+    return error_line(path, f"{path}: its pictures cannot be written. {reason}", inspector)
 
 
 def _is_done(waiting: _Waiting) -> bool:

@@ -1,34 +1,39 @@
-"""``flawmap predict --watch``: inspect what a camera drops into a folder, each picture once.
+"""``flawmap predict --watch``: inspect what a camera drops into a folder, each image once.
 
 The folder is looked at again and again rather than asked to report: that works on network drives,
-too. The JSON lines are the memory: a picture with a line in them is not inspected again.
+too. The JSON lines are the memory: an image with a line in them is not inspected again.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import logging
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import Unpack
 
 from flawmap.backends.base import RuntimeOptions
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import cannot_write, make_folder
+from flawmap.files import check_writable, make_folder
+from flawmap.inspector.arrivals import Arrivals, Version
+from flawmap.inspector.delivery import is_disk_error, unwritten_line
 from flawmap.inspector.inspector import Inspector
-from flawmap.inspector.listing import real, walk_images
+from flawmap.inspector.ledger import Ledger
+from flawmap.inspector.lines import Line
+from flawmap.inspector.listing import real
 from flawmap.inspector.output import line_of, write_pictures
-from flawmap.inspector.pipeline import inspect_files
+from flawmap.inspector.pipeline import Inspected, inspect_files
 from flawmap.inspector.predict import Prediction
+from flawmap.inspector.settings import LiveInspector
 from flawmap.targets import LINES, check_folder, check_target
 
-_PATIENCE = 5.0  # seconds that an unreadable picture may stay as it is before it counts as broken
-
-Version = tuple[str, int, int]  # path, bytes, nanoseconds of the last change
+_PATIENCE = 5.0  # seconds that an unreadable image may stay as it is before it counts as broken
+_RETRY = 0.5  # seconds until it is read again
+_TOGETHER = 32  # images between two looks at folder and settings
+_LOG = logging.getLogger("flawmap")
 
 
 def watch(
@@ -41,128 +46,85 @@ def watch(
     settle: float = 0.4,
     stop: Callable[[], bool] = lambda: False,
     show: Callable[[Prediction, int], None] = lambda prediction, total: None,
+    say: Callable[[str], None] = _LOG.warning,
     **runtime: Unpack[RuntimeOptions],
 ) -> int:
-    """Inspect every picture in ``folder``, and each that comes, until ``stop()`` says so.
+    """Inspect every image in ``folder``, and each that comes, until ``stop()`` says so.
 
-    A picture is inspected when it has not changed for ``settle`` seconds, and again if it is
-    written anew. ``json_file`` gets a line each, as of ``predict``, with ``bytes`` and
-    ``modified_ns`` of the picture; lines that it holds already are those of an earlier call, whose
-    pictures are done. ``out``: as for ``predict``. ``poll``: seconds between two looks. Returns how
-    many were inspected. Raises UsageError where there is no such folder.
+    An image is inspected when it has not changed for ``settle`` seconds, and again if it is written
+    anew. ``json_file`` gets a line each, as of ``predict``, with ``bytes`` and ``modified_ns`` of
+    the image; lines that it holds already are those of an earlier call, whose images are done.
+    ``out``: as for ``predict``. ``poll``: seconds between two looks. Settings of the run that
+    change meanwhile are used from then on, and ``say`` gets a line. Returns how many were
+    inspected. Raises UsageError where there is no such folder, FlawmapError where another process
+    writes to ``json_file`` or a disk is full.
     """
     place = Path(folder)
     if not place.is_dir():
-        raise UsageError(f"No such folder: {place}. Give the one that pictures are dropped into.")
+        raise UsageError(f"No such folder: {place}. Give the one that images are dropped into.")
     check_folder(out)
     check_target(json_file, LINES, inputs=[out], streamed=True)
     written = None if out is None else real(make_folder(Path(out)))
     if written == real(place):
         raise UsageError(f"{place} is watched: give another folder as --out.")
-    inspector = Inspector.load(run, **runtime)
-    inspector.graph.warm_up()
-    ledger = _Ledger.open(Path(json_file))
-    waiting = _Waiting(settle)
+    if written is not None:
+        check_writable(written)
+    live = LiveInspector(Path(run), runtime, say)
     count = 0
-    while not stop():
-        before = count
-        ready = waiting.ready(_versions(place, written), ledger.done)
-        paths = [Path(version[0]) for version in ready]
-        results = inspect_files(inspector, paths, photographs=written is not None)
-        for version, result in zip(ready, results, strict=True):
-            if result.error is not None and not waiting.given_up(version):
-                continue
-            marked = None
-            if written is not None and result.inspection is not None:
-                marked = written / ledger.name(result.path).relative_to(place)
-                write_pictures(marked, result, inspector)
-            line = line_of(result, inspector, marked, json_file)
-            line |= {"bytes": version[1], "modified_ns": version[2]}
-            ledger.add(version, line)
-            count += 1
-            show(Prediction(line), 0)
-            if stop():
-                break
-        if count == before:
-            time.sleep(poll)
+    with Ledger(Path(json_file)) as ledger:
+        arrivals = Arrivals(place, ledger.done, settle, written)
+        line_up = _LineUp(arrivals, ledger, place, written, json_file)
+        while not stop():
+            live.refresh()
+            arrivals.look()
+            before = count
+            for line in line_up.inspect(live.now, arrivals.ready(_TOGETHER)):
+                count += 1
+                show(Prediction(line), 0)
+                if stop():
+                    break
+            if count == before:
+                time.sleep(poll)
     return count
 
 
-@dataclass
-class _Ledger:
-    """The JSON lines, and which versions of which pictures they are of."""
+class _LineUp:
+    """Inspects images, and gives each its line once its pictures are written."""
 
-    path: Path
-    done: set[Version]
-    stems: dict[Path, Path] = field(default_factory=dict)
-    """Which picture first took a path without its ending."""
+    def __init__(
+        self,
+        arrivals: Arrivals,
+        ledger: Ledger,
+        place: Path,
+        written: Path | None,
+        lines: str | os.PathLike[str],
+    ) -> None:
+        self._arrivals, self._ledger, self._place = arrivals, ledger, place
+        self._written, self._lines = written, lines
 
-    def __post_init__(self) -> None:
-        for version in self.done:
-            self.name(Path(version[0]))
+    def inspect(self, inspector: Inspector, ready: Sequence[Version]) -> Iterator[Line]:
+        """The line of each, already in the ledger. An image that fails may yet be whole: it comes
+        again, until it has stayed as it is for some seconds."""
+        paths = [Path(version[0]) for version in ready]
+        pictures = self._written is not None
+        with contextlib.closing(inspect_files(inspector, paths, photographs=pictures)) as results:
+            for version, result in zip(ready, results, strict=True):
+                if result.error is not None and self._arrivals.age(version) < _PATIENCE:
+                    self._arrivals.later(version, _RETRY)
+                    continue
+                line = self._line(result, inspector)
+                self._ledger.add(version, line)
+                self._arrivals.finish(version)
+                yield line | {"bytes": version[1], "modified_ns": version[2]}
 
-    @classmethod
-    def open(cls, path: Path) -> _Ledger:
-        make_folder(path.parent)
-        done: set[Version] = set()
-        if path.exists():
-            data = path.read_bytes()
-            whole = data[: data.rfind(b"\n") + 1]
-            for number, line in enumerate(whole.splitlines(), 1):
-                done.add(_version_of(line, path, number))
-            if len(whole) < len(data):  # a kill cut the last line short: its picture comes again
-                os.truncate(path, len(whole))
-        return cls(path, done)
-
-    def name(self, path: Path) -> Path:
-        """The picture's path without its ending; with it, where another has the name already."""
-        stem = path.with_suffix("")
-        first = self.stems.setdefault(stem, path)
-        return stem if first == path else stem.with_name(path.name.replace(".", "_"))
-
-    def add(self, version: Version, line: dict[str, Any]) -> None:
+    def _line(self, result: Inspected, inspector: Inspector) -> Line:
+        if self._written is None or result.inspection is None:
+            return line_of(result, inspector, None, self._lines)
+        name = Path(self._ledger.name(str(result.path))).relative_to(self._place)
         try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        self.done.add(version)
-
-
-def _version_of(line: bytes, path: Path, number: int) -> Version:
-    try:
-        found = json.loads(line)
-        return str(found["path"]), int(found["bytes"]), int(found["modified_ns"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise FlawmapError(
-            f"Line {number} of {path} is none of --watch: give it a --json file of its own."
-        ) from error
-
-
-@dataclass
-class _Waiting:
-    """Pictures seen and not done, since when they have been as they are."""
-
-    settle: float
-    since: dict[Version, float] = field(default_factory=dict)
-
-    def ready(self, seen: Iterator[Version], done: set[Version]) -> list[Version]:
-        """Those that have not changed for long enough, the oldest first."""
-        now = time.monotonic()
-        there = [version for version in seen if version not in done]
-        self.since = {version: self.since.get(version, now) for version in there}
-        settled = [v for v in there if now - self.since[v] >= self.settle]
-        return sorted(settled, key=lambda version: (version[2], version[0]))
-
-    def given_up(self, version: Version) -> bool:
-        """Whether an unreadable picture has been as it is for so long that it stays so."""
-        return time.monotonic() - self.since[version] >= max(_PATIENCE, self.settle)
-
-
-def _versions(folder: Path, written: Path | None) -> Iterator[Version]:
-    for path in walk_images(folder, written, lenient=True):
-        try:
-            found = path.stat()
-        except OSError:  # gone again, or not ours to see yet
-            continue
-        yield str(path), found.st_size, found.st_mtime_ns
+            write_pictures(self._written / name, result, inspector)
+        except (FlawmapError, OSError, MemoryError) as error:
+            if is_disk_error(error):
+                raise
+            return unwritten_line(result.path, error, inspector)
+        return line_of(result, inspector, self._written / name, self._lines)

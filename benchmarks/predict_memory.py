@@ -1,0 +1,98 @@
+"""``predict --out`` on large photographs: most memory and seconds an image.
+
+``python benchmarks/predict_memory.py RUN`` draws photographs of 20 megapixels (24 unless ``--count``
+says otherwise), smooth ones and noisy ones, runs ``flawmap predict --out`` on each kind, and writes
+``benchmarks/results/predict_memory.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from record import write_result
+
+from flawmap.product.drawing import draw_dataset
+
+_SIZE = (5472, 3648)
+
+
+def photographs(folder: Path, noise: float, count: int) -> None:
+    """Links to one JPEG of a drawn part, enlarged, with noise of so many grey levels."""
+    folder.mkdir()
+    draw_dataset(folder / "drawn", 1, size=256, train_good=1, test_good=1, defective_per_type=1)
+    part = next((folder / "drawn" / "test").rglob("*.png"))
+    with Image.open(part) as image:
+        pixels = np.asarray(
+            image.convert("RGB").resize(_SIZE, Image.Resampling.BICUBIC), np.float32
+        )
+    noisy = pixels + np.random.default_rng(0).normal(0, noise, pixels.shape).astype(np.float32)
+    first = folder.with_name(f"{folder.name}.jpg")
+    Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(first, quality=90)
+    for index in range(count):
+        os.link(first, folder / f"{index}.jpg")
+
+
+def measure(run: Path, noise: float, count: int) -> dict[str, Any]:
+    """One run of ``predict``, its start counted."""
+    with tempfile.TemporaryDirectory() as scratch:
+        photographs(Path(scratch) / "given", noise, count)
+        paths = sorted((Path(scratch) / "given").glob("*.jpg"))
+        words = ["predict", run, *paths, "--out", Path(scratch) / "out"]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flawmap", *words], stdout=subprocess.DEVNULL
+        )
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, _peak_mb(process.pid))
+            time.sleep(0.02)
+        seconds = time.perf_counter() - begun
+        assert process.returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "noise": noise,
+        "images": count,
+        "megapixels": round(_SIZE[0] * _SIZE[1] / 1e6, 1),
+        "peak_mb": peak,
+        "seconds_an_image": round(seconds / count, 2),
+        "cpu_seconds_an_image": round(cpu / count, 2),
+    }
+
+
+def _peak_mb(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    lines = (line.split() for line in status.splitlines() if line.startswith("VmHWM"))
+    return max((int(words[1]) // 1024 for words in lines), default=0)
+
+
+def main() -> None:
+    """Measure photographs without noise and with some."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--count", type=int, default=24)
+    asked = parser.parse_args()
+    found = [measure(asked.run, noise, asked.count) for noise in (0.0, 10.0)]
+    write_result(
+        "predict_memory",
+        f"python benchmarks/predict_memory.py RUN --count {asked.count}",
+        runs=found,
+    )
+
+
+if __name__ == "__main__":
+    main()
