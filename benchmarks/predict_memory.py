@@ -1,8 +1,8 @@
 """``predict --out`` on large photographs: most memory and seconds an image.
 
-``python benchmarks/predict_memory.py RUN`` draws photographs of 20 megapixels (24 unless ``--count``
-says otherwise), smooth ones and noisy ones, runs ``flawmap predict --out`` on each kind, and writes
-``benchmarks/results/predict_memory.json``.
+``python benchmarks/predict_memory.py RUN`` draws photographs of 20 megapixels (24 unless
+``--count`` says otherwise), smooth ones and noisy ones, runs ``flawmap predict --out`` on each
+kind, and writes ``benchmarks/results/predict_memory.json``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ _SIZE = (5472, 3648)
 def photographs(folder: Path, noise: float, count: int) -> None:
     """Links to one JPEG of a drawn part, enlarged, with noise of so many grey levels."""
     folder.mkdir()
-    draw_dataset(folder / "drawn", 1, size=256, train_good=1, test_good=1, defective_per_type=1)
-    part = next((folder / "drawn" / "test").rglob("*.png"))
+    drawn = folder.with_name("drawn")
+    draw_dataset(drawn, 1, size=256, train_good=1, test_good=1, defective_per_type=1)
+    part = next((drawn / "test").rglob("*.png"))
     with Image.open(part) as image:
         pixels = np.asarray(
             image.convert("RGB").resize(_SIZE, Image.Resampling.BICUBIC), np.float32

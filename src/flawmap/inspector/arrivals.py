@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Container, Iterator
@@ -24,7 +25,7 @@ _COLD = 200  # of the other folders, looked at in turn each time
 _RECENT = 50  # images done last, looked at each time
 _SWEEP = 1500  # of all images, looked at in turn each second
 _AGAIN = 2.0  # seconds: within these a change may leave a folder's time as it is
-_LISTING_SHARE = 10  # a folder is listed for at most a tenth of the time
+_LISTING_SHARE = 4  # times as long as listing a folder took is it left alone
 
 
 @dataclass
@@ -96,6 +97,11 @@ class Arrivals:
                 found.append(one.version)
         return found
 
+    def pause(self, most: float) -> float:
+        """Seconds until the next pending image may be ready, ``most`` at the most."""
+        now = time.monotonic()
+        return max(0.0, min([most, *(one.not_before - now for one in self._pending.values())]))
+
     def age(self, version: Version) -> float:
         """Seconds for which a pending image has been as it is."""
         found = self._pending.get(version[0])
@@ -125,43 +131,54 @@ class Arrivals:
         except OSError:
             return
         now = time.monotonic()
-        moved = changed != place.changed
-        if now >= place.not_before and (moved or (place.again is not None and now >= place.again)):
-            if not self._list(place, now):
+        if changed != place.changed and now >= place.not_before:
+            # Names alone take half the time. A change without a new one may have replaced a file.
+            news = place.changed >= 0 and self._list_names(place)
+            if not news and not self._list(place):
                 return
-            place.again = now + _AGAIN if moved else None
-            if moved:
-                place.changed = changed
-                self._order.sort(key=lambda one: -one.changed)
+            if place.again is None:
+                place.again = now + _AGAIN
+            place.changed = changed
+            self._order.sort(key=lambda one: -one.changed)
+        elif place.again is not None and now >= max(place.again, place.not_before):
+            place.again = None if self._list(place) else now + _AGAIN
+        else:
+            return
+        place.not_before = now + _LISTING_SHARE * (time.monotonic() - now)
 
-    def _list(self, place: _Place, now: float) -> bool:
+    def _list_names(self, place: _Place) -> bool:
+        """Take in names that came; whether there were any."""
         try:
-            with os.scandir(place.path) as entries:
-                there = {entry.name: entry for entry in entries}
-            names = {name: entry.inode() for name, entry in there.items()}
+            there = os.listdir(place.path)  # noqa: PTH208 - of 100,000 names
         except OSError:
             return False
-        before, place.names = place.names, names
-        for name, _ in names.items() - before.items():
-            self._enter(place, there[name])
-        for name in before.keys() - names.keys():
+        fresh = [name for name in there if name not in place.names]
+        place.names.update(dict.fromkeys(fresh, 0))
+        for name in fresh:
+            self._enter(place, name)
+        return bool(fresh)
+
+    def _list(self, place: _Place) -> bool:
+        """Take in names that came, went, or stand for another file; False where that fails."""
+        try:
+            with os.scandir(place.path) as entries:
+                there = {entry.name: entry.inode() for entry in entries}
+        except OSError:
+            return False
+        before, place.names = place.names, there
+        for name, _ in there.items() - before.items():
+            self._enter(place, name)
+        for name in before.keys() - there.keys():
             place.images.discard(name)
             self._leave(f"{place.path}{os.sep}{name}")
-        place.not_before = now + _LISTING_SHARE * (time.monotonic() - now)
         return True
 
-    def _enter(self, place: _Place, entry: os.DirEntry[str]) -> None:
-        path = f"{place.path}{os.sep}{entry.name}"
-        try:
-            folder = entry.is_dir()
-        except OSError:
-            return
-        if folder:
-            if is_searched(entry.name) and path not in self._places:
-                self._add(path)
-        elif is_listed(entry.name, place.names):
-            place.images.add(entry.name)
-            self._consider(path)
+    def _enter(self, place: _Place, name: str) -> None:
+        path = f"{place.path}{os.sep}{name}"
+        if is_listed(name, place.names) and self._consider(path):
+            place.images.add(name)
+        elif is_searched(name) and path not in self._places and os.path.isdir(path):  # noqa: PTH112
+            self._add(path)
 
     def _add(self, path: str) -> None:
         real = os.path.realpath(path)
@@ -182,22 +199,26 @@ class Arrivals:
             self._order.sort(key=lambda one: -one.changed)
             self._reals = {os.path.realpath(one) for one in self._places}
 
-    def _consider(self, path: str) -> None:
-        """Note an image that is there and not done, and since when it has been as it is."""
+    def _consider(self, path: str) -> bool:
+        """Note an image that is there and not done, and since when it has been as it is.
+
+        False for a folder, or whatever else is no file.
+        """
         try:
             found = os.stat(path)  # noqa: PTH116 - thousands of them a second
         except OSError:  # gone again, or not ours to see yet
             self._pending.pop(path, None)
-            return
+            return True
+        if not stat.S_ISREG(found.st_mode):
+            return False
         version = path, found.st_size, found.st_mtime_ns
         pending = self._pending.get(path)
-        if pending is not None and pending.version == version:
-            return
         if version in self._done:
             self._pending.pop(path, None)
-            return
-        now = time.monotonic()
-        self._pending[path] = _Pending(version, now, now + self._settle)
+        elif pending is None or pending.version != version:
+            now = time.monotonic()
+            self._pending[path] = _Pending(version, now, now + self._settle)
+        return True
 
     def _every_file(self) -> Iterator[str]:
         """Paths of all images, over and over; it ends a turn where there is none."""

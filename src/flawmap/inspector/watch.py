@@ -32,6 +32,7 @@ from flawmap.targets import LINES, check_folder, check_target
 
 _PATIENCE = 5.0  # seconds that an unreadable image may stay as it is before it counts as broken
 _RETRY = 0.5  # seconds until it is read again
+_SHORTEST = 0.005  # seconds between two looks
 _TOGETHER = 32  # images between two looks at folder and settings
 _LOG = logging.getLogger("flawmap")
 
@@ -84,7 +85,7 @@ def watch(
                 if stop():
                     break
             if count == before:
-                time.sleep(poll)
+                time.sleep(max(_SHORTEST, arrivals.pause(poll)))
     return count
 
 
