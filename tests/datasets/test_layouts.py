@@ -284,7 +284,8 @@ def test_plain_folder_notes_what_it_leaves_out(tmp_path):
         "no masks: figures for pixels need them",
         f"1 image directly in {root} without label, left out; put them in good/ or in a folder for "
         "each defect type",
-        f"{root / 'other'}: left out, as the defective images lie in defective/",
+        f"1 image left out, such as {root / 'other' / 'c.png'}: the defective images lie in "
+        "defective/",
     )
 
 

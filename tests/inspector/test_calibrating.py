@@ -257,3 +257,11 @@ def test_one_that_stands_apart_is_named(run_copy, tmp_path):
     assert str(tmp_path / "parts" / "5.png") in said
     (tmp_path / "parts" / "5.png").unlink()
     assert flawmap.calibrate(run_copy, [tmp_path / "parts"]).warnings == ()
+
+
+def test_a_whole_data_set_as_defects_counts_its_defective_images_alone(run_copy, tiny_data, caplog):
+    found = flawmap.calibrate(run_copy, defects=tiny_data)
+    count = len(list((tiny_data / "test").glob("*/*.png"))) - len(good(tiny_data))
+    assert found.rejected is not None
+    assert found.rejected.total == count
+    assert "are no known defects" in caplog.text

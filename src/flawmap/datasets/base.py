@@ -41,7 +41,7 @@ class Dataset:
 
     A layout without a test split of its own gives the good images in both; leaving out of the test
     what was trained on is up to the caller. `notes` are lines for a person about what was missing
-    or left aside; `left_out` repeats those of them about files that show no part.
+    or left aside; `left_out` are those about images and other files that are left out.
     """
 
     root: Path

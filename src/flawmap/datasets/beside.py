@@ -1,4 +1,4 @@
-"""Masks that share their image's name and differ in the ending, such as 7.jpg and 7.png."""
+"""Masks that only their content tells from images, such as 7.png beside 7.jpg, or 7_defect.png."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from flawmap.datasets.names import drawing_base
 from flawmap.errors import FlawmapError
 from flawmap.images import read_image
 
@@ -28,6 +29,7 @@ def masks_by_content(images: Sequence[Path], seen: Seen) -> Iterator[tuple[Path,
     A few pairs of a folder are read, and the rest only where these do not agree. ``seen`` counts
     what was found in the folders before: many pairs that all agree speak for this folder, too.
     """
+    yield from _drawings(images)
     pairs = _pairs(images)
     found: dict[tuple[Path, Path], Path | None] = {}
     if not _are_enough(seen, _ENOUGH):
@@ -42,6 +44,29 @@ def masks_by_content(images: Sequence[Path], seen: Seen) -> Iterator[tuple[Path,
         mask = found[pair] if pair in found else _of_ending(pair, kind)
         if mask is not None:
             yield next(path for path in pair if path != mask), mask
+
+
+def are_drawn(files: Sequence[Path]) -> bool | None:
+    """Whether files look like drawn masks and not like photographs, by a few of them.
+
+    None where there are none that can be read.
+    """
+    found = []
+    for path in files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT]:
+        try:
+            found.append(_looks_drawn(read_image(path)))
+        except FlawmapError:
+            continue
+    return all(found) if found else None
+
+
+def _drawings(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """Image and mask where NAME_defect or the like looks drawn, and its image NAME does not."""
+    by_stem = {path.stem: path for path in images}
+    for path in images:
+        owner = by_stem.get(drawing_base(path.stem) or "")
+        if owner is not None and _drawn((owner, path)) == path:
+            yield owner, path
 
 
 def _are_enough(counts: Seen, least: int) -> bool:

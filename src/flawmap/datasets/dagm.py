@@ -7,6 +7,7 @@ good images of Train/ alone; its defective ones, meant for supervised training, 
 from __future__ import annotations
 
 from flawmap.datasets.base import Dataset, Sample, plural
+from flawmap.datasets.kinds import elsewhere
 from flawmap.datasets.listing import Folder
 from flawmap.datasets.names import is_named_as_mask
 
@@ -28,11 +29,15 @@ def recognises(root: Folder) -> bool:
 
 def open_layout(root: Folder) -> Dataset:
     """Read the layout below `root`."""
-    train, test = (_samples(root.child(split)) for split in ("train", "test"))
+    splits = [root.child("train"), root.child("test")]
+    train, test = (_samples(split) for split in splits)
     good = tuple(sample for sample in train if sample.label == "good")
     left = len(train) - len(good)
-    notes = (f"{plural(left, 'defective image(s)')} in Train left out",) if left else ()
-    return Dataset(root.path, NAME, TITLE, good, tuple(test), notes)
+    left_out: tuple[str, ...] = ()
+    if left:
+        left_out += (f"{plural(left, 'defective image(s)')} in Train left out",)
+    left_out += elsewhere([root, *splits], ["train", "test", "label"])
+    return Dataset(root.path, NAME, TITLE, good, tuple(test), left_out=left_out)
 
 
 def _samples(split: Folder | None) -> list[Sample]:

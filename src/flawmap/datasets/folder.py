@@ -9,7 +9,6 @@ good and defective (ok and ko, OK and NG, normal and abnormal, ...) do as well.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,22 +21,24 @@ from flawmap.datasets.kinds import (
     is_bad,
     is_good,
     is_masks,
+    is_unsorted,
     samples_below,
+    says_defective,
+    unlabelled,
 )
 from flawmap.datasets.listing import Folder
 from flawmap.datasets.masks import attach_masks
-from flawmap.datasets.names import mask_base
+from flawmap.datasets.names import Reason, mask_base, without_mask_words, words_of
 
 NAME, TITLE = "folder", "plain folder"
 EXPECTED = "good/, and defective/ or a folder for each defect type, and masks/; or images alone"
 _LABELS = ("label", "labels", "annotation", "annotations", "segmentation", "segmentations")
-_NUMBERS = re.compile(r"[\d\W_]+")  # a date and not a defect type
 _MASKS = ("masks", "mask", "ground_truth", "groundtruth", "gt")
 
 
 def recognises(root: Folder) -> bool:
-    """Whether `root` has good/, or nothing but images."""
-    return bool(_good(root))
+    """Whether `root` has good/ or defective/, or nothing but images."""
+    return bool(_good(root)) or hold_images(bad_folders(root)) or _is_bad_alone(root)
 
 
 def open_layout(root: Folder) -> Dataset:
@@ -48,19 +49,36 @@ def open_layout(root: Folder) -> Dataset:
     good = tuple(_good(root))
     places = tuple(_mask_folders(root))
     defective, notes = attach_masks(tuple(_defective(root)), places, root.path)
-    return Dataset(root.path, NAME, TITLE, good, good + defective, notes + tuple(_left_out(root)))
+    left_out = tuple(_left_out(root))
+    return Dataset(root.path, NAME, TITLE, good, good + defective, notes, left_out)
 
 
 def _good(root: Folder) -> list[Sample]:
     if good := good_folders(root):
         return [sample for folder in good for sample in samples_below(folder, "good")]
-    if not root.images or bad_folders(root) or hold_images(root.folders):
+    if not _is_flat(root) or _is_bad_alone(root):
         return []
     count_masks(root)
-    return [Sample(path, "good") for path in root.images]
+    flawed = [path for path in root.images if says_defective(path.stem)]
+    for path in flawed:
+        root.left_out.add(Reason.NAMED, path)
+    return [Sample(path, "good") for path in root.images if path not in flawed]
+
+
+def _is_flat(root: Folder) -> bool:
+    return bool(root.images) and not (bad_folders(root) or hold_images(root.folders))
+
+
+def _is_bad_alone(root: Folder) -> bool:
+    """Whether `root` is itself a folder of defective images, such as defective/ of another."""
+    named = Folder(root.named)
+    return is_bad(named) and not good_folders(root) and hold_images([root])
 
 
 def _defective(root: Folder) -> Iterator[Sample]:
+    if _is_bad_alone(root):
+        yield from samples_below(root, "defective", root.named.name)
+        return
     for kind, name in _kinds(root):
         truths = [mask.child(kind.name.casefold()) for mask in _mask_roots(root)]
         yield from samples_below(kind, "defective", name, truths, deep=not is_bad(kind))
@@ -72,10 +90,14 @@ def _kinds(root: Folder) -> Iterator[tuple[Folder, str]]:
     for folder in bad:
         yield folder, folder.name
         for kind in folder.folders:
-            if not is_masks(kind):
-                yield kind, folder.name if _NUMBERS.fullmatch(kind.name) else kind.name
+            if is_good(kind):
+                kind.leave(Reason.CONTRARY)
+            elif not is_masks(kind):
+                dated = not words_of(kind.name) or is_unsorted(kind)  # a date and not a defect type
+                yield kind, folder.name if dated else kind.name
     if not bad:
-        yield from ((kind, kind.name) for kind in _siblings(root))
+        siblings = (kind for kind in _siblings(root) if not is_unsorted(kind))
+        yield from ((kind, kind.name) for kind in siblings)
 
 
 def _siblings(root: Folder) -> list[Folder]:
@@ -87,9 +109,13 @@ def _siblings(root: Folder) -> list[Folder]:
 
 
 def _mask_roots(root: Folder) -> list[Folder]:
-    """masks/ and masks/defective/."""
-    top = root.child(*_MASKS) or _labels(root)
-    return [] if top is None else [*bad_folders(top), top]
+    """masks/ and masks/defective/, and folders of another name that hold masks."""
+    first = root.child(*_MASKS)
+    tops = [] if first is None else [first]
+    tops += [one for one in root.folders if is_masks(one) and one not in tops]
+    labels = _labels(root)
+    tops += [] if labels is None or labels in tops else [labels]
+    return [folder for top in tops for folder in (*bad_folders(top), top)]
 
 
 def _labels(root: Folder) -> Folder | None:
@@ -104,18 +130,23 @@ def _labels(root: Folder) -> Folder | None:
 
 
 def _mask_folders(root: Folder) -> Iterator[tuple[Path, str | None]]:
-    """masks/TYPE and masks/defective/TYPE first, then masks/defective and masks for any type."""
+    """masks/TYPE, masks/defective/TYPE and TYPE_masks first, then masks/defective and masks."""
     flat = _mask_roots(root)
     for folder in flat:
         kinds = (kind for kind in folder.folders if not is_good(kind) and not is_bad(kind))
         yield from ((kind.path, kind.name) for kind in kinds)
-    for folder in flat[:-1]:
-        yield folder.path, folder.name
+    for folder in flat:
+        if is_bad(folder):
+            yield folder.path, folder.name
+        else:
+            owner = without_mask_words(folder.name)
+            named = (name for _, name in _kinds(root) if "".join(words_of(name)) == owner)
+            yield from ((folder.path, name) for name in named)
     yield from ((folder.path, None) for folder in flat)
 
 
 def _left_out(root: Folder) -> Iterator[str]:
-    if not good_folders(root):
+    if not good_folders(root) and not bad_folders(root):
         return
     if root.images:
         yield (
@@ -123,6 +154,8 @@ def _left_out(root: Folder) -> Iterator[str]:
             "out; put them in good/ or in a folder for each defect type"
         )
     if bad := bad_folders(root):
-        for folder in _siblings(root):
-            if folder.images_below():
-                yield (f"{folder.path}: left out, as the defective images lie in {bad[0].name}/")
+        why = f"the defective images lie in {bad[0].name}/"
+        yield from unlabelled(_siblings(root), why)
+    else:
+        why = "the name of their folder says neither good nor what is wrong; move or rename it"
+        yield from unlabelled([one for one in _siblings(root) if is_unsorted(one)], why)

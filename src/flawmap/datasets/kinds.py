@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from flawmap.annotations import AnnotatedImage
 from flawmap.datasets.base import Label, Sample, plural
 from flawmap.datasets.leftout import printable
 from flawmap.datasets.listing import Folder, is_folder
-from flawmap.datasets.names import MASK_FOLDERS, Reason, mask_base
+from flawmap.datasets.names import Reason, mask_base, words_of
 
 _GOOD = frozenset(
     {
         "good", "ok", "okay", "normal", "normals", "pass", "passed", "io", "goodparts",
-        "goodimages", "defectfree", "nodefect", "nodefects", "nondefective", "nodamage",
+        "goodimages", "defectfree", "nodefect", "nodefects", "nondefective", "nodamage", "intact",
+        "undamaged", "withoutdefect", "withoutdefects", "gut", "gutteile", "fehlerfrei", "bon",
+        "bons", "conforme", "conformes", "bueno", "buenos", "buono", "良品", "正常", "合格",
+        "合格品", "ok品",
     }
 )  # fmt: skip
 _BAD = frozenset(
     {
         "bad", "ko", "ng", "nok", "notok", "notgood", "nogood", "nio", "defective", "defectives",
         "defect", "defects", "abnormal", "anomaly", "anomalies", "anomalous", "faulty", "fail",
-        "failed", "rejected", "badparts",
+        "failed", "reject", "rejects", "rejected", "badparts", "damaged", "withdefect",
+        "withdefects", "schlecht", "schlechtteile", "ausschuss", "fehler", "fehlerhaft", "defekt",
+        "mauvais", "défaut", "défauts", "défectueux", "nonconforme", "nonconformes", "rebut",
+        "malo", "malos", "defecto", "defectos", "difetto", "不良", "不良品", "缺陷", "异常",
+        "不合格", "不合格品", "ng品",
     }
 )  # fmt: skip
-_INNER_MASKS = (*sorted(MASK_FOLDERS), "gt")
+_UNSORTED = frozenset(
+    {
+        "train", "training", "test", "testing", "val", "valid", "validation", "unlabelled",
+        "unlabeled", "unknown", "unsorted", "unclassified", "unchecked", "unseen", "new", "old",
+        "raw", "images", "image", "imgs", "img", "pictures", "photos", "data", "tmp", "temp",
+        "backup", "archive", "trash", "out", "output", "outputs", "results", "incoming", "inbox",
+        "todo", "review",
+    }
+)  # fmt: skip
+_UNDOES = frozenset({"no", "non", "not", "without", "zero", "free"})
 
 
 def is_good(folder: Folder) -> bool:
@@ -41,7 +57,28 @@ def is_bad(folder: Folder) -> bool:
 
 def is_masks(folder: Folder) -> bool:
     """Whether a folder beside images or kinds holds masks."""
-    return folder.holds_masks or folder.name.casefold() in _INNER_MASKS
+    return folder.holds_masks or folder.name.casefold() == "gt"
+
+
+def is_unsorted(folder: Folder) -> bool:
+    """Whether a folder's name says neither good nor what is wrong: test, unlabelled, good_old."""
+    words = words_of(folder.name)
+    if not words or is_good(folder) or is_bad(folder):
+        return False
+    return all(word in _UNSORTED for word in words) or any(word in _GOOD for word in words)
+
+
+def says_defective(stem: str) -> bool:
+    """Whether a file's name says that it shows a defective part.
+
+    >>> says_defective("NG_017"), says_defective("not ok 3"), says_defective("no_defect_2")
+    (True, True, False)
+    """
+    words = words_of(stem)
+    pairs = {"".join(pair) for pair in pairwise(words)}
+    if pairs & _BAD:
+        return True
+    return any(word in _BAD for word in words) and not (pairs & _GOOD or _UNDOES & {*words})
 
 
 def good_folders(folder: Folder) -> list[Folder]:
@@ -66,10 +103,18 @@ def samples_below(
 
     Masks lie beside the images, in a folder ``masks`` there, or below one of ``truths`` in the same
     folders as the images below ``folder``; there a folder of an image's name holds several. Good
-    images get none, and theirs are counted as left out.
+    images get none, and theirs are counted as left out. So are images in a folder below whose name
+    says the other label.
     """
     mask = Reason.MASK if label == "good" else Reason.COMPANION
-    places = folder.all_below(lambda below: mask if is_masks(below) else below.is_depth)
+    other = is_bad if label == "good" else is_good
+
+    def skip(below: Folder) -> Reason | None:
+        if is_masks(below):
+            return mask
+        return Reason.CONTRARY if other(below) else below.is_depth
+
+    places = folder.all_below(skip)
     samples: list[Sample] = []
     for place in places if deep else [folder]:
         if label == "good":
@@ -109,6 +154,18 @@ def unlabelled(folders: Iterable[Folder], why: str) -> tuple[str, ...]:
     return (f"{plural(len(paths), 'image(s)')} left out, such as {printable(paths[0])}: {why}",)
 
 
+def elsewhere(places: Iterable[Folder | None], known: Collection[str]) -> tuple[str, ...]:
+    """A note on images in folders of `places` that are not `known` by name to the layout."""
+    others = [
+        below
+        for place in places
+        if place is not None
+        for below in place.folders
+        if below.name.casefold() not in known and not is_masks(below)
+    ]
+    return unlabelled(others, "they lie in no folder that this layout has")
+
+
 def hold_images(folders: Iterable[Folder], most: int = 500) -> bool:
     """Whether there are images in folders or below, as far as that many folders tell."""
     return any(place.images for folder in folders for place in (folder, *folder.first_below(most)))
@@ -125,7 +182,7 @@ def _masks_of(place: Folder, truths: Sequence[Folder | None]) -> dict[Path, tupl
     stems = Counter(path.stem.casefold() for path in place.images)
     found: dict[Path, tuple[Path, ...]] = dict(place.masks)
     for folder in (*place.masks_beside, *truths):
-        by_stem = {} if folder is None else _by_stem(folder)
+        by_stem = {} if folder is None else masks_by_stem(folder)
         for path in place.images:
             stem = path.stem.casefold()
             if stem in by_stem and stems[stem] == 1:
@@ -133,7 +190,7 @@ def _masks_of(place: Folder, truths: Sequence[Folder | None]) -> dict[Path, tupl
     return found
 
 
-def _by_stem(folder: Folder) -> dict[str, tuple[Path, ...]]:
+def masks_by_stem(folder: Folder) -> dict[str, tuple[Path, ...]]:
     """Folders of masks by their names; files by their stems, with and without ``_mask``."""
     found = {below.name.casefold(): (below.path,) for below in folder.folders if below.files}
     plain: dict[str, tuple[Path, ...]] = {}
@@ -153,4 +210,5 @@ def _same_place(truth: Folder | None, relative: Path) -> Folder | None:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[-_. ]", "", name.casefold())
+    """The words of a name as one: good_1, 0_good and Good are the same."""
+    return "".join(words_of(name))

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 
 from flawmap.datasets.base import Dataset, Sample, plural
+from flawmap.datasets.kinds import elsewhere
 from flawmap.datasets.listing import Folder
 from flawmap.datasets.pairs import Pairs
 from flawmap.files import digest
@@ -44,9 +45,9 @@ def open_layout(root: Folder) -> Dataset:
         f"{plural(len(training) - len(train), 'defective image(s)')} of the former left out",
     )
     bare = [path for pairs in items.values() for path in pairs.bare]
-    return Dataset(
-        root.path, NAME, TITLE, tuple(train), tuple(test), notes + Pairs.note(bare, _LABEL)
-    )
+    names = [path.name.casefold() for path in items]
+    left_out = Pairs.note(bare, _LABEL) + elsewhere([root], names)
+    return Dataset(root.path, NAME, TITLE, tuple(train), tuple(test), notes, left_out)
 
 
 def _items(root: Folder) -> list[Folder]:

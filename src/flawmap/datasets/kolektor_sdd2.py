@@ -9,6 +9,7 @@ train/ has none at all, its images are taken as good.
 from __future__ import annotations
 
 from flawmap.datasets.base import Dataset, Sample, plural
+from flawmap.datasets.kinds import elsewhere
 from flawmap.datasets.listing import Folder
 from flawmap.datasets.pairs import Pairs
 from flawmap.masks import marks_anything
@@ -29,6 +30,7 @@ def open_layout(root: Folder) -> Dataset:
     """Read the layout below `root`; every ground truth is looked at."""
     train, test = (Pairs.of(root.child(split), _TRUTH) for split in ("train", "test"))
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     if train.bare and not train.labelled:
         good = tuple(Sample(path, "good") for path in train.bare)
         notes += (f"no ground truth in train: its {plural(len(good), 'image(s)')} count as good",)
@@ -37,10 +39,11 @@ def open_layout(root: Folder) -> Dataset:
         samples = _samples(train)
         good = tuple(sample for sample in samples if sample.label == "good")
         if left := len(samples) - len(good):
-            notes += (f"{plural(left, 'defective image(s)')} in train left out",)
+            left_out += (f"{plural(left, 'defective image(s)')} in train left out",)
         bare = train.bare + test.bare
-    notes += Pairs.note(bare, "_GT.png")
-    return Dataset(root.path, NAME, TITLE, good, tuple(_samples(test)), notes)
+    left_out += Pairs.note(bare, "_GT.png")
+    left_out += elsewhere([root, root.child("train"), root.child("test")], ["train", "test"])
+    return Dataset(root.path, NAME, TITLE, good, tuple(_samples(test)), notes, left_out)
 
 
 def _samples(pairs: Pairs) -> list[Sample]:

@@ -15,6 +15,8 @@ _MOST = 6  # endings named
 _ADVICE = {
     Reason.PARTIAL: "; rename those that are whole",
     Reason.MASK: "; rename those that show a part",
+    Reason.CONTRARY: "; move them to where they belong",
+    Reason.NAMED: "; put good parts in good/, the others in defective/",
     Reason.OWN: "; rename those that show a part",
     Reason.ENDING: "; save images as PNG, JPEG, BMP, TIFF or WebP",
     Reason.UNLISTED: "; check permissions",

@@ -10,23 +10,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flawmap.datasets.base import DatasetError, natural_key
-from flawmap.datasets.beside import Seen, masks_by_content
+from flawmap.datasets.beside import Seen, are_drawn, masks_by_content
 from flawmap.datasets.leftout import LeftOut
 from flawmap.datasets.names import (
     COLOUR_FOLDER,
     DEPTH_FOLDERS,
-    MASK_FOLDERS,
     Reason,
     folder_why_not,
     is_listed,
+    is_named_after_image,
     is_named_as_mask,
     mask_owner,
     may_hold_masks,
+    names_masks,
+    squeezed,
     why_not,
 )
 from flawmap.errors import UsageError
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+_LOOKED_INTO = 20  # folders at most, for a first image
 _RUN = ("manifest.json", "model.onnx")  # the files by which a run of flawmap is recognised
 
 
@@ -78,6 +81,11 @@ class Folder:
         return os.path.realpath(self.path)
 
     @property
+    def named(self) -> Path:
+        """An absolute path with the folder's own name, also where . or .. was given."""
+        return self.path.absolute() if self.name not in ("", "..") else Path(self.real)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Files directly in it that are named like images, masks among them."""
         return self._content.files
@@ -123,9 +131,14 @@ class Folder:
         return tuple(found)
 
     def child(self, *names: str) -> Folder | None:
-        """The first folder in it that has one of these names, in capitals or not."""
-        found = {folder.name.casefold(): folder for folder in reversed(self.folders)}
-        return next((found[name] for name in names if name in found), None)
+        """The first folder in it that has one of these names, in capitals or not.
+
+        One whose words are only set apart in another way does where none has the name itself.
+        """
+        exact = {folder.name.casefold(): folder for folder in reversed(self.folders)}
+        loose = {squeezed(folder.name): folder for folder in reversed(self.folders)}
+        found = (exact.get(name) or loose.get(squeezed(name)) for name in names)
+        return next((folder for folder in found if folder is not None), None)
 
     def all_below(self, skip: Skip = lambda folder: None) -> list[Folder]:
         """This folder and all below it, in natural order, each once whatever links there are.
@@ -174,12 +187,19 @@ class Folder:
 
     @cached_property
     def holds_masks(self) -> bool:
-        """Whether its name, or its name and its images' names, say that it holds masks."""
-        name = self.name.casefold()
-        if name in MASK_FOLDERS or (name == "gt" and self._is_beside_colour):
+        """Whether its name, or its name and what its images look like, say that it holds masks."""
+        if names_masks(self.name) or (self.name.casefold() == "gt" and self._is_beside_colour):
             return True
-        named = may_hold_masks(self.name) and bool(self.files)
-        return named and all(is_named_as_mask(path.name) for path in self.files)
+        if not may_hold_masks(self.name):
+            return False
+        places = (self, *self.first_below(_LOOKED_INTO))
+        files = next((place.files for place in places if place.files), ())
+        if files and all(is_named_after_image(path.name) for path in files):
+            return True
+        drawn = None if self._by_name else are_drawn(files)
+        if drawn is None:
+            return bool(files) and all(is_named_as_mask(path.name) for path in files)
+        return drawn
 
     @cached_property
     def is_depth(self) -> Reason | None:
@@ -192,8 +212,8 @@ class Folder:
         """Folders that may hold the masks of its images: in it, or beside it where it is rgb/."""
         above = self._above if self.name.casefold() == COLOUR_FOLDER else None
         places = [self] if above is None else [self, above]
-        found = (place.child(*sorted(MASK_FOLDERS), "gt") for place in places)
-        return [folder for folder in found if folder is not None]
+        below = (folder for place in places for folder in place.folders)
+        return [one for one in below if one.holds_masks or one.name.casefold() == "gt"]
 
     @property
     def _is_beside_colour(self) -> bool:

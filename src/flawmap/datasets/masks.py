@@ -9,7 +9,8 @@ from pathlib import Path
 
 from flawmap.datasets.annotated import attach_annotations
 from flawmap.datasets.base import Sample, plural
-from flawmap.datasets.listing import Folder
+from flawmap.datasets.kinds import masks_by_stem
+from flawmap.datasets.listing import Folder, is_folder
 
 
 def attach_masks(
@@ -17,7 +18,7 @@ def attach_masks(
     folders: Iterable[tuple[Path, str | None]],
     root: Path | None = None,
 ) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
-    """Give each defective sample its mask, looked for as STEM or STEM_mask with any image suffix.
+    """Give each defective sample its masks, looked for as STEM, STEM_mask, STEM_gt and the like.
 
     `folders` are the places to look in, best first, each with the defect type it serves; None
     serves all types, but never a stem that two images share, as the mask could be either's.
@@ -26,17 +27,18 @@ def attach_masks(
     Returns the samples, and notes on defective images without mask and masks without image.
     """
     folders = tuple(folders)
-    masks = [(_by_stem(folder), kind) for folder, kind in folders]
+    masks = [(masks_by_stem(Folder(folder)), kind) for folder, kind in folders]
     shared = {stem for stem, n in Counter(_stem(s.path) for s in samples).items() if n > 1}
     matched = tuple(_attach(sample, masks, shared) for sample in samples)
     used = {path for sample in matched for path in (sample.mask, *sample.more_masks)}
-    unused = [path for found, _ in masks for path in found.values() if path not in used]
+    there = dict.fromkeys(p for found, _ in masks for paths in found.values() for p in paths)
+    unused = [path for path in there if path not in used and not is_folder(path)]
     matched, notes = attach_annotations(matched, folders, root, shared)
     return matched, notes + tuple(_notes(matched, unused))
 
 
 def _attach(
-    sample: Sample, masks: list[tuple[dict[str, Path], str | None]], shared: set[str]
+    sample: Sample, masks: list[tuple[dict[str, tuple[Path, ...]], str | None]], shared: set[str]
 ) -> Sample:
     stem = _stem(sample.path)
     if sample.mask is not None:
@@ -44,7 +46,7 @@ def _attach(
     for found, kind in masks:
         serves = stem not in shared if kind is None else kind == sample.defect_type
         if serves and stem in found:
-            return replace(sample, mask=found[stem])
+            return replace(sample, mask=found[stem][0], more_masks=found[stem][1:])
     return sample
 
 
@@ -56,16 +58,6 @@ def _notes(samples: Sequence[Sample], unused: list[Path]) -> Iterable[str]:
         yield "no masks: figures for pixels need them"
     if unused:
         yield f"{plural(len(unused), 'mask(s)')} without defective image, such as {unused[0]}"
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    """The masks in a folder; STEM_mask wins over STEM where both are there."""
-    images = Folder(folder).files
-    return {_stem(path): path for path in sorted(images, key=_is_marked)}
-
-
-def _is_marked(path: Path) -> bool:
-    return path.stem.casefold().endswith("_mask")
 
 
 def _stem(path: Path) -> str:

@@ -11,13 +11,12 @@ from dataclasses import replace
 from flawmap.datasets.base import Dataset
 from flawmap.datasets.kinds import unlabelled
 from flawmap.datasets.listing import Folder
-from flawmap.datasets.splits import open_splits
+from flawmap.datasets.splits import UNLABELLED, open_splits
 
 NAME, TITLE = "mvtec_ad_2", "MVTec AD 2 layout"
 EXPECTED = (
     "train/good, validation/good, test_public/good, test_public/bad, test_public/ground_truth"
 )
-_PRIVATE = ("test_private", "test_private_mixed")
 
 
 def recognises(root: Folder) -> bool:
@@ -31,6 +30,6 @@ def open_layout(root: Folder) -> Dataset:
     test = root.child("test_public")
     truth = None if test is None else test.child("ground_truth")
     dataset = open_splits(root, NAME, TITLE, test, truth)
-    private = [folder for folder in root.folders if folder.name.casefold() in _PRIVATE]
-    notes = unlabelled(private, "test_private has no labels; `predict` inspects it")
-    return replace(dataset, notes=dataset.notes + notes)
+    private = [folder for folder in root.folders if folder.name.casefold() in UNLABELLED]
+    left_out = unlabelled(private, "test_private has no labels; `predict` inspects it")
+    return replace(dataset, left_out=dataset.left_out + left_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Container
 from enum import Enum
 
@@ -18,6 +19,8 @@ class Reason(Enum):
     MASK = "mask(s) of other images"
     OWN = "image(s) written by flawmap"
     DEPTH = "depth image(s)"
+    CONTRARY = "image(s) in a folder whose name contradicts the folder above"
+    NAMED = "image(s) whose names say that they are defective"
     IRREGULAR = "pipe(s) or device(s)"
     ENDING = "file(s) with endings that flawmap does not read"
     LINK = "link(s) to folders that are listed already"
@@ -26,11 +29,18 @@ class Reason(Enum):
     """Files that are known to lie beside images; nobody is told of them."""
 
 
-MASK_FOLDERS = frozenset({"ground_truth", "groundtruth", "mask", "masks"})
+MASK_FOLDERS = frozenset({"groundtruth", "groundtruths", "mask", "masks"})
+"""Names as `squeezed` gives them."""
 DEPTH_FOLDERS = frozenset({"xyz", "depth"})
 COLOUR_FOLDER = "rgb"
 """Beside a folder of this name there may be one of depth images, and masks in gt/."""
-_MAYBE_MASK_FOLDERS = frozenset({"label", "labels", "gt", "annotation", "annotations"})
+_MASK_WORDS = frozenset(
+    {
+        "mask", "masks", "gt", "gts", "truth", "truths", "groundtruth", "seg", "segmentation",
+        "segmentations", "segmentationclass", "segmentationobject", "label", "labels", "ann",
+        "anns", "annot", "annots", "annotation", "annotations",
+    }
+)  # fmt: skip
 _SYSTEM = frozenset(
     {
         "@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "__macosx", "lost+found",
@@ -54,8 +64,13 @@ _UNFINISHED = frozenset(
 )  # fmt: skip
 _OF_WHAT = r"(?:(?:defect|anomaly|binary|bin|seg|gt|label|pixel)[-_])?"
 _WORD = _OF_WHAT + r"(?:masks?|gt|labels?|seg|segmentation|annot|annotations?|ground[-_]?truth)"
+_APART = r"(?:[-_. ]|(?<=\d))"
 _MASK_AFTER = re.compile(
-    rf"(?P<base>.+?)[-_. ]{_WORD}(?:[-_]?\d{{1,3}})?", re.IGNORECASE | re.DOTALL
+    rf"(?P<base>.+?){_APART}{_WORD}(?:[-_]?\d{{1,3}})?", re.IGNORECASE | re.DOTALL
+)
+_DRAWN_AFTER = re.compile(
+    rf"(?P<base>.+?){_APART}(?:defects?|anomal(?:y|ies)|bw|bin|binary|truth|drawn|drawing)",
+    re.IGNORECASE | re.DOTALL,
 )
 _MASK_BEFORE = re.compile(rf"{_WORD}[-_. ](?P<base>.+)", re.IGNORECASE | re.DOTALL)
 _ENDINGS = tuple(e for s in sorted(IMAGE_SUFFIXES) for e in (s, s.upper()))
@@ -88,7 +103,32 @@ def is_listed(name: str, there: Container[str] = ()) -> bool:
 
 def is_searched(name: str) -> bool:
     """Whether images of parts are looked for in a folder of this name below another."""
-    return folder_why_not(name) is None and name.casefold() not in MASK_FOLDERS
+    return folder_why_not(name) is None and not names_masks(name)
+
+
+def squeezed(name: str) -> str:
+    """A folder's name in small letters, without what stands between its words.
+
+    >>> squeezed("Ground Truth")
+    'groundtruth'
+    """
+    return re.sub(r"[-_.\s]", "", name.casefold())
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name in small letters, numbers left out.
+
+    >>> words_of("OK_front2"), words_of("DefectMasks")
+    (['ok', 'front'], ['defect', 'masks'])
+    """
+    name = unicodedata.normalize("NFC", name)
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return re.findall(r"[^\W\d_]+", apart.casefold())
+
+
+def names_masks(name: str) -> bool:
+    """Whether a folder of this name holds masks, whatever they look like."""
+    return squeezed(name) in MASK_FOLDERS
 
 
 def folder_why_not(name: str) -> Reason | None:
@@ -99,8 +139,21 @@ def folder_why_not(name: str) -> Reason | None:
 
 
 def may_hold_masks(name: str) -> bool:
-    """Whether a folder of this name holds masks where its images' names say so."""
-    return name.casefold() in _MAYBE_MASK_FOLDERS
+    """Whether a folder of this name holds masks where its images look so.
+
+    >>> may_hold_masks("defect_masks"), may_hold_masks("scratch")
+    (True, False)
+    """
+    return any(word in _MASK_WORDS for word in words_of(name))
+
+
+def without_mask_words(name: str) -> str:
+    """What else a folder of masks is named after.
+
+    >>> without_mask_words("scratch_gt"), without_mask_words("deep.scratch masks")
+    ('scratch', 'deepscratch')
+    """
+    return "".join(word for word in words_of(name) if word not in _MASK_WORDS)
 
 
 def mask_owner(name: str, there: Container[str]) -> str | None:
@@ -129,19 +182,37 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def mask_base(stem: str) -> str:
-    """The stem of the image that a mask is of, by the mask's stem.
+    """The stem of the image that a mask in a folder of masks is of, by the mask's stem.
 
-    >>> mask_base("000_mask"), mask_base("000")
-    ('000', '000')
+    >>> mask_base("000_mask"), mask_base("000"), mask_base("000_defect"), mask_base("000.jpg")
+    ('000', '000', '000', '000')
     """
-    matches = (pattern.fullmatch(stem) for pattern in (_MASK_AFTER, _MASK_BEFORE))
-    return next((match["base"] for match in matches if match), stem)
+    patterns = (_MASK_AFTER, _MASK_BEFORE, _DRAWN_AFTER)
+    matches = (pattern.fullmatch(stem) for pattern in patterns)
+    found = next((match["base"] for match in matches if match), stem)
+    inner, ending = split_name(found)
+    return inner if ending.lower() in IMAGE_SUFFIXES else found
+
+
+def drawing_base(stem: str) -> str | None:
+    """The stem of the image beside which a file of this stem may be a drawing of its defects.
+
+    >>> drawing_base("000_defect"), drawing_base("000")
+    ('000', None)
+    """
+    match = _DRAWN_AFTER.fullmatch(stem)
+    return match["base"] if match else None
 
 
 def is_named_as_mask(name: str) -> bool:
     """Whether the name says that it is a mask, such as 0576_label.PNG."""
     stem = split_name(name)[0]
     return any(p.fullmatch(stem) for p in (_MASK_AFTER, _MASK_BEFORE))
+
+
+def is_named_after_image(name: str) -> bool:
+    """Whether the name is that of an image and a word for mask, such as 0576_label.PNG."""
+    return _MASK_AFTER.fullmatch(split_name(name)[0]) is not None
 
 
 def _is_own(name: str, there: Container[str]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from flawmap.datasets.base import Dataset, DatasetError, Sample, plural
 from flawmap.datasets.listing import Folder
-from flawmap.datasets.tables import missing_note, path_below, read_object
+from flawmap.datasets.tables import missing_note, path_below, read_object, unnamed_note
 
 NAME, TITLE = "real_iad", "Real-IAD layout"
 EXPECTED = "PRODUCT/OK, PRODUCT/NG/TYPE, and realiad_jsons/PRODUCT.json beside or above"
@@ -29,31 +29,38 @@ def open_layout(root: Folder) -> Dataset:
     table = _table(root)
     if table is None:
         raise DatasetError(
-            f"{root.path}: no {root.path.name}.json in {_JSONS} beside or above; without it choose "
-            "the layout folder"
+            f"{root.path}: no {root.named.name}.json in {_JSONS} beside or above; without it "
+            "choose the layout folder"
         )
     found = read_object(table)
     missing: list[Path] = []
+    named: set[Path] = set()
     try:
         normal = str(found["meta"]["normal_class"])
         train, test = (
-            list(_samples(root, table, found[split], normal, missing))
+            list(_samples(root, table, found[split], normal, missing, named))
             for split in ("train", "test")
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{table}: not as Real-IAD's ({error}); take its own file") from error
     good = tuple(sample for sample in train if sample.label == "good")
-    notes = missing_note(missing, table)
+    left_out = missing_note(missing, table) + unnamed_note(root, named, table)
     if left := len(train) - len(good):
-        notes += (f"{plural(left, 'defective image(s)')} in the train split left out",)
-    return Dataset(root.path, NAME, TITLE, good, tuple(test), notes)
+        left_out += (f"{plural(left, 'defective image(s)')} in the train split left out",)
+    return Dataset(root.path, NAME, TITLE, good, tuple(test), left_out=left_out)
 
 
 def _samples(
-    root: Folder, table: Path, rows: list[dict[str, Any]], normal: str, missing: list[Path]
+    root: Folder,
+    table: Path,
+    rows: list[dict[str, Any]],
+    normal: str,
+    missing: list[Path],
+    named: set[Path],
 ) -> Iterator[Sample]:
     for row in rows:
         path = path_below(root.path, str(row["image_path"]), table)
+        named.add(path)
         kind = str(row["anomaly_class"])
         if not path.exists():
             missing.append(path)
@@ -67,7 +74,7 @@ def _samples(
 
 def _table(root: Folder) -> Path | None:
     """The product's JSON file: in its folder, or in realiad_jsons beside or above."""
-    place = root.path.absolute()
+    place = root.named
     name = f"{place.name}.json"
     above = [place.parent, place.parent.parent]
     tries = [place / name, place.parent / name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from flawmap.datasets import (
     real_iad,
     visa,
 )
-from flawmap.datasets.base import Dataset, DatasetError
+from flawmap.datasets.base import Dataset, DatasetError, Sample, plural
+from flawmap.datasets.kinds import says_defective
+from flawmap.datasets.leftout import printable
 from flawmap.datasets.listing import Folder, as_paths, exists, is_folder
 from flawmap.datasets.unknown import categories, nothing_to_test, why_not
 from flawmap.errors import UsageError
@@ -70,8 +72,20 @@ def open_dataset(
         raise _unknown(place, None if layout == "auto" else layout)
     if not training and not dataset.test:
         raise DatasetError(nothing_to_test(place))
-    left_out = place.left_out.lines()
-    return replace(dataset, notes=dataset.notes + left_out, left_out=left_out)
+    left_out = dataset.left_out + place.left_out.lines()
+    notes = dataset.notes + _named_defective(dataset.train) + left_out
+    return replace(dataset, notes=notes, left_out=left_out)
+
+
+def _named_defective(train: Sequence[Sample]) -> tuple[str, ...]:
+    """A note on good images whose names say otherwise, where those of the others do not."""
+    found = [sample.path for sample in train if says_defective(sample.path.stem)]
+    if not found or len(found) == len(train):
+        return ()
+    return (
+        f"{plural(len(found), 'good image(s)')} named as if defective, such as "
+        f"{printable(found[0])}: counted as good, as the folder says; move flawed ones out of it",
+    )
 
 
 def _recognise(root: Folder) -> str:

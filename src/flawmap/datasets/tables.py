@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flawmap.datasets.base import DatasetError, plural
 from flawmap.datasets.leftout import printable
+from flawmap.datasets.listing import Folder
+from flawmap.datasets.names import Reason
 from flawmap.files import read_regular
 
 _MOST = 2**28  # bytes
@@ -60,6 +62,18 @@ def missing_note(missing: Sequence[Path], table: Path) -> tuple[str, ...]:
     return (
         f"{plural(len(missing), 'file(s)')} named in {table.name} not there and left out, such as "
         f"{printable(missing[0])}",
+    )
+
+
+def unnamed_note(root: Folder, named: Container[Path], table: Path) -> tuple[str, ...]:
+    """What to say of images of parts below `root` that the table does not name."""
+    places = root.all_below(lambda below: Reason.COMPANION if below.holds_masks else None)
+    found = [path for place in places for path in place.images if path not in named]
+    if not found:
+        return ()
+    return (
+        f"{plural(len(found), 'image(s)')} left out, such as {printable(found[0])}: {table.name} "
+        "does not name them",
     )
 
 

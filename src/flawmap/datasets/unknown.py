@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from flawmap.datasets.base import plural
-from flawmap.datasets.kinds import some
+from flawmap.datasets.kinds import good_folders, hold_images, some
 from flawmap.datasets.listing import Folder
 
 _USUAL = (
@@ -17,9 +17,17 @@ _LOOKED_INTO = 200  # folders at most
 
 
 def categories(root: Folder, recognise: Iterable[Callable[[Folder], bool]]) -> list[Path]:
-    """The folders in ``root`` that are a dataset of one of these layouts themselves."""
-    recognise = list(recognise)
-    return [folder.path for folder in root.folders if any(one(folder) for one in recognise)]
+    """The folders in ``root`` that are a dataset themselves, else those in its folders.
+
+    A dataset has one of these layouts, or a folder of good parts.
+    """
+    recognise = [*recognise, lambda folder: hold_images(good_folders(folder))]
+
+    def among(folders: Iterable[Folder]) -> list[Path]:
+        return [folder.path for folder in folders if any(one(folder) for one in recognise)]
+
+    below = (inner for folder in root.folders[:_LOOKED_INTO] for inner in folder.folders)
+    return among(root.folders) or among(below)
 
 
 def why_not(root: Folder, categories: list[Path], expected: str | None = None) -> str:
@@ -31,12 +39,12 @@ def why_not(root: Folder, categories: list[Path], expected: str | None = None) -
         return f"{root.path}: not a dataset but a folder of them; choose one: {some(categories)}"
     mend = f"put images of good parts in {(root.child('train') or root).path / 'good'}"
     found = _found(root)
+    words = "".join(f"\n{line}." for line in root.left_out.lines())
     if not found:
-        words = " ".join(f"{line}." for line in root.left_out.lines())
-        return f"{root.path}: no images in it; {mend}" + (f"\n{words}" if words else "")
+        return f"{root.path}: no images in it; {mend}{words}"
     return (
         f"{root.path}: no good images to learn from (found: {some(found)}); {mend}\n"
-        f"Expected for {expected or _USUAL}"
+        f"Expected for {expected or _USUAL}{words}"
     )
 
 

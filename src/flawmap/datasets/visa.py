@@ -12,7 +12,7 @@ from pathlib import Path
 from flawmap.datasets.base import Dataset, Sample, plural
 from flawmap.datasets.kinds import samples_below
 from flawmap.datasets.listing import Folder
-from flawmap.datasets.tables import missing_note, path_below, read_table
+from flawmap.datasets.tables import missing_note, path_below, read_table, unnamed_note
 
 NAME, TITLE = "visa", "VisA layout"
 EXPECTED = "PRODUCT/Data/Images/Normal and Anomaly, Data/Masks/Anomaly, ../split_csv/1cls.csv"
@@ -28,9 +28,10 @@ def recognises(root: Folder) -> bool:
 
 def open_layout(root: Folder) -> Dataset:
     """Read the product in `root`, by the split of its table."""
-    table = root.path.absolute().parent / "split_csv" / "1cls.csv"
+    place = root.named
+    table = place.parent / "split_csv" / "1cls.csv"
     if table.is_file():
-        rows = [r for r in read_table(table, _COLUMNS) if r["object"] == root.path.absolute().name]
+        rows = [r for r in read_table(table, _COLUMNS) if r["object"] == place.name]
         if rows:
             return _by_table(root, table, rows)
     return _by_folders(root, table)
@@ -40,10 +41,11 @@ def _by_table(root: Folder, table: Path, rows: list[dict[str, str]]) -> Dataset:
     train: list[Sample] = []
     test: list[Sample] = []
     missing: list[Path] = []
-    above = root.path.parent
+    named: set[Path] = set()
     unfit = 0
     for row in rows:
-        sample = _sample(above, table, row)
+        sample = _sample(root.path, table, row)
+        named.add(sample.path)
         training = row["split"].strip().casefold() == "train"
         if not sample.path.exists():
             missing.append(sample.path)
@@ -51,18 +53,25 @@ def _by_table(root: Folder, table: Path, rows: list[dict[str, str]]) -> Dataset:
             unfit += 1
         else:
             (train if training else test).append(sample)
-    notes = missing_note(missing, table)
+    left_out = missing_note(missing, table) + unnamed_note(root, named, table)
     if unfit:
-        notes += (f"{plural(unfit, 'defective image(s)')} in the train split left out",)
-    return Dataset(root.path, NAME, TITLE, tuple(train), tuple(test), notes)
+        left_out += (f"{plural(unfit, 'defective image(s)')} in the train split left out",)
+    return Dataset(root.path, NAME, TITLE, tuple(train), tuple(test), left_out=left_out)
 
 
-def _sample(above: Path, table: Path, row: dict[str, str]) -> Sample:
-    path = path_below(above, row["image"], table)
+def _sample(root: Path, table: Path, row: dict[str, str]) -> Sample:
+    path = _named(root, table, row["image"], row["object"])
     if row["label"].strip().casefold() == "normal":
         return Sample(path, "good")
-    mask = path_below(above, row["mask"], table) if row["mask"].strip() else None
+    mask = _named(root, table, row["mask"], row["object"]) if row["mask"].strip() else None
     return Sample(path, "defective", _TYPE, mask)
+
+
+def _named(root: Path, table: Path, text: str, product: str) -> Path:
+    """A file that the table names by PRODUCT/Data/..., in the product's folder `root`."""
+    relative = path_below(Path(), text, table)
+    inside = relative.parts[0] == product
+    return root.joinpath(*relative.parts[1:]) if inside else root / ".." / relative
 
 
 def _by_folders(root: Folder, table: Path) -> Dataset:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flawmap.calibration import Calibration
-from flawmap.datasets import open_dataset
+from flawmap.datasets import Dataset, DatasetError, open_dataset
 from flawmap.datasets.base import plural
-from flawmap.datasets.listing import Paths, as_paths
+from flawmap.datasets.listing import Paths, as_paths, is_folder
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, write_json
 from flawmap.inspector.calibration_images import digest_or_none, locate, places_of
@@ -161,6 +161,33 @@ def good_paths(images: Paths) -> list[Path]:
     return found
 
 
+def defect_paths(images: Paths) -> list[Path]:
+    """Images named, all of a folder, and the defective ones alone where it holds good ones too."""
+    found: list[Path] = []
+    for given in as_paths(images):
+        dataset = _labelled(given)
+        if dataset is None:
+            found += [target.path for target in list_images([given])]
+            continue
+        for line in dataset.left_out:
+            _LOG.warning("%s", line)
+        if good := {sample.path for sample in (*dataset.train, *dataset.good_test)}:
+            _LOG.warning("%s in %s are no known defects", plural(len(good), "good image(s)"), given)
+        found += [sample.path for sample in dataset.defective_test]
+    return found
+
+
+def _labelled(folder: Path) -> Dataset | None:
+    """The data set in a folder; None where nothing in it is known to be defective."""
+    if not is_folder(folder):
+        return None
+    try:
+        dataset = open_dataset(folder, training=False)
+    except DatasetError:
+        return None
+    return dataset if dataset.defective_test else None
+
+
 def unseen(
     manifest: Manifest, paths: Sequence[Path], add: bool, warnings: list[str]
 ) -> dict[Path, str]:
@@ -208,7 +235,7 @@ def calibrations(manifest: Manifest) -> dict[str, Calibration]:
 def _recalls(folder: Path, manifest: Manifest, defects: Paths) -> dict[str, Recall]:
     """Of known defects, by the new thresholds."""
     inspector = Inspector.open(folder, manifest, load_region(folder, manifest))
-    paths = [target.path for target in list_images(defects)]
+    paths = defect_paths(defects)
     seen = [one.inspection for one in inspect_files(inspector, paths)]
     verdicts = [one.verdict for one in seen if one is not None]
     if not verdicts:
