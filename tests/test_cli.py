@@ -561,7 +561,7 @@ def test_other_methods_sizes_and_fits_from_images_to_verdicts(
     options += ["--textures", str(tiny_textures), "--rotate", "none", "--fit", fit]
     said = flawmap("train", tiny_data, "--out", out, *options)
     assert said.status == 0, said.err
-    assert ("--textures is not looked at" in said.out + said.err) == (method == "stpm")
+    assert ("--textures is ignored" in said.out + said.err) == (method == "stpm")
     manifest = json.loads((out / "manifest.json").read_text())
     assert (manifest["method"], manifest["preprocessing"]["size"]) == (method, [128, 256])
     assert ("none: this method" in manifest["training"]["textures"]) == (method == "stpm")
