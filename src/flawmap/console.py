@@ -22,6 +22,7 @@ from rich.table import Table
 from flawmap.datasets.base import plural
 from flawmap.framing import Framing
 from flawmap.inspector.manifest import Export, Manifest
+from flawmap.printable import printable
 from flawmap.report.outcome import judged, tally
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class PredictionDisplay:
             console.print(f"{verdict:7}", style=_COLOURS[verdict], end="")
             found = plural(len(line["defects"]), "defect(s)")
             figures = f"score {line['score']:.4f}  p {line['p_value']:.3f}  {found:10}"
-            console.print(f" {figures}  {line['path']}")
+            console.print(f" {figures}  {printable(line['path'])}")
 
     def stopped(self, lines: Path | None) -> None:
         """Print what was done until an early end, and where its lines are."""
@@ -197,7 +198,7 @@ def show_calibration(found: Recalibration) -> None:
     console.print(limits.statement())
     console.print(_told_thresholds(limits))
     for path, score in found.oddest:
-        console.print(f"Among the oddest: score {score:.4f}  {path}")
+        console.print(f"Among the oddest: score {score:.4f}  {printable(path)}")
     if found.rejected is not None and found.noticed is not None:
         console.print(
             f"Known defects rejected: {found.rejected}; or sent to review: {found.noticed}"

@@ -33,6 +33,7 @@ from flawmap.deep_png import is_deep_colour, read_deep
 from flawmap.errors import FlawmapError
 from flawmap.notes import Kind, note
 from flawmap.orientation import ORIENTATION, exif_orientation, upright, upright_array
+from flawmap.printable import printable
 from flawmap.white_level import FULL_16, to_bytes
 
 Source = str | os.PathLike[str] | bytes
@@ -101,13 +102,13 @@ def read_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> by
         found = Path(path).stat()
         if not stat.S_ISREG(found.st_mode):
             what = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-            raise ImageError(f"{path}: {what}; give an image file")
-        _check_bytes(found.st_size, os.fspath(path), max_bytes)
+            raise ImageError(f"{printable(path)}: {what}; give an image file")
+        _check_bytes(found.st_size, printable(path), max_bytes)
         with Path(path).open("rb") as file:
             return file.read(max_bytes + 1)
     except (OSError, ValueError) as error:
         raise ImageError(
-            f"{path}: cannot be read ({_reason(error)}); check its name and permissions"
+            f"{printable(path)}: cannot be read ({_reason(error)}); check its name and permissions"
         ) from error
 
 
@@ -347,7 +348,7 @@ def check_range(values: NDArray[Any], full: int, name: str) -> None:
 
 
 def source_name(source: Source) -> str:
-    return "the image data" if isinstance(source, bytes) else os.fspath(source)
+    return "the image data" if isinstance(source, bytes) else printable(os.fspath(source))
 
 
 def _reason(error: Exception) -> str:

@@ -147,3 +147,14 @@ def test_real_images(shared_data):
     assert set(loaded.sizes) == {(256, 256)}
     last = resize_image(read_image(dataset.good_train[-1]), (128, 128))
     np.testing.assert_array_equal(loaded.array[-1], last)
+
+
+def test_many_unreadable_images_are_counted_and_few_named(tmp_path, caplog):
+    for number in range(20):
+        (tmp_path / f"{number}\n.png").write_text("no image")
+    with pytest.raises(DatasetError, match="20 of 20 images"):
+        load_images(sorted(tmp_path.iterdir()), (8, 8))
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 6
+    assert lines[-1] == "skipped 20 images, of which 5 are named above"
+    assert not any("\n" in line for line in lines)

@@ -76,7 +76,7 @@ def test_nothing_is_left_of_images_learned_from(run_copy, tiny_data):
     trained = read_manifest(run_copy).training.trained_on
     learned = [p for p in (tiny_data / "train" / "good").iterdir() if digest(p) in trained]
     before = (run_copy / "manifest.json").read_bytes()
-    with pytest.raises(FlawmapError, match="did not learn from"):
+    with pytest.raises(FlawmapError, match="the inspector learned from"):
         flawmap.calibrate(run_copy, learned)
     assert (run_copy / "manifest.json").read_bytes() == before
 
@@ -265,3 +265,23 @@ def test_a_whole_data_set_as_defects_counts_its_defective_images_alone(run_copy,
     assert found.rejected is not None
     assert found.rejected.total == count
     assert "are no known defects" in caplog.text
+
+
+def test_folders_below_count_and_unreadable_images_are_told_in_a_line(
+    run_copy, tiny_data, tmp_path
+):
+    for number, path in enumerate(good(tiny_data)):
+        for root in ("more/cam1", "good", "good/cam2"):
+            folder = tmp_path / root
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / f"{root[-4:]}{number}.png")
+    for name in ("a", "b"):
+        (tmp_path / f"more/{name}.png").write_text(f"no image {name}")
+    found = flawmap.calibrate(run_copy, tmp_path / "more")
+    assert len(found.calibration.images) == len(good(tiny_data))
+    left_out = [line for line in found.warnings if "left out" in line]
+    assert len(left_out) == 1, left_out
+    assert left_out[0].startswith("2 images left out: ")
+    flawmap.calibrate(run_copy, tmp_path / "good")
+    with pytest.raises(FlawmapError, match=r"set thresholds already"):
+        flawmap.calibrate(run_copy, tmp_path / "more" / "cam1", add=True)

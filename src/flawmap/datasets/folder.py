@@ -37,7 +37,7 @@ _MASKS = ("masks", "mask", "ground_truth", "groundtruth", "gt")
 
 
 def recognises(root: Folder) -> bool:
-    """Whether `root` has good/ or defective/, or nothing but images."""
+    """Whether `root` has good/ or defective/, is one of these, or holds nothing but images."""
     return bool(_good(root)) or hold_images(bad_folders(root)) or _is_bad_alone(root)
 
 
@@ -56,6 +56,8 @@ def open_layout(root: Folder) -> Dataset:
 def _good(root: Folder) -> list[Sample]:
     if good := good_folders(root):
         return [sample for folder in good for sample in samples_below(folder, "good")]
+    if _is_good_alone(root):
+        return samples_below(root, "good")
     if not _is_flat(root) or _is_bad_alone(root):
         return []
     count_masks(root)
@@ -67,6 +69,13 @@ def _good(root: Folder) -> list[Sample]:
 
 def _is_flat(root: Folder) -> bool:
     return bool(root.images) and not (bad_folders(root) or hold_images(root.folders))
+
+
+def _is_good_alone(root: Folder) -> bool:
+    """Whether `root` is itself a folder of good images, such as good/ of another."""
+    if not is_good(Folder(root.named)) or good_folders(root):
+        return False
+    return bool(root.images) or not any(is_bad(one) or is_unsorted(one) for one in root.folders)
 
 
 def _is_bad_alone(root: Folder) -> bool:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from flawmap.annotations import AnnotatedImage
 from flawmap.datasets.base import Label, Sample, plural
-from flawmap.datasets.leftout import printable
 from flawmap.datasets.listing import Folder, is_folder
 from flawmap.datasets.names import Reason, mask_base, words_of
+from flawmap.printable import printable
 
 _GOOD = frozenset(
     {

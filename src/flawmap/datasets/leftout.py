@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flawmap.datasets.base import plural
 from flawmap.datasets.names import Reason
+from flawmap.printable import printable
 
 _LOG = logging.getLogger("flawmap")
 _MOST = 6  # endings named
@@ -58,8 +59,3 @@ class LeftOut:
             what += f" ({', '.join(named)}{', ...' * (len(self.endings) > _MOST)})"
         example = printable(self.examples[reason])
         return f"{what} left out, such as {example}{_ADVICE.get(reason, '')}"
-
-
-def printable(path: Path | str) -> str:
-    """A path in one line of text, whatever characters its name has."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))

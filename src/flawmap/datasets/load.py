@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from flawmap.datasets.base import DatasetError, plural
 from flawmap.errors import UsageError
 from flawmap.framing import Fit, Framing
-from flawmap.images import ImageError, read_file
+from flawmap.images import ImageError, read_file, source_name
 
 if TYPE_CHECKING:
     from flawmap.datasets.tiles import Tiles
 
+_NAMED = 5  # unreadable images named one by one
 _LOG = logging.getLogger("flawmap")
 _AHEAD = 64  # images decoded at most before the first of them is stored
 _BLACK = 16  # of 255
@@ -137,7 +138,8 @@ class Reading:
         for path, read in zip(self._asked, reads, strict=True):
             if isinstance(read, ImageError):
                 self.skipped.append((path, str(read)))
-                _LOG.warning("skipped %s", read)
+                if len(self.skipped) <= _NAMED:
+                    _LOG.warning("skipped %s", read)
             else:
                 self.paths.append(path)
                 self.sizes.append(read.size)
@@ -152,6 +154,8 @@ class Reading:
 
     def _check(self) -> None:
         bad, asked = len(self.skipped), len(self._asked)
+        if bad > _NAMED:
+            _LOG.warning("skipped %s, of which %d are named above", plural(bad, "image(s)"), _NAMED)
         if bad == asked or bad > self._max_unreadable * asked:
             first = "; ".join(reason.split(";")[0] for _, reason in self.skipped[:3])
             raise DatasetError(
@@ -173,7 +177,7 @@ def _read_all(
 def _read(path: Path, framing: Framing) -> _Read | ImageError:
     try:
         data = read_file(path)
-        image = framing.decode(data, name=str(path))
+        image = framing.decode(data, name=source_name(path))
     except ImageError as error:
         return error
     height, width = image.shape[:2]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flawmap.datasets.base import plural
-from flawmap.datasets.leftout import printable
 from flawmap.datasets.listing import Folder
+from flawmap.printable import printable
 
 
 @dataclass(frozen=True)

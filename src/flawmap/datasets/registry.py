@@ -20,10 +20,10 @@ from flawmap.datasets import (
 )
 from flawmap.datasets.base import Dataset, DatasetError, Sample, plural
 from flawmap.datasets.kinds import says_defective
-from flawmap.datasets.leftout import printable
 from flawmap.datasets.listing import Folder, as_paths, exists, is_folder
 from flawmap.datasets.unknown import categories, nothing_to_test, why_not
 from flawmap.errors import UsageError
+from flawmap.printable import printable
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flawmap.datasets.base import DatasetError, plural
-from flawmap.datasets.leftout import printable
 from flawmap.datasets.listing import Folder
 from flawmap.datasets.names import Reason
 from flawmap.files import read_regular
+from flawmap.printable import printable
 
 _MOST = 2**28  # bytes
 

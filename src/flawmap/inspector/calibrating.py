@@ -10,7 +10,8 @@ from pathlib import Path
 from flawmap.calibration import Calibration
 from flawmap.datasets import Dataset, DatasetError, open_dataset
 from flawmap.datasets.base import plural
-from flawmap.datasets.listing import Paths, as_paths, is_folder
+from flawmap.datasets.kinds import is_bad, is_good, is_unsorted, says_defective
+from flawmap.datasets.listing import Folder, Paths, as_paths, is_folder
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, write_json
 from flawmap.inspector.calibration_images import digest_or_none, locate, places_of
@@ -27,6 +28,7 @@ from flawmap.targets import check_target
 
 _LOG = logging.getLogger("flawmap")
 _ODDEST = 3
+_LOOKED_INTO = 200  # folders at most
 
 
 def calibrate(
@@ -147,10 +149,10 @@ def _rates(before: Calibration, false_reject: float | None, review: float | None
 
 
 def good_paths(images: Paths) -> list[Path]:
-    """Images named, and the good ones of folders in a layout that is known."""
+    """Images named, and those of folders: the good ones alone where folders below say which."""
     found: list[Path] = []
     for given in as_paths(images):
-        if given.is_dir():
+        if is_folder(given) and not _says_nothing(given):
             dataset = open_dataset(given, training=False)
             for line in dataset.left_out:
                 _LOG.warning("%s", line)
@@ -159,6 +161,17 @@ def good_paths(images: Paths) -> list[Path]:
         else:
             found += [target.path for target in list_images([given])]
     return found
+
+
+def _says_nothing(folder: Path) -> bool:
+    """Whether the names of a folder and of those below it say nothing of labels."""
+    root = Folder(folder)
+    labels = (is_good, is_bad, is_unsorted)
+    return not any(
+        says(one)
+        for one in (Folder(root.named), *root.first_below(_LOOKED_INTO))
+        for says in labels
+    ) and not any(says_defective(path.stem) for path in root.images)
 
 
 def defect_paths(images: Paths) -> list[Path]:
@@ -220,9 +233,10 @@ def unseen(
     if again:
         warnings.append(f"{plural(again, 'image(s)')} left out: the same as another.")
     if not found:
-        raise FlawmapError(
-            "No good image is left that the inspector did not learn from: photograph other parts."
-        )
+        gone = {"the inspector learned from": learned, "set thresholds already": again}
+        gone["cannot be read"] = len(unreadable)
+        counts = ", ".join(f"{count} {why}" for why, count in gone.items() if count)
+        raise FlawmapError(f"No good image is left ({counts}): photograph other parts.")
     return found
 
 

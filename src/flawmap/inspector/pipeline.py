@@ -20,6 +20,7 @@ from flawmap.framing import Canvas, Size
 from flawmap.images import ImageError, declared_pixels
 from flawmap.inspector.inspector import Inspection, Inspector
 from flawmap.inspector.looking import Seen
+from flawmap.printable import printable
 
 _AHEAD = 8  # images decoded or in decoding at any time, beside the batch
 _BUDGET = 250_000_000  # bytes of images held at any time, unless a single one takes more
@@ -87,7 +88,7 @@ def _told(path: Path, error: Exception) -> str:
     if isinstance(error, ImageError):
         return str(error)
     reason = str(error) if isinstance(error, FlawmapError) else f"{type(error).__name__}: {error}"
-    return f"{path}: {' '.join(reason.split())}"
+    return f"{printable(path)}: {' '.join(reason.split())}"
 
 
 def inspect_frames(

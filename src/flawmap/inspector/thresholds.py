@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flawmap.backends.registry import has_bf16_here
 from flawmap.calibration import Calibration
+from flawmap.datasets.base import plural
 from flawmap.errors import FlawmapError
 from flawmap.inspector.graphs import BF16, backend_of
 from flawmap.inspector.inspector import Inspector
@@ -126,14 +127,18 @@ class FromImages:
         return found, seen
 
     def _look(self, inspector: Inspector, paths: Collection[Path]) -> list[Scored]:
-        found = []
+        found, unreadable = [], list[str]()
         for done, result in enumerate(inspect_files(inspector, paths), 1):
             self.show(done, len(paths))
             if result.inspection is None:
-                self.warnings.append(f"Left out: {result.error}")
+                unreadable.append(result.error or str(result.path))
             else:
                 peak = float(result.inspection.anomaly_map.max())
                 found.append(Scored(result.path, result.inspection.score, peak))
         if paths and not found:
-            raise FlawmapError(f"No good image could be read. {self.warnings[-1]}")
+            raise FlawmapError(f"No good image could be read. {unreadable[0]}")
+        if unreadable:
+            self.warnings.append(
+                f"{plural(len(unreadable), 'image(s)')} left out: {'; '.join(unreadable[:3])}"
+            )
         return found

@@ -1,0 +1,14 @@
+"""Text of strangers, such as names of files, as it can be shown in one line."""
+
+from __future__ import annotations
+
+import os
+
+
+def printable(path: str | os.PathLike[str]) -> str:
+    r"""A path in one line of text, whatever characters its name has.
+
+    >>> printable("a\nb.png")
+    'a\\nb.png'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in os.fspath(path))
