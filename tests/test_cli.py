@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from flawmap.calibration import Calibration
 from flawmap.cli import main
-from flawmap.inspector.manifest import read_manifest
+from flawmap.inspector.manifest import Export, read_manifest, write_manifest
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,56 @@ def test_info_tells_what_it_is_and_promises(flawmap: Flawmap, tiny_run: Path) ->
     ):  # fmt: skip
         assert piece in told
     assert "evaluated on" not in told
+
+
+def test_info_tells_of_groups_of_what_was_left_out_and_of_each_export(
+    flawmap: Flawmap, run_copy: Path
+) -> None:
+    before = read_manifest(run_copy)
+    training = before.training.model_copy(
+        update={"group": "part", "groups": 9, "set_aside": ("ab",), "copies": 1, "useless": 2}
+    )
+    calibration = before.calibration.model_copy(
+        update={"left_out": ("cd",), "places": ("/parts/good",)}
+    )
+    own = Calibration.from_scores([0.25, 0.5], [0.25, 0.5], false_reject=0.4, review=0.7)
+    exports = {"openvino-bf16": exported(own)}
+    changes = {"training": training, "calibration": calibration, "exports": exports}
+    write_manifest(run_copy, before.model_copy(update=changes))
+    said = flawmap("info", run_copy)
+    told = " ".join(said.out.split())
+    for piece in (
+        "of 9 parts, told apart by --group part", "1 more shots of those parts set aside",
+        "2 of a few pixels or one colour left out", "1 copy left out",
+        "5 good images of /parts/good; 1 left out, as the score stood apart",
+        "openvino-bf16 thresholds reject above 0.5000, review above 0.2500",
+        "when exported: map differs by at most 1.0e-03",
+    ):  # fmt: skip
+        assert piece in told
+
+
+def exported(own: Calibration) -> Export:
+    return Export(
+        precision="bf16", files={}, calibration=own, images=2, map_max=1e-3, map_mean=0.0,
+        score_max=0.0, score_mean=0.0, flips=0, p_value_mean=0.0, within_limits=True,
+    )  # fmt: skip
+
+
+def test_export_prints_what_bf16_promises(
+    flawmap: Flawmap, run_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the float32 graph that it is computed from, which has the run's own thresholds."""
+    own = Calibration.from_scores([0.25, 0.5], [0.25, 0.5], false_reject=0.4, review=0.7)
+    before = read_manifest(run_copy)
+    exports = {"openvino-bf16": exported(own)}
+    write_manifest(run_copy, before.model_copy(update={"exports": exports}))
+    first = exported(own).model_copy(update={"precision": "float32", "calibration": None})
+    monkeypatch.setattr("flawmap.export", lambda *_, **__: first, raising=False)
+    said = flawmap("export", run_copy, "--to", "openvino")
+    assert said.status == 0
+    _, bf16 = said.out.split("The same graph in bf16:")
+    assert own.statement() in bf16
+    assert "in bf16" not in flawmap("export", run_copy, "--to", "onnx").out
 
 
 def test_info_after_an_evaluation(flawmap: Flawmap, run_copy: Path) -> None:

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from flawmap.datasets.base import plural
 from flawmap.framing import Framing
-from flawmap.inspector.manifest import Export, Manifest
+from flawmap.inspector.manifest import Export, Manifest, Training
 from flawmap.printable import printable
 from flawmap.report.outcome import judged, tally
 
@@ -280,6 +280,32 @@ def _told_framing(framing: Framing) -> str:
     return f"{height} x {width} pixels{told[framing.fit]}"
 
 
+def _told_images(training: Training) -> str:
+    told = [f"{training.held_out} more held out"]
+    if training.set_aside:
+        told.append(f"{len(training.set_aside)} more shots of those parts set aside")
+    told.append(f"{training.skipped} unreadable")
+    if training.useless:
+        told.append(f"{training.useless} of a few pixels or one colour left out")
+    if training.copies:
+        told.append(f"{training.copies} {'copy' if training.copies == 1 else 'copies'} left out")
+    words = f"{training.images} good images of {training.data}; {', '.join(told)}"
+    if training.group is not None:
+        words += f"; of {training.groups} parts, told apart by --group {training.group}"
+    return words
+
+
+def _told_calibration(manifest: Manifest) -> str:
+    limits = manifest.calibration
+    words = plural(len(limits.scores), "good image(s)")
+    words += f" of {', '.join(limits.places)}" if limits.places else " of the training's folder"
+    if limits.folds:
+        words += f", each scored by one of {limits.folds} twins"
+    if limits.left_out:
+        words += f"; {len(limits.left_out)} left out, as the score stood apart"
+    return words
+
+
 def show_info(manifest: Manifest) -> None:
     """What an inspector is, in a short table."""
     training, parity, limits = manifest.training, manifest.parity, manifest.calibration
@@ -287,8 +313,7 @@ def show_info(manifest: Manifest) -> None:
     rows = {
         "method": f"{manifest.method} ({manifest.preset})",
         "teacher": manifest.teacher.name,
-        "learned from": f"{training.images} good images of {training.data}; "
-        f"{training.held_out} more held out, {training.skipped} unreadable",
+        "learned from": _told_images(training),
         "rotation": f"{training.rotation}: {training.rotation_reason}",
         "textures": training.textures,
         "training": f"{training.steps} steps in {training.seconds.get('train', 0):.0f} s on "
@@ -296,6 +321,7 @@ def show_info(manifest: Manifest) -> None:
         "working size": _told_framing(manifest.preprocessing.framing),
         "white level": _told_white(manifest.preprocessing.white_level),
         "thresholds": _told_thresholds(limits),
+        "calibrated on": _told_calibration(manifest),
         "promise": limits.statement(),
         "regions": _told_regions(manifest),
         "parity": f"exported and trained network differ by at most {parity.map:.1e} (map) and "
@@ -307,14 +333,16 @@ def show_info(manifest: Manifest) -> None:
             f"on {there.images} images"
         )
     for name, export in manifest.exports.items():
-        rows[f"export {name}"] = _told_export(export)
+        rows[f"export {name}"] = f"when exported: {_told_export(export)}"
         if export.calibration is not None:
+            rows[f"{name} thresholds"] = _told_thresholds(export.calibration)
             rows[f"{name} promise"] = export.calibration.statement()
     if manifest.metrics:
         shown = ("image_auroc", "pixel_ap", "iap")
         known = {key: manifest.metrics.get(key) for key in shown}
-        rows["evaluated on"] = f"{manifest.metrics.get('data')}: " + ", ".join(
-            f"{key} {value:.4f}" for key, value in known.items() if isinstance(value, float)
+        figures = [f"{key} {v:.4f}" for key, v in known.items() if isinstance(v, float)]
+        rows["evaluated on"] = (
+            f"{manifest.metrics.get('data')}: {', '.join(figures) or 'no figure is defined there'}"
         )
     for name, value in rows.items():
         table.add_row(name, value)

@@ -213,8 +213,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def encode_json(value: Any) -> bytes:
-    """Return an indented JSON document in UTF-8, with a line end."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    """Return an indented JSON document in UTF-8, with a line end.
+
+    A path that is not UTF-8 is kept as Python names it, in escapes, so that it is found again.
+    """
+    try:
+        return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError:
+        return (json.dumps(value, indent=2) + "\n").encode()
 
 
 def sweep(folder: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,11 @@ import pytest
 
 import flawmap
 from flawmap.calibration import Calibration
+from flawmap.console import show_info
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest
 from flawmap.images import write_png
+from flawmap.inspector.calibration_images import locate
 from flawmap.inspector.manifest import GRAPH, Export, read_manifest, write_manifest
 
 
@@ -200,8 +204,23 @@ def test_an_image_is_never_added_twice_to_any_graph(run_copy, tiny_data):
     assert sorted(export_of(run_copy).images) == sorted(digest(path) for path in images)
     for calibration in (read_manifest(run_copy).calibration, export_of(run_copy)):
         assert len(set(calibration.images)) == len(calibration.scores)
-    with pytest.raises(FlawmapError, match="No good image is left"):
+    with pytest.raises(FlawmapError, match="all of these images calibrate it already"):
         flawmap.calibrate(run_copy, images, add=True)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="paths are Unicode here")
+def test_a_folder_whose_name_is_not_utf_8(run_copy, tiny_data, tmp_path, capsys):
+    """As archives of older systems unpack: its path is kept, and found again by an export."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(tiny_data / "test" / "good", folder)
+    flawmap.calibrate(run_copy, folder, json_file=tmp_path / "found.json")
+    manifest = read_manifest(run_copy)
+    assert manifest.calibration.places == (str(folder),)
+    assert locate(manifest).complete
+    show_info(manifest)
+    assert "caf" in "".join(capsys.readouterr().out.split())
+    flawmap.evaluate(run_copy, folder, json_file=tmp_path / "measured.json")
+    assert read_manifest(run_copy).metrics is not None
 
 
 def test_scores_of_unknown_images_are_not_added_to(run_copy, tiny_data):

@@ -47,6 +47,12 @@ def test_it_is_the_map_of_the_method_without_a_head(exported, levels):
     assert np.ptp(maps) > 1e-3, "the comparison is not of constants"
 
 
+@pytest.mark.parametrize("other", [{"precision": "int8"}, {"backend": "openvino"}, {"threads": 2}])
+def test_another_runtime_is_refused_and_not_ignored(run_copy, tiny_data, other):
+    with pytest.raises(UsageError, match=f"leave --{next(iter(other))} out"):
+        flawmap.evaluate(run_copy, tiny_data, distances=[1], **other)
+
+
 def test_evaluate_measures_it_and_keeps_the_run_as_it_is(run_copy, tiny_data, tmp_path):
     flawmap.evaluate(run_copy, tiny_data)
     before = read_manifest(run_copy)

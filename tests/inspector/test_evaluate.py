@@ -121,7 +121,8 @@ def plain(tiny_data: Path, tmp_path: Path) -> Path:
 
 
 NO_RATE = (
-    "no false-reject rate is given. Put good images that were not used for training into test/good"
+    "no false-reject rate is given. Put good images that served neither training nor calibration "
+    "into test/good"
 )
 ANOTHER = " of another folder, defective ones into test/defective"
 
@@ -146,6 +147,7 @@ def test_a_plain_folder_gives_no_rate_of_the_images_that_trained_or_calibrated(
     values = found.to_dict()
     assert values["images"] == held + 1
     assert values["image_auroc"] is not None
+    assert values["notes"]["images"] == " ".join(found.warnings)
     assert values["notes"]["calibration_images"] == (
         f"image-level metrics include {held} images that set the thresholds; rates of verdicts "
         "leave them out"
@@ -207,6 +209,10 @@ def test_other_images_of_a_part_that_calibrates_are_not_judged(
     write_manifest(run_copy, manifest.model_copy(update={"training": training}))
     found = flawmap.evaluate(run_copy, tiny_data)
     assert [row.path for row in found.rows if row.calibrated] == ["test/good/001.png"]
+    assert found.warnings == (
+        "1 good image shows a part held out in training, or left out of the thresholds: counted "
+        "for the metrics, not for the rates of verdicts.",
+    )
 
 
 def test_of_a_run_by_folds_no_good_image_is_left(run_copy: Path, plain: Path) -> None:
@@ -316,7 +322,9 @@ def test_a_run_that_cannot_be_written_is_evaluated_all_the_same(
         raise FlawmapError("read-only")
 
     monkeypatch.setattr("flawmap.inspector.evaluate.save_manifest", refuse)
-    assert flawmap.evaluate(run_copy, data).figures.images == 6
+    found = flawmap.evaluate(run_copy, data)
+    assert found.figures.images == 6
+    assert found.warnings[-1] == "The run does not keep these figures. read-only"
 
 
 def test_progress_counts_every_image(run_copy: Path, data: Path) -> None:

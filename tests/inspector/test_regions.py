@@ -75,6 +75,23 @@ def test_calibration_images_gone(run_copy, tiny_data, left_half):
     assert len(found.calibration.scores) == 3
 
 
+def test_what_new_images_leave_out_is_said(run_copy, tiny_data, left_half):
+    said: list[str] = []
+    flawmap.regions(run_copy, roi=left_half, images=[tiny_data], say=said.append)
+    trained = read_manifest(run_copy).training.images
+    assert f"Note: {trained} images left out: the inspector learned from them." in said
+
+
+def test_figures_of_another_region_are_forgotten(run_copy, left_half):
+    """They were measured on maps that the inspector no longer gives."""
+    manifest = read_manifest(run_copy)
+    write_manifest(run_copy, manifest.model_copy(update={"metrics": {"data": "parts"}}))
+    flawmap.regions(run_copy, min_area=4)
+    assert read_manifest(run_copy).metrics == {"data": "parts"}
+    flawmap.regions(run_copy, roi=left_half)
+    assert read_manifest(run_copy).metrics is None
+
+
 def test_a_region_changed_by_hand_is_refused(run_copy, left_half):
     flawmap.regions(run_copy, roi=left_half)
     (picture,) = run_copy.glob("region-*.png")

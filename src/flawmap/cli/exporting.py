@@ -36,7 +36,8 @@ def export(
     need_torch()
     import flawmap
     from flawmap.console import show_export
-    from flawmap.inspector.manifest import GRAPH
+    from flawmap.inspector.graphs import BF16
+    from flawmap.inspector.manifest import GRAPH, read_manifest
 
     found = flawmap.export(
         run,
@@ -48,5 +49,9 @@ def export(
         say=lambda text: typer.echo(text, err=True),
     )
     show_export(found)
+    bf16 = read_manifest(run).exports.get(BF16)
+    if bf16 is not None and (to, int8, device.lower()) == ("openvino", False, "cpu"):
+        typer.echo("The same graph in bf16:")
+        show_export(bf16)
     for name in found.files:
         typer.echo(f"Wrote {run / name}" if name != GRAPH else f"{run / name} is it already")

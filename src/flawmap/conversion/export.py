@@ -16,7 +16,7 @@ from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.backends.registry import has_bf16_here, open_backend
 from flawmap.conversion.comparison import Comparison, compare
 from flawmap.conversion.pictures import GoodImages, good_images
-from flawmap.conversion.placing import keep, remove_unnamed, workplace
+from flawmap.conversion.placing import keep, workplace
 from flawmap.conversion.synthetic import Corrupted, draw_defects, no_defects
 from flawmap.datasets.base import plural
 from flawmap.datasets.listing import Paths, as_paths
@@ -111,7 +111,6 @@ def export(
                 exports[BF16] = job.bf16()
         changed = manifest.model_copy(update={"exports": exports})
         save_manifest(folder, changed)
-        remove_unnamed(folder, changed, to)
         return found
 
 

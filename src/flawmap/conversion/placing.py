@@ -1,38 +1,27 @@
 """Where an export's files lie in a run, such that a killed export leaves a run that works.
 
 New files never replace files that the manifest names: where their names are taken they get others.
-Then the manifest is written, and at last what it no longer names is removed.
+Then the manifest is written, and with it goes what it no longer names.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flawmap.files import make_folder
 from flawmap.inspector.graphs import file_digest
+from flawmap.inspector.leftovers import UNFINISHED
 from flawmap.inspector.manifest import EXPORTS, Manifest
-
-_PREFIX = ".export-"
-_UNFINISHED = re.compile(r"\.export-[a-z0-9_]{8}")  # as tempfile names them
-_OURS = re.compile(r"model(-[0-9a-f]{12})?(\.int8)?\.(onnx|xml|bin)")
 
 
 @contextlib.contextmanager
 def workplace(run: Path) -> Iterator[Path]:
-    """A folder in the run for files in the making, gone after the block.
-
-    Those of exports that were killed go first; the caller holds the run's lock, so none is in use.
-    """
-    for path in run.iterdir():
-        if path.is_dir() and _UNFINISHED.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=run, prefix=_PREFIX) as place:
+    """A folder in the run for files in the making, gone after the block."""
+    with tempfile.TemporaryDirectory(dir=run, prefix=UNFINISHED) as place:
         yield Path(place)
 
 
@@ -54,16 +43,6 @@ def keep(made: Sequence[Path], run: Path, manifest: Manifest, to: str) -> dict[s
     for path, name in zip(made, names, strict=True):
         path.replace(run / name)
     return dict(zip(names, digests, strict=True))
-
-
-def remove_unnamed(run: Path, manifest: Manifest, to: str) -> None:
-    """Remove files of former exports for a runtime that the manifest does not name."""
-    named = _named(manifest)
-    folder = run / EXPORTS / to
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if _OURS.fullmatch(path.name) and f"{EXPORTS}/{to}/{path.name}" not in named:
-            with contextlib.suppress(OSError):
-                path.unlink()
 
 
 def _named(manifest: Manifest) -> dict[str, str]:

@@ -59,7 +59,7 @@ class Evaluation:
     calibrated: int = 0
     """Images that set the thresholds: metrics include them, rates of verdicts must not."""
     mask_notes: tuple[str, ...] = ()
-    """Those of the warnings that are about masks; ``evaluate --json`` holds them as well."""
+    """Those of the warnings that are about masks; ``evaluate --json`` holds all, in two notes."""
 
     def to_dict(self) -> dict[str, Any]:
         """The object that ``evaluate --json`` writes."""
@@ -72,6 +72,8 @@ class Evaluation:
                 f"image-level metrics include {plural(self.calibrated, 'image(s)')} that set the "
                 "thresholds; rates of verdicts leave them out"
             )
+        if others := [line for line in self.warnings if line not in self.mask_notes]:
+            notes["images"] = " ".join(others)
         if self.mask_notes:
             notes["masks"] = " ".join(self.mask_notes)
         figures = {key: found[key] for key in _KEYS}
@@ -98,8 +100,10 @@ def evaluate(
     product of whose distances is measured in place of the inspector's map: (1, 2, 3) is DeSTSeg's
     "DeST"; they come from ONNX Runtime. ``runtime``: as for :meth:`Inspector.load`. Raises
     FlawmapError where there is nothing to test on, UsageError where levels do not fit or a report
-    of them is asked for.
+    of them, or another runtime for them, is asked for.
     """
+    if distances:
+        _check_runtime(runtime)
     if distances and report is not None:
         raise UsageError("A report shows verdicts, which distances have none of: leave one out.")
     check_target(json_file, "image_auroc", inputs=[report])
@@ -114,7 +118,7 @@ def evaluate(
     if distances:
         evaluation = replace(evaluation, rows=(), distances=tuple(distances))
     elif runtime.get("precision", "float32") == "float32":
-        _remember(Path(run), evaluation)
+        evaluation = _remembered(Path(run), evaluation)
     if json_file is not None:
         make_folder(Path(json_file).parent)
         write_json(Path(json_file), evaluation.to_dict())
@@ -222,11 +226,28 @@ def _row(sample: Sample, seen: Inspection | None, error: str | None, root: Path)
     )
 
 
-def _remember(run: Path, evaluation: Evaluation) -> None:
-    """Keep the figures in the manifest; a run that cannot be written to now goes without."""
+def _check_runtime(runtime: RuntimeOptions) -> None:
+    """Refuse what distances would silently not be computed by."""
+    own = {"auto", "onnxruntime", "float32", "cpu", None}
+    other = [name for name, value in runtime.items() if value not in own]
+    if other:
+        raise UsageError(
+            "Distances are read out in float32 by ONNX Runtime on the processor: leave "
+            f"--{' and --'.join(other)} out."
+        )
+
+
+def _remembered(run: Path, evaluation: Evaluation) -> Evaluation:
+    """Keep the figures in the manifest; a run that cannot be written to now goes without, and it
+    is said."""
     metrics = evaluation.to_dict() | {
         "data": evaluation.dataset.root.name,
         "milliseconds": round(evaluation.milliseconds or 0.0, 3),
     }
-    with contextlib.suppress(FlawmapError), changing(run) as manifest:
-        save_manifest(run, manifest.model_copy(update={"metrics": metrics}))
+    try:
+        with changing(run) as manifest:
+            save_manifest(run, manifest.model_copy(update={"metrics": metrics}))
+    except FlawmapError as error:
+        said = f"The run does not keep these figures. {error}"
+        return replace(evaluation, warnings=(*evaluation.warnings, said))
+    return evaluation

@@ -19,7 +19,7 @@ from pydantic import (
 
 from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import encode_json, only_writer, read_regular, write_bytes
+from flawmap.files import check_writable, encode_json, only_writer, read_regular, write_bytes
 from flawmap.framing import Fit, Framing
 from flawmap.inspector.defects import Filters
 
@@ -227,10 +227,12 @@ def read_manifest(run: Path) -> Manifest:
 def changing(run: Path) -> Iterator[Manifest]:
     """The manifest of a run that no other process writes to while the block runs.
 
-    Raises as :func:`read_manifest`, and FlawmapError where another one does.
+    Raises as :func:`read_manifest`, and FlawmapError where another one does, or the folder cannot
+    be written, before any work is done.
     """
     read_manifest(run)
     with only_writer(run):
+        check_writable(run)
         yield read_manifest(run)
 
 

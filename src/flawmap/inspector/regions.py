@@ -46,7 +46,8 @@ def regions(
     calibrate are inspected again: those with the same digests in the folder trained from, or the
     good ones among ``images``. The drawings must have the shape of these images, at any scale;
     ``say`` gets a line on how much of the image is left. The filters are those of
-    :class:`Filters`; ``min_area_mm2`` needs a pixel pitch. Raises UsageError for values that make
+    :class:`Filters`; ``min_area_mm2`` needs a pixel pitch. ``say`` gets what else there is to know,
+    such as which images were left out. Raises UsageError for values that make
     no sense, FlawmapError where a drawing cannot be read or calibration images are missing; the run
     is then as it was.
     """
@@ -60,16 +61,20 @@ def regions(
         if not everywhere and roi is None and ignore is None:
             save_manifest(folder, changed)
             return changed
-        good = unseen(manifest, good_paths(images), False, []) if images else _calibrating(manifest)
+        notes: list[str] = []
+        if images:
+            good = unseen(manifest, good_paths(images), False, notes)
+        else:
+            good = _calibrating(manifest)
         mask: Mask | None = None
         if not everywhere:
             size = manifest.preprocessing.size if manifest.preprocessing.fit == "squash" else None
             mask = draw_region(_path(roi), _path(ignore), size, sizes_of(good))
             say(f"The region of interest is {mask.mean():.1%} of the image.")
-        changed = _looking_at(mask, folder, changed, good, images, show)
+        changed = _looking_at(mask, folder, changed, good, images, show, notes)
+        for note in notes:
+            say(f"Note: {note}")
         save_manifest(folder, changed)
-        if manifest.region not in (None, changed.region):
-            (folder / region_file(str(manifest.region))).unlink(missing_ok=True)
         return changed
 
 
@@ -101,6 +106,7 @@ def _looking_at(
     good: Mapping[Path, str],
     images: Paths,
     show: Show,
+    notes: list[str],
 ) -> Manifest:
     """The manifest with a region, its picture written, and the thresholds that go with it."""
     limits = manifest.calibration
@@ -109,13 +115,15 @@ def _looking_at(
     places = places_of(as_paths(images)) if images else None
     fresh = FromImages(folder, manifest, good, rates, region, places=places, show=show)
     changed = fresh.run()
+    notes += fresh.warnings
     sha256 = None
     if mask is not None:
         buffer = io.BytesIO()
         Image.fromarray(mask * 255).save(buffer, "PNG")
         sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
         write_bytes(folder / region_file(sha256), buffer.getvalue())
-    return changed.model_copy(update={"region": sha256})
+    measured = manifest.metrics if sha256 == manifest.region else None  # maps are others now
+    return changed.model_copy(update={"region": sha256, "metrics": measured})
 
 
 def _calibrating(manifest: Manifest) -> dict[Path, str]:

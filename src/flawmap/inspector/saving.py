@@ -8,6 +8,7 @@ from flawmap.calibration import Calibration
 from flawmap.files import write_together
 from flawmap.inspector.description import describe
 from flawmap.inspector.graphs import read_checked
+from flawmap.inspector.leftovers import remove_leftovers
 from flawmap.inspector.manifest import GRAPH, MANIFEST, Manifest, encode_manifest
 from flawmap.inspector.onnx_metadata import with_metadata
 
@@ -17,7 +18,8 @@ def save_manifest(run: Path, manifest: Manifest) -> None:
 
     All is written before anything gets its name, the manifest last: a full disk leaves the run as
     it was, and a crash leaves one that works, as the manifest alone decides what flawmap does. An
-    ONNX file that is absent is passed over. Raises FlawmapError where one is not the file that the
+    ONNX file that is absent is passed over. Then what the manifest does not name is removed, such
+    as what a killed verb left. Raises FlawmapError where an ONNX file is not the one that the
     manifest names.
     """
     changed: dict[Path, bytes] = {}
@@ -30,6 +32,7 @@ def save_manifest(run: Path, manifest: Manifest) -> None:
             if described != model:
                 changed[path] = described
     write_together(changed | {run / MANIFEST: encode_manifest(manifest)})
+    remove_leftovers(run, manifest)
 
 
 def _networks(manifest: Manifest) -> dict[str, tuple[str, str, Calibration]]:

@@ -12,7 +12,7 @@ from flawmap.errors import FlawmapError
 from flawmap.inspector.calibration_images import digest_or_none
 from flawmap.inspector.manifest import Manifest
 
-_WAY_OUT = "Put good images that were not used for training into test/good"
+_WAY_OUT = "Put good images that served neither training nor calibration into test/good"
 
 
 @dataclass(frozen=True)
@@ -55,27 +55,39 @@ def evaluation_images(dataset: Dataset, manifest: Manifest) -> EvaluationImages:
     way_out = _way_out(dataset, folds=bool(manifest.calibration.folds))
     warnings = [
         *dataset.notes,
-        *_about_good(samples, calibrated, left_out, way_out),
+        *_about_good(kept, limits.images, calibrated, left_out, way_out),
         *_about_defective(copies),
     ]
     return EvaluationImages(samples, calibrated, tuple(warnings))
 
 
 def _about_good(
-    samples: Sequence[Sample], calibrated: frozenset[Path], trained: int, way_out: str
+    kept: Sequence[tuple[Sample, str | None]],
+    images: Sequence[str],
+    calibrated: frozenset[Path],
+    trained: int,
+    way_out: str,
 ) -> list[str]:
-    good = [sample for sample in samples if sample.label == "good"]
-    set_thresholds = sum(sample.path in calibrated for sample in good)
+    good = [(sample, sha256) for sample, sha256 in kept if sample.label == "good"]
+    set_thresholds = sum(sha256 in {*images} for _, sha256 in good)
+    beside = sum(sample.path in calibrated for sample, _ in good) - set_thresholds
     said = []
     if trained:
         verb = "was trained on and is" if trained == 1 else "were trained on and are"
         said.append(f"{plural(trained, 'good image(s)')} {verb} left out.")
-    if set_thresholds:
+    if set_thresholds or beside:
+        which = [f"{plural(set_thresholds, 'good image(s)')} set the thresholds"]
+        if beside:
+            verb = "shows a part" if beside == 1 else "show parts"
+            which.append(
+                f"{plural(beside, 'good image(s)')} {verb} held out in training, or left out of "
+                "the thresholds"
+            )
         said.append(
-            f"{plural(set_thresholds, 'good image(s)')} set the thresholds: counted for the "
-            "metrics, not for the rates of verdicts."
+            f"{', '.join(which if set_thresholds else which[1:])}: counted for the metrics, not "
+            "for the rates of verdicts."
         )
-    if said and len(good) == set_thresholds:
+    if said and len(good) == set_thresholds + beside:
         said[-1] = f"{said[-1].removesuffix('.')}; no false-reject rate is given. {way_out}"
     return said
 

@@ -171,7 +171,8 @@ def load_good_images(
     count = int(groups.max(initial=-1)) + 1
     _check_enough(count, dataset.root, usable.notes, None if group is None else str(group))
     if part.folds > count:
-        raise UsageError(f"{part.folds} folds of {count} images: give at most as many folds.")
+        what = "images" if group is None else "groups"
+        raise UsageError(f"{part.folds} folds of {count} {what}: give at most as many folds.")
     split = part.split(groups, seed)
     train, held, aside = (usable.rows[one] for one in (split.train, split.held, split.set_aside))
     return GoodImages(

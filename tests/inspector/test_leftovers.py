@@ -1,0 +1,69 @@
+"""What killed verbs leave in a run goes with the next verb that writes it; a user's files stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import flawmap
+from flawmap.errors import FlawmapError
+from flawmap.images import write_png
+from flawmap.inspector import regions as regions_verb
+from flawmap.inspector.manifest import read_manifest
+
+
+def test_the_next_verb_removes_them(run_copy: Path) -> None:
+    ours = (
+        ".flawmap-12.0123abcd.tmp",
+        ".export-a1b2c3d4/model.xml",
+        "region-0123456789ab.png",
+        "exports/onnx/model.int8.onnx",
+        "exports/openvino/model-0123456789ab.bin",
+    )
+    users = (".export-of-mine/a", "region-mine.png", "exports/onnx/notes.txt", "model.xml")
+    for name in (*ours, *users):
+        (run_copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (run_copy / name).write_bytes(b"x")
+    flawmap.calibrate(run_copy, false_reject=0.3)
+    assert not [name for name in ours if (run_copy / name).exists()]
+    assert not (run_copy / ".export-a1b2c3d4").exists()
+    assert not [name for name in users if not (run_copy / name).exists()]
+    flawmap.Inspector.load(run_copy)
+
+
+def test_a_region_set_by_a_killed_verb(run_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed before its manifest it leaves no region; the region of the manifest stays."""
+    half = np.zeros((96, 96), np.uint8)
+    half[:, :48] = 255
+    drawings = run_copy.parent / "left.png", run_copy.parent / "right.png"
+    write_png(drawings[0], half)
+    write_png(drawings[1], 255 - half)
+    flawmap.regions(run_copy, roi=drawings[0])
+    with monkeypatch.context() as killed:
+        killed.setattr(regions_verb, "save_manifest", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            flawmap.regions(run_copy, roi=drawings[1])
+    assert len(list(run_copy.glob("region-*.png"))) == 2
+    flawmap.calibrate(run_copy, false_reject=0.3)
+    (left,) = run_copy.glob("region-*.png")
+    assert left.name == f"region-{str(read_manifest(run_copy).region)[:12]}.png"
+    flawmap.Inspector.load(run_copy)
+
+
+def test_a_run_that_cannot_be_written_is_told_before_any_image_is_read(
+    run_copy: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise FlawmapError(f"Cannot write {path}: Read-only file system.")
+
+    monkeypatch.setattr("flawmap.inspector.manifest.check_writable", refuse)
+    monkeypatch.setattr("flawmap.inspector.thresholds.inspect_files", None)
+    for verb in (
+        lambda: flawmap.calibrate(run_copy, [tiny_data / "test" / "good"]),
+        lambda: flawmap.regions(run_copy, everywhere=True),
+        lambda: flawmap.export(run_copy, "onnx"),
+    ):
+        with pytest.raises(FlawmapError, match="Read-only"):
+            verb()
