@@ -298,7 +298,11 @@ def _told_images(training: Training) -> str:
 def _told_calibration(manifest: Manifest) -> str:
     limits = manifest.calibration
     words = plural(len(limits.scores), "good image(s)")
-    words += f" of {', '.join(limits.places)}" if limits.places else " of the training's folder"
+    words += (
+        f" of {', '.join(map(printable, limits.places))}"
+        if limits.places
+        else " of the training's folder"
+    )
     if limits.folds:
         words += f", each scored by one of {limits.folds} twins"
     if limits.left_out:
@@ -310,6 +314,8 @@ def show_info(manifest: Manifest) -> None:
     """What an inspector is, in a short table."""
     training, parity, limits = manifest.training, manifest.parity, manifest.calibration
     table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # a long path is shown whole
     rows = {
         "method": f"{manifest.method} ({manifest.preset})",
         "teacher": manifest.teacher.name,

@@ -232,8 +232,6 @@ def unseen(
         warnings.append(f"{plural(learned, 'image(s)')} left out: the inspector learned from them.")
     if again:
         warnings.append(f"{plural(again, 'image(s)')} left out: the same as another.")
-    if not found and again and not learned:
-        raise FlawmapError("Nothing to add: all of these images calibrate it already.")
     if not found:
         gone = {"the inspector learned from": learned, "set thresholds already": again}
         gone["cannot be read"] = len(unreadable)
