@@ -304,3 +304,21 @@ def test_folders_below_count_and_unreadable_images_are_told_in_a_line(
     flawmap.calibrate(run_copy, tmp_path / "good")
     with pytest.raises(FlawmapError, match=r"set thresholds already"):
         flawmap.calibrate(run_copy, tmp_path / "more" / "cam1", add=True)
+
+
+def test_a_generator_is_read_once_and_an_empty_list_is_no_wish(run_copy, tiny_data):
+    before = read_manifest(run_copy).calibration
+    for empty in ([], (), "", iter(())):
+        for key in ("images", "defects"):
+            with pytest.raises(UsageError):
+                flawmap.calibrate(run_copy, **{key: empty})
+    with pytest.raises(UsageError):
+        flawmap.calibrate(run_copy, np.zeros((4, 4, 3), np.uint8))
+    assert read_manifest(run_copy).calibration == before
+    found = flawmap.calibrate(run_copy, (path for path in good(tiny_data)))
+    assert found.calibration.places == (str(good(tiny_data)[0].parent / "*"),)
+
+
+def test_good_images_are_no_known_defects(run_copy, tiny_data):
+    with pytest.raises(FlawmapError, match="they are good"):
+        flawmap.calibrate(run_copy, defects=tiny_data / "test" / "good")

@@ -92,6 +92,19 @@ def test_figures_of_another_region_are_forgotten(run_copy, left_half):
     assert read_manifest(run_copy).metrics is None
 
 
+def test_named_images_that_do_not_count_are_told(run_copy, tiny_data, left_half, tmp_path):
+    (tmp_path / "broken.png").write_text("no image")
+    images = [
+        tiny_data / "train",
+        *(tiny_data / "test" / "good").glob("*"),
+        tmp_path / "broken.png",
+    ]
+    said: list[str] = []
+    flawmap.regions(run_copy, roi=left_half, images=iter(images), say=said.append)
+    assert any("the inspector learned from them" in line for line in said)
+    assert any("broken.png" in line for line in said)
+
+
 def test_a_region_changed_by_hand_is_refused(run_copy, left_half):
     flawmap.regions(run_copy, roi=left_half)
     (picture,) = run_copy.glob("region-*.png")

@@ -56,11 +56,11 @@ def calibrate(
     with counting_display("calibrating") as show:
         found = flawmap.calibrate(
             run,
-            images or (),
+            images or None,
             false_reject=false_reject,
             review=review,
             add=add,
-            defects=defects or (),
+            defects=defects or None,
             leave_out_outliers=leave_out_outliers,
             json_file=json,
             show=show,

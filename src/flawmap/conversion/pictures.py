@@ -100,7 +100,10 @@ def _calibrating(
     stored = manifest.calibration
     way_out = f"flawmap calibrate {run} GOOD_IMAGES"
     if stored.folds and images:
-        found = unseen(manifest, named, False, [])
+        warnings: list[str] = []
+        found = unseen(manifest, named, False, warnings)
+        for line in warnings:
+            _LOG.warning("%s", line)
         return Calibrating(found, places=places_of(images)), ""
     if stored.folds:
         return None, (

@@ -19,7 +19,7 @@ from flawmap.datasets import (
     visa,
 )
 from flawmap.datasets.base import Dataset, DatasetError, Sample, plural
-from flawmap.datasets.kinds import says_defective
+from flawmap.datasets.kinds import is_bad, is_good, says_defective
 from flawmap.datasets.listing import Folder, as_paths, exists, is_folder
 from flawmap.datasets.unknown import categories, nothing_to_test, why_not
 from flawmap.errors import UsageError
@@ -35,6 +35,7 @@ class Layout:
     expected: str
 
 
+_LOOKED_INTO = 200  # folders at most
 # Asked in this order, the strictest first; the plain folder asks for least, so it comes last.
 LAYOUTS: dict[str, Layout] = {
     module.NAME: Layout(module.recognises, module.open_layout, module.EXPECTED)
@@ -75,6 +76,17 @@ def open_dataset(
     left_out = dataset.left_out + place.left_out.lines()
     notes = dataset.notes + _named_defective(dataset.train) + left_out
     return replace(dataset, notes=notes, left_out=left_out)
+
+
+def says_labels(path: Path) -> bool:
+    """Whether names in a folder say which of its images are good or defective."""
+    root = Folder(path)
+    if any(layout.recognises(root) for name, layout in LAYOUTS.items() if name != folder.NAME):
+        return True
+    places = (Folder(root.named), *root.first_below(_LOOKED_INTO))
+    return any(is_good(one) or is_bad(one) for one in places) or any(
+        says_defective(image.stem) for image in root.images
+    )
 
 
 def _named_defective(train: Sequence[Sample]) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flawmap.calibration import Calibration
-from flawmap.datasets import Dataset, DatasetError, open_dataset
+from flawmap.datasets import DatasetError, open_dataset
 from flawmap.datasets.base import plural
-from flawmap.datasets.kinds import is_bad, is_good, is_unsorted, says_defective
-from flawmap.datasets.listing import Folder, Paths, as_paths, is_folder
+from flawmap.datasets.listing import Paths, as_paths, is_folder
+from flawmap.datasets.registry import says_labels
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, write_json
 from flawmap.inspector.calibration_images import digest_or_none, locate, places_of
@@ -28,17 +28,16 @@ from flawmap.targets import check_target
 
 _LOG = logging.getLogger("flawmap")
 _ODDEST = 3
-_LOOKED_INTO = 200  # folders at most
 
 
 def calibrate(
     run: str | os.PathLike[str],
-    images: Paths = (),
+    images: Paths | None = None,
     *,
     false_reject: float | None = None,
     review: float | None = None,
     add: bool = False,
-    defects: Paths = (),
+    defects: Paths | None = None,
     leave_out_outliers: bool = False,
     json_file: str | os.PathLike[str] | None = None,
     show: Show = lambda done, total: None,
@@ -55,7 +54,9 @@ def calibrate(
     where no good image is left or the stored scores are not such that any can be added to,
     UsageError for rates that make no sense.
     """
-    if add and not images:
+    named = None if images is None else _some(images, "images")
+    known = None if defects is None else _some(defects, "defects")
+    if add and named is None:
         raise UsageError("Nothing to add: name good images, or leave --add out.")
     check_target(json_file, "statement")
     folder = Path(run)
@@ -63,11 +64,11 @@ def calibrate(
         rates = _rates(manifest.calibration, false_reject, review)
         warnings: list[str] = []
         oddest: list[Scored] = []
-        if images:
+        if named is not None:
             if add:
                 _check_addable(manifest, folder)
-            good = unseen(manifest, good_paths(images), add, warnings)
-            region, places = load_region(folder, manifest), places_of(as_paths(images))
+            good = unseen(manifest, good_paths(named), add, warnings)
+            region, places = load_region(folder, manifest), places_of(named)
             fresh = FromImages(folder, manifest, good, rates, region, add, places, show)
             changed = fresh.run()
             warnings += fresh.warnings
@@ -83,13 +84,21 @@ def calibrate(
             changed.calibration,
             oddest=tuple((one.path, one.score) for one in oddest),
             warnings=tuple(warnings),
-            **(_recalls(folder, changed, defects) if defects else {}),
+            **(_recalls(folder, changed, known) if known else {}),
         )
         save_manifest(folder, changed)
         if json_file is not None:
             make_folder(Path(json_file).parent)
             write_json(Path(json_file), told.to_dict())
         return told
+
+
+def _some(given: Paths, what: str) -> list[Path]:
+    """Paths, at least one: a pattern that matches nothing must not read as no wish."""
+    paths = as_paths(given)
+    if not paths:
+        raise UsageError(f"No {what} in the list: name some, or leave it out.")
+    return paths
 
 
 def _check_addable(manifest: Manifest, run: Path) -> None:
@@ -152,7 +161,7 @@ def good_paths(images: Paths) -> list[Path]:
     """Images named, and those of folders: the good ones alone where folders below say which."""
     found: list[Path] = []
     for given in as_paths(images):
-        if is_folder(given) and not _says_nothing(given):
+        if is_folder(given) and says_labels(given):
             dataset = open_dataset(given, training=False)
             for line in dataset.left_out:
                 _LOG.warning("%s", line)
@@ -163,42 +172,22 @@ def good_paths(images: Paths) -> list[Path]:
     return found
 
 
-def _says_nothing(folder: Path) -> bool:
-    """Whether the names of a folder and of those below it say nothing of labels."""
-    root = Folder(folder)
-    labels = (is_good, is_bad, is_unsorted)
-    return not any(
-        says(one)
-        for one in (Folder(root.named), *root.first_below(_LOOKED_INTO))
-        for says in labels
-    ) and not any(says_defective(path.stem) for path in root.images)
-
-
 def defect_paths(images: Paths) -> list[Path]:
-    """Images named, all of a folder, and the defective ones alone where it holds good ones too."""
+    """Images named, and those of folders: the defective ones alone where folders say which."""
     found: list[Path] = []
     for given in as_paths(images):
-        dataset = _labelled(given)
-        if dataset is None:
+        if not is_folder(given) or not says_labels(given):
             found += [target.path for target in list_images([given])]
             continue
+        dataset = open_dataset(given, training=False)
         for line in dataset.left_out:
             _LOG.warning("%s", line)
+        if not dataset.defective_test:
+            raise DatasetError(f"{given}: no known defects, as its folders say that they are good")
         if good := {sample.path for sample in (*dataset.train, *dataset.good_test)}:
             _LOG.warning("%s in %s are no known defects", plural(len(good), "good image(s)"), given)
         found += [sample.path for sample in dataset.defective_test]
     return found
-
-
-def _labelled(folder: Path) -> Dataset | None:
-    """The data set in a folder; None where nothing in it is known to be defective."""
-    if not is_folder(folder):
-        return None
-    try:
-        dataset = open_dataset(folder, training=False)
-    except DatasetError:
-        return None
-    return dataset if dataset.defective_test else None
 
 
 def unseen(

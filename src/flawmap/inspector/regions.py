@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -61,9 +61,9 @@ def regions(
         if not everywhere and roi is None and ignore is None:
             save_manifest(folder, changed)
             return changed
-        notes: list[str] = []
-        if images:
-            good = unseen(manifest, good_paths(images), False, notes)
+        named, notes = as_paths(images), list[str]()
+        if named:
+            good = unseen(manifest, good_paths(named), False, notes)
         else:
             good = _calibrating(manifest)
         mask: Mask | None = None
@@ -71,7 +71,7 @@ def regions(
             size = manifest.preprocessing.size if manifest.preprocessing.fit == "squash" else None
             mask = draw_region(_path(roi), _path(ignore), size, sizes_of(good))
             say(f"The region of interest is {mask.mean():.1%} of the image.")
-        changed = _looking_at(mask, folder, changed, good, images, show, notes)
+        changed = _looking_at(mask, folder, changed, good, named, show, notes)
         for note in notes:
             say(f"Note: {note}")
         save_manifest(folder, changed)
@@ -104,7 +104,7 @@ def _looking_at(
     folder: Path,
     manifest: Manifest,
     good: Mapping[Path, str],
-    images: Paths,
+    images: Sequence[Path],
     show: Show,
     notes: list[str],
 ) -> Manifest:
@@ -112,7 +112,7 @@ def _looking_at(
     limits = manifest.calibration
     rates = Rates(limits.reject.asked, limits.review.asked)
     region = None if mask is None else Region.of(mask, manifest.configuration)
-    places = places_of(as_paths(images)) if images else None
+    places = places_of(images) if images else None
     fresh = FromImages(folder, manifest, good, rates, region, places=places, show=show)
     changed = fresh.run()
     notes += fresh.warnings
