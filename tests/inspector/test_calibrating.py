@@ -204,7 +204,7 @@ def test_an_image_is_never_added_twice_to_any_graph(run_copy, tiny_data):
     assert sorted(export_of(run_copy).images) == sorted(digest(path) for path in images)
     for calibration in (read_manifest(run_copy).calibration, export_of(run_copy)):
         assert len(set(calibration.images)) == len(calibration.scores)
-    with pytest.raises(FlawmapError, match="No good image is left .*set thresholds already"):
+    with pytest.raises(FlawmapError, match=r"No good image is left .*set thresholds already"):
         flawmap.calibrate(run_copy, images, add=True)
 
 
