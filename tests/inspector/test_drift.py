@@ -59,6 +59,17 @@ def test_both_sides_are_cut_at_the_threshold_or_neither(calibrated_run, lines_of
     assert found.parts == len(lines)
 
 
+def test_with_images_left_out_rejected_parts_cannot_be_tested(calibrated_run, lines_of):
+    """Good parts as odd as those left out would raise an alarm though nothing changed."""
+    manifest = read_manifest(calibrated_run)
+    calibration = manifest.calibration.model_copy(update={"left_out": ("ab",)})
+    write_manifest(calibrated_run, manifest.model_copy(update={"calibration": calibration}))
+    lines = lines_of(0.0)
+    assert not flawmap.drift(calibrated_run, lines).alarm
+    with pytest.raises(FlawmapError, match="Leave --rejected out"):
+        flawmap.drift(calibrated_run, lines, rejected=True)
+
+
 def test_lines_with_errors_are_counted_and_half_a_line_is_not_read(calibrated_run, lines_of):
     whole = flawmap.drift(calibrated_run, lines_of(shift=0.0))
     error = json.dumps({"path": "b.png", "error": "b.png: not an image"})

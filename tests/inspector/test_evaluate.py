@@ -210,8 +210,8 @@ def test_other_images_of_a_part_that_calibrates_are_not_judged(
     found = flawmap.evaluate(run_copy, tiny_data)
     assert [row.path for row in found.rows if row.calibrated] == ["test/good/001.png"]
     assert found.warnings == (
-        "1 good image shows a part held out in training, or left out of the thresholds: counted "
-        "for the metrics, not for the rates of verdicts.",
+        "1 good image shows a part of which another shot calibrated, or was left out of the "
+        "thresholds: counted for the metrics, not for the rates of verdicts.",
     )
 
 

@@ -11,7 +11,9 @@ import flawmap
 from flawmap.errors import FlawmapError
 from flawmap.images import write_png
 from flawmap.inspector import regions as regions_verb
-from flawmap.inspector.manifest import read_manifest
+from flawmap.inspector.inspector import load_region
+from flawmap.inspector.manifest import Manifest, read_manifest
+from flawmap.inspector.region import Region
 
 
 def test_the_next_verb_removes_them(run_copy: Path) -> None:
@@ -67,3 +69,25 @@ def test_a_run_that_cannot_be_written_is_told_before_any_image_is_read(
     ):
         with pytest.raises(FlawmapError, match="Read-only"):
             verb()
+
+
+def test_a_run_that_changes_while_it_is_loaded(
+    run_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The region of the manifest that was read first is gone when it is looked for."""
+    half = np.zeros((96, 96), np.uint8)
+    half[:, :48] = 255
+    write_png(run_copy.parent / "left.png", half)
+    flawmap.regions(run_copy, roi=run_copy.parent / "left.png")
+    opened = []
+
+    def changing_load(folder: Path, manifest: Manifest) -> Region | None:
+        if not opened:
+            opened.append(manifest)
+            flawmap.regions(run_copy, everywhere=True)
+        return load_region(folder, manifest)
+
+    monkeypatch.setattr("flawmap.inspector.inspector.load_region", changing_load)
+    inspector = flawmap.Inspector.load(run_copy)
+    assert inspector.region is None
+    assert inspector.manifest.region is None

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from flawmap.datasets import open_dataset
+from flawmap.datasets.groups import group_images
 from flawmap.errors import UsageError
 from flawmap.product.drawing import TRAIN, Product
-from flawmap.training.groups import burst_hint, group_images
+from flawmap.training.groups import burst_hint
 from flawmap.training.split import Part
 
 ROOT = Path("data")

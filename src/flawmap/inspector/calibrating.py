@@ -19,6 +19,7 @@ from flawmap.inspector.inspector import Inspector, load_region
 from flawmap.inspector.leaving_out import without_outliers
 from flawmap.inspector.listing import list_images
 from flawmap.inspector.manifest import Manifest, changing
+from flawmap.inspector.parts import one_of_each_part
 from flawmap.inspector.pipeline import inspect_files
 from flawmap.inspector.recalibration import Recalibration, Recall
 from flawmap.inspector.saving import save_manifest
@@ -193,7 +194,11 @@ def defect_paths(images: Paths) -> list[Path]:
 def unseen(
     manifest: Manifest, paths: Sequence[Path], add: bool, warnings: list[str]
 ) -> dict[Path, str]:
-    """Images and their digests, without those learned from and those that come twice."""
+    """Images and their digests, without those learned from and those that come twice.
+
+    Of each part, as the run's ``--group`` tells parts apart, the first image alone is taken: the
+    promise is about parts.
+    """
     trained = manifest.spent
     known = [set(one.images) for one in calibrations(manifest).values()]
     taken = set.intersection(*known) if add else set()
@@ -214,19 +219,23 @@ def unseen(
         warnings.append(
             f"{plural(len(unreadable), 'image(s)')} left out: unreadable, such as {unreadable[0]}."
         )
-    if add and (out := {*manifest.calibration.left_out} & {*found.values()}):
+    out = {*manifest.calibration.left_out} & {*found.values()} if add else set()
+    if out:
         found = {path: one for path, one in found.items() if one not in out}
         warnings.append(f"{plural(len(out), 'image(s)')} left out again: the score stood apart.")
     if learned:
-        warnings.append(f"{plural(learned, 'image(s)')} left out: the inspector learned from them.")
+        why = "the inspector learned from them"
+        if manifest.training.set_aside:
+            why += ", or from its training it knows other shots of those parts"
+        warnings.append(f"{plural(learned, 'image(s)')} left out: {why}.")
     if again:
         warnings.append(f"{plural(again, 'image(s)')} left out: the same as another.")
     if not found:
         gone = {"the inspector learned from": learned, "set thresholds already": again}
-        gone["cannot be read"] = len(unreadable)
+        gone |= {"cannot be read": len(unreadable), "left out for their scores": len(out)}
         counts = ", ".join(f"{count} {why}" for why, count in gone.items() if count)
         raise FlawmapError(f"No good image is left ({counts}): photograph other parts.")
-    return found
+    return one_of_each_part(manifest, found, add, warnings)
 
 
 def calibrations(manifest: Manifest) -> dict[str, Calibration]:

@@ -89,6 +89,12 @@ def drift(
     lines, skipped = _read(Path(scores))
     calibration = _calibration(Path(run), lines, Path(scores))
     limit = math.inf if rejected else calibration.reject.value
+    if calibration.left_out and limit > max(calibration.scores):
+        raise FlawmapError(
+            f"{plural(len(calibration.left_out), 'good image(s)')} of {run} left out of the "
+            "thresholds stood apart: good parts like that could raise an alarm though nothing "
+            "changed. Leave --rejected out, or calibrate on other good images."
+        )
     tested = [line for line in lines if line.score < limit]
     before = [score for score in calibration.scores if score < limit]
     found = find_drift(before, [line.score for line in tested], false_alarm)

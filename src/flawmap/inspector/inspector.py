@@ -147,7 +147,13 @@ class Inspector:
         """
         folder = Path(run)
         manifest = read_manifest(folder)
-        return cls.open(folder, manifest, load_region(folder, manifest), **runtime)
+        while True:
+            try:
+                return cls.open(folder, manifest, load_region(folder, manifest), **runtime)
+            except FlawmapError:
+                before, manifest = manifest, read_manifest(folder)
+                if manifest == before:  # else a verb changed the run between its files
+                    raise
 
     @classmethod
     def open(

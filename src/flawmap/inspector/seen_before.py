@@ -11,6 +11,7 @@ from flawmap.datasets.base import plural
 from flawmap.errors import FlawmapError
 from flawmap.inspector.calibration_images import digest_or_none
 from flawmap.inspector.manifest import Manifest
+from flawmap.inspector.parts import shots_of
 
 _WAY_OUT = "Put good images that served neither training nor calibration into test/good"
 
@@ -48,7 +49,7 @@ def evaluation_images(dataset: Dataset, manifest: Manifest) -> EvaluationImages:
             "were not trained on."
         )
     samples = tuple(sample for sample, _ in kept)
-    calibrated = frozenset(sample.path for sample, sha256 in kept if sha256 in calibrating)
+    calibrated = _of_calibrating_parts(kept, calibrating, manifest.training.group)
     good = trained | calibrating | {one for s, one in kept if s.label == "good" and one}
     copies = [s for s, one in kept if s.label == "defective" and one in good]
     left_out = len(known) - len(kept)
@@ -59,6 +60,20 @@ def evaluation_images(dataset: Dataset, manifest: Manifest) -> EvaluationImages:
         *_about_defective(copies),
     ]
     return EvaluationImages(samples, calibrated, tuple(warnings))
+
+
+def _of_calibrating_parts(
+    kept: Sequence[tuple[Sample, str | None]], calibrating: frozenset[str], rule: str | None
+) -> frozenset[Path]:
+    """Images that calibrate, and good ones that show the same parts."""
+    good = [(sample.path, sha256 in calibrating) for sample, sha256 in kept if _is_good(sample)]
+    paths, chosen = [path for path, _ in good], [one for _, one in good]
+    same = {path for path, one in zip(paths, shots_of(paths, chosen, rule), strict=True) if one}
+    return frozenset(same | {s.path for s, sha256 in kept if sha256 in calibrating})
+
+
+def _is_good(sample: Sample) -> bool:
+    return sample.label == "good"
 
 
 def _about_good(
@@ -78,10 +93,13 @@ def _about_good(
     if set_thresholds or beside:
         which = [f"{plural(set_thresholds, 'good image(s)')} set the thresholds"]
         if beside:
-            verb = "shows a part" if beside == 1 else "show parts"
+            one = beside == 1
+            verb = (
+                "shows a part of which another shot" if one else "show parts of which other shots"
+            )
             which.append(
-                f"{plural(beside, 'good image(s)')} {verb} held out in training, or left out of "
-                "the thresholds"
+                f"{plural(beside, 'good image(s)')} {verb} calibrated, or "
+                f"{'was' if one else 'were'} left out of the thresholds"
             )
         said.append(
             f"{', '.join(which if set_thresholds else which[1:])}: counted for the metrics, not "

@@ -1,23 +1,13 @@
-"""Which good images are shots of one part: named by ``--group``, or guessed from their likeness.
-
-Shots of one part are no independent parts: one to learn from and another to set the thresholds
-would make these look better than they are. A group therefore stays on one side of every split.
-"""
+"""Whether good images look like shots of one part, where no ``--group`` says which are."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flawmap.datasets.base import plural
-from flawmap.errors import UsageError
 from flawmap.rng import Stream, generator
-
-FOLDER = "folder"
 
 _SIDE = 32  # pixels of a side at which neighbours are compared
 _COMPARED = 400  # images looked at
@@ -29,83 +19,6 @@ _PAIRS = 4000  # of such files
 _NEAR = 0.5
 _QUANTILE = 0.05
 _SHARE = 0.2
-
-
-def group_images(
-    paths: Sequence[Path], root: Path, rule: str | int | None, sha256: Sequence[str] = ()
-) -> NDArray[np.int64]:
-    """Group number of each image, counted from 0 in the order of the images.
-
-    ``rule``: a regular expression that is searched for in the path below ``root`` (with slashes):
-    images with the same text in its parentheses, or in the whole match where it has none, are one
-    group, and one without a match stands alone. "folder" or a number: images in the same folder,
-    or below the same folder so many levels up (1 is "folder"). None: every image stands alone.
-    Groups that share a file's content (``sha256``) are one. Raises UsageError where the rule is
-    none, or matches no image.
-    """
-    if rule is None:
-        names = [str(index) for index in range(len(paths))]
-    else:
-        names = _named(paths, root, str(rule))
-    return _numbers(_joined(names, sha256) if sha256 else names)
-
-
-def _named(paths: Sequence[Path], root: Path, rule: str) -> list[str]:
-    below = [path_below(path, root) for path in paths]
-    level = 1 if rule == FOLDER else int(rule) if rule.isdecimal() else None
-    if level == 0:
-        raise UsageError("--group 0: folders count from 1, the one that the image lies in.")
-    if level is not None:
-        return ["folder " + "/".join(name.split("/")[:-level]) for name in below]
-    try:
-        pattern = re.compile(rule)
-    except re.error as error:
-        raise UsageError(f"--group {rule}: no regular expression ({error}).") from error
-    found = [_text(pattern.search(name)) for name in below]
-    if paths and not any(found):
-        raise UsageError(
-            f"--group {rule} matches none of the {plural(len(below), 'good image(s)')}, such as "
-            f"{below[0]}: it is searched for in the path below the data folder."
-        )
-    return [f"match {text}" if text else f"alone {index}" for index, text in enumerate(found)]
-
-
-def path_below(path: Path, root: Path) -> str:
-    """The path of an image below a folder, with slashes; the whole path where it is elsewhere."""
-    try:
-        return path.relative_to(root).as_posix()
-    except ValueError:  # listed in a file, and elsewhere
-        return path.as_posix()
-
-
-def _text(match: re.Match[str] | None) -> str:
-    """What names the group; empty where nothing does."""
-    if match is None:
-        return ""
-    groups = [text or "" for text in match.groups()]
-    return "\0".join(groups) if any(groups) else "" if groups else match.group()
-
-
-def _joined(names: Sequence[str], sha256: Sequence[str]) -> list[str]:
-    """Names where groups with a file in common have one."""
-    leader: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while name in leader:
-            name = leader[name]
-        return name
-
-    seen: dict[str, str] = {}
-    for name, content in zip(names, sha256, strict=True):
-        first, second = find(seen.setdefault(content, name)), find(name)
-        if first != second:
-            leader[second] = first
-    return [find(name) for name in names]
-
-
-def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
-    order = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return np.array([order[name] for name in names], np.int64)
 
 
 def burst_hint(image: Callable[[int], NDArray[np.uint8]], rows: NDArray[np.int64]) -> str | None:

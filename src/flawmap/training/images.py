@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from flawmap.calibration import rounded_up
 from flawmap.datasets import Dataset
 from flawmap.datasets.base import plural
+from flawmap.datasets.groups import group_images, path_below
 from flawmap.datasets.load import LoadedImages, fingerprint, load_images
 from flawmap.datasets.tiles import load_tiles
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.framing import Framing
 from flawmap.rng import Stream, generator
-from flawmap.training.groups import burst_hint, group_images, path_below
+from flawmap.training.groups import burst_hint
 from flawmap.training.split import HELD_OUT_LEAST, LEAST_PARTS, Part
 from flawmap.training.usable import Usable, find_usable, mixture_hints
 

@@ -130,7 +130,7 @@ def train(
     counts as white in images of 16 bits; by default their tags or highest value say whether they
     hold 8, 10, 12, 14 or 16 bits. ``group`` keeps shots of one part
     on one side of the split: a regular expression, "folder" or a number of folders up; see
-    :func:`flawmap.training.groups.group_images`. ``leave_out_outliers`` sets the thresholds without
+    :func:`flawmap.datasets.groups.group_images`. ``leave_out_outliers`` sets the thresholds without
     held-out images whose scores stand apart, which are named and recorded. With ``resume`` a run
     that was stopped goes on from its newest checkpoint and ends with the weights of one never
     stopped. Raises FlawmapError or UsageError with the mend.
