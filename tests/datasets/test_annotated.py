@@ -129,3 +129,24 @@ def test_other_json_is_passed_over_and_damaged_json_told(tmp_path: Path) -> None
     assert "1 JSON file left out, such as" in notes
     assert "camera.json: no JSON" in notes
     assert "1 defective image without mask" in notes
+
+
+@pytest.mark.parametrize(
+    "name", ["defective/a.xml", "defective/b.txt", "annotations.xml", "coco.json"]
+)
+def test_annotations_that_nothing_is_read_from_are_told(tmp_path: Path, name: str) -> None:
+    plain(tmp_path)
+    put(tmp_path / name, coco("a_png.rf.0815.png"))
+    dataset = open_dataset(tmp_path)
+    assert dataset.mask_count == 0
+    assert [Path(name).name in note for note in dataset.notes if "annotations" in note] == [True]
+
+
+def test_what_is_used_or_no_annotation_is_not_told_of(tmp_path: Path) -> None:
+    plain(tmp_path)
+    put(tmp_path / "defective/a.png.json", LABELME)
+    (tmp_path / "readme.txt").write_text("x")
+    put(tmp_path / "coco.json", coco("b.png"))
+    dataset = open_dataset(tmp_path)
+    assert [marked(sample) for sample in dataset.defective_test] == [16, 16]
+    assert dataset.notes == ()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from flawmap.annotations.source import AnnotatedImage, load_entries
-from flawmap.images import ImageError
+from flawmap.images import IMAGE_SUFFIXES, ImageError
 
 _HEAD = 2**16  # bytes of a file within which LabelMe names its shapes
 _SINGLE = b'"shapes"'
@@ -15,12 +15,13 @@ _SINGLE = b'"shapes"'
 class Annotations:
     """The annotations in some folders: a LabelMe file for an image, COCO and VIA files for many.
 
-    `problems` holds a line for each JSON file that cannot be read. Files of other content are
-    passed over.
+    `problems` holds a line for each JSON file that cannot be read, `listing` those of COCO and VIA.
+    Files of other content are passed over.
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self.problems: list[str] = []
+        self.listing: list[Path] = []
         self._single: dict[tuple[Path, str], Path] = {}
         self._listed: dict[str, list[tuple[tuple[str, ...], AnnotatedImage]]] = {}
         for path in (path for folder in dict.fromkeys(folders) for path in _json_files(folder)):
@@ -51,7 +52,10 @@ class Annotations:
             if _is_single(path):
                 self._single[path.parent, _stem(path)] = path
                 return
-            for name in load_entries(path) or {}:
+            entries = load_entries(path)
+            if entries:
+                self.listing.append(path)
+            for name in entries or {}:
                 parts = _parts(PurePosixPath(name.replace("\\", "/")))
                 self._listed.setdefault(parts[0], []).append((parts, AnnotatedImage(path, name)))
         except ImageError as error:
@@ -88,4 +92,7 @@ def _agreeing(one: tuple[str, ...], other: tuple[str, ...]) -> int:
 
 
 def _stem(path: PurePosixPath | Path) -> str:
-    return path.stem.casefold().removesuffix("_mask")
+    stem = path.stem.casefold()
+    inner = PurePosixPath(stem)  # 7.png.json
+    stem = inner.stem if inner.suffix in IMAGE_SUFFIXES else stem
+    return stem.removesuffix("_mask")

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from flawmap.annotations import AnnotatedImage, Annotations
 from flawmap.datasets.base import Sample, plural
+from flawmap.printable import printable
 
+_OTHER_TOOLS = {".xml", ".txt", ".csv"}
 Places = Sequence[tuple[Path, str | None]]
 _FOLDERS = {
     "annotations", "annotation", "labels", "masks", "mask", "ground_truth", "groundtruth", "gt",
@@ -29,14 +31,19 @@ def attach_annotations(
     if all(sample.mask is not None for sample in samples):
         return tuple(samples), ()
     places = [*places, *_kept_apart(root, {sample.defect_type for sample in samples})]
-    found = Annotations(_folders(samples, places, root))
+    folders = list(dict.fromkeys(_folders(samples, places, root)))
+    found = Annotations(folders)
     attached = tuple(
         sample
         if sample.mask is not None
         else replace(sample, mask=_of(sample, found, places, shared))
         for sample in samples
     )
-    return attached, tuple(_notes(found.problems))
+    bare = [sample.path for sample in attached if sample.mask is None]
+    used = {s.mask.file for s in attached if isinstance(s.mask, AnnotatedImage)}
+    others = [path for path in found.listing if path not in used] if bare else []
+    others += _of_other_tools(bare, folders)
+    return attached, (*_notes(found.problems), *_idle(others))
 
 
 def _of(
@@ -71,6 +78,24 @@ def _folders(samples: Sequence[Sample], places: Places, root: Path | None) -> It
         yield folder
         if root is not None and folder.is_relative_to(root):
             yield from (above for above in folder.parents if above.is_relative_to(root))
+
+
+def _of_other_tools(bare: Sequence[Path], folders: Iterable[Path]) -> Iterator[Path]:
+    """Files that may annotate images, by name, in forms that flawmap does not read."""
+    stems = {text.casefold() for path in bare for text in (path.stem, path.name)}
+    for folder in folders if bare else ():
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            named = path.stem.casefold() in stems
+            if path.suffix.lower() in _OTHER_TOOLS and (named or path.stem.lower() in _FOLDERS):
+                yield path
+
+
+def _idle(others: Sequence[Path]) -> Iterator[str]:
+    if others:
+        yield (
+            f"{plural(len(others), 'file(s)')} of annotations not used, such as "
+            f"{printable(others[0])}: export masks, LabelMe, COCO or VIA, with the images' names"
+        )
 
 
 def _notes(problems: Sequence[str]) -> Iterator[str]:
