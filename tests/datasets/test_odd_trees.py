@@ -93,6 +93,11 @@ def test_a_folder_of_photographs_is_none_of_masks_whatever_its_name(tmp_path):
             "0_good/0.png 1_defect/1.png", "0_good/0.png", ["1_defect/1.png 1_defect"], "",
             id="numbered",
         ),
+        pytest.param(
+            "good/0.png defect1/1.png defect2/2.png hole/3.png", "good/0.png",
+            ["defect1/1.png defect1", "defect2/2.png defect2", "hole/3.png hole"], "",
+            id="numbered types beside another",
+        ),
         pytest.param("gut/0.png Ausschuss/1.png", "gut/0.png", ["Ausschuss/1.png Ausschuss"], "",
             id="German"),
         pytest.param("良品/0.png 不良品/1.png", "良品/0.png", ["不良品/1.png 不良品"], "",

@@ -104,9 +104,14 @@ def _kinds(root: Folder) -> Iterator[tuple[Folder, str]]:
             elif not is_masks(kind):
                 dated = not words_of(kind.name) or is_unsorted(kind)  # a date and not a defect type
                 yield kind, folder.name if dated else kind.name
-    if not bad:
+    if not _collected(root):
         siblings = (kind for kind in _siblings(root) if not is_unsorted(kind))
         yield from ((kind, kind.name) for kind in siblings)
+
+
+def _collected(root: Folder) -> list[Folder]:
+    """Folders that hold all defective images; defect1/ and defect2/ are types beside others."""
+    return [one for one in bad_folders(root) if not any(c.isdigit() for c in one.name)]
 
 
 def _siblings(root: Folder) -> list[Folder]:
@@ -162,7 +167,7 @@ def _left_out(root: Folder) -> Iterator[str]:
             f"{plural(len(root.images), 'image(s)')} directly in {root.path} without label, left "
             "out; put them in good/ or in a folder for each defect type"
         )
-    if bad := bad_folders(root):
+    if bad := _collected(root):
         why = f"the defective images lie in {bad[0].name}/"
         yield from unlabelled(_siblings(root), why)
     else:
