@@ -361,8 +361,9 @@ def test_named_pipe_does_not_hang(tmp_path):
 HOSTILE = {
     "zero bytes": (b"", "the file is empty"),
     "text": (b"this is no picture\n", "not an image, whatever its name says"),
+    "heic": (b"\0\0\0\x18ftypheic" + bytes(20), "is of the kind HEIC; save it as PNG"),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
-    "gif": (stored(GREY, "GIF"), "not an image"),
+    "gif": (stored(GREY, "GIF"), "is of the kind GIF; save it as PNG"),
     "sound": (b"RIFF\x24\0\0\0WAVEfmt ", "not an image"),
     "30,000 x 30,000": (png_header(30_000, 30_000), "30000 x 30000 pixels are more than the 178 m"),
     "no pixels": (png_header(10, 10), "damaged"),

@@ -69,6 +69,18 @@ _KINDS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"MM\0+", TiffImageFile),
     (b"RIFF", WebPImageFile),
 )
+# Image formats that are not read, to name them in the refusal.
+_NOT_READ = (
+    (b"GIF8", "GIF"),
+    (b"8BPS", "Photoshop"),
+    (b"%PDF", "PDF"),
+    (b"ftyphei", "HEIC"),
+    (b"ftypmif1", "HEIC"),
+    (b"ftypavif", "AVIF"),
+    (b"jP  ", "JPEG 2000"),
+    (b"SIMPLE  =", "FITS"),
+    (b"v/1\x01", "OpenEXR"),
+)
 _WARNINGS_LOCK = threading.Lock()
 
 
@@ -279,9 +291,9 @@ def _kind(data: bytes, name: str) -> type[ImageFile.ImageFile]:
     for magic, kind in _KINDS:
         if data.startswith(magic) and (magic != b"RIFF" or data[8:12] == b"WEBP"):
             return kind
-    raise ImageError(
-        f"{name}: not an image, whatever its name says; save it as PNG, JPEG, BMP, TIFF or WebP"
-    )
+    other = next((other for magic, other in _NOT_READ if magic in data[:16]), None)
+    what = f"is of the kind {other}" if other else "not an image, whatever its name says"
+    raise ImageError(f"{name}: {what}; save it as PNG, JPEG, BMP, TIFF or WebP")
 
 
 @contextmanager

@@ -160,11 +160,14 @@ def _measure(
     figures = gathered.evaluator.compute()
     seconds = time.perf_counter() - start
     for problems, what in (
-        (gathered.unreadable, "images could not be read and are left out"),
-        (gathered.bad_masks, "masks cannot be used; these images count for image figures only"),
+        (gathered.unreadable, "image(s) left out, as they cannot be read"),
+        (
+            gathered.bad_masks,
+            "image(s) counted for image metrics only, as their masks cannot be used",
+        ),
     ):
         if problems:
-            warnings.append(f"{len(problems)} {what}: {'; '.join(problems[:3])}")
+            warnings.append(f"{plural(len(problems), what)}: {'; '.join(problems[:3])}")
     about_masks = tuple(gathered.masks.lines())
     warnings += about_masks
     return Evaluation(
