@@ -259,7 +259,9 @@ def test_unreadable_test_image_is_noted_and_left_out(
     found = flawmap.evaluate(run_copy, data, report=report)
     assert found.figures.images == 5
     assert [row.path for row in found.rows if row.error] == ["test/good/001.png"]
-    assert any("could not be read" in note and str(path) in note for note in found.warnings)
+    assert any(
+        "1 unreadable image left out" in note and str(path) in note for note in found.warnings
+    )
     assert "001.png" in report.read_text(encoding="utf-8")
 
 

@@ -160,10 +160,10 @@ def _measure(
     figures = gathered.evaluator.compute()
     seconds = time.perf_counter() - start
     for problems, what in (
-        (gathered.unreadable, "image(s) left out, as they cannot be read"),
+        (gathered.unreadable, "unreadable image(s) left out"),
         (
             gathered.bad_masks,
-            "image(s) counted for image metrics only, as their masks cannot be used",
+            "image(s) without usable mask, counted for image-level metrics only",
         ),
     ):
         if problems:
