@@ -31,6 +31,39 @@ class Tensor:
         return RGB
 
 
+class Memory:
+    """As arrays of other libraries that NumPy can look into."""
+
+    __array_interface__ = RGB.__array_interface__
+
+
+class Capsule:
+    """As tensors of libraries that NumPy does not know."""
+
+    def __dlpack__(self, **options: object) -> object:
+        return RGB.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return RGB.__dlpack_device__()
+
+
+class Gradient:
+    """As a tensor that NumPy may not look into."""
+
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+        raise RuntimeError("it requires\ngrad")
+
+
+class Named:
+    """As what lists a folder named in bytes."""
+
+    def __init__(self, path: bytes) -> None:
+        self.path = path
+
+    def __fspath__(self) -> bytes:
+        return self.path
+
+
 def frozen(array: np.ndarray) -> np.ndarray:
     array = array.copy()
     array.flags.writeable = False
@@ -62,6 +95,10 @@ def frozen(array: np.ndarray) -> np.ndarray:
         (RGB / 255.0, None, RGB),
         ((GREY / 255.0).astype(np.float16), None, THREE),
         (Tensor(), None, RGB),
+        (Memory(), None, RGB),
+        (Capsule(), None, RGB),
+        (memoryview(RGB), None, RGB),
+        (memoryview(np.ascontiguousarray(RGB[..., ::-1])), "BGR", RGB),
         (bytearray(encode_png(RGB)), None, RGB),
         (memoryview(encode_png(RGB)), None, RGB),
         (encode_png(RGB), "BGR", RGB),  # a file knows its own colours
@@ -121,7 +158,7 @@ def test_file_objects_are_read_from_their_start(tmp_path: Path):
     np.testing.assert_array_equal(as_rgb(buffer), RGB)
     with (tmp_path / "a.png").open("rb") as file:
         np.testing.assert_array_equal(as_rgb(file), RGB)
-    for path in (tmp_path / "a.png", str(tmp_path / "a.png")):
+    for path in (tmp_path / "a.png", str(tmp_path / "a.png"), Named(bytes(tmp_path / "a.png"))):
         np.testing.assert_array_equal(as_rgb(path), RGB)
 
 
@@ -132,6 +169,9 @@ def test_file_objects_are_read_from_their_start(tmp_path: Path):
         (["a.png"], None, "A list is no image"),
         (7, None, "A int is no image"),
         (io.StringIO("text"), None, "binary mode"),
+        (io.TextIOWrapper(io.BytesIO(b"\x89PNG"), "utf-8"), None, "binary mode"),
+        (Gradient(), None, r"Gradient cannot be read as an array \(it requires grad\)"),
+        (Image.new("RGB", (0, 5)), None, "0 x 5 pixels is empty"),
         (np.zeros((3, 8, 8), np.uint8), None, "channels last"),
         (np.zeros((1, 8, 8, 3), np.uint8), None, "no image: give uint8"),
         (np.zeros((0, 8, 3), np.uint8), None, "no image: give uint8"),

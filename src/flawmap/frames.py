@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from typing import IO, Any, Literal, get_args
 
@@ -60,9 +61,21 @@ def as_rgb(
         return read_image(source, name=name, white_level=white_level)
     if isinstance(frame, Image.Image):
         return _from_pil(frame, white_level)
-    if not isinstance(frame, np.ndarray) and not hasattr(frame, "__array__"):
-        raise UsageError(f"A {type(frame).__name__} is no image: {_ACCEPTED}.")
-    return _from_array(np.asarray(frame), colour, white_level)
+    return _from_array(_as_array(frame), colour, white_level)
+
+
+def check_several(frames: Any) -> None:
+    """UsageError for one image where many are asked for: its rows or letters are no frames."""
+    one = isinstance(frames, Image.Image | str | os.PathLike | bytes | bytearray | memoryview)
+    shape = getattr(frames, "shape", None)
+    if isinstance(shape, tuple):
+        one = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
+    some = hasattr(frames, "__iter__") or hasattr(frames, "__getitem__")
+    if one or isinstance(frames, io.IOBase) or not some:
+        raise UsageError(
+            f"One {type(frames).__name__} is no series of frames: give a list, a generator or an "
+            "array (N, H, W, C) of them; for one image there is Inspector.inspect."
+        )
 
 
 def as_source(frame: Frame) -> Source | None:
@@ -71,10 +84,12 @@ def as_source(frame: Frame) -> Source | None:
     A file object is read from its start where it can be rewound. Raises UsageError for a file
     opened as text.
     """
-    if isinstance(frame, str | os.PathLike | bytes):
+    if isinstance(frame, bytes):
         return frame
+    if isinstance(frame, str | os.PathLike):
+        return os.fsdecode(frame)
     if isinstance(frame, bytearray | memoryview):
-        return bytes(frame)
+        return None if isinstance(frame, memoryview) and frame.ndim > 1 else bytes(frame)
     if isinstance(frame, np.ndarray | Image.Image) or not callable(getattr(frame, "read", None)):
         return None
     return _content(frame)
@@ -85,11 +100,33 @@ def _content(file: Any) -> bytes:
         if getattr(file, "seekable", lambda: False)():
             file.seek(0)
         data = file.read(MAX_BYTES + 1)
+    except UnicodeDecodeError:
+        data = ""
     except (OSError, ValueError) as error:
-        raise ImageError(f"The file object cannot be read: {error}.") from error
+        reason = str(error).rstrip(".")
+        raise ImageError(f"The file object cannot be read: {reason}.") from error
     if not isinstance(data, bytes):
         raise UsageError("The file object gives text: open the image file in binary mode, 'rb'.")
     return data
+
+
+def _as_array(frame: Any) -> NDArray[Any]:
+    """An array, or what turns itself into one: tensors, memory of other libraries."""
+    if isinstance(frame, np.ndarray):
+        return np.asarray(frame)
+    protocols = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
+    if not (isinstance(frame, memoryview) or any(hasattr(frame, name) for name in protocols)):
+        raise UsageError(f"A {type(frame).__name__} is no image: {_ACCEPTED}.")
+    try:
+        by_dlpack = not any(hasattr(frame, name) for name in protocols[:3])
+        if by_dlpack and not isinstance(frame, memoryview):
+            return np.from_dlpack(frame)
+        return np.asarray(frame)
+    except Exception as error:  # a tensor on a GPU, one with a gradient, a type NumPy lacks
+        told = " ".join(str(error).split())
+        raise UsageError(
+            f"This {type(frame).__name__} cannot be read as an array ({told}): give a NumPy array."
+        ) from error
 
 
 def _from_array(
@@ -133,6 +170,8 @@ def _bytes(array: NDArray[Any], white_level: int | None) -> NDArray[np.uint8]:
 
 
 def _from_pil(image: Image.Image, white_level: int | None) -> NDArray[np.uint8]:
+    if 0 in image.size:
+        raise UsageError(f"A PIL image of {image.width} x {image.height} pixels is empty.")
     try:
         upright = ImageOps.exif_transpose(image)  # always a copy
         if is_wide(upright):

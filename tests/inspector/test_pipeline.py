@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import flawmap
 from flawmap import FlawmapError, UsageError
@@ -127,6 +129,48 @@ def test_frames_before_one_that_is_none_are_inspected(inspector):
     assert [next(found).verdict for _ in range(3)]
     with pytest.raises(UsageError):
         next(found)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch": 2}, {"ahead": 3}, {"batch": 4, "ahead": 8}])
+def test_a_camera_may_write_over_its_file(inspector, tmp_path, options):
+    def camera():
+        for frame in frames(5):
+            write_png(tmp_path / "now.png", frame)
+            yield tmp_path / "now.png"
+        (tmp_path / "now.png").unlink()
+
+    expected = [one.raw_score for one in inspector.inspect_frames(frames(5), colour="RGB")]
+    found = inspector.inspect_frames(camera(), colour="RGB", **options)
+    assert [one.raw_score for one in found] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch": 2}, {"ahead": 3}, {"batch": 4, "ahead": 8}])
+def test_frames_before_a_camera_fails_are_inspected(inspector, options):
+    def camera():
+        yield from frames(3)
+        raise OSError("unplugged")
+
+    found = inspector.inspect_frames(camera(), colour="RGB", **options)
+    assert [next(found).verdict for _ in range(3)]
+    with pytest.raises(OSError, match="unplugged"):
+        next(found)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        "a.png", Path("a.png"), b"png", np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8),
+        Image.new("RGB", (8, 8)), io.BytesIO(b"png"), None, 3,
+    ],
+)  # fmt: skip
+def test_one_image_is_no_series_of_frames(inspector, one):
+    with pytest.raises(UsageError, match="is no series of frames"):
+        next(inspector.inspect_frames(one, colour="RGB"))
+
+
+def test_a_stack_is_a_series_of_frames(inspector):
+    assert len(list(inspector.inspect_frames(np.zeros((2, 9, 8, 3), np.uint8), colour="RGB"))) == 2
+    assert len(list(inspector.inspect_frames(np.zeros((2, 9, 8), np.uint8), colour="mono"))) == 2
 
 
 class Faulty(Backend):

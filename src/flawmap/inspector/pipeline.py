@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.frames import Colour, Frame, check_colour
+from flawmap.frames import Colour, Frame, check_colour, check_several
 from flawmap.framing import Canvas, Size
-from flawmap.images import ImageError, declared_pixels
+from flawmap.images import ImageError, declared_pixels, read_file
 from flawmap.inspector.inspector import Inspection, Inspector
 from flawmap.inspector.looking import Seen
 from flawmap.printable import printable
@@ -101,16 +101,22 @@ def inspect_frames(
 ) -> Iterator[Inspection]:
     """What :meth:`Inspector.inspect_frames` does."""
     check_colour(colour)
+    check_several(frames)
 
-    def own(frame: Frame) -> Frame:
-        unchanging = isinstance(frame, str | os.PathLike | bytes)
-        return frame if unchanging else inspector.framing.decode(frame, colour)
+    def own(frame: Frame) -> _Own:
+        if isinstance(frame, bytes):
+            return _Own(frame)
+        if isinstance(frame, str | os.PathLike):
+            return _Own(read_file(os.fsdecode(frame)), os.fsdecode(frame))
+        return _Own(inspector.framing.decode(frame, colour))
 
-    def decode(held: Frame | FlawmapError) -> _Decoded:
-        if isinstance(held, FlawmapError):
+    def decode(held: _Own | Exception) -> _Decoded:
+        if isinstance(held, Exception):
             raise held
         start = time.perf_counter()
-        image = held if isinstance(held, np.ndarray) else inspector.framing.decode(held, colour)
+        image = held.frame
+        if isinstance(image, bytes):
+            image = inspector.framing.decode(image, colour, name=held.name)
         return _decoded(image, inspector, start)
 
     for _, outcome in _stream(inspector, _owned(frames, own), decode, batch, ahead):
@@ -119,19 +125,31 @@ def inspect_frames(
         yield outcome[1]
 
 
-def _owned(
-    frames: Iterable[Frame], own: Callable[[Frame], Frame]
-) -> Iterator[Frame | FlawmapError]:
-    """Copies of frames, each taken before the next is fetched: a camera may reuse its buffer.
+@dataclass(frozen=True, eq=False)
+class _Own:
+    """A frame that its owner cannot change any more: the content of a file, or an RGB array."""
 
-    A frame that is none comes as its error, in its place, so that those before it are inspected.
+    frame: bytes | NDArray[np.uint8]
+    name: str | None = None
+
+
+def _owned(frames: Iterable[Frame], own: Callable[[Frame], _Own]) -> Iterator[_Own | Exception]:
+    """Copies of frames, each taken before the next is fetched: a camera may reuse its buffer or
+    file.
+
+    A frame that is none, and a camera that fails, come as their error, in their place, so that the
+    frames before are inspected.
     """
-    for frame in frames:
+    source = iter(frames)
+    while True:
         try:
-            yield own(frame)
-        except FlawmapError as error:
+            held = own(next(source))
+        except StopIteration:
+            return
+        except Exception as error:
             yield error
             return
+        yield held
 
 
 def _decoded(image: NDArray[np.uint8], inspector: Inspector, start: float) -> _Decoded:
