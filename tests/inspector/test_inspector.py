@@ -207,6 +207,16 @@ def test_two_inspections_are_compared_by_what_they_say(
     assert [one] == [again]
 
 
+def test_results_and_inspectors_are_printed_in_a_line(
+    inspector: Inspector, photographs: Path, tiny_run: Path
+) -> None:
+    said = repr(inspector.inspect(photographs / "part2.png"))
+    assert said.startswith("Inspection(score=")
+    assert "verdict=" in said
+    assert "array" not in said
+    assert repr(inspector) == f"<Inspector {tiny_run}, float32 on {inspector.graph.name}>"
+
+
 def test_copies_and_pickles_say_the_same(
     run_copy: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

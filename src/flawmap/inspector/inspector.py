@@ -6,7 +6,7 @@ import os
 import pickle
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,12 @@ class Inspection:
     score: float
     p_value: float
     verdict: Verdict
-    anomaly_map: NDArray[np.float32]
-    mask: NDArray[np.uint8]
+    anomaly_map: NDArray[np.float32] = field(repr=False)
+    mask: NDArray[np.uint8] = field(repr=False)
     defects: tuple[Defect, ...]
     milliseconds: float
-    raw_map: NDArray[np.float32]
-    raw_score: float
+    raw_map: NDArray[np.float32] = field(repr=False)
+    raw_score: float = field(repr=False)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Inspection):
@@ -183,6 +183,10 @@ class Inspector:
         judging = manifest.model_copy(update={"calibration": found.calibration})
         source = Source(str(folder.absolute()), options)
         return cls(judging, loaded, region, source)
+
+    def __repr__(self) -> str:
+        where = "" if self.source is None else f"{self.source.folder}, "
+        return f"<Inspector {where}{self.precision} on {self.graph.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.source is None:
