@@ -81,6 +81,24 @@ def test_compressions_of_pillows_own(compression):
     np.testing.assert_array_equal(read_image(buffer.getvalue()), as_bytes(values))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_predictor_before_packbits_is_undone(channels):
+    """libtiff, and so Pillow, leaves it as it is."""
+    values = samples("u1", channels)
+    row = SIZE[1] * channels
+    plain = write_tiff(values, predictor=2)
+    at = plain[8 : 8 + SIZE[0] * row]
+    packed = b"".join(bytes([row - 1]) + at[top : top + row] for top in range(0, len(at), row))
+    data = write_tiff(
+        np.frombuffer(packed, np.uint8).reshape(SIZE[0], -1),
+        predictor=1,
+        photometric=2 if channels == 3 else 1,
+        tags={256: (4, [SIZE[1]]), 258: (3, [8] * channels), 259: (3, [32773]),
+              277: (3, [channels]), 317: (3, [2]), 339: (3, [1] * channels)},
+    )  # fmt: skip
+    np.testing.assert_array_equal(read_image(data), as_bytes(values))
+
+
 @pytest.mark.parametrize(("channels", "white_is_zero"), [(1, False), (1, True), (3, False)])
 @pytest.mark.parametrize("bits", [9, 10, 12, 14, 15])
 def test_packed_samples_have_their_own_full_scale(bits, channels, white_is_zero):

@@ -30,7 +30,10 @@ _COMPRESSION = {
     50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
 _SAMPLES: dict[int, Kind] = {1: "unsigned", 2: "signed", 3: "floating-point", 4: "unsigned"}
-_READ_HERE = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})  # none, LZW, Deflate, PackBits, ...
+_PACKBITS = 32773
+_READ_HERE = frozenset(
+    {1, 5, 8, _PACKBITS, 32946, 34925, 50000}
+)  # none, LZW, Deflate, PackBits, ...
 _JPEG = frozenset({6, 7})
 _BY_PILLOW = frozenset({2, 3, 4, 32771, *_JPEG})  # CCITT's
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, LAB: 3}
@@ -77,6 +80,8 @@ class Tiff:
         """Whether Pillow reads it right."""
         shallow = self.bits[0] == 8 or (self.samples == 1 and self.bits[0] in (1, 2, 4))
         known = self.photometric is not None and not self.big_big
+        if self.predictor != 1 and self.compression == _PACKBITS and self.bits[0] == 8:
+            return False  # libtiff undoes predictors of LZW, Deflate and the like only
         return shallow and self.kind == "unsigned" and not self.planar and known
 
     @property

@@ -39,6 +39,13 @@ def folder_of(place: Path, highest: tuple[int, ...], tags: dict | None) -> list[
         ((4087, 16320), None, None, 16383, "read as 14 bits (black = 0, white = 16383); give --wh"),
         ((4087, 16384), None, None, 65535, "read as 16 bits (black = 0, white = 65535); give"),
         ((0, 4087, 0), None, None, 4095, "1 of 3 images have 16 bits and hold values up to 4,087"),
+        (
+            (4087, 65535, 3, 4),
+            None,
+            None,
+            65535,
+            "of one image alone: the others end at 4,087; give",
+        ),
         ((9, 8), TAG, None, 4095, "read as 12 bits (black = 0, white = 4095) as their tags say"),
         ((9, 5000), TAG, None, 16383, "read as 14 bits (black = 0, white = 16383); give"),
         ((4087, 4000), None, 65535, 65535, None),

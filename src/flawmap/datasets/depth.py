@@ -37,6 +37,8 @@ def settle_white_level(
             say(f"{which} hold values up to {highest:,}: those above {asked} count as white.")
         return asked
     white, why = _white([tag for _, tag in found], highest)
+    if not why and (alone := _alone([value for value, _ in found])) is not None:
+        why = f", on account of one image alone: the others end at {alone:,}"
     otherwise = f"--white-level {FULL_16} if they are 16-bit"
     say(
         f"{which} hold values up to {highest:,}: read as {bits_of(white)} bits (black = 0, white = "
@@ -50,6 +52,14 @@ def _white(tags: Sequence[int | None], highest: int) -> tuple[int, str]:
     if len(told) == len(tags) and highest <= max(told):
         return max(told), " as their tags say"
     return lowest_white(highest), ""
+
+
+def _alone(values: Sequence[int]) -> int | None:
+    """The highest value but for one image's, where that image alone makes the white level."""
+    if len(values) < 3:
+        return None
+    others, highest = sorted(values)[-2:]
+    return others if lowest_white(others) < lowest_white(highest) else None
 
 
 def _deep_images(paths: Sequence[Path]) -> list[tuple[int, int | None]]:
