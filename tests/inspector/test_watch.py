@@ -147,6 +147,20 @@ def test_the_same_stem_twice_is_not_written_over(camera):
     assert "a_overlay.png" in overlays
 
 
+def test_no_two_images_have_one_name_for_their_output(tmp_path):
+    """Nor where a disk does not tell capitals apart, nor after a restart."""
+    paths = ["a.png", "a.jpg", "a_jpg.png", "A.png", "a.JPG", "b/a.png", "a.png", "a.jpg"]
+    with Ledger(tmp_path / "lines.jsonl") as ledger:
+        names = [ledger.name(path) for path in paths]
+        for path in paths[:6]:
+            ledger.add((path, 1, 1), {"path": path})
+    assert names[0] == names[6] == "a"
+    assert names[1] == names[7] == "a_jpg"
+    assert len({name.lower() for name in names}) == 6
+    with Ledger(tmp_path / "lines.jsonl") as ledger:
+        assert [ledger.name(path) for path in reversed(paths)] == names[::-1]
+
+
 def test_its_own_output_below_the_folder_is_no_picture(camera):
     camera.out = camera.folder / "marked"
     camera.drop("a.png")
@@ -160,7 +174,8 @@ def test_calls_that_make_no_sense(camera, tmp_path):
         flawmap.watch(camera.run, tmp_path / "no", json_file=camera.json)
     with pytest.raises(UsageError, match="another folder as --out"):
         flawmap.watch(camera.run, camera.folder, json_file=camera.json, out=camera.folder)
-    camera.json.write_text('{"path": "a.png", "score": 1}\n')
+    line = {"path": "a.png"} | dict.fromkeys(["run", "precision", "backend"], "of predict")
+    camera.json.write_text(json.dumps(line) + "\n")
     with pytest.raises(FlawmapError, match=r"Line 1 of .* is none of --watch"):
         camera.watch_until(lambda: True)
 

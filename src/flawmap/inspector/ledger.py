@@ -9,6 +9,7 @@ from types import TracebackType
 from flawmap.errors import FlawmapError
 from flawmap.inspector.arrivals import Version
 from flawmap.inspector.lines import Line, LinesFile
+from flawmap.inspector.listing import free_name
 
 
 class Ledger:
@@ -20,7 +21,8 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.done: set[Version] = set()
-        self._stems: dict[str, str] = {}  # which image first took a path without its ending
+        self._names: dict[str, str] = {}  # what each image's output is called, by its path
+        self._taken: set[str] = set()  # those, in small letters: some disks do not tell them apart
         self._file = LinesFile(path, append=True)
         try:
             self._read(path)
@@ -52,10 +54,10 @@ class Ledger:
         self._file.close()
 
     def name(self, path: str) -> str:
-        """The image's path without its ending; with it, where another has the name already."""
-        stem = str(Path(path).with_suffix(""))
-        first = self._stems.setdefault(stem, path)
-        return stem if first == path else f"{stem}_{Path(path).suffix.lstrip('.')}"
+        """The image's path without its ending; with it or a number, where that is taken."""
+        if path not in self._names:
+            self._names[path] = free_name(Path(path), self._taken)
+        return self._names[path]
 
     def add(self, version: Version, line: Line) -> None:
         """Write the line of a version. Raises FlawmapError where that fails."""

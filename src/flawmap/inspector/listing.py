@@ -99,9 +99,14 @@ def _names(found: Iterable[tuple[Path, Path]]) -> Iterator[str]:
     """Stem of each image, with its ending or a number where another has taken the stem."""
     taken: set[str] = set()
     for _, relative in found:
-        stem = str(relative.with_suffix(""))
-        numbered = (f"{stem}_{n}" for n in itertools.count(2))
-        tries = itertools.chain([stem, f"{stem}_{relative.suffix.lstrip('.')}"], numbered)
-        name = next(t for t in tries if t.lower() not in taken)
-        taken.add(name.lower())
-        yield name
+        yield free_name(relative, taken)
+
+
+def free_name(path: Path, taken: set[str]) -> str:
+    """The path without its ending, or with it or a number; its small letters join `taken`."""
+    stem = str(path.with_suffix(""))
+    numbered = (f"{stem}_{n}" for n in itertools.count(2))
+    tries = itertools.chain([stem, f"{stem}_{path.suffix.lstrip('.')}"], numbered)
+    name = next(t for t in tries if t.lower() not in taken)
+    taken.add(name.lower())
+    return name
