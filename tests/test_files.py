@@ -4,12 +4,15 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from flawmap.errors import FlawmapError
 from flawmap.files import (
+    OURS,
     check_space,
     check_writable,
     digest,
@@ -17,6 +20,7 @@ from flawmap.files import (
     only_writer,
     replacing,
     sweep,
+    sweep_below,
     write_bytes,
     write_json,
 )
@@ -94,6 +98,30 @@ def test_sweep_drops_what_killed_writes_left_and_nothing_else(tmp_path: Path):
         temporary.with_name(".flawmap-7.0123abcd.tmp").touch()
     sweep(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_sweeping_below_spares_what_others_are_writing(tmp_path: Path):
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True
+    )
+    dead, mine = int(gone.stdout), os.getpid()
+    names = {
+        f"{OURS}{dead}.0123abcd.tmp": False,
+        f"{OURS}{mine}.0123abcd.tmp": True,
+        f"{OURS}{dead}.0123abcd.png": True,
+        "mine.tmp": True,
+    }
+    (tmp_path / "below").mkdir()
+    for name in names:
+        for path in (tmp_path / name, tmp_path / "below" / name):
+            path.write_bytes(b"")
+            os.utime(path, (1, 1))
+    fresh = tmp_path / f"{OURS}{dead}.ffffffff.tmp"
+    fresh.write_bytes(b"")
+    sweep_below(tmp_path)
+    for place in (tmp_path, tmp_path / "below"):
+        assert {name: (place / name).exists() for name in names} == names
+    assert fresh.exists()
 
 
 def test_absent_folder_is_one_line(tmp_path: Path):

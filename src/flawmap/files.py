@@ -13,6 +13,7 @@ import secrets
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ if sys.platform != "win32":
 OURS = ".flawmap-"
 """Prefix of every name that flawmap gives to what it will delete again."""
 _PIECE = 2**20  # bytes
-_TEMPORARY = re.compile(re.escape(OURS) + r"\d+\.[0-9a-f]{8}\.tmp")
+_TEMPORARY = re.compile(re.escape(OURS) + r"(\d+)\.[0-9a-f]{8}\.tmp")
+_STILL = 2.0  # seconds since the last change of a file that nobody writes any more
 # What systems without flock on a folder answer; NFS wants it open for writing and says EBADF.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
 _LITTER = {".ds_store", "thumbs.db", "desktop.ini", ".gitkeep", ".gitignore", "lost+found"}
@@ -228,6 +230,31 @@ def sweep(folder: Path) -> None:
     for path in folder.iterdir():
         if _TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
+
+
+def sweep_below(folder: Path) -> None:
+    """As :func:`sweep`, of a folder and all below it, where other processes may be writing."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            found = _TEMPORARY.fullmatch(name)
+            if found is not None and not _is_running(int(found[1])):
+                path = Path(place) / name
+                with contextlib.suppress(OSError):
+                    # such a process may be another machine's, on a network drive
+                    if time.time() - path.stat().st_mtime > _STILL:
+                        path.unlink()
+
+
+def _is_running(process: int) -> bool:
+    if sys.platform == "win32":  # where asking with a signal ends it
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def foreign(folder: Path) -> list[str]:

@@ -200,7 +200,8 @@ def test_an_interruption_leaves_whole_lines(
 ) -> None:
     """The lines of the time before go with the first new one, and not earlier."""
     target = tmp_path / "lines.jsonl"
-    target.write_text(json.dumps({"path": "old.png", "error": "old"}) + "\n", encoding="utf-8")
+    old = {"path": "old.png", "error": "old"} | dict.fromkeys(WRITER, "old")
+    target.write_text(json.dumps(old) + "\n", encoding="utf-8")
     before = target.read_bytes()
     out = tmp_path / "out" if pictures else None
     seen: list[Prediction] = []
@@ -223,7 +224,7 @@ def test_an_interruption_leaves_whole_lines(
         assert whole == {path.name for path in out.rglob("*_overlay.png")}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_killed_it_leaves_whole_lines(
     number: signal.Signals,
     flawmap_process: tuple[list[str], dict[str, str]],
@@ -259,6 +260,7 @@ def test_killed_it_leaves_whole_lines(
         assert f"Ended early: {count} lines are in {lines}" in said
         assert not list(out.rglob(".*"))
         assert len(list(out.rglob("*_overlay.png"))) == count
+        assert said.endswith("flawmap: stopped.\n")
 
 
 def test_pictures_that_cannot_be_written_are_one_images_error(

@@ -194,7 +194,7 @@ def test_diverged_training_says_so(tmp_path: Path):
 # --- signals
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_a_checkpoint(tmp_path: Path, number):
     before = signal.getsignal(number)
 

@@ -119,6 +119,16 @@ def test_a_training_that_is_refused_leaves_nothing(tmp_path: Path, folds: int):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_disk_too_full_for_a_run_leaves_nothing(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    full = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr("flawmap.files.shutil.disk_usage", lambda folder: full)
+    with pytest.raises(FlawmapError, match="free some space"):
+        flawmap.train(tiny_data, tmp_path / "run", size=(64, 64), steps=2, batch_size=2)
+    assert not (tmp_path / "run").exists()
+
+
 def test_new_and_empty_folders_are_free(tmp_path: Path):
     check_free(tmp_path / "absent", resume=False)
     (tmp_path / ".DS_Store").touch()

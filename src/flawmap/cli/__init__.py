@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import sys
@@ -18,6 +19,9 @@ from flawmap.cli.judging import judge, regions
 from flawmap.cli.training import demo, train
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.notes import gathered
+from flawmap.stopping import stopped_by_signals
+
+_STOPPED = 130  # as shells call a program that Ctrl-C ended
 
 app = typer.Typer(
     name="flawmap",
@@ -58,9 +62,15 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what it cannot encode
             stream.reconfigure(errors="backslashreplace")
-    with gathered(_say):  # what reading decided, once a command
+    with gathered(_say), stopped_by_signals():  # what reading decided, once a command
         status = _run(app)
     sys.exit(status)
+
+
+def _stopped() -> int:
+    with contextlib.suppress(OSError):  # the terminal may be what closed
+        typer.echo("flawmap: stopped.", err=True)
+    return _STOPPED
 
 
 def _say(line: str) -> None:
@@ -83,6 +93,9 @@ def _run(command: Any) -> int:
         typer.echo(f"flawmap: {where}{error.strerror or error}.", err=True)
         return 1
     except KeyboardInterrupt:
-        typer.echo("flawmap: stopped.", err=True)
-        return 1
+        return _stopped()
+    except SystemExit as end:  # typer's own, after Ctrl-C without a word
+        if end.code != _STOPPED:
+            raise
+        return _stopped()
     return int(status or 0)

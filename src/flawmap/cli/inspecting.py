@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flawmap.cli.interruption import stopped_by_signals, stopping_well
+from flawmap.cli.interruption import stopping_well
 from flawmap.cli.options import Backend, Data, Device, Layout, PrecisionName, Run, Threads, rate
 from flawmap.errors import FlawmapError, UsageError
 
@@ -97,7 +97,7 @@ def predict(
                 "--watch DIR takes --json FILE, which remembers what is done, no images "
                 "and no --batch: each picture is inspected when it comes."
             )
-        with contextlib.suppress(KeyboardInterrupt), stopped_by_signals():
+        with contextlib.suppress(KeyboardInterrupt):
             flawmap.watch(
                 run, watch, json_file=json, out=out, show=display, say=errors.print, **runtime
             )

@@ -1,9 +1,7 @@
-"""Ctrl-C and polite kills: what was written is said, and no file is left half written."""
+"""Ctrl-C and polite kills: what was written is said."""
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,21 +17,7 @@ if TYPE_CHECKING:
 def stopping_well(display: PredictionDisplay, lines: Path | None) -> Iterator[None]:
     """Say how many lines are in the file ``lines`` where the block ends early, by whatever."""
     try:
-        with stopped_by_signals():
-            yield
+        yield
     except (KeyboardInterrupt, FlawmapError):
         display.stopped(lines)
         raise
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that no temporary file stays behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

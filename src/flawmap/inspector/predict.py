@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 
 from flawmap.backends.base import RuntimeOptions
 from flawmap.datasets.listing import Paths
-from flawmap.files import check_writable, make_folder
+from flawmap.files import check_writable, make_folder, sweep_below
 from flawmap.inspector.delivery import Delivery
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.lines import Line, json_lines
@@ -62,6 +62,7 @@ def predict(
     folder = None if out is None else make_folder(Path(out))
     if folder is not None:
         check_writable(folder)
+        sweep_below(folder)
     inputs = set() if folder is None else {str(one.path.absolute()) for one in targets}
     lines: list[dict[str, Any]] = []
     with json_lines(json_file) as write:

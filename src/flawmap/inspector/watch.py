@@ -17,7 +17,7 @@ from typing_extensions import Unpack
 
 from flawmap.backends.base import RuntimeOptions
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import check_writable, make_folder
+from flawmap.files import check_writable, make_folder, sweep_below
 from flawmap.inspector.arrivals import Arrivals, Version
 from flawmap.inspector.delivery import is_disk_error, unwritten_line
 from flawmap.inspector.inspector import Inspector
@@ -70,6 +70,7 @@ def watch(
         raise UsageError(f"{place} is watched: give another folder as --out.")
     if written is not None:
         check_writable(written)
+        sweep_below(written)
     live = LiveInspector(Path(run), runtime, say)
     count = 0
     with Ledger(Path(json_file)) as ledger:

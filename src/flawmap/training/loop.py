@@ -20,6 +20,7 @@ import torch
 from flawmap.errors import FlawmapError
 from flawmap.methods.base import Method, Phase
 from flawmap.methods.optimisation import build_optimisers, phase_steps, rate_factor, set_rate
+from flawmap.stopping import stopping_signals
 from flawmap.training.batches import BatchMaker
 from flawmap.training.checkpoint import (
     newest_checkpoint,
@@ -168,7 +169,7 @@ def _interruptible(stop: threading.Event) -> Iterator[None]:
         del signum, frame
         stop.set()
 
-    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, *stopping_signals())}
     try:
         yield
     finally:

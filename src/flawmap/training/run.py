@@ -192,7 +192,7 @@ def train(
     try:
         crossed = calibrate_in_folds(folds, folder, run, tell.say) if folds else None
         return run(folder, Part(folds), crossed)
-    except FlawmapError:
+    except (FlawmapError, KeyboardInterrupt):
         if new:
             discard_unbegun(folder)
         raise
@@ -259,10 +259,11 @@ def _train(
     )
     with only_writer(make_folder(folder)):
         check_free(folder, resume=resume or part.folds > 0)  # twins lie in it by now
+        if not (folder / MANIFEST).is_file():
+            check_space(folder, _bytes_to_write(trained))
         settle(folder, settings, resume=resume)
         if (folder / MANIFEST).is_file():
             return Inspector.load(folder)
-        check_space(folder, _bytes_to_write(trained))
         clock.lap("prepare")
 
         total = config.steps_for(rotation.rotation, len(images.train_rows))
