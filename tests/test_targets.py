@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,16 +16,22 @@ from flawmap.images import encode_jpeg, encode_png, write_png
 from flawmap.targets import LINES, REPORT, check_folder, check_target
 
 GREY = np.full((8, 8), 90, np.uint8)
+LINE = '{"path": "a.png", "error": "b", "run": "0a", "precision": "bf16", "backend": "onnx"}\n'
 OURS = {
-    "figures": (b'{"image_auroc": 1.0}', "image_auroc", False),
-    "lines": (b'{"path": "a.png", "error": "b"}\n{"path"', LINES, True),
+    "figures": (
+        b'{"image_auroc": 1.0, "pixel_auroc": 1.0, "iap": null, "notes": {}}',
+        "image_auroc",
+        False,
+    ),
+    "lines": (LINE.encode() + b'{"path"', LINES, True),
     "report": (b"<!DOCTYPE html>\n<html><title>Inspection report: x</title>", REPORT, False),
     "empty": (b"", LINES, True),
 }
 STRANGE = [
     encode_png(GREY), encode_jpeg(np.dstack([GREY] * 3)), b"some text", b"[1]", b"{}", b"[" * 9999,
-    b'{"shapes": [], "imagePath": "a.png"}', b'{"annotations": []}', b"\xff\xfe\0",
-    b"<html>mine</html>", b'{\n  "format": 1\n}\n',
+    b'{"shapes": [], "imagePath": "a.png"}', b'{"annotations": []}',
+    b'{"path": "a.png", "label": 1}', b'{"image_auroc": 0.9}', b'{"statement": "mine"}',
+    b"\xff\xfe\0", b"<html>mine</html>", b'{\n  "format": 1\n}\n',
 ]  # fmt: skip
 
 
@@ -103,7 +108,7 @@ def test_every_verb_refuses_an_image_as_its_target(
     tiny_run: Path, tiny_data: Path, tmp_path: Path, verb: str
 ) -> None:
     lines = tmp_path / "lines.jsonl"
-    lines.write_text(json.dumps({"path": "a.png", "error": "b"}) + "\n", encoding="utf-8")
+    lines.write_text(LINE, encoding="utf-8")
     for name in ("part.png", "part"):
         path = tmp_path / name
         write_png(path, GREY)

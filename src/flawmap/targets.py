@@ -16,6 +16,13 @@ LINES = "path"
 """A key of every JSON line of ``predict``."""
 REPORT = "<title>Inspection report"
 """What the HTML report begins with."""
+_BESIDE = {
+    LINES: {"run", "precision", "backend"},
+    "image_auroc": {"pixel_auroc", "iap", "notes"},
+    "statement": {"reject", "review", "oddest"},
+    "p50_ms": {"p90_ms", "images_per_s"},
+}
+"""Keys that go with the first: others write lines with a path and figures with an AUROC, too."""
 _READ_BYTES = 2**24  # of a file that exists, to tell whose it is
 
 _Target = str | os.PathLike[str] | None
@@ -81,6 +88,7 @@ def _is_ours(path: Path, holds: str, lines: bool) -> bool:
         if holds == REPORT:
             return REPORT.encode() in start[:4096]
         value = json.loads(start)
-        return isinstance(value, dict) and holds in value
+        wanted = {holds} | _BESIDE.get(holds, set())
+        return isinstance(value, dict) and wanted <= value.keys()
     except (OSError, ValueError, RecursionError):
         return False

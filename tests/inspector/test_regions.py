@@ -193,6 +193,32 @@ def test_results_can_be_moved(run_copy, tiny_data, tmp_path, monkeypatch):
     assert Path(alone[0]["map"]["file"]).is_absolute()
 
 
+def test_printed_lines_can_be_moved_with_their_maps(run_copy, tiny_data, tmp_path, capsys):
+    """They hold absolute paths, as flawmap does not know where the shell puts them."""
+    images = sorted(tiny_data.rglob("*.png"))[:2]
+    before = tmp_path / "before"
+    flawmap.predict(run_copy, images, out=before / "marked", json_file="-")
+    (before / "lines.jsonl").write_text(capsys.readouterr().out + "\n")
+    assert len(flawmap.judge(run_copy, before / "lines.jsonl")) == 2
+    before.rename(tmp_path / "after")
+    assert len(flawmap.judge(run_copy, tmp_path / "after" / "lines.jsonl")) == 2
+    (tmp_path / "after" / "marked").rename(tmp_path / "after" / "other")
+    with pytest.raises(FlawmapError, match=r"before/marked/.*_map\.npy: No such file"):
+        flawmap.judge(run_copy, tmp_path / "after" / "lines.jsonl")
+
+
+def test_maps_below_a_link_are_moved_with_it(run_copy, tiny_data, tmp_path):
+    images = sorted(tiny_data.rglob("*.png"))[:1]
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "marked").symlink_to(tmp_path / "disk")
+    lines = tmp_path / "results" / "lines.jsonl"
+    flawmap.predict(run_copy, images, out=tmp_path / "results" / "marked", json_file=lines)
+    (tmp_path / "far").mkdir()
+    (tmp_path / "results").rename(tmp_path / "far" / "results")
+    assert flawmap.judge(run_copy, tmp_path / "far" / "results" / "lines.jsonl")
+
+
 def test_lines_are_judged_in_the_precision_that_wrote_them(run_copy, tiny_data, tmp_path):
     """Thresholds of an export are its own, and each of its runtime."""
     lines = tmp_path / "lines.jsonl"

@@ -143,6 +143,8 @@ def _read(path: Path) -> tuple[list[_Line], int]:
 def _lines(text: bytes, path: Path) -> Iterator[_Line | None]:
     whole = text[: text.rfind(b"\n") + 1]  # --watch may be writing the last one
     for number, line in enumerate(whole.splitlines(), 1):
+        if not line.strip():
+            continue
         try:
             value = json.loads(line)
             if "error" in value:

@@ -132,10 +132,12 @@ def _lock(descriptor: int, path: Path) -> None:
 def read_lines(path: Path) -> Iterator[tuple[int, Line]]:
     """Number, from 1, and object of each line that ``predict`` wrote.
 
-    A last line that was cut short is left out, and the log "flawmap" says so. Raises FlawmapError
-    for any other line that is no object with a path.
+    A last line that was cut short is left out, and the log "flawmap" says so; empty ones are
+    passed over. Raises FlawmapError for any other line that is no object with a path.
     """
     for number, line, whole in _raw_lines(path):
+        if not line.strip():
+            continue
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -166,6 +168,8 @@ def map_reference(file: Path, lines: str | os.PathLike[str] | None) -> str:
     real = os.path.realpath(file)
     if lines is None or str(lines) == "-":
         return real
+    with contextlib.suppress(ValueError):  # below it, perhaps by a link that is moved with it
+        return file.absolute().relative_to(Path(lines).parent.absolute()).as_posix()
     try:
         return Path(os.path.relpath(real, _folder(lines))).as_posix()
     except ValueError:  # another drive
@@ -173,8 +177,22 @@ def map_reference(file: Path, lines: str | os.PathLike[str] | None) -> str:
 
 
 def map_place(reference: str, lines: str | os.PathLike[str]) -> Path:
-    """Where the map lies that a line of the file ``lines`` names."""
-    return Path(_folder(lines)) / reference
+    """Where the map lies that a line of the file ``lines`` names.
+
+    Printed lines hold absolute paths. Where there is no such file, the map may have been moved with
+    the lines: it is looked for below their folder by the end of its path, a folder's name at least.
+    """
+    folder = Path(_folder(lines))
+    place = folder / reference
+    if not Path(reference).is_absolute() or _is_there(place):
+        return place
+    parts = place.parts
+    ends = (folder.joinpath(*parts[start:]) for start in range(1, len(parts) - 1))
+    return next((end for end in ends if _is_there(end)), place)
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for a name too long
 
 
 def _folder(lines: str | os.PathLike[str]) -> str:
