@@ -119,6 +119,7 @@ def test_the_model_of_a_fold_is_resumed_with_its_settings_only(
         ({"seed": 1}, "seed = 0, now it is 1"),
         ({"steps": 3}, "steps = 2, now it is 3"),
         ({"folds": 3}, "fold 1 of 2"),
+        ({"folds": 0}, "--folds"),
         ({"data": other}, "other good images"),
         ({"group": "/(00)[01]"}, "another --group"),
     ):

@@ -7,7 +7,13 @@ import torch
 
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.training.place import FOLDS, family
-from flawmap.training.settings import SETTINGS, Settings, settle, settle_precision
+from flawmap.training.settings import (
+    SETTINGS,
+    Settings,
+    check_split,
+    settle,
+    settle_precision,
+)
 
 
 @pytest.fixture
@@ -46,6 +52,29 @@ def test_other_settings_are_refused_by_name(tmp_path: Path, settings: Settings, 
     settle(tmp_path, settings, resume=False)
     with pytest.raises(UsageError, match=message):
         settle(tmp_path, settings.model_copy(update=change), resume=True)
+
+
+def test_a_teachers_file_may_be_moved_and_not_changed(tmp_path: Path, settings: Settings):
+    settle(tmp_path, settings, resume=False)
+    settle(tmp_path, settings.model_copy(update={"teacher": "renamed"}), resume=True)
+    other = settings.model_copy(update={"teacher": "renamed", "teacher_sha256": "01"})
+    with pytest.raises(UsageError, match="was started with"):
+        settle(tmp_path, other, resume=True)
+
+
+def test_other_folds_are_refused_before_anything_is_trained(tmp_path: Path, settings: Settings):
+    """With twins alone there are no settings of the run itself yet."""
+    twin = tmp_path / FOLDS / "0"
+    check_split(tmp_path, [], "20%", folds=0)
+    twin.mkdir(parents=True)
+    settle(twin, settings, resume=False)
+    check_split(tmp_path, [twin], "none; 2 twins calibrate", folds=2)
+    with pytest.raises(UsageError, match="started with --folds"):
+        check_split(tmp_path, [twin], "20%", folds=0)
+    settle(tmp_path, settings, resume=False)
+    check_split(tmp_path, [twin], "20%", folds=0)
+    with pytest.raises(UsageError, match="held_out = '20%'"):
+        check_split(tmp_path, [twin], "none; 2 twins calibrate", folds=2)
 
 
 def test_resuming_before_anything_was_settled_starts(tmp_path: Path, settings: Settings):

@@ -59,7 +59,7 @@ from flawmap.training.place import (
     tidy,
 )
 from flawmap.training.rotation import Choice, RotationDecision, decide_rotation, paper_note
-from flawmap.training.settings import Settings, settle, settle_precision
+from flawmap.training.settings import Settings, check_split, settle, settle_precision
 from flawmap.training.split import Part
 from flawmap.training_log import TRAINING_LOG, read_log
 
@@ -177,6 +177,8 @@ def train(
     samples = (sample.path for sample in (*dataset.train, *dataset.test))
     check_apart(folder, dataset.root, samples)
     check_writable(folder)
+    if resume:
+        check_split(folder, family(folder)[1:], Part(folds).describe(), folds=folds)
     if resume and not holds_run(folder):
         tell.say(f"{folder} holds no run to resume: starting one.")
     tell.say(dataset.describe())

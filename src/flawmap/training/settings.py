@@ -53,10 +53,26 @@ def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
         before = _read(path)
         for name, now in settings.model_dump(mode="json").items():
             then = before.model_dump(mode="json")[name]
-            if then != now:
+            renamed = name == "teacher" and before.teacher_sha256 == settings.teacher_sha256
+            if then != now and not renamed:
                 raise UsageError(_changed(name, then, now))
         return
     write_json(path, settings.model_dump(mode="json"))
+
+
+def check_split(folder: Path, twins: Iterable[Path], held_out: str, *, folds: int) -> None:
+    """Refuse at once to resume with other folds, which is else found when the twins are trained.
+
+    ``twins``: folders of twins that there may be. Raises UsageError.
+    """
+    if (folder / SETTINGS).is_file():
+        if (then := _read(folder / SETTINGS).held_out) != held_out:
+            raise UsageError(_changed("held_out", then, held_out))
+    elif not folds and any((twin / SETTINGS).is_file() for twin in twins):
+        raise UsageError(
+            "This run was started with --folds: resume with the same --folds, or train into "
+            "another --out."
+        )
 
 
 def settle_precision(
