@@ -172,6 +172,9 @@ def test_its_own_output_below_the_folder_is_no_picture(camera):
 def test_calls_that_make_no_sense(camera, tmp_path):
     with pytest.raises(UsageError, match="No such folder"):
         flawmap.watch(camera.run, tmp_path / "no", json_file=camera.json)
+    for nothing in (None, "-"):
+        with pytest.raises(UsageError, match="takes a file for its lines"):
+            flawmap.watch(camera.run, camera.folder, json_file=nothing)
     with pytest.raises(UsageError, match="another folder as --out"):
         flawmap.watch(camera.run, camera.folder, json_file=camera.json, out=camera.folder)
     line = {"path": "a.png"} | dict.fromkeys(["run", "precision", "backend"], "of predict")

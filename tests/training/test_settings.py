@@ -113,6 +113,15 @@ def test_twins_are_trained_in_one_precision(tmp_path: Path, settings: Settings, 
     assert settle_precision("auto", torch.device("cpu"), (), lambda text: None) == "float32"
 
 
+def test_what_was_asked_for_is_named_before_what_follows_from_it(
+    tmp_path: Path, settings: Settings
+):
+    settle(tmp_path, settings.model_copy(update={"white_level": 4095}), resume=False)
+    other = {"white_level": 65535, "rotation": "full", "precision": "bf16"}
+    with pytest.raises(UsageError, match="started with white_level = 4095, now it is 65535"):
+        settle(tmp_path, settings.model_copy(update=other), resume=True)
+
+
 def test_damaged_settings(tmp_path: Path, settings: Settings):
     (tmp_path / SETTINGS).write_text('{"method": ')
     with pytest.raises(FlawmapError, match="damaged"):

@@ -23,7 +23,6 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import make_folder, write_json
 from flawmap.framing import Canvas
 from flawmap.hardware import available_cores
-from flawmap.images import read_image
 from flawmap.inspector.inspector import Inspector, load_region
 from flawmap.inspector.listing import list_images
 from flawmap.inspector.manifest import read_manifest
@@ -92,7 +91,7 @@ def latency(
         "teacher": inspector.manifest.teacher.name,
         "size": list(inspector.size),
         "fit": inspector.framing.fit,
-        "photograph": list(read_image(files[0]).shape[:2]),
+        "photograph": list(inspector.framing.decode(files[0]).shape[:2]),
         **used,
         "batch": batch,
         "images": len(whole) * batch,

@@ -63,6 +63,8 @@ def watch(
     place = Path(folder)
     if not place.is_dir():
         raise UsageError(f"No such folder: {place}. Give the one that images are dropped into.")
+    if json_file is None or str(json_file) == "-":  # a caller without types may give None
+        raise UsageError("Watching takes a file for its lines, which remembers what is done.")
     check_folder(out)
     check_target(json_file, LINES, inputs=[out], streamed=True)
     written = None if out is None else real(make_folder(Path(out)))

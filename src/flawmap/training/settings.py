@@ -20,6 +20,7 @@ _DIGESTS = {
     "images": "other good images, other names of theirs or another --group",
     "teacher_sha256": "other weights of the teacher",
 }
+_DERIVED = {"rotation", "precision"}  # they may differ because another setting does
 
 
 class Settings(BaseModel):
@@ -51,8 +52,9 @@ def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
     path = folder / SETTINGS
     if resume and path.is_file():
         before = _read(path)
-        for name, now in settings.model_dump(mode="json").items():
-            then = before.model_dump(mode="json")[name]
+        current = settings.model_dump(mode="json")
+        for name in sorted(current, key=_DERIVED.__contains__):
+            then, now = before.model_dump(mode="json")[name], current[name]
             renamed = name == "teacher" and before.teacher_sha256 == settings.teacher_sha256
             if then != now and not renamed:
                 raise UsageError(_changed(name, then, now))
