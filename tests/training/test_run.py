@@ -22,6 +22,7 @@ from flawmap.datasets import open_dataset
 from flawmap.datasets.load import fingerprint
 from flawmap.inspector.graphs import file_digest
 from flawmap.inspector.manifest import read_manifest
+from flawmap.training import run as module
 from flawmap.training.run import Reporter
 from flawmap.training.split import Part
 
@@ -151,6 +152,17 @@ def test_ctrl_c_leaves_a_checkpoint(start: Start, out: Path) -> None:
     assert f"Stopped after step {newest(out)} of {STEPS}" in message
     assert "--resume" in message
     assert 1 <= newest(out) < STEPS
+
+
+def test_the_models_of_a_run_in_folds_share_one_bank_of_textures() -> None:
+    first, again, other = (
+        module._textures(None, (8, 8), seed, needed=True)[0] for seed in (0, 0, 1)
+    )
+    assert again is first
+    assert first.shape == other.shape
+    assert not np.array_equal(first, other)
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0
 
 
 def test_a_run_leaves_an_inspector_and_nothing_else(tiny_run: Path) -> None:

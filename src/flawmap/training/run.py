@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import time
@@ -363,10 +364,18 @@ def _textures(
     if not needed:
         return np.empty((0, *size, 3), np.uint8), "none: this method draws no anomalies"
     if folder is None:
-        return draw_textures(_TEXTURES, size, seed), f"{_TEXTURES} drawn by flawmap"
+        return _drawn_textures(size, seed), f"{_TEXTURES} drawn by flawmap"
     bank = load_textures(Path(folder), size, _TEXTURE_LIMIT, seed)
     digest = hashlib.sha256(bank.data).hexdigest()[:12]  # no copy of gigabytes
     return bank, f"{len(bank)} pictures of {Path(folder).resolve().name} ({digest})"
+
+
+@functools.lru_cache(maxsize=1)
+def _drawn_textures(size: tuple[int, int], seed: int) -> NDArray[np.uint8]:
+    """The drawn bank, read-only: a run in folds needs the same one ``folds`` + 1 times."""
+    bank = draw_textures(_TEXTURES, size, seed)
+    bank.flags.writeable = False
+    return bank
 
 
 def _teacher(source: TeacherSource) -> Teacher:
