@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one thread each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -33,7 +34,30 @@ from flawmap.inspector.manifest import (
 from flawmap.product.drawing import draw_dataset
 from flawmap.synthesis.textures import draw_textures
 
-TINY = ("--teacher", "pocket", "--rotate", "slight", "--steps", "12", "--batch-size", "2")
+TINY = ("--teacher", "pocket", "--rotate", "slight", "--size", "128x128")
+TINY += ("--steps", "12", "--batch-size", "2")
+
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """A function that fills the folder of a name, once for all processes of pytest-xdist."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def get(name: str, make: Callable[[Path], object]) -> Path:
+        folder, made = root / name, root / f"{name}.made"
+        with FileLock(root / f"{name}.lock"):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+    return get
 
 
 @pytest.fixture(scope="session")
@@ -55,20 +79,25 @@ def shared_weights(shared_data: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_data(once: Once) -> Path:
     """A drawn product in the layout of MVTec AD: 10 good to train on; 3 good, 6 defective."""
-    folder = tmp_path_factory.mktemp("tiny") / "data"
-    draw_dataset(folder, 1, size=96, train_good=10, test_good=3, defective_per_type=1)
-    return folder
+
+    def make(folder: Path) -> None:
+        counts = {"train_good": 10, "test_good": 3, "defective_per_type": 1}
+        draw_dataset(folder / "data", 1, size=96, **counts)
+
+    return once("tiny", make) / "data"
 
 
 @pytest.fixture(scope="session")
-def tiny_textures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_textures(once: Once) -> Path:
     """A folder of six pictures for ``--textures``."""
-    folder = tmp_path_factory.mktemp("textures")
-    for index, picture in enumerate(draw_textures(6, (96, 96), 0)):
-        write_png(folder / f"{index}.png", picture)
-    return folder
+
+    def make(folder: Path) -> None:
+        for index, picture in enumerate(draw_textures(6, (96, 96), 0)):
+            write_png(folder / f"{index}.png", picture)
+
+    return once("textures", make)
 
 
 @pytest.fixture(scope="session")
@@ -79,24 +108,27 @@ def flawmap_process() -> tuple[list[str], dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def tiny_run(
-    tmp_path_factory: pytest.TempPathFactory,
+    once: Once,
     tiny_data: Path,
     tiny_textures: Path,
     flawmap_process: tuple[list[str], dict[str, str]],
 ) -> Path:
     """A finished run of 12 steps on ``tiny_data``, by the command line. Leave it as it is."""
-    folder = tmp_path_factory.mktemp("tiny-run") / "run"
     command, environment = flawmap_process
-    said = subprocess.run(
-        [*command, "train", tiny_data, "--out", folder, "--textures", tiny_textures, *TINY],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    (folder.parent / "said.txt").write_text(said.stdout + said.stderr, encoding="utf-8")
-    assert said.returncode == 0, said.stderr
-    return folder
+
+    def make(folder: Path) -> None:
+        run = folder / "run"
+        said = subprocess.run(
+            [*command, "train", tiny_data, "--out", run, "--textures", tiny_textures, *TINY],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        (folder / "said.txt").write_text(said.stdout + said.stderr, encoding="utf-8")
+        assert said.returncode == 0, said.stderr
+
+    return once("tiny-run", make) / "run"
 
 
 @pytest.fixture

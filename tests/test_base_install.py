@@ -35,11 +35,14 @@ VERBS = (
 import json
 
 import flawmap
+import flawmap.benchmark.latency as latency
 import flawmap.datasets, flawmap.images, flawmap.metrics, flawmap.report
 import flawmap.inspector.inspector
 from flawmap.cli import main
 
 flawmap.Inspector, flawmap.evaluate, flawmap.predict, flawmap.demo
+
+latency._COLD_STARTS, latency._THROUGHPUT, latency.BATCHES = 1, 2, (1,)
 
 
 def verb(*args):

@@ -210,7 +210,7 @@ def test_info_tells_what_it_is_and_promises(flawmap: Flawmap, tiny_run: Path) ->
     manifest = read_manifest(tiny_run)
     for piece in (
         "destseg (fast)", "pocket", "5 good images of data", "5 more held out", "slight",
-        "12 steps", "256 x 256 pixels", f"reject above {manifest.calibration.reject.value:.4f}",
+        "12 steps", "128 x 128 pixels", f"reject above {manifest.calibration.reject.value:.4f}",
         "at most 16.7% on average will be rejected", "at least 99 good images that",
     ):  # fmt: skip
         assert piece in told

@@ -16,7 +16,7 @@ from flawmap.calibration import Calibration
 from flawmap.console import show_info
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.files import digest
-from flawmap.images import write_png
+from flawmap.images import read_image, write_png
 from flawmap.inspector.calibration_images import locate
 from flawmap.inspector.manifest import GRAPH, Export, read_manifest, write_manifest
 
@@ -260,15 +260,15 @@ def test_where_the_images_lie_is_kept(run_copy, tiny_data, tmp_path):
     assert places == (f"{first.parent}/*", str(tmp_path / "more"))
 
 
-def test_one_that_stands_apart_is_named(run_copy, tmp_path):
-    """Five parts alike, and one with a flaw as bright as none of them has."""
+def test_one_that_stands_apart_is_named(run_copy, tiny_data, tmp_path):
+    """Five parts alike, and one that is hardly a part any more."""
     rng = np.random.default_rng(3)
-    base = rng.integers(90, 110, (96, 96, 3))
+    base = read_image(good(tiny_data)[0]).astype(int)
     (tmp_path / "parts").mkdir()
     for index in range(6):
         image = np.clip(base + rng.integers(-1, 2, base.shape), 0, 255).astype(np.uint8)
         if index == 5:
-            image[20:70, 20:70] = rng.integers(0, 256, (50, 50, 3))
+            image[20:90, 20:90] = rng.integers(0, 256, (70, 70, 3))
         write_png(tmp_path / "parts" / f"{index}.png", image)
     found = flawmap.calibrate(run_copy, [tmp_path / "parts"])
     (said,) = found.warnings

@@ -48,9 +48,9 @@ def test_figures_are_those_of_scikit_learn(run_copy: Path, data: Path, tmp_path:
     for path in sorted((data / "test").rglob("*.png")):
         seen = inspector.inspect(path)
         kind = path.parent.name
-        mask = np.zeros((256, 256), np.uint8)
+        mask = np.zeros((128, 128), np.uint8)
         if kind != "good":
-            mask = read_mask(data / "ground_truth" / kind / f"{path.stem}_mask.png", (256, 256))
+            mask = read_mask(data / "ground_truth" / kind / f"{path.stem}_mask.png", (128, 128))
         scores.append(seen.score)
         labels.append(kind != "good")
         maps.append(seen.anomaly_map.ravel())

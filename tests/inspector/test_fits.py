@@ -15,8 +15,8 @@ from flawmap.images import read_image, write_png
 from flawmap.inspector.manifest import read_manifest
 from flawmap.inspector.pipeline import inspect_files
 
-PHOTOGRAPH = (200, 400)  # lower than a tile, wider than one
-MAPS = {"squash": (256, 256), "letterbox": (128, 256), "tiles": PHOTOGRAPH}
+PHOTOGRAPH = (100, 200)  # lower than a tile, wider than one
+MAPS = {"squash": (128, 128), "letterbox": (64, 128), "tiles": PHOTOGRAPH}
 FITS = tuple(MAPS)
 
 
@@ -26,7 +26,7 @@ def run(run_copy: Path, request: pytest.FixtureRequest) -> Path:
     path = run_copy / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["preprocessing"]["fit"] = request.param
-    manifest["preprocessing"]["overlap"] = 64 * (request.param == "tiles")
+    manifest["preprocessing"]["overlap"] = 32 * (request.param == "tiles")
     for name in ("pixel", "reject", "review"):  # so that something is marked
         manifest["calibration"][name]["value"] *= 0.5
     path.write_text(json.dumps(manifest))
@@ -37,7 +37,7 @@ def run(run_copy: Path, request: pytest.FixtureRequest) -> Path:
 def parts(tmp_path: Path, tiny_data: Path) -> Path:
     """A dataset of large photographs: six times the same part, one with a scratch and its mask."""
     part = read_image(next((tiny_data / "train" / "good").glob("*.png")))
-    whole = np.tile(part, (3, 5, 1))[: PHOTOGRAPH[0], : PHOTOGRAPH[1]]
+    whole = np.tile(part, (2, 3, 1))[: PHOTOGRAPH[0], : PHOTOGRAPH[1]]
     folder = tmp_path / "parts"
     for name in ("good", "defective", "masks"):
         (folder / name).mkdir(parents=True)
@@ -45,7 +45,7 @@ def parts(tmp_path: Path, tiny_data: Path) -> Path:
         lighter = (whole.astype(int) + number).clip(0, 255).astype(np.uint8)
         write_png(folder / "good" / f"{number}.png", lighter)
     mask = np.zeros(PHOTOGRAPH, np.uint8)
-    mask[120:140, 300:340] = 255
+    mask[60:70, 150:170] = 255
     write_png(folder / "masks" / "bad.png", mask)
     write_png(folder / "defective" / "bad.png", np.where(mask[..., None], 255 - whole, whole))
     return folder
@@ -79,7 +79,7 @@ def test_maps_defects_and_verdicts(run, parts):
 @pytest.mark.parametrize("run", FITS, indirect=True)
 def test_what_fits_one_window_is_the_graph_s_own_bit_for_bit(run):
     inspector = flawmap.Inspector.load(run, threads=1)
-    image = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
     maps, scores = inspector.graph(image[None])
     seen = inspector.inspect(image)
     np.testing.assert_array_equal(seen.raw_map, maps[0])
@@ -90,7 +90,7 @@ def test_what_fits_one_window_is_the_graph_s_own_bit_for_bit(run):
 def test_region_calibration_and_stored_maps(run, parts, tmp_path):
     lines = tmp_path / "lines.jsonl"
     flawmap.predict(run, [parts / "defective"], out=tmp_path / "maps", json_file=lines)
-    flawmap.regions(run, roi=left_of(tmp_path, 200), images=[parts / "good"])
+    flawmap.regions(run, roi=left_of(tmp_path, 100), images=[parts / "good"])
     assert len(read_manifest(run).calibration.scores) == 6
     inspector = flawmap.Inspector.load(run, threads=1)
     seen = inspector.inspect(parts / "defective" / "bad.png")
@@ -102,7 +102,7 @@ def test_region_calibration_and_stored_maps(run, parts, tmp_path):
     assert judged["score"] == pytest.approx(seen.score, rel=1e-6)
     assert judged["verdict"] == seen.verdict
     stored = json.loads(lines.read_text())
-    stored["map"]["size"] = [200, 300]
+    stored["map"]["size"] = [100, 150]
     lines.write_text(json.dumps(stored))
     if read_manifest(run).preprocessing.fit == "tiles":
         with pytest.raises(FlawmapError, match="no map of this run"):
@@ -127,7 +127,7 @@ def test_pictures_have_the_photograph_s_size(run, parts, tmp_path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"fit": "tiles", "overlap": 129}, "overlap of 129 .* give 0 to 128"),
+        ({"fit": "tiles", "overlap": 65}, "overlap of 65 .* give 0 to 64"),
         ({"fit": "squash", "overlap": 4}, "only tiles overlap"),
         ({"fit": "crop"}, "preprocessing.fit"),
     ],
@@ -144,5 +144,5 @@ def test_a_manifest_whose_layout_makes_no_sense(run_copy, change, told):
 @pytest.mark.parametrize("run", FITS, indirect=True)
 def test_the_manifest_holds_the_layout(run):
     framing = read_manifest(run).preprocessing.framing
-    overlap = 64 if framing.fit == "tiles" else 0
-    assert framing == Framing((256, 256), framing.fit, overlap)
+    overlap = 32 if framing.fit == "tiles" else 0
+    assert framing == Framing((128, 128), framing.fit, overlap)

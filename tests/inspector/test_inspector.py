@@ -75,7 +75,7 @@ def test_file_bytes_and_array_agree(inspector: Inspector, photographs: Path) -> 
 
 def test_map_mask_and_score(inspector: Inspector, photographs: Path, tiny_run: Path) -> None:
     seen = inspector.inspect(photographs / "part2.png")
-    assert seen.anomaly_map.shape == seen.mask.shape == inspector.size == (256, 256)
+    assert seen.anomaly_map.shape == seen.mask.shape == inspector.size == (128, 128)
     assert seen.anomaly_map.dtype == np.float32
     assert seen.mask.dtype == np.uint8
     assert np.isfinite(seen.anomaly_map).all()
@@ -97,7 +97,7 @@ def test_map_mask_and_score(inspector: Inspector, photographs: Path, tiny_run: P
 
 
 def test_batch_of_the_graph_is_its_images_one_by_one(inspector: Inspector) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (3, 256, 256, 3), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), np.uint8)
     maps, scores = inspector.graph(images)
     for image, found, score in zip(images, maps, scores, strict=True):
         one_map, one_score = inspector.graph(image[None])
@@ -328,7 +328,7 @@ def test_a_newer_format_asks_for_a_newer_flawmap(run_copy: Path) -> None:
         (lambda v: v["calibration"]["reject"].update(value="high"), "calibration.reject.value"),
         (lambda v: v["calibration"]["reject"].update(value=float("nan")), "reject.value"),
         (lambda v: v["calibration"].update(scores=[]), "calibration.scores"),
-        (lambda v: v["preprocessing"].update(size=[128, 128]), "working size"),
+        (lambda v: v["preprocessing"].update(size=[64, 64]), "working size"),
         (lambda v: v["preprocessing"].update(size=[0, 0]), "working size"),
         (lambda v: v["files"].clear(), "model.onnx"),
     ],

@@ -32,12 +32,12 @@ def test_a_region_masks_map_and_score_and_calibrates_anew(run_copy, tiny_data, l
     assert sorted(calibration.images) == sorted(before.manifest.calibration.images)
     path = next((tiny_data / "test" / "good").glob("*.png"))
     seen, whole = inspector.inspect(path), before.inspect(path)
-    assert not seen.anomaly_map[:, 128:].any()
-    np.testing.assert_array_equal(seen.anomaly_map[:, :128], whole.anomaly_map[:, :128])
+    assert not seen.anomaly_map[:, 64:].any()
+    np.testing.assert_array_equal(seen.anomaly_map[:, :64], whole.anomaly_map[:, :64])
     np.testing.assert_array_equal(seen.raw_map, whole.anomaly_map)
     assert seen.raw_score == whole.score
     top = int(inspector.manifest.configuration["top_pixels"])
-    expected = np.sort(whole.anomaly_map[:, :128].ravel())[-top:].mean()
+    expected = np.sort(whole.anomaly_map[:, :64].ravel())[-top:].mean()
     assert seen.score == pytest.approx(float(expected), rel=1e-5)
     flawmap.calibrate(run_copy, [path])
     assert read_manifest(run_copy).calibration.scores == pytest.approx([seen.score])
@@ -60,8 +60,8 @@ def test_another_region_takes_the_place_of_the_first(run_copy, left_half):
     assert len(list(run_copy.glob("region-*.png"))) == 1
     inspector = flawmap.Inspector.load(run_copy)
     assert inspector.region is not None
-    assert not inspector.region.mask[:, :128].any()
-    assert inspector.region.mask[:, 128:].all()
+    assert not inspector.region.mask[:, :64].any()
+    assert inspector.region.mask[:, 64:].all()
 
 
 def test_calibration_images_gone(run_copy, tiny_data, left_half):
@@ -259,14 +259,14 @@ def test_a_line_cut_short_is_left_out(run_copy, tiny_data, tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    "shape", ["(99999999999, 99999999999)", "(256, 256)", "(256, -256)", "(" * 999, "9" * 3000]
+    "shape", ["(99999999999, 99999999999)", "(128, 128)", "(128, -128)", "(" * 999, "9" * 3000]
 )
 def test_a_map_whose_header_lies(run_copy, tmp_path, shape):
     """Nothing is allocated for what a header claims."""
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
     data = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + b"\0" * 99
     (tmp_path / "a.npy").write_bytes(data)
-    stored = {"file": "a.npy", "size": [256, 256], "score": 0.0}
+    stored = {"file": "a.npy", "size": [128, 128], "score": 0.0}
     (tmp_path / "lines.jsonl").write_text(json.dumps({"path": "a.png", "map": stored}) + "\n")
     with pytest.raises(FlawmapError, match=r"a\.npy") as caught:
         flawmap.judge(run_copy, tmp_path / "lines.jsonl")
@@ -311,8 +311,8 @@ def test_figures_are_of_the_region_alone(run_copy, tiny_data, left_half):
     """A defect outside of it counts for nothing."""
     flawmap.regions(run_copy, roi=left_half)
     found = flawmap.evaluate(run_copy, tiny_data)
-    masks = [read_mask(p, (256, 256)) for p in (tiny_data / "ground_truth").rglob("*.png")]
-    inside = [mask[:, :128] for mask in masks]
+    masks = [read_mask(p, (128, 128)) for p in (tiny_data / "ground_truth").rglob("*.png")]
+    inside = [mask[:, :64] for mask in masks]
     regions = [ndimage.label(mask, np.ones((3, 3)))[1] for mask in inside]
     assert found.figures.instances == sum(regions)
     outside = sum(not mask.any() for mask in inside)

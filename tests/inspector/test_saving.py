@@ -58,7 +58,7 @@ def test_a_trained_network_says_how_to_use_it(tiny_run: Path) -> None:
     assert found["requires"] == ""
     shown = {key: found[f"input.{key}"] for key in ("name", "layout", "type", "channels")}
     assert shown == {"name": "images", "layout": "NHWC", "type": "uint8", "channels": "RGB"}
-    assert (found["input.height"], found["input.width"]) == ("256", "256")
+    assert (found["input.height"], found["input.width"]) == ("128", "128")
 
 
 def test_new_thresholds_reach_the_network_and_its_digest_stays(run_copy: Path) -> None:
@@ -75,8 +75,8 @@ def test_regions_and_filters_are_requirements(run_copy: Path, tiny_data: Path) -
     found = metadata(run_copy)
     assert found["requires"] == "filters"
     assert json.loads(found["filters"])["min_area"] == 4
-    mask = np.zeros((256, 256), np.uint8)
-    mask[:128] = 255
+    mask = np.zeros((128, 128), np.uint8)
+    mask[:64] = 255
     write_png(run_copy.parent / "roi.png", mask)
     flawmap.regions(run_copy, roi=run_copy.parent / "roi.png", images=[tiny_data / "test" / "good"])
     found = metadata(run_copy)

@@ -26,7 +26,7 @@ from flawmap.training import run as module
 from flawmap.training.run import Reporter
 from flawmap.training.split import Part
 
-STEPS = 12  # as the fixture's run
+STEPS, SIZE = 12, (128, 128)  # as the fixture's run
 # the command line itself, but for a checkpoint after every step
 FLAWMAP = """
 import functools
@@ -53,7 +53,8 @@ def start(
 ) -> Iterator[Start]:
     """Start or resume ``flawmap train`` in a process of its own, as the fixture's run was."""
     options = ["--teacher", "pocket", "--rotate", "slight", "--steps", str(STEPS)]
-    options += ["--batch-size", "2", "--textures", str(tiny_textures), "--resume"]
+    options += ["--batch-size", "2", "--size", "128x128"]
+    options += ["--textures", str(tiny_textures), "--resume"]
     command = [sys.executable, "-c", FLAWMAP, "train", str(tiny_data), "--out", str(out), *options]
     started: list[subprocess.Popen[str]] = []
 
@@ -88,63 +89,41 @@ def wait_for_step(process: subprocess.Popen[str], out: Path, step: int) -> None:
 
 
 @pytest.mark.slow
-def test_killed_three_times_and_resumed_ends_with_the_same_bits(
-    start: Start, out: Path, tiny_run: Path
-) -> None:
-    chance = random.Random(17)
-    moments = [(s, chance.uniform(0, 0.5)) for s in sorted(chance.sample(range(1, STEPS - 1), 3))]
-    for step, more in moments:
-        process = start()
-        wait_for_step(process, out, step)
-        time.sleep(more)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        with pytest.raises(FlawmapError, match="--resume"):
-            flawmap.Inspector.load(out)
-    process = start()
-    said, errors = process.communicate()
-    assert process.returncode == 0, errors
-    for name in ("weights.safetensors", "model.onnx"):
-        assert (out / name).read_bytes() == (tiny_run / name).read_bytes(), name
-    killed, whole = read_manifest(out), read_manifest(tiny_run)
-    assert killed.calibration == whole.calibration
-    assert killed.files == whole.files
-    assert steps_logged(out) == steps_logged(tiny_run)
-    logged = json.loads((out / "training.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-    assert killed.training.seconds["train"] >= logged["seconds"], "before the kills, too"
-    assert f"Inspector: {out}" in said
-    assert not (out / "checkpoints").exists()
-    assert not list(out.rglob(".*")), "no temporary file is left of the kills"
-
-
-def steps_logged(run: Path) -> list[tuple[int, str]]:
-    lines = (run / "training.jsonl").read_text(encoding="utf-8").splitlines()
-    return [(x["step"], x["phase"]) for x in map(json.loads, lines)]
-
-
-@pytest.mark.slow
-def test_a_second_process_keeps_out_of_a_run(
-    start: Start, out: Path, tiny_data: Path, tiny_textures: Path
+def test_stopped_and_killed_and_resumed_ends_with_the_same_bits(
+    start: Start, out: Path, tiny_run: Path, tiny_data: Path, tiny_textures: Path
 ) -> None:
     process = start()
     wait_for_step(process, out, 1)
     process.send_signal(signal.SIGSTOP)
-    before = sorted(out.rglob("*"))
-    with pytest.raises(FlawmapError, match="Another process is writing"):
-        flawmap.train(tiny_data, out, textures=tiny_textures, resume=True)
-    with pytest.raises(UsageError, match="holds a run already"):
-        flawmap.train(tiny_data, out, textures=tiny_textures)
-    assert sorted(out.rglob("*")) == before
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    others_keep_out(out, tiny_data, tiny_textures)
+    process.send_signal(signal.SIGCONT)
+    end_by_ctrl_c(process, out)
     with pytest.raises(UsageError, match="This run was started with"):  # no longer locked
         flawmap.train(tiny_data, out, textures=tiny_textures, resume=True, seed=9, rotate="none")
-
-
-@pytest.mark.slow
-def test_ctrl_c_leaves_a_checkpoint(start: Start, out: Path) -> None:
     process = start()
-    wait_for_step(process, out, 1)
+    wait_for_step(process, out, newest(out) + 1)
+    time.sleep(random.Random(17).uniform(0, 0.5))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    with pytest.raises(FlawmapError, match="--resume"):
+        flawmap.Inspector.load(out)
+    process = start()
+    said, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert f"Inspector: {out}" in said
+    check_same(out, tiny_run)
+
+
+def others_keep_out(out: Path, data: Path, textures: Path) -> None:
+    before = sorted(out.rglob("*"))
+    with pytest.raises(FlawmapError, match="Another process is writing"):
+        flawmap.train(data, out, textures=textures, resume=True)
+    with pytest.raises(UsageError, match="holds a run already"):
+        flawmap.train(data, out, textures=textures)
+    assert sorted(out.rglob("*")) == before
+
+
+def end_by_ctrl_c(process: subprocess.Popen[str], out: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 1
@@ -152,6 +131,24 @@ def test_ctrl_c_leaves_a_checkpoint(start: Start, out: Path) -> None:
     assert f"Stopped after step {newest(out)} of {STEPS}" in message
     assert "--resume" in message
     assert 1 <= newest(out) < STEPS
+
+
+def check_same(out: Path, never_stopped: Path) -> None:
+    for name in ("weights.safetensors", "model.onnx"):
+        assert (out / name).read_bytes() == (never_stopped / name).read_bytes(), name
+    found, whole = read_manifest(out), read_manifest(never_stopped)
+    assert found.calibration == whole.calibration
+    assert found.files == whole.files
+    assert steps_logged(out) == steps_logged(never_stopped)
+    logged = json.loads((out / "training.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert found.training.seconds["train"] >= logged["seconds"], "those before the stops, too"
+    assert not (out / "checkpoints").exists()
+    assert not list(out.rglob(".*")), "no temporary file is left"
+
+
+def steps_logged(run: Path) -> list[tuple[int, str]]:
+    lines = (run / "training.jsonl").read_text(encoding="utf-8").splitlines()
+    return [(x["step"], x["phase"]) for x in map(json.loads, lines)]
 
 
 def test_the_models_of_a_run_in_folds_share_one_bank_of_textures() -> None:
@@ -263,7 +260,8 @@ def test_resuming_with_other_settings_is_refused(
     told: str,
 ) -> None:
     before = (begun / "settings.json").read_bytes()
-    options: dict[str, Any] = {"steps": STEPS, "batch_size": 2, "rotate": "slight"} | change
+    options: dict[str, Any] = {"steps": STEPS, "batch_size": 2, "rotate": "slight"}
+    options |= {"size": SIZE} | change
     with pytest.raises(UsageError, match="another --out") as caught:
         flawmap.train(
             tiny_data, begun, teacher="pocket", textures=tiny_textures, resume=True, **options
@@ -281,7 +279,7 @@ def test_resuming_with_other_images_is_refused(
     with pytest.raises(UsageError, match="other good images"):
         flawmap.train(
             data, begun, teacher="pocket", textures=tiny_textures, resume=True,
-            steps=STEPS, batch_size=2, rotate="slight",
+            steps=STEPS, batch_size=2, rotate="slight", size=SIZE,
         )  # fmt: skip
 
 
