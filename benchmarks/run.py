@@ -87,7 +87,7 @@ def _digest(path: Path) -> str:
 
 
 def synthesis() -> dict[str, Any]:
-    """Images a second of corruption alone, and its share of a training step."""
+    """Images a second of corruption alone, its share of a training step, and time by family."""
     import numpy as np
     import torch
     from speed import ours, shares
@@ -115,7 +115,37 @@ def synthesis() -> dict[str, Any]:
             "synthesis_share_of_step": round(alone / step, 4),
             "seconds": {k: round(v, 4) for k, v in (seconds | {"synthesis": alone}).items()},
         }
+    result["processor_ms_of_a_batch_by_family"] = _by_family(bank, config.batch_size)
     return result
+
+
+def _by_family(bank: Any, batch: int) -> dict[str, float]:
+    """Processor milliseconds of one thread for a batch of each family, and of all alike."""
+    import numpy as np
+    import torch
+    from speed import IMAGES
+
+    from flawmap.images import read_image
+    from flawmap.synthesis.anomalies import AnomalyConfig
+    from flawmap.synthesis.families.weights import FAMILY_NAMES
+    from flawmap.training.batches import BatchMaker
+
+    images = np.stack([read_image(path) for path in IMAGES[:64]])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    found = {}
+    for asked in (*FAMILY_NAMES, "all"):
+        weights = {name: float(asked in (name, "all")) for name in FAMILY_NAMES}
+        anomalies = AnomalyConfig(foreground_share=0.5, families=weights)
+        make = BatchMaker(images, bank, anomalies, batch, "none", "edge", 0, torch.device("cpu"))
+        laps = []
+        for step in range(14):
+            start = time.process_time()
+            make(step)
+            laps.append(time.process_time() - start)
+        found[asked] = round(statistics.median(laps[2:]) * 1000, 1)
+    torch.set_num_threads(threads)
+    return found
 
 
 def _median(work: Callable[[], object], times: int = 7) -> float:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from flawmap.methods.adps.config import PAPER
 from flawmap.synthesis.anomalies import AnomalyConfig
+from flawmap.synthesis.families.weights import FamilyWeights
 from flawmap.training.batches import Batch, BatchMaker
 
 SIZE = (32, 32)
@@ -51,6 +52,18 @@ def test_every_step_and_seed_has_its_own(maker: BatchMaker):
     for name in ("clean", "corrupted", "mask"):
         drawn = {getattr(b, name).contiguous().numpy().tobytes() for b in batches}
         assert len(drawn) == len(batches), name
+
+
+def test_families_are_drawn_by_seed_and_step_alone(maker: BatchMaker):
+    weights = dict.fromkeys(FamilyWeights.model_fields, 1.0)
+    maker = dataclasses.replace(maker, anomalies=AnomalyConfig(families=weights))
+    forward = [maker(t) for t in range(6)]
+    twin = dataclasses.replace(maker)
+    for t in (5, 0, 3, 3, 1):
+        assert same(twin(t), forward[t])
+    for batch in forward:
+        outside = (batch.mask == 0).expand_as(batch.clean)
+        assert torch.equal(batch.clean[outside], batch.corrupted[outside])
 
 
 def test_global_generators_stay_where_they_are(maker: BatchMaker):

@@ -6,13 +6,16 @@ made on the training device, with no synchronisation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
+from flawmap.synthesis.families.registry import change_by_family, take
+from flawmap.synthesis.families.weights import FamilyDraws, FamilyWeights, draw_families
 from flawmap.synthesis.foreground import foreground
 from flawmap.synthesis.operations import OPERATIONS
 from flawmap.synthesis.perlin import perlin_noise, turn
@@ -47,6 +50,10 @@ class AnomalyConfig(BaseModel):
     line_width: tuple[float, float] = Field(
         (1.0, 6.0), description="range of the curves' width in pixels"
     )
+    families: FamilyWeights = Field(
+        FamilyWeights(), description="how often each family of anomalies is drawn; what is set "
+        "above of noise, lines and opacity is of the texture family",
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _ranges(self) -> AnomalyConfig:
@@ -72,6 +79,12 @@ class AnomalyParameters:
     amounts: np.ndarray  # (B, n, 3) float32 in 0..1, how much of each
     lines: np.ndarray  # (B,) bool, thin curves
     line_width: np.ndarray  # (B,) float32
+    families: FamilyDraws | None = None  # None: every anomaly is of the texture family
+
+    def rows(self, rows: np.ndarray) -> AnomalyParameters:
+        """Those of some samples, which are of the texture family."""
+        own = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "families"}
+        return AnomalyParameters(**own)
 
 
 def draw_parameters(
@@ -90,6 +103,7 @@ def draw_parameters(
         operations=rng.random((batch, len(OPERATIONS))).argsort(1)[:, : config.texture_operations],
         amounts=rng.random((batch, config.texture_operations, 3), np.float32),
         **_draw_lines(rng, batch, config),
+        families=draw_families(rng, batch, config.families),
     )
 
 
@@ -142,22 +156,58 @@ def thin_curves(noise: Tensor, width: Tensor) -> Tensor:
 def corrupt(
     clean: Tensor, textures: Tensor, parameters: AnomalyParameters, config: AnomalyConfig
 ) -> tuple[Tensor, Tensor]:
-    """Lay textures over good images inside Perlin masks.
+    """Make anomalies: lay textures over good images inside Perlin masks, or as a family does.
 
     ``clean`` (B, 3, H, W) float in 0..1; ``textures`` (B, 3, H, W) float in 0..1, already picked.
     Returns the corrupted images and the masks (B, 1, H, W) float {0, 1}.
     """
-    mask = anomaly_masks(parameters, (clean.shape[-2], clean.shape[-1]), config, clean.device)
-    if parameters.confined.any():
-        free = torch.from_numpy(~parameters.confined).to(clean.device)[:, None, None, None]
-        mask &= foreground(clean) | free
+    if parameters.families is None:
+        part = foreground(clean) if parameters.confined.any() else None
+        changed, mask = _lay_textures(clean, textures, part, parameters, config)
+    else:
+        changed, mask = clean.clone(), torch.zeros_like(clean[:, :1], dtype=torch.bool)
+        draws = parameters.families.without(parameters.spared)
+        for rows, images, masks in _by_family(clean, textures, parameters, draws, config):
+            for row, image, drawn in zip(rows, images, masks, strict=True):
+                changed[row], mask[row] = image, drawn
     if parameters.spared.any():
         mask &= torch.from_numpy(~parameters.spared).to(clean.device)[:, None, None, None]
+    weight = mask.to(clean.dtype)
+    return torch.lerp(clean, changed, weight), weight  # exact where the weight is 0 or 1
+
+
+def _by_family(
+    clean: Tensor,
+    textures: Tensor,
+    parameters: AnomalyParameters,
+    draws: FamilyDraws,
+    config: AnomalyConfig,
+) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+    """For each family: which samples are its own, their images and masks."""
+    part = foreground(clean)
+    if len(rows := np.flatnonzero(draws.family == 0)):
+        good, foreign, whereabouts = (take(x, rows) for x in (clean, textures, part))
+        own = parameters.rows(rows)
+        yield rows, *_lay_textures(good, foreign, whereabouts, own, config)
+    yield from change_by_family(clean, textures, part, parameters.confined, draws)
+
+
+def _lay_textures(
+    clean: Tensor,
+    textures: Tensor,
+    part: Tensor | None,
+    parameters: AnomalyParameters,
+    config: AnomalyConfig,
+) -> tuple[Tensor, Tensor]:
+    """The texture family: images under their textures all over, and masks, bool."""
+    mask = anomaly_masks(parameters, (clean.shape[-2], clean.shape[-1]), config, clean.device)
+    if part is not None:
+        free = torch.from_numpy(~parameters.confined).to(clean.device)[:, None, None, None]
+        mask &= part | free
     if config.texture_operations:
         textures = change_textures(textures, parameters)
     opacity = torch.from_numpy(parameters.opacity).to(clean.device)[:, None, None, None]
-    blended = torch.lerp(clean, textures, opacity)
-    return torch.where(mask, blended, clean), mask.to(clean.dtype)
+    return torch.lerp(clean, textures, opacity), mask
 
 
 def change_textures(textures: Tensor, parameters: AnomalyParameters) -> Tensor:

@@ -1,0 +1,123 @@
+"""What could lie where a piece of the image is gone: its surroundings, or the background."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from flawmap.synthesis.families.pixels import cells, closed, difference, enlarged, near, wider
+from flawmap.synthesis.families.scene import Scene
+from flawmap.synthesis.families.visible import FLOOR
+
+_CELL = 4  # pixels a side of the cells by which holes are filled
+_CANDIDATES = 8
+_DETAILED = 0.65  # share of the holes that are filled with detail
+_AVOIDED = 10.0  # grey levels of 0..1 that a place may be unlike, rather than hold the part
+_TOLERATED = 0.01  # share of the hole
+_STANDS_OUT = 0.3  # share of the part's greatest difference from the background
+
+
+def spread(values: Tensor, known: Tensor) -> Tensor:
+    """Fill in ``values`` (B, C, H, W) smoothly where ``known`` (B, 1, H, W), 0 or 1, is 0.
+
+    From means over larger and larger cells, each weighted by what is known in it. Zeros where
+    nothing is known at all.
+    """
+    if max(values.shape[-2:]) == 1:
+        return values * known
+    means, some = _known_means(values, known, _CELL)
+    wide = enlarged(spread(means, some), (values.shape[-2], values.shape[-1]))
+    return torch.lerp(wide, values, known)
+
+
+def fill(scene: Scene, hole: Tensor, through: Tensor, chance: np.ndarray) -> Tensor:
+    """Images (B, 3, H, W) of what could be in the ``hole`` (B, 1, H, W), 0 or 1.
+
+    The difference to the surroundings is spread into the hole: of the image itself, which makes it
+    smooth, or of another place, whose detail is kept; where ``through`` (B, 1, 1, 1), 0 or 1, one
+    without the part. Outside the hole they are smoothed. ``chance`` (B,) in 0..1 says which.
+    """
+    detailed = chance < _DETAILED
+    elsewhere = torch.zeros_like(scene.clean)
+    if detailed.any():
+        moved, fits = _elsewhere(scene, hole, through)
+        elsewhere = moved * (scene.dice.weight(detailed) * fits)
+    gap, some = _known_means(scene.clean - elsewhere, 1 - hole, _CELL)
+    return (elsewhere + enlarged(spread(gap, some), scene.size)).clamp_(0, 1)
+
+
+def outline(scene: Scene, background: Tensor) -> Tensor:
+    """The part itself, bool (B, 1, H, W): what differs from ``background``, the image without.
+
+    Gaps in it count as the part, and so does what lies deep in the foreground. Nothing where the
+    part has no background.
+    """
+    unlike = near(difference(scene.clean, background)) * scene.part
+    limit = _STANDS_OUT * unlike.amax((2, 3), keepdim=True)
+    found = unlike > limit
+    deep = ~wider(wider(cells(scene.part, _CELL) < 0.5))
+    coarse = (closed(cells(found.float(), _CELL) > 0.5) | deep).float()
+    found = closed(found) | (enlarged(coarse, scene.size) > 0.5)
+    return found & scene.stands_free & (limit > FLOOR)
+
+
+def look_up(images: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """Images (B, C, H, W) moved by whole pixels, mirrored at the rim.
+
+    Place (y, x) shows what was at (y + down, x + across); both (B, 1, 1, 1) float.
+    """
+    height, width = images.shape[-2:]
+    rows = _mirrored(height, down.flatten()[:, None])  # (B, H)
+    columns = _mirrored(width, across.flatten()[:, None])  # (B, W)
+    moved = [
+        image.index_select(1, row).index_select(2, column)
+        for image, row, column in zip(images, rows, columns, strict=True)
+    ]
+    return torch.stack(moved)
+
+
+def _known_means(values: Tensor, known: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Means over cells of what is known in them, and 0 or 1: whether anything is."""
+    weight = cells(known, side)
+    return cells(values * known, side) / weight.clamp(min=1e-6), (weight > 0).float()
+
+
+def _mirrored(count: int, offset: Tensor) -> Tensor:
+    """Numbers 0..count-1, each plus ``offset`` (..., 1), mirrored at both ends."""
+    place = (torch.arange(count, device=offset.device) + offset.long()) % (2 * count)
+    return torch.minimum(place, 2 * count - 1 - place)
+
+
+def _elsewhere(scene: Scene, hole: Tensor, through: Tensor) -> tuple[Tensor, Tensor]:
+    """The image moved so that another place of it lies in the hole, and whether one will do.
+
+    Of eight places that whose surroundings are most like the hole's own and whose inside is least;
+    where ``through``, that with the least of the part in it.
+    """
+    small = cells(torch.cat([scene.clean.mean(1, keepdim=True), scene.part], 1), _CELL)
+    inner = cells(hole, _CELL)
+    ring = F.max_pool2d(inner, 5, 1, 2) * (1 - inner)
+    h, w = small.shape[-2:]
+    draws = scene.random(1).flatten(1)[:, : 2 * _CANDIDATES] / math.pi - 1
+    down = (draws[:, :_CANDIDATES] * h).floor()  # (B, 8) cells
+    across = (draws[:, _CANDIDATES:] * w).floor()
+    rows, columns = _mirrored(h, down[..., None]), _mirrored(w, across[..., None])
+    sample = torch.arange(len(small), device=small.device)[:, None, None, None]
+    moved = small.permute(0, 2, 3, 1)[sample, rows[..., None], columns[:, :, None]]
+    unlike = (moved[..., 0] - small[:, :1]).abs()  # (B, 8, h, w)
+    foreign = _mean(moved[..., 1], inner) * through[:, :, 0, 0]
+    cost = _mean(unlike, ring) - _mean(unlike, inner) + _AVOIDED * foreign
+    best = cost.argmin(1, keepdim=True)
+    shift = [x.gather(1, best)[:, :, None, None] * _CELL for x in (down, across)]
+    fits = foreign.gather(1, best)[:, :, None, None] < _TOLERATED
+    return look_up(scene.clean, shift[0], shift[1]), fits
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean (B, N) of ``values`` (B, N, h, w) under ``weight`` (B, 1, h, w)."""
+    total = weight.sum((2, 3)).clamp(min=1e-6)
+    return (values * weight).sum((2, 3)) / total

@@ -1,0 +1,125 @@
+"""Pieces in the wrong place: moved, copied, turned, mirrored or bent; of the image or another."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from flawmap.synthesis.families.blobs import Blob, coverage
+from flawmap.synthesis.families.dice import Dice
+from flawmap.synthesis.families.filling import fill, outline
+from flawmap.synthesis.families.pixels import near, soft, wider
+from flawmap.synthesis.families.scene import Scene
+from flawmap.synthesis.families.visible import seen_in_texture
+
+_SMALLEST = 3.0  # pixels of radius
+_NEAREST = 3.0  # pixels from the old place to the new
+_FEATHER = 1.5  # pixels
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What is done to each sample's piece, all bool (B,)."""
+
+    whole: np.ndarray  # the piece is the part
+    far: np.ndarray  # it goes anywhere, not near its old place
+    leaves: np.ndarray  # its old place is empty afterwards
+    stays: np.ndarray  # it is turned or mirrored where it is
+    bent: np.ndarray  # it is pulled to one side, and its rim stays
+    foreign: np.ndarray  # it comes from another image
+
+    @classmethod
+    def draw(cls, dice: Dice) -> _Kind:
+        """A piece copied, moved, turned where it is, or bent; the part moved, turned or doubled."""
+        kind, whole = dice.host(), dice.host() < 0.3
+        stays = (kind > 0.4) & (kind < 0.6)
+        bent = (kind < 0.2) & ~whole
+        far = (dice.host() < 0.4) & ~stays
+        foreign = (dice.host() < 0.3) & ~whole & ~bent
+        return cls(whole, far, (kind > 0.4) | (whole & ~far), stays, bent, foreign)
+
+
+def moved(scene: Scene) -> tuple[Tensor, Tensor]:
+    """Put a piece somewhere else; images and masks."""
+    dice, clean = scene.dice, scene.clean
+    kind, detail = _Kind.draw(dice), dice.host()
+    whole, bent = dice.weight(kind.whole) * scene.stands_free, dice.weight(kind.bent)
+    blob = Blob.draw(dice, scene.radius(_SMALLEST))
+    place = scene.pick(scene.part)
+    inside = blob.inside(scene.rows - place[0], scene.columns - place[1])
+    own = piece = coverage(inside, _FEATHER)
+    base, left = clean, torch.zeros_like(own)
+    if (kind.leaves | kind.whole).any():
+        hole = torch.lerp((inside > -1).float(), scene.part, whole)
+        emptied = fill(scene, hole, whole, detail)
+        left = torch.lerp(own, soft(scene.part), whole) * dice.weight(kind.leaves)
+        base = torch.lerp(clean, emptied, left)
+        if kind.whole.any():
+            part = wider(outline(scene, emptied)).float()
+            piece, place = torch.lerp(own, near(part), whole), _centre(part, place, whole)
+
+    source = torch.lerp(clean, scene.other, dice.weight(kind.foreign))
+    path = _path(scene, kind, place)
+    pulled = _pulled(scene, (inside / blob.radius).clamp_(0, 1).square() * blob.radius)
+    rows, columns = (torch.lerp(a, b, bent) for a, b in zip(path, pulled, strict=True))
+    content, laid = _sample(source, piece, rows, columns)
+    laid = torch.lerp(laid, own, bent)
+    changed = torch.lerp(base, content, laid)
+    return changed, seen_in_texture(clean, changed, laid + left > 0)
+
+
+def _path(scene: Scene, kind: _Kind, place: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Rows and columns (B, 1, H, W) that each place of the image is taken from."""
+    dice = scene.dice
+    stays = dice.weight(kind.stays)
+    distance = dice.log_uniform(_NEAREST, 0.3 * min(scene.size)) * (1 - stays)
+    way, far = dice.angle(), dice.weight(kind.far)
+    anywhere = [dice.uniform(0, side).floor() for side in scene.size]
+    ahead = [place[0] + distance * way.sin(), place[1] + distance * way.cos()]
+    row, column = (torch.lerp(b, a, far).round() for a, b in zip(anywhere, ahead, strict=True))
+    angle, mirror = _turn(dice, stays)
+    down, across = scene.rows - row, scene.columns - column
+    back_down = down * angle.cos() - across * angle.sin()
+    back_across = down * angle.sin() + across * angle.cos()
+    return place[0] + back_down, place[1] + back_across * mirror
+
+
+def _turn(dice: Dice, stays: Tensor) -> tuple[Tensor, Tensor]:
+    """Radians, and -1 where it is mirrored, else 1: something is done where the piece stays."""
+    how, quarters = dice.uniform(0, 1), dice.uniform(0, 4).floor()
+    free = dice.uniform(-math.pi, math.pi) * torch.where(dice.chance(0.4), 0.1, 1.0)
+    angle = torch.where(how < 0.3, quarters * (math.pi / 2), torch.where(how < 0.65, free, 0.0))
+    mirror = torch.where(dice.chance(0.25), -1.0, 1.0)
+    return torch.where((stays > 0) & (angle == 0) & (mirror > 0), math.pi, angle), mirror
+
+
+def _pulled(scene: Scene, pull: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and columns that each place is taken from where ``pull`` pixels are to one side."""
+    way, amount = scene.dice.angle(), scene.dice.uniform(0.15, 0.7) * pull
+    return scene.rows + amount * way.sin(), scene.columns + amount * way.cos()
+
+
+def _centre(part: Tensor, place: tuple[Tensor, Tensor], whole: Tensor) -> tuple[Tensor, Tensor]:
+    """The part's middle where the piece is the part, else the piece's own."""
+    total = part.sum((2, 3), keepdim=True).clamp(min=1)
+    found = []
+    for axis, own in zip((2, 3), place, strict=True):
+        line = part.sum(5 - axis, keepdim=True)
+        count = torch.arange(part.shape[axis], device=part.device).view_as(line[:1])
+        middle = (line * count).sum((2, 3), keepdim=True) / total
+        found.append(torch.lerp(own, middle.round(), whole))
+    return found[0], found[1]
+
+
+def _sample(images: Tensor, piece: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Images and pieces at places (B, 1, H, W) in pixels, bilinear; outside there is no piece."""
+    height, width = images.shape[-2:]
+    across, down = (2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1
+    grid, both = torch.stack([across, down], -1)[:, 0], torch.cat([images, piece], 1)
+    found = F.grid_sample(both, grid, padding_mode="border", align_corners=False)
+    return found[:, :3], found[:, 3:] * ((across.abs() < 1) & (down.abs() < 1))
