@@ -63,6 +63,12 @@ def test_options_left_out_are_left_to_train(data: Path):
         ("data: mvtec\nseed: [-1]\n", "seed.0: input should be greater"),
         ("data: mvtec\nteacher: []\n", "teacher: "),
         ("category: [screw]\n", "data: field required"),
+        ("data: mvtec\nproducts: [{data: mvtec}]\n", "yaml: products: each has data of its own"),
+        ("products: []\n", "data: field required, or products"),
+        ("products: {data: mvtec}\n", "products: "),
+        ("products: [{data: mvtec}, {category: screw}]\n", "products.1.data: field required"),
+        ("products: [{data: mvtec, size: 640}]\n", "products.0.size: "),
+        ("products: [{data: mvtec, seed: 1}]\n", "products.0.seed: extra inputs"),
         ("- screw\n", "is no grid"),
         ("", "is no grid"),
         ("data: [screw\n", "is no YAML"),
@@ -74,6 +80,65 @@ def test_what_does_not_fit_is_named(data: Path, text: str, said: str):
     with pytest.raises(UsageError, match=r"grid\.yaml") as caught:
         read_grid(path)
     assert said in str(caught.value)
+
+
+@pytest.fixture
+def suite(data: Path) -> Path:
+    """Three products of two folders, one with options of its own."""
+    (data.parent / "mine" / "gear").mkdir(parents=True)
+    path = data.parent / "grid.yaml"
+    path.write_text(
+        "size: 128x128\nseed: [0, 1]\nvariant: {base: {}, new: {changes: {smoothing: 1}}}\n"
+        "products:\n  - data: mvtec\n"
+        "  - {data: mine, category: gear, size: 640x256, textures: dtd, steps: 9}\n"
+    )
+    return path
+
+
+def test_products_with_folders_and_options_of_their_own(suite: Path):
+    cells = read_grid(suite).cells()
+    assert [(c.seed, c.dataset, c.category, c.variant) for c in cells] == [
+        (seed, dataset, category, variant)
+        for seed in (0, 1)
+        for dataset, category in (("mvtec", "screw"), ("mvtec", "toothbrush"), ("mine", "gear"))
+        for variant in ("base", "new")
+    ]
+    screw, gear = cells[0], cells[4]
+    assert screw.data == suite.parent / "mvtec" / "screw"
+    assert screw.options.arguments() == ["--size", "128x128"]
+    assert gear.options.arguments() == [
+        "--textures", str(suite.parent / "dtd"), "--size", "640x256", "--steps", "9",
+    ]  # fmt: skip
+
+
+def test_some_of_the_products(suite: Path):
+    grid = read_grid(suite)
+    some = grid.model_copy(update={"category": ("gear", "screw"), "seed": (0,)})
+    assert [c.category for c in some.cells()] == ["screw", "screw", "gear", "gear"]
+    with pytest.raises(UsageError, match="No product is called pill: there are screw, toothbrush"):
+        grid.model_copy(update={"category": ("pill",)}).cells()
+
+
+def test_runs_of_one_name_are_refused(data: Path):
+    twice = [{"data": data, "category": "screw"}, {"data": data, "size": "64x64"}]
+    with pytest.raises(UsageError, match="2 runs of the grid would be called mvtec-screw-"):
+        check_grid({"products": twice}, "here").cells()
+
+
+@pytest.mark.realdata
+def test_the_suite_is_six_products_of_three_seeds(shared_data: Path):
+    root = Path(__file__).resolve().parents[2]
+    values = read_grid(root / "benchmarks" / "suite.yaml").model_dump(exclude_defaults=True)
+    for product in values["products"]:
+        _, _, place = product["data"].as_posix().partition("shared/data")
+        product["data"] = shared_data / place.strip("/")
+    cells = check_grid(values, "the suite").cells()
+    assert {(c.category, c.options.size) for c in cells} == {
+        ("screw", None), ("toothbrush", None), ("transistor", None), ("kolektor_sdd", "640x256"),
+        ("aitex_fabric_02", None), ("crackforest", None),
+    }  # fmt: skip
+    assert len(cells) == 18
+    assert {(c.method, c.preset, c.teacher) for c in cells} == {("destseg", "fast", "pocket")}
 
 
 def test_missing_file_and_bytes_that_are_no_text(tmp_path: Path):

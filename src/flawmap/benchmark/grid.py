@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from typing_extensions import Self
 
 from flawmap.errors import UsageError
 
@@ -57,13 +67,24 @@ class Variant(BaseModel):
     """Levels to read out, as ``flawmap evaluate --distances`` takes them; none for the map."""
 
 
-class Grid(Options):
-    """A grid, as the keys of its YAML file. Any list may be given as a single value."""
+class Products(Options):
+    """Categories of one data folder, and the options that they alone have."""
 
     data: Path
     """Folder of categories, each in a layout that ``flawmap train`` reads."""
     category: Names = ()
     """Folders in ``data``; all of them if none is named."""
+
+
+class Grid(Options):
+    """A grid, as the keys of its YAML file. Any list may be given as a single value."""
+
+    data: Path | None = None
+    """As of products, where all have the same folder and options."""
+    category: Names = ()
+    """As of products; where these are listed: of theirs, measure these alone."""
+    products: tuple[Products, ...] = ()
+    """In place of ``data``; an option of theirs goes before the grid's own."""
     method: Names = ("destseg",)
     preset: Names = ("fast",)
     teacher: Names = ("pocket",)
@@ -71,33 +92,72 @@ class Grid(Options):
     variant: dict[str, Variant] = Field({"": Variant()}, min_length=1)
     """Named variants. Those of the same changes are read-outs of one training."""
 
+    @model_validator(mode="after")
+    def _has_data(self) -> Self:
+        if self.data is None and not self.products:
+            raise PydanticCustomError("data", "data: field required, or products, a list of them")
+        if self.data is not None and self.products:
+            raise PydanticCustomError("data", "products: each has data of its own, leave data out")
+        return self
+
     def cells(self) -> list[Cell]:
-        """Every run of the grid, seeds last, so that one seed of all is there first."""
-        options = Options.model_validate({k: getattr(self, k) for k in Options.model_fields})
-        axes = (self.seed, self._categories(), self.method, self.preset, self.teacher, self.variant)
-        return [
+        """Every run of the grid, seeds last, so that one seed of all is there first.
+
+        UsageError where a folder is missing, or where two runs have one name.
+        """
+        axes = (self.seed, self._products(), self.method, self.preset, self.teacher, self.variant)
+        cells = [
             Cell(
-                self.data / category, method, preset, teacher, seed, options,
+                data, method, preset, teacher, seed, options,
                 variant, self.variant[variant], self._trained_as(variant),
             )
-            for seed, category, method, preset, teacher, variant in itertools.product(*axes)
+            for seed, (data, options), method, preset, teacher, variant in itertools.product(*axes)
         ]  # fmt: skip
+        (name, count), *_ = Counter(cell.name for cell in cells).most_common(1)
+        if count > 1:
+            raise UsageError(
+                f"{count} runs of the grid would be called {name}: give each product, variant and "
+                "seed once, under a name of its own."
+            )
+        return cells
 
     def _trained_as(self, variant: str) -> str:
         """The first variant of the same changes: one training serves them all."""
         changes = self.variant[variant].changes
         return next(name for name, other in self.variant.items() if other.changes == changes)
 
-    def _categories(self) -> tuple[str, ...]:
-        if not self.data.is_dir():
-            raise UsageError(f"{self.data} is no folder: give the folder of categories as data.")
-        there = sorted(p.name for p in self.data.iterdir() if p.is_dir() and p.name[0] != ".")
-        missing = [name for name in self.category if name not in there]
-        if missing:
-            raise UsageError(f"{self.data} has no {missing[0]}; it has {', '.join(there) or '-'}.")
-        if not there:
-            raise UsageError(f"{self.data} has no folder of a category in it.")
-        return self.category or tuple(there)
+    def _products(self) -> list[tuple[Path, Options]]:
+        """The folder and the options of every product that is asked for."""
+        own = _options(self)
+        if self.data is not None:
+            return [(self.data / name, own) for name in _categories(self.data, self.category)]
+        there = [
+            (one.data / name, own.model_copy(update=_options(one).model_dump(exclude_none=True)))
+            for one in self.products
+            for name in _categories(one.data, one.category)
+        ]
+        names = [data.name for data, _ in there]
+        if missing := [name for name in self.category if name not in names]:
+            raise UsageError(f"No product is called {missing[0]}: there are {', '.join(names)}.")
+        return [one for one in there if one[0].name in (self.category or names)]
+
+
+def _categories(data: Path, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Those named, or every folder of ``data``; UsageError where one, or any, is missing."""
+    if not data.is_dir():
+        raise UsageError(f"{data} is no folder: give the folder of categories as data.")
+    there = sorted(p.name for p in data.iterdir() if p.is_dir() and p.name[0] != ".")
+    missing = [name for name in named if name not in there]
+    if missing:
+        raise UsageError(f"{data} has no {missing[0]}; it has {', '.join(there) or '-'}.")
+    if not there:
+        raise UsageError(f"{data} has no folder of a category in it.")
+    return named or tuple(there)
+
+
+def _options(of: Options) -> Options:
+    """The shared options alone."""
+    return Options.model_validate({name: getattr(of, name) for name in Options.model_fields})
 
 
 @dataclass(frozen=True)
@@ -153,9 +213,11 @@ def read_grid(path: Path) -> Grid:
         raise UsageError(f"{path} is no YAML: {str(error).splitlines()[0]}.") from error
     if not isinstance(found, dict):
         raise UsageError(f"{path} is no grid: it needs lines such as `category: [screw]`.")
-    for key in ("data", "textures"):
-        if isinstance(found.get(key), str):
-            found[key] = path.parent / found[key]
+    listed = found.get("products")
+    for part in (found, *(listed if isinstance(listed, list) else ())):
+        for key in ("data", "textures"):
+            if isinstance(part, dict) and isinstance(part.get(key), str):
+                part[key] = path.parent / part[key]
     return check_grid(found, str(path))
 
 
@@ -166,4 +228,5 @@ def check_grid(values: dict[str, Any], where: str) -> Grid:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{where}: {key}: {first['msg'].lower()}.") from error
+        said = f"{key}: " if key else ""  # what is about the whole grid names its keys itself
+        raise UsageError(f"{where}: {said}{first['msg'].lower()}.") from error

@@ -65,7 +65,7 @@ def measure_grid(
     """Train and evaluate a whole grid; print the table."""
     import flawmap
     from flawmap.benchmark.ablation import find_ablation
-    from flawmap.benchmark.grid import check_grid, read_grid
+    from flawmap.benchmark.grid import Options, check_grid, read_grid
     from flawmap.benchmark.table import read_results, render
 
     if table:
@@ -82,9 +82,11 @@ def measure_grid(
     if grid is not None and str(grid) == "ablation":
         base: dict[str, Any] = {"preset": "paper", "variant": find_ablation(_only(method))}
     else:
-        base = read_grid(grid).model_dump() if grid else {}
-    if "data" not in base | given:
+        base = read_grid(grid).model_dump(exclude_defaults=True) if grid else {}
+    if not {"data", "products"} & (base | given).keys():
         raise UsageError("Nothing to measure: give a GRID.yaml, or --data.")
+    for product in base.get("products", ()):  # flags go before what the file has of a product, too
+        product.update({key: given[key] for key in given.keys() & Options.model_fields.keys()})
     asked = check_grid(base | given, "The grid")
     flawmap.bench(asked, out, work=work, keep=keep, say=lambda text: typer.echo(text, err=True))
     typer.echo(render(read_results(out)), nl=False)
