@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from benchmark.results import result, write_results
 from flawmap.calibration import Calibration
 from flawmap.cli import main
 from flawmap.inspector.manifest import Export, read_manifest, write_manifest
@@ -534,6 +535,80 @@ def test_bench_flags_go_before_the_file_and_the_table_is_printed(
     names = sorted(path.name for path in (tmp_path / "out").glob("*.json"))
     assert [name.rsplit("-", 1)[1] for name in names] == ["1.json", "2.json"]
     assert flawmap("bench", "--table", "--out", tmp_path / "out").out == said.out
+
+
+def test_bench_flags_go_before_those_of_a_product(
+    flawmap: Flawmap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import flawmap as package
+
+    asked: list[Any] = []
+    monkeypatch.setattr(package, "bench", lambda grid, *a, **k: asked.append(grid), raising=False)
+    (tmp_path / "gear").mkdir()
+    (tmp_path / "nut").mkdir()
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("steps: 9\nproducts: [{data: ., size: 64x64}]\n")
+    flags = ("--size", "32x32", "--category", "nut", "--out", tmp_path / "o")
+    refused(flawmap("bench", grid, *flags), 2)  # no table
+    (cell,) = asked[0].cells()
+    assert (cell.category, cell.options.size, cell.options.steps) == ("nut", "32x32", 9)
+    said = refused(flawmap("bench", grid, "--data", tmp_path), 2)
+    assert "The grid: products: each has data of its own" in said
+
+
+def test_bench_compare(flawmap: Flawmap, tmp_path: Path) -> None:
+    a, b = (
+        write_results(
+            tmp_path / name,
+            *(
+                result(category, seed, commit=name, iap=iap + seed / 100, image_auroc=iap + 0.3)
+                for category in ("screw", "pill")
+                for seed in range(3)
+            ),
+        )
+        for name, iap in (("before", 0.4), ("after", 0.45))
+    )
+    json_file = tmp_path / "found.json"
+    said = flawmap("bench", "compare", a, b, "--json", json_file)
+    assert said.status == 0
+    lines = [line.split() for line in said.out.splitlines()]
+    assert said.out.startswith("A: destseg fast, pocket; seeds 0, 1, 2; commit before; ")
+    assert ["pill", "A", "0.700", "0.950", "0.500", "0.800", "0.410", "0.100", "40.0"] in lines
+    assert [
+        "B",
+        "-",
+        "A",
+        "+0.050",
+        "+0.000",
+        "+0.000",
+        "+0.000",
+        "+0.050",
+        "+0.000",
+        "+0.0",
+    ] in lines
+    assert said.out.count("±") == 3, "two products and the mean"
+    assert "Compared: 6 pairs of results on 2 products, 2 variants." in said.out
+    assert said.out.splitlines()[-1] == (
+        "B may not become the default: the mean of pixel AP does not rise (+0.000)."
+    )
+    assert said.err == f"Wrote {json_file}\n"
+    written = json.loads(json_file.read_text())
+    assert written["command"] == f"flawmap bench compare {a} {b} --json {json_file}"
+    assert written["mean"]["iap"]["difference"] == pytest.approx(0.05)
+
+
+def test_bench_compare_tells_what_is_left_out_and_refuses_the_rest(
+    flawmap: Flawmap, tmp_path: Path
+) -> None:
+    results = [result(variant=name, iap=iap) for name, iap in (("base", 0.4), ("new", 0.5))]
+    folder = write_results(tmp_path, *results, result("pill", variant="new"))
+    said = flawmap("bench", "compare", folder, "--variant", "base", "--variant", "new")
+    assert said.status == 0
+    assert "Note: pill is in B alone and is not compared." in said.err
+    assert "The evidence is too thin: 1 seed where 3 are asked for (screw 1)" in said.out
+    assert "–" in said.out, "one seed has no deviation"
+    assert "one and two variants" in refused(flawmap("bench", "compare", folder), 2)
+    assert "in quotes" in refused(flawmap("bench", "compare", "a", "b", "c"), 2)
 
 
 def test_ablation_is_a_grid_of_its_own(

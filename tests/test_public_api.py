@@ -24,7 +24,7 @@ def test_every_verb_is_a_function_of_the_same_name() -> None:
     from flawmap.cli import app
 
     verbs = set(get_command(app).commands)  # type: ignore[attr-defined]
-    others = {"FlawmapError", "UsageError", "Inspector", "latency", "watch"}
+    others = {"FlawmapError", "UsageError", "Inspector", "compare", "latency", "watch"}
     assert set(flawmap.__all__) == verbs - {"info"} | others
 
 

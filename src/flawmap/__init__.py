@@ -2,7 +2,7 @@
 
     >>> import flawmap
     >>> " ".join(name for name in flawmap.__all__ if name.islower())
-    'bench calibrate demo drift evaluate export judge latency predict regions train watch'
+    'bench calibrate compare demo drift evaluate export judge latency predict regions train watch'
 
 Each name is one import away and loads what it needs when first used.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flawmap.errors import FlawmapError, UsageError
 
 if TYPE_CHECKING:
+    from flawmap.benchmark.comparison import compare as compare
     from flawmap.benchmark.latency import latency as latency
     from flawmap.benchmark.run import bench as bench
     from flawmap.conversion.export import export as export
@@ -36,6 +37,7 @@ __all__ = [
     "UsageError",
     "bench",
     "calibrate",
+    "compare",
     "demo",
     "drift",
     "evaluate",
@@ -52,6 +54,7 @@ _HOMES = {
     "Inspector": "flawmap.inspector.inspector",
     "bench": "flawmap.benchmark.run",
     "calibrate": "flawmap.inspector.calibrating",
+    "compare": "flawmap.benchmark.comparison",
     "demo": "flawmap.product.demonstration",
     "drift": "flawmap.inspector.drift",
     "evaluate": "flawmap.inspector.evaluate",

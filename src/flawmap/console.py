@@ -26,6 +26,8 @@ from flawmap.printable import printable
 from flawmap.report.outcome import judged, tally
 
 if TYPE_CHECKING:
+    from flawmap.benchmark.comparison import Comparison
+    from flawmap.benchmark.differences import Difference
     from flawmap.calibration import Calibration
     from flawmap.inspector.evaluate import Evaluation
     from flawmap.inspector.predict import Prediction
@@ -353,3 +355,48 @@ def show_info(manifest: Manifest) -> None:
     for name, value in rows.items():
         table.add_row(name, value)
     console.print(table, soft_wrap=False)
+
+
+_HEADS = {
+    "image_auroc": "image\nAUROC",
+    "pixel_auroc": "pixel\nAUROC",
+    "pixel_ap": "pixel\nAP",
+    "pro": "PRO",
+    "iap": "IAP",
+    "iap90": "IAP90",
+    "milliseconds": "ms",
+}
+_ROWS = {"a": "A", "b": "B", "difference": "B - A", "deviation": "±"}
+
+
+def show_comparison(found: Comparison) -> None:
+    """Both sides and their difference, product by product and in the mean; then the verdict."""
+    for letter, side in (("A", found.a), ("B", found.b)):
+        told = side.to_dict()
+        seeds, commits = (", ".join(map(str, told[key])) for key in ("seeds", "commits"))
+        console.print(
+            f"{letter}: {side.way}; seeds {seeds}; commit {commits or 'unknown'}; "
+            f"{printable(side.source)}"
+        )
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("product", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for head in _HEADS.values():
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, figures in {**found.figures, "mean": found.mean}.items():
+        for row, letter in _ROWS.items():
+            cells = [_compared(figures[key], row, key) for key in _HEADS]
+            table.add_row(name if row == "a" else "", letter, *cells)
+    console.print(table, soft_wrap=False)
+    for note in found.notes:
+        errors.print(f"Note: {note}")
+    for line in (found.compared(), *found.verdict.lines()):
+        console.print(line)
+
+
+def _compared(found: Difference, row: str, figure: str) -> str:
+    value: float | None = getattr(found, row)
+    if value is None:
+        return "–"
+    digits = 1 if figure == "milliseconds" else 3
+    return f"{value:{'+' if row == 'difference' else ''}.{digits}f}"

@@ -21,6 +21,7 @@ _BESIDE = {
     "image_auroc": {"pixel_auroc", "iap", "notes"},
     "statement": {"reject", "review", "oddest"},
     "p50_ms": {"p90_ms", "images_per_s"},
+    "compared": {"products", "mean", "verdict"},
 }
 """Keys that go with the first: others write lines with a path and figures with an AUROC, too."""
 _READ_BYTES = 2**24  # of a file that exists, to tell whose it is

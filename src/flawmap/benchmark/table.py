@@ -84,17 +84,23 @@ def _differs(record: dict[str, Any], given: set[str]) -> bool:
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
     """Every result of a bench in ``folder``, by file name. UsageError where there is none."""
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            raise UsageError(f"{path} is damaged: move it away and measure it anew.") from error
-        if isinstance(record, dict) and all(key in record for key in _NEEDED):
-            found.append(record)
+    found = [record for path in sorted(folder.glob("*.json")) if (record := read_result(path))]
     if not found:
         raise UsageError(f"{folder} has no result of a bench in it: run flawmap bench first.")
     return found
+
+
+def read_result(path: Path) -> dict[str, Any] | None:
+    """The result of a bench in a JSON file, None where it holds something else.
+
+    UsageError where it is no JSON.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{path} is damaged: move it away and measure it anew.") from error
+    is_result = isinstance(record, dict) and all(key in record for key in _NEEDED)
+    return record if is_result else None
 
 
 def group(records: Iterable[dict[str, Any]]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""``bench``: grids of trainings, and the time an inspector takes."""
+"""``bench``: grids of trainings, what changed between two, and the time an inspector takes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _GridUnlessNamed(TyperGroup):
 
 bench = typer.Typer(
     cls=_GridUnlessNamed,
-    help="Train and evaluate a whole grid; or time an inspector.",
+    help="Train and evaluate grids; compare; time inspectors.",
     rich_markup_mode=None,
 )
 
@@ -97,6 +97,41 @@ def _only(methods: list[str] | None) -> str:
     if methods and len(methods) > 1:
         raise UsageError("An ablation is of one method: give --method once.")
     return methods[0] if methods else "destseg"
+
+
+@bench.command("compare")
+def compare_results(
+    results: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="A [B]",
+            help="Folders of results, or patterns of files in quotes. B is A with two variants.",
+        ),
+    ],
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="That of A, given again that of B; given once, that of both."),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
+) -> None:
+    """Compare two sides of results; say whether B may become the default."""
+    import shlex
+    import sys
+
+    import flawmap
+    from flawmap.console import show_comparison
+
+    if len(results) > 2:
+        raise UsageError(f"Give A and B, not {len(results)}: a pattern of files goes in quotes.")
+    found = flawmap.compare(
+        *results,
+        variants=variant or (),
+        json_file=json,
+        command=shlex.join(["flawmap", *sys.argv[1:]]),
+    )
+    show_comparison(found)
+    if json is not None:
+        typer.echo(f"Wrote {json}", err=True)
 
 
 @bench.command("latency")

@@ -1,0 +1,201 @@
+"""``flawmap bench compare``: what changed from side A to side B, and the protocol's verdict."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from flawmap.benchmark.differences import FIGURES, Difference, Product, mean_differences, pair
+from flawmap.benchmark.protocol import Verdict, judge
+from flawmap.benchmark.provenance import provenance
+from flawmap.benchmark.sides import Name, Side, Source, choose, read_source
+from flawmap.datasets.base import plural
+from flawmap.errors import UsageError
+from flawmap.files import make_folder, write_json
+from flawmap.targets import check_target
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Figures of the products that both sides have, by product and figure, and their means.
+
+    ``absent`` maps a product that one side alone has to that side, A or B; ``variants`` counts the
+    ways to train among all results read; ``notes`` is what to know about the figures.
+    """
+
+    a: Side
+    b: Side
+    products: tuple[Product, ...]
+    figures: dict[str, dict[str, Difference]]
+    mean: dict[str, Difference]
+    absent: dict[str, str]
+    variants: int
+    notes: tuple[str, ...]
+    verdict: Verdict
+
+    @property
+    def pairs(self) -> int:
+        """How many results of A were compared with one of B."""
+        return sum(product.seeds for product in self.products)
+
+    def compared(self) -> str:
+        """What was compared, and how many things."""
+        words = (
+            f"Compared: {plural(self.pairs, 'pair(s)')} of results on "
+            f"{plural(len(self.products), 'product(s)')}, 2 variants"
+        )
+        if self.variants == 2:
+            return f"{words}."
+        return f"{words} of {self.variants} there: the best of many looks better than it is."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that ``bench compare --json`` writes, but for its provenance."""
+        return {
+            "a": self.a.to_dict(),
+            "b": self.b.to_dict(),
+            "compared": {
+                "pairs": self.pairs,
+                "products": len(self.products),
+                "variants": 2,
+                "variants_there": self.variants,
+            },
+            "products": {p.name: _written(p, self.figures[p.name]) for p in self.products},
+            "mean": {key: asdict(one) for key, one in self.mean.items()},
+            "absent": self.absent,
+            "notes": list(self.notes),
+            "verdict": {
+                "may_become_default": self.verdict.may_become_default,
+                **asdict(self.verdict),
+            },
+        }
+
+
+def _written(product: Product, figures: dict[str, Difference]) -> dict[str, Any]:
+    return {
+        "seeds_a": [run.seed for run in product.a],
+        "seeds_b": [run.seed for run in product.b],
+        "paired": product.paired,
+        "figures": {key: asdict(one) for key, one in figures.items()},
+    }
+
+
+def compare(
+    a: Source,
+    b: Source | None = None,
+    *,
+    variants: Sequence[str] = (),
+    json_file: str | os.PathLike[str] | None = None,
+    command: str = "",
+) -> Comparison:
+    """Compare two sides of results of :func:`bench`, product by product and in the mean.
+
+    ``a`` and ``b`` are folders of results, patterns of their files, or lists of files; ``variants``
+    names that of A and that of B, or one for both. Without ``b`` both lie in ``a``. ``json_file``
+    names a file to write. Raises UsageError where a side has no results or those of several ways to
+    train, where no product is on both sides, and where a product's data differ.
+    """
+    check_target(json_file, "compared")
+    if len(variants) > 2 or (b is None and len({*variants}) < 2):
+        raise UsageError("Give two folders of results, or one and two variants: A, then B.")
+    first = read_source(a)
+    second = first if b is None else read_source(b)
+    of_a, of_b = [*variants, *variants][:2] or (None, None)
+    there = {(source, run.way) for source, runs in (first, second) for run in runs}
+    found = _compare(choose(*first, of_a), choose(*second, of_b), len(there))
+    if json_file is not None:
+        make_folder(Path(json_file).parent)
+        write_json(Path(json_file), provenance(command) | found.to_dict())
+    return found
+
+
+def _compare(a: Side, b: Side, variants: int) -> Comparison:
+    if a == b:
+        raise UsageError(f"A and B are the same results: those of {a.way} in {a.source}.")
+    names = _names(a, b)
+    both = [key for key in names if key in a.products and key in b.products]
+    if not both:
+        raise UsageError(f"A and B share no product: there are {', '.join(names.values())}.")
+    products = tuple(pair(names[key], a.products[key], b.products[key]) for key in both)
+    for product in products:
+        _check_data(product)
+    figures = {product.name: product.differences() for product in products}
+    mean = mean_differences(list(figures.values()))
+    absent = {names[k]: "A" if k in a.products else "B" for k in names if k not in both}
+    notes = [f"{name} is in {side} alone and is not compared." for name, side in absent.items()]
+    for key, product in zip(both, products, strict=True):
+        notes += _about_seeds(product, a.products[key].keys() ^ b.products[key].keys())
+        notes += _about_data(product)
+    notes += _about_means(products, figures, mean)
+    verdict = judge(
+        {key: one.difference for key, one in mean.items()},
+        {name: {k: one.difference for k, one in of.items()} for name, of in figures.items()},
+        {product.name: product.seeds for product in products},
+        [*absent],
+    )
+    return Comparison(a, b, products, figures, mean, absent, variants, tuple(notes), verdict)
+
+
+def _names(a: Side, b: Side) -> dict[Name, str]:
+    """Every product's name for a reader: its category's, with the folder's where two are alike."""
+    keys = sorted(a.products.keys() | b.products.keys())
+    categories = [category for _, category in keys]
+    return {(d, c): c if categories.count(c) == 1 else f"{d} {c}" for d, c in keys}
+
+
+def _check_data(product: Product) -> None:
+    """UsageError where results are of other good images, or of another number to test on."""
+    told: dict[str, set[str]] = {
+        "other good images": {str(run.training.fingerprint)[:12] for run in product.runs},
+        "another number of test images": {str(run.figures.images) for run in product.runs},
+    }
+    for what, values in told.items():
+        known = sorted(values - {"None"})
+        if len(known) > 1:
+            raise UsageError(
+                f"{product.name}: some results are of {what} than others ({', '.join(known)}): "
+                "compare results on the same data."
+            )
+
+
+def _about_seeds(product: Product, alone: set[int]) -> Iterator[str]:
+    if not product.paired:
+        yield (
+            f"{product.name}: no seed is on both sides, so nothing is paired; the deviation is "
+            "that of one run of B less one of A."
+        )
+    elif alone:
+        yield (
+            f"{product.name}: {'seed' if len(alone) == 1 else 'seeds'} "
+            f"{', '.join(map(str, sorted(alone)))} on one side alone: left out."
+        )
+
+
+def _about_data(product: Product) -> Iterator[str]:
+    if any(run.training.fingerprint is None or run.figures.images is None for run in product.runs):
+        yield f"{product.name}: not every result says which images it is of; see that all are."
+    sizes = {run.size for run in product.runs}
+    if len(sizes) > 1:
+        yield f"{product.name}: pixel figures each at its own size ({', '.join(sorted(sizes))})."
+    counts = {run.figures.instances for run in product.runs}
+    if len(counts) > 1:
+        told = ", ".join(sorted(map(str, counts)))
+        yield f"{product.name}: the ground truth has not as many defects in all results ({told})."
+
+
+def _about_means(
+    products: Sequence[Product],
+    figures: dict[str, dict[str, Difference]],
+    mean: dict[str, Difference],
+) -> Iterator[str]:
+    for key in FIGURES:
+        without = [name for name, found in figures.items() if found[key].difference is None]
+        if without and len(without) < len(figures):
+            yield f"The mean of {key} is without {', '.join(without)}, where it is not defined."
+    if any(found.deviation is None for found in mean.values() if found.difference is not None):
+        yield "No deviation of a mean where its products do not share two seeds."
+    machines = {run.machine for product in products for run in product.runs}
+    if mean["milliseconds"].difference is not None and len(machines) > 1:
+        yield "Milliseconds are of several machines, or numbers of cores: no measure of the change."

@@ -1,0 +1,174 @@
+"""One side of a comparison: the results of one way to train, by product and seed."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, FiniteFloat, ValidationError
+
+from flawmap.benchmark.table import read_result
+from flawmap.errors import UsageError
+
+Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""A folder of results, a pattern of their files, or the files."""
+Name = tuple[str, str]
+"""A product: the folder of categories, and the category."""
+
+
+class Figures(BaseModel):
+    """What is compared of ``evaluate --json``, and what it was measured on."""
+
+    image_auroc: FiniteFloat | None = None
+    pixel_auroc: FiniteFloat | None = None
+    pixel_ap: FiniteFloat | None = None
+    pro: FiniteFloat | None = None
+    iap: FiniteFloat | None = None
+    iap90: FiniteFloat | None = None
+    images: int | None = None
+    instances: int | None = None
+
+
+class Training(BaseModel):
+    """Which good images a run was trained on."""
+
+    fingerprint: str | None = None
+
+
+class Configuration(BaseModel):
+    """At which size, height x width."""
+
+    size: tuple[int, int] | None = None
+
+
+class Hardware(BaseModel):
+    """What milliseconds depend on, beside the change."""
+
+    processor: str | None = None
+    cores: int | None = None
+
+
+class Result(BaseModel):
+    """What a comparison reads of a result file."""
+
+    method: str
+    preset: str
+    variant: str = ""
+    teacher: str
+    dataset: str
+    category: str
+    seed: int
+    commit: str | None = None
+    device: str | None = None
+    hardware: Hardware = Hardware()
+    training: Training = Training()
+    configuration: Configuration = Configuration()
+    figures: Figures
+    milliseconds: FiniteFloat | None = None
+
+    @property
+    def product(self) -> Name:
+        """What it was measured on."""
+        return self.dataset, self.category
+
+    @property
+    def way(self) -> str:
+        """How it was trained, in the words of the table."""
+        return f"{self.method} {self.preset}{self.variant and f': {self.variant}'}, {self.teacher}"
+
+    @property
+    def size(self) -> str:
+        """Working size, height x width."""
+        return "x".join(map(str, self.configuration.size or "?"))
+
+    @property
+    def machine(self) -> str:
+        """Device and hardware of a run."""
+        return f"{self.device} {self.hardware}"
+
+    def figure(self, name: str) -> float | None:
+        """A figure, or the milliseconds; None where it is not defined."""
+        value = self.milliseconds if name == "milliseconds" else getattr(self.figures, name)
+        return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Side:
+    """Results of one way to train: of every product a result a seed."""
+
+    source: str
+    way: str
+    products: dict[Name, dict[int, Result]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a file of a comparison holds it."""
+        runs = [run for seeds in self.products.values() for run in seeds.values()]
+        return {
+            "results": self.source,
+            "way": self.way,
+            "seeds": sorted({run.seed for run in runs}),
+            "commits": sorted({run.commit for run in runs if run.commit}),
+        }
+
+
+def read_source(source: Source) -> tuple[str, list[Result]]:
+    """The source's name, and every result in it.
+
+    A folder's other files are passed over. UsageError where there is no result, or where a file
+    that was named or fits the pattern is none.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        name, folder = os.fspath(source), Path(source)
+        named = not folder.is_dir()
+        files = glob.glob(name) if named else folder.glob("*.json")  # noqa: PTH207
+        paths = [Path(file) for file in files if Path(file).is_file()]
+    else:
+        name, named, paths = f"{len(source)} files", True, [Path(file) for file in source]
+    found = [run for path in sorted(paths) if (run := _read(path, named=named))]
+    if not found:
+        raise UsageError(f"{name}: there is no result of a bench: run flawmap bench first.")
+    return name, found
+
+
+def _read(path: Path, *, named: bool) -> Result | None:
+    record = read_result(path)
+    if record is None:
+        if named:
+            raise UsageError(f"{path} is no result of a bench: leave it out.")
+        return None
+    try:
+        return Result.model_validate(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{path} is damaged: {key}: {first['msg'].lower()}.") from error
+
+
+def choose(source: str, runs: Iterable[Result], variant: str | None) -> Side:
+    """The side of one variant, or of all results if none is named.
+
+    UsageError where there is no such variant, where results of several ways to train are left, or
+    two of one product and seed.
+    """
+    runs = list(runs)
+    chosen = [run for run in runs if variant in (None, run.variant)]
+    if not chosen:
+        there = ", ".join(sorted({run.variant or "''" for run in runs}))
+        raise UsageError(f"{source} has no variant {variant!r}: it has {there}.")
+    ways = sorted({run.way for run in chosen})
+    if len(ways) > 1:
+        raise UsageError(
+            f"{source} has results of {'; '.join(ways)}: name one by --variant, or its files by a "
+            "pattern in quotes."
+        )
+    products: dict[Name, dict[int, Result]] = {}
+    for run in chosen:
+        seeds = products.setdefault(run.product, {})
+        if run.seed in seeds:
+            raise UsageError(f"{source} has two results of {run.category}, seed {run.seed}.")
+        seeds[run.seed] = run
+    return Side(source, ways[0], products)
