@@ -11,6 +11,7 @@ from typing import Any
 import line_tables
 from record import RESULTS, ROOT
 
+from flawmap.benchmark.comparison import compare
 from flawmap.benchmark.table import read_results
 from flawmap.benchmark.table import render as bench_table
 
@@ -18,6 +19,8 @@ README = ROOT / "README.md"
 ABLATIONS = ROOT / "docs" / "ablations.md"
 FAST = ROOT / "docs" / "fast.md"
 LINE = ROOT / "docs" / "line.md"
+MEMORY = ROOT / "docs" / "memory.md"
+_COMPARED = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
 _GUIDED = ("pixel_ap", "iap", "image_auroc", "pro", "iap90")
 BEGIN, END = "<!-- results: made by benchmarks/tables.py -->\n", "<!-- end of results -->"
 
@@ -55,6 +58,26 @@ def render_guidance() -> str:
 def render_line() -> str:
     """Latency, throughput, parity, INT8 and peers in Markdown."""
     return line_tables.render(_load)
+
+
+def render_memory() -> str:
+    """DeSTSeg without and with a memory, product by product, in Markdown."""
+    found = compare(RESULTS / "memory", variants=("base", "memory"))
+    lines = [
+        f"| DeSTSeg `fast`, `pocket` | seeds | {' | '.join(_COMPARED)} |",
+        "|---|---|" + "---|" * len(_COMPARED),
+    ]
+    for product in found.products:
+        figures = found.figures[product.name]
+        cells = [
+            f"{figures[key].a:.3f} → {figures[key].b:.3f}"
+            if figures[key].difference is not None
+            else "–"
+            for key in _COMPARED
+        ]
+        name = product.name + (r"\*" if product.name.endswith("toothbrush") else "")
+        lines.append(f"| {name} | {product.seeds} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _load(name: str) -> dict[str, Any] | None:
@@ -241,6 +264,7 @@ def main() -> None:
         ABLATIONS: render_ablations(),
         FAST: render_guidance(),
         LINE: render_line(),
+        MEMORY: render_memory(),
     }
     for page, made in pages.items():
         _replace(page, made)

@@ -266,6 +266,11 @@ def _told_export(export: Export) -> str:
     return told + (" (FORCED past its limits)" if export.forced else "")
 
 
+def _told_memory(manifest: Manifest) -> str:
+    memory = manifest.configuration.get("memory")
+    return "none of good images" if memory is None else f"of good images, {memory['kind']}"
+
+
 def _told_white(white: int | None) -> str:
     if white is None:
         return "255 of 8 bits; the images learned from have no more"
@@ -324,6 +329,7 @@ def show_info(manifest: Manifest) -> None:
         "learned from": _told_images(training),
         "rotation": f"{training.rotation}: {training.rotation_reason}",
         "textures": training.textures,
+        "memory": _told_memory(manifest),
         "training": f"{training.steps} steps in {training.seconds.get('train', 0):.0f} s on "
         f"{training.device} ({training.precision}), seed {training.seed}",
         "working size": _told_framing(manifest.preprocessing.framing),

@@ -31,6 +31,7 @@ class Stream(IntEnum):
     DEFECT_TEXTURE = 12
     PAIRS = 13
     ODDEST = 14
+    MEMORY = 15
 
 
 def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from flawmap.methods.normality.config import MemoryConfig
 from flawmap.synthesis.anomalies import AnomalyConfig
 
 Size = tuple[int, int]  # height, width
@@ -58,6 +59,9 @@ class MethodConfig(BaseModel):
         "the variance of colours in 0..1 below which a window has no edge. Not in the papers",
     )
     top_pixels: int = Field(100, ge=1, description="image score: mean of this many highest values")
+    memory: MemoryConfig | None = Field(
+        None, description="of what good images look like, joined with the map. Not in the papers"
+    )
 
     @field_validator("size")
     @classmethod

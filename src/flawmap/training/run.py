@@ -43,6 +43,7 @@ from flawmap.training.finish import finish, fit_read_out
 from flawmap.training.folds import calibrate_in_folds
 from flawmap.training.images import GoodImages, load_good_images
 from flawmap.training.loop import Loop, Progress
+from flawmap.training.memory import decide_memory, fill_memory
 from flawmap.training.oddest import (
     tell_left_out,
     tell_oddest,
@@ -229,17 +230,24 @@ def _train(
                 tell.say(line)
     clock.lap("images")
 
-    torch.manual_seed(int(generator(seed, Stream.WEIGHTS).integers(2**63 - 1)))
-    trained = METHODS[options.method](network, config)
+    def stages(x: Tensor) -> Features:
+        return _features(network, x)
+
     rotation = decide_rotation(
         config.rotation if options.rotate == "auto" else options.rotate,
         images.sample(_ROTATION_SAMPLE, seed),
-        lambda x: _features(network, x),
+        stages,
     )
     tell.say(f"Rotation: {rotation.rotation}, {rotation.reason}.")
     published = config.paper_rotations if options.preset == "paper" else {}
     if (note := paper_note(rotation, dataset.root.resolve().name, published)) is not None:
         tell.say(note)
+    windows, rows = images.loaded.array, images.train_rows
+    config, memory = decide_memory(config, windows, rows, rotation.rotation, stages, seed)
+    if memory is not None:
+        tell.say(memory)
+    torch.manual_seed(int(generator(seed, Stream.WEIGHTS).integers(2**63 - 1)))
+    trained = METHODS[options.method](network, config)
     if options.textures is not None and config.anomalies is None:
         tell.say(f"{options.method} learns from good images as they are: --textures is ignored.")
     needed = config.anomalies is not None
@@ -269,16 +277,17 @@ def _train(
             return Inspector.load(folder)
         clock.lap("prepare")
 
-        total = config.steps_for(rotation.rotation, len(images.train_rows))
+        total = config.steps_for(rotation.rotation, len(rows))
         tell.say(
             f"Training {options.method} ({options.preset}): {total} steps of {config.batch_size} "
             f"in {precision}"
         )
         in_memory = choose_layout(trained.module, where, precision)
         trained.module.to(where, memory_format=in_memory)  # type: ignore[call-overload]
+        fill_memory(trained, windows, rows, seed)
         batches = BatchMaker(
-            images=images.loaded.array,
-            rows=images.train_rows,
+            images=windows,
+            rows=rows,
             textures=bank,
             anomalies=config.anomalies,
             batch_size=config.batch_size,

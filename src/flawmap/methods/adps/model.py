@@ -12,6 +12,7 @@ from flawmap.methods.adps.segmentation import Gate, PostSegmentation, distance
 from flawmap.methods.blocks import upsample
 from flawmap.methods.encoder import ResNetEncoder
 from flawmap.methods.enlargement import Enlargement
+from flawmap.methods.normality.memory import build_memory
 from flawmap.methods.readout import highest, smoothing
 from flawmap.teachers.resnet import ImageNorm, ResNetTeacher
 
@@ -54,6 +55,7 @@ class Adps(nn.Module):
         )
         levels = config.segmentation and config.levelling > 0
         self.level = Levelling(config.levelling) if levels else nn.Identity()
+        self.memory = build_memory(config.memory)
         self.enlarge = Enlargement(config.smoothing, config.guidance)
         self.blur = smoothing(config.score_sigma)
         self.normalise_image = ImageNorm() if config.normalisation == "imagenet" else nn.Identity()
@@ -82,7 +84,8 @@ class Adps(nn.Module):
 
         Distances, and a map that is made of them, end at 1 for cosine; squared ones have no end.
         The map is the anomalous class's probability, levelled where so configured, or without
-        segmentation what the gate lets through. The score is the highest value of the blurred map.
+        segmentation what the gate lets through; a memory raises it where what is seen is
+        unfamiliar. The score is the highest value of the blurred map.
         """
         x = self.normalise_image(image)
         teacher, student = self.teach(x), self.student(x)
@@ -97,9 +100,10 @@ class Adps(nn.Module):
             anomaly = distances.mean(1, keepdim=True)
         else:
             anomaly = self._mean_gate(teacher, student, quarter)
-        anomaly_map = self.enlarge(anomaly, image)
-        blurred = self.blur(anomaly_map[:, None])
-        return anomaly_map, highest(blurred, self.config.top_pixels), distances
+        unfamiliar = self.memory.unfamiliar(teacher)
+        anomaly_map = self.enlarge(self.memory.join(anomaly, unfamiliar), image)
+        score = highest(self.blur(anomaly_map[:, None]), self.config.top_pixels)
+        return anomaly_map, self.memory.weigh(score, unfamiliar), distances
 
     def _mean_gate(self, teacher: Levels, student: Levels, size: tuple[int, int]) -> Tensor:
         """Gated features, averaged over channels and levels (B, 1, h, w)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from flawmap.methods.destseg.config import DestsegConfig
@@ -11,6 +12,7 @@ from flawmap.methods.destseg.head import PaperHead, PyramidHead, compare, compar
 from flawmap.methods.destseg.student import GuidedStudent, PlainStudent, Student
 from flawmap.methods.enlargement import Enlargement
 from flawmap.methods.features import distance_maps
+from flawmap.methods.normality.memory import build_memory
 from flawmap.methods.readout import highest
 from flawmap.teachers.resnet import Architecture, Features, ImageNorm, ResNetTeacher
 
@@ -27,12 +29,22 @@ class Destseg(nn.Module):
         self.teacher = teacher
         self.student = _build_student(teacher.architecture, config)
         self.head = _build_head(teacher.widths, config)
+        self.memory = build_memory(config.memory)
         self.enlarge = Enlargement(config.smoothing, config.guidance)
         self.normalise_image = ImageNorm()  # teacher and student both take it so
 
     def segment(self, teacher: Features, student: Features) -> Tensor:
-        """Logits (B, 1, H/4, W/4), float32, from both networks' features."""
-        logits: Tensor = self.head(compare(teacher, student, self.config.head_input)).float()
+        """Logits (B, 1, H/4, W/4), float32, from both networks' features.
+
+        Where there is a memory, the head reads how unfamiliar the teacher's are, too.
+        """
+        return self._segment(teacher, student, self.memory.unfamiliar(teacher))
+
+    def _segment(self, teacher: Features, student: Features, unfamiliar: Tensor | None) -> Tensor:
+        first, second, third = compare(teacher, student, self.config.head_input)
+        if unfamiliar is not None:
+            second = torch.cat([second, unfamiliar * 2.0 - 1.0], 1)
+        logits: Tensor = self.head((first, second, third)).float()
         return logits
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -40,32 +52,37 @@ class Destseg(nn.Module):
         distances of the three levels (B, 3, H/4, W/4).
 
         The map is the head's probability, lowered by ``distance_power`` where teacher and student
-        agree; or, without a head, "DeST": the product of the distances of the configured levels.
+        agree; or, without a head, "DeST": the product of the distances of the configured levels. A
+        memory raises it where what is seen is unfamiliar.
         The score is the mean of the highest map values, lowered by ``score_power`` where the
-        highest distances are low.
+        highest distances are low, and by the memory where everything is familiar.
         """
         x = self.normalise_image(image)
         teacher = self.teacher(x)
         student = self.student(x, teacher)
         distances = distance_maps(teacher, student)
+        unfamiliar = self.memory.unfamiliar(teacher)
         if self.config.head == "none":
             chosen = [level - 1 for level in self.config.levels]
             anomaly = distances[:, chosen].prod(1, keepdim=True)
-            return *self._read_out(anomaly, image), distances
-        anomaly = self.segment(teacher, student).sigmoid()
+            return *self._read_out(anomaly, unfamiliar, image), distances
+        anomaly = self._segment(teacher, student, unfamiliar).sigmoid()
         product = distances.clamp(min=_LEAST).prod(1, keepdim=True)
         if self.config.distance_power:
             anomaly = anomaly * product.pow(self.config.distance_power)
-        anomaly_map, score = self._read_out(anomaly, image)
+        anomaly_map, score = self._read_out(anomaly, unfamiliar, image)
         if self.config.score_power:
             cells = math.ceil(self.config.top_pixels / _CELL)
             score = score * highest(product, cells).pow(self.config.score_power)
         return anomaly_map, score, distances
 
-    def _read_out(self, anomaly: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Map at the image's size and the mean of its highest values."""
-        anomaly_map: Tensor = self.enlarge(anomaly, image)
-        return anomaly_map, highest(anomaly_map, self.config.top_pixels)
+    def _read_out(
+        self, anomaly: Tensor, unfamiliar: Tensor | None, image: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Map at the image's size and the mean of its highest values, joined with the memory."""
+        anomaly_map: Tensor = self.enlarge(self.memory.join(anomaly, unfamiliar), image)
+        score = highest(anomaly_map, self.config.top_pixels)
+        return anomaly_map, self.memory.weigh(score, unfamiliar)
 
 
 def _build_student(architecture: Architecture, config: DestsegConfig) -> nn.Module:
@@ -78,8 +95,9 @@ def _build_student(architecture: Architecture, config: DestsegConfig) -> nn.Modu
 def _build_head(widths: tuple[int, int, int], config: DestsegConfig) -> nn.Module:
     if config.head == "none":
         return nn.Identity()
-    inputs = compared_widths(widths, config.head_input)
+    w1, w2, w3 = compared_widths(widths, config.head_input)
+    inputs = (w1, w2 + 1, w3) if config.memory is not None else (w1, w2, w3)
     if config.head == "paper":
         return PaperHead(inputs, *config.head_widths)
-    w1, w2, w3 = config.head_widths
-    return PyramidHead(inputs, (w1, w2, w3))
+    fine, middle, coarse = config.head_widths
+    return PyramidHead(inputs, (fine, middle, coarse))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from flawmap.methods.encoder import ResNetEncoder
 from flawmap.methods.enlargement import Enlargement
 from flawmap.methods.features import distance_maps
+from flawmap.methods.normality.memory import build_memory
 from flawmap.methods.readout import highest
 from flawmap.methods.stpm.config import StpmConfig
 from flawmap.teachers.resnet import ImageNorm, ResNetTeacher
@@ -20,6 +21,7 @@ class Stpm(nn.Module):
         self.config = config
         self.teacher = teacher
         self.student = ResNetEncoder(teacher.architecture, zero_last_norm=False)
+        self.memory = build_memory(config.memory)
         self.enlarge = Enlargement(config.smoothing, config.guidance)
         self.normalise_image = ImageNorm()
 
@@ -27,14 +29,18 @@ class Stpm(nn.Module):
         """Anomaly map (B, H, W), image score (B,), distances of the levels (B, 3, H/4, W/4).
 
         The paper's ``½‖T̂ - Ŝ‖²`` of unit features is ``1 - cosine``, which is what the levels
-        hold. The map is their product, or their mean where ``read_out`` says sum.
+        hold. The map is their product, or their mean where ``read_out`` says sum; a memory raises
+        it where what is seen is unfamiliar.
         """
         x = self.normalise_image(image)
-        distances = distance_maps(self.teacher(x), self.student(x))
+        teacher = self.teacher(x)
+        distances = distance_maps(teacher, self.student(x))
         chosen = distances[:, [level - 1 for level in self.config.levels]]
         if self.config.read_out == "product":
             anomaly = chosen.prod(1, keepdim=True)
         else:
             anomaly = chosen.mean(1, keepdim=True)
-        anomaly_map = self.enlarge(anomaly, image)
-        return anomaly_map, highest(anomaly_map, self.config.top_pixels), distances
+        unfamiliar = self.memory.unfamiliar(teacher)
+        anomaly_map = self.enlarge(self.memory.join(anomaly, unfamiliar), image)
+        score = highest(anomaly_map, self.config.top_pixels)
+        return anomaly_map, self.memory.weigh(score, unfamiliar), distances

@@ -1,0 +1,36 @@
+"""What a normality memory holds, and how it is joined with a method's map."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Kind = Literal["placed", "unplaced"]
+
+
+class MemoryConfig(BaseModel):
+    """Choices of a normality memory."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["auto", "placed", "unplaced"] = Field(
+        "auto",
+        description="placed: each place remembers what good images show there, for parts that lie "
+        "alike; unplaced: all places share one memory; auto: placed where the good images show "
+        "that parts lie alike, else none",
+    )
+    share: float = Field(
+        0.1, ge=0, description="of the map that is the memory's, beside 1 of the method's"
+    )
+    power: float = Field(2.0, gt=0, description="that how unfamiliar places are is raised to first")
+    score_power: float = Field(
+        2.0,
+        ge=0,
+        description="the image score is multiplied by how unfamiliar the least familiar places are "
+        "to this power",
+    )
+    block: int = Field(2, ge=1, description="placed: cells a side that share a memory")
+    block_prototypes: int = Field(32, ge=1, description="placed: features kept for each block")
+    prototypes: int = Field(2048, ge=1, description="unplaced: features kept")
+    rounds: int = Field(5, ge=0, description="of k-means")

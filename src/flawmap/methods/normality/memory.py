@@ -1,0 +1,124 @@
+"""What good images look like to the teacher, and how far a new image is from it.
+
+A memory of features of good images, as PatchCore's (Roth et al., CVPR 2022), but of cluster
+centres; placed, each block of places has one of its own, as in PaDiM (Defard et al., ICPR 2021).
+It sees what no synthetic anomaly teaches: large and faint changes, and parts that are missing or
+in the wrong place, all of whose structures are good ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flawmap.methods.blocks import upsample
+from flawmap.methods.features import normalise
+from flawmap.methods.normality.config import MemoryConfig
+from flawmap.methods.readout import highest
+
+_CELLS = 6  # the least familiar ones, which weigh the score
+
+
+def describe(features: Sequence[Tensor]) -> Tensor:
+    """Of a teacher's stages, finest first, the last two: unit features, averaged over 3x3 places,
+    at the finer one's size, (B, C, h, w) float32. Squared distances lie in 0..4."""
+    pooled = [
+        F.avg_pool2d(normalise(level), 3, 1, 1, count_include_pad=False) for level in features[-2:]
+    ]
+    size = (pooled[0].shape[-2], pooled[0].shape[-1])
+    return torch.cat([upsample(level, size) for level in pooled], 1)
+
+
+def nearest(places: Tensor, prototypes: Tensor) -> Tensor:
+    """Squared distance of features (B, C, h, w) to the nearest prototype of their block, (B, h, w).
+
+    ``prototypes`` (G, M, C): M for each of G square blocks of places, row by row; of all places
+    where G is 1.
+    """
+    batch, channels, height, width = places.shape
+    blocks = len(prototypes)
+    side = math.isqrt(height * width // blocks)
+    down, across = (1, 1) if blocks == 1 else (height // side, width // side)
+    tall, wide = height // down, width // across
+    cut = places.reshape(batch, channels, down, tall, across, wide)
+    rows = cut.permute(2, 4, 0, 3, 5, 1).reshape(blocks, batch * tall * wide, channels)
+    products = torch.bmm(rows, prototypes.transpose(1, 2))
+    lengths = (prototypes * prototypes).sum(2)[:, None]
+    lowest = (lengths - 2.0 * products).amin(2) + (rows * rows).sum(2)
+    found = lowest.clamp(min=0.0).reshape(down, across, batch, tall, wide)
+    return found.permute(2, 0, 3, 1, 4).reshape(batch, height, width)
+
+
+class NormalityMemory(nn.Module):
+    """How unfamiliar a teacher's stages are, and a method's map joined with it.
+
+    ``prototypes``: see :func:`nearest`; none until it is filled. ``usual``: the squared distance
+    that is unfamiliar by one half.
+    """
+
+    prototypes: Tensor
+    usual: Tensor
+
+    def __init__(self, config: MemoryConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("prototypes", torch.zeros(1, 0, 0))
+        self.register_buffer("usual", torch.ones(()))
+
+    def keep(self, prototypes: Tensor, usual: float) -> None:
+        """Take these for its own."""
+        self.prototypes = prototypes.to(self.usual.device)
+        self.usual.fill_(usual)
+
+    def unfamiliar(self, features: Sequence[Tensor]) -> Tensor:
+        """Of stages (B, C_k, H_k, W_k): (B, 1, h, w) in 0..1, float32; 0 until it is filled."""
+        places = describe(features)
+        if not self.prototypes.shape[1]:
+            return torch.zeros_like(places[:, :1])
+        distance = nearest(places, self.prototypes)[:, None]
+        return distance / (distance + self.usual)
+
+    def join(self, anomaly: Tensor, unfamiliar: Tensor) -> Tensor:
+        """A method's map (B, 1, H, W) in 0..1, higher where it is unfamiliar; in 0..1.
+
+        ``unfamiliar`` (B, 1, h, w): see :meth:`unfamiliar`.
+        """
+        share = self.config.share
+        size = (anomaly.shape[-2], anomaly.shape[-1])
+        own = upsample(unfamiliar, size).pow(self.config.power)
+        return (anomaly + share * own) * (1.0 / (1.0 + share))
+
+    def weigh(self, score: Tensor, unfamiliar: Tensor) -> Tensor:
+        """A method's image score (B,), lower where all of the image is familiar."""
+        return score * highest(unfamiliar, _CELLS).pow(self.config.score_power)
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """As many prototypes as are stored."""
+        if (stored := state.get(f"{prefix}prototypes")) is not None:
+            self.prototypes = torch.zeros_like(stored, device=self.usual.device)
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+class NoMemory(nn.Module):
+    """In its place where none is configured: maps and scores stay the method's."""
+
+    def unfamiliar(self, features: Sequence[Tensor]) -> None:
+        """Nothing is known."""
+
+    def join(self, anomaly: Tensor, unfamiliar: None) -> Tensor:
+        """The same map."""
+        return anomaly
+
+    def weigh(self, score: Tensor, unfamiliar: None) -> Tensor:
+        """The same score."""
+        return score
+
+
+def build_memory(config: MemoryConfig | None) -> Any:
+    """An empty :class:`NormalityMemory`, or :class:`NoMemory` where none is configured."""
+    return NoMemory() if config is None else NormalityMemory(config)

@@ -1,0 +1,95 @@
+"""The memory against distances found one by one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from flawmap.methods.normality.config import MemoryConfig
+from flawmap.methods.normality.memory import NormalityMemory, build_memory, describe, nearest
+
+
+def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def stages(batch: int = 2) -> list[torch.Tensor]:
+    return [drawn(batch, 4, 16, 8, seed=1), drawn(batch, 6, 8, 4, seed=2)]
+
+
+@pytest.mark.parametrize(("blocks", "side"), [(1, None), (8, 2), (2, 4)])
+def test_the_nearest_of_each_places_own_block(blocks: int, side: int | None):
+    places, prototypes = drawn(3, 5, 8, 4), drawn(blocks, 7, 5, seed=1)
+    found = nearest(places, prototypes)
+    for image in range(3):
+        for y in range(8):
+            for x in range(4):
+                block = 0 if side is None else (y // side) * (4 // side) + x // side
+                apart = (prototypes[block].double() - places[image, :, y, x].double()).square()
+                assert found[image, y, x].item() == pytest.approx(apart.sum(1).min().item(), 1e-4)
+
+
+def test_descriptions_are_unit_features_averaged_over_nine_places():
+    first, second = stages()
+    found = describe([drawn(2, 3, 32, 16), first, second])
+    assert found.shape == (2, 10, 16, 8)
+    unit = first / first.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(found[:, :4, 5, 3], unit[:, :, 4:7, 2:5].mean((2, 3)))
+    torch.testing.assert_close(found[:, :4, 0, 0], unit[:, :, :2, :2].mean((2, 3)))
+    lengths = [found[:, part].square().sum(1).max() for part in (slice(4), slice(4, 10))]
+    assert all(length <= 1 + 1e-5 for length in lengths), "so squared distances are 4 at most"
+
+
+def filled(**changes: object) -> NormalityMemory:
+    memory = NormalityMemory(MemoryConfig(**changes))
+    places = describe(stages())
+    memory.keep(places.movedim(1, 3).reshape(1, -1, 10)[:, ::2], usual=0.02)
+    return memory
+
+
+def test_half_unfamiliar_is_what_is_usual_and_what_is_known_is_not():
+    memory = filled()
+    unfamiliar = memory.unfamiliar(stages())
+    assert unfamiliar.shape == (2, 1, 16, 8)
+    known = unfamiliar.movedim(1, 3).reshape(-1)[::2]
+    assert known.max() < 0.01
+    distance = nearest(describe(stages()), memory.prototypes)[:, None]
+    torch.testing.assert_close(unfamiliar, distance / (distance + 0.02))
+    assert unfamiliar.max() > 0.1
+
+
+def test_a_map_is_higher_where_things_are_unfamiliar_and_a_score_lower_where_all_is_familiar():
+    memory = filled(share=0.25, power=2.0, score_power=1.5)
+    unfamiliar = memory.unfamiliar(stages())
+    anomaly = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 16, 8)
+    joined = memory.join(anomaly, unfamiliar)
+    torch.testing.assert_close(joined, (anomaly + 0.25 * unfamiliar**2) / 1.25)
+    assert joined.min() >= 0
+    assert joined.max() <= 1
+    assert (joined[0] > 0).any(), "the method saw nothing"
+    six = unfamiliar.flatten(1).sort(1, descending=True).values[:, :6].mean(1)
+    found = memory.weigh(torch.tensor([0.5, 0.5]), unfamiliar)
+    torch.testing.assert_close(found, 0.5 * six**1.5)
+
+
+def test_it_knows_nothing_until_it_is_filled():
+    memory = NormalityMemory(MemoryConfig())
+    assert not memory.unfamiliar(stages()).any()
+
+
+def test_without_one_maps_and_scores_stay_as_they_are():
+    none = build_memory(None)
+    assert none.unfamiliar(stages()) is None
+    anomaly, score = drawn(2, 1, 16, 8), drawn(2)
+    assert none.join(anomaly, None) is anomaly
+    assert none.weigh(score, None) is score
+    assert not none.state_dict()
+
+
+def test_stored_prototypes_come_back_however_many():
+    kept = nn.ModuleDict({"memory": filled()})
+    again = nn.ModuleDict({"memory": NormalityMemory(MemoryConfig())})
+    again.load_state_dict(kept.state_dict())
+    expected = kept["memory"].unfamiliar(stages())
+    assert torch.equal(again["memory"].unfamiliar(stages()), expected)

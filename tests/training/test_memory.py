@@ -1,0 +1,194 @@
+"""Whether a memory suits the good images, and what becomes of it in training and after."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+import flawmap
+from flawmap import Inspector
+from flawmap.backends.onnx_runtime import OnnxRuntime
+from flawmap.console import show_info
+from flawmap.conversion.onnx import export_onnx
+from flawmap.conversion.rebuild import TorchBackend
+from flawmap.datasets.tiles import Tiles
+from flawmap.images import write_png
+from flawmap.inspector.manifest import read_manifest
+from flawmap.methods.normality.config import MemoryConfig
+from flawmap.methods.registry import METHODS, find_preset
+from flawmap.teachers.resnet import ImageNorm
+from flawmap.teachers.weights import load_teacher
+from flawmap.training.finish import measure_parity
+from flawmap.training.memory import decide_memory, fill_memory
+from methods.tiny import SIZE, tiny_config, tiny_teacher
+
+SIDE = 64
+WITH_MEMORY = {"memory": {"kind": "auto"}}
+
+
+def part(rng: np.random.Generator, degrees: float = 0.0, there: bool = True) -> np.ndarray:
+    """A square with two legs and a hole on grey, uint8 (64, 64, 3), with grain."""
+    image = Image.new("L", (SIDE, SIDE), 150)
+    if there:
+        pen = ImageDraw.Draw(image)
+        pen.rectangle((20, 12, 44, 36), fill=40)
+        pen.rectangle((23, 36, 27, 54), fill=220)
+        pen.rectangle((37, 36, 41, 54), fill=220)
+        pen.ellipse((28, 17, 36, 25), fill=200)
+    x, y = rng.integers(-1, 2, 2)
+    image = image.rotate(degrees, Image.Resampling.BICUBIC, translate=(x, y), fillcolor=150)
+    grey = np.asarray(image, np.float32) + rng.normal(0, 4, (SIDE, SIDE))
+    return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, 2)
+
+
+def upright(count: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.stack([part(rng) for _ in range(count)])
+
+
+@pytest.fixture(scope="module")
+def stages():
+    teacher, _ = load_teacher("pocket")
+    return lambda x: teacher(ImageNorm()(x))
+
+
+def decide(images, stages, kind: str = "auto", rotation: str = "none", count: int | None = None):
+    config = tiny_config("fast", memory={"kind": kind})
+    rows = np.arange(len(images) if count is None else count)
+    return decide_memory(config, images, rows, rotation, stages, 0)
+
+
+def test_parts_that_lie_alike_are_remembered_by_place(stages):
+    config, line = decide(upright(24), stages)
+    assert config.memory == MemoryConfig(kind="placed")
+    assert line.startswith("Memory of good images: placed, as parts lie alike: ")
+
+
+def test_parts_that_do_not_lie_alike_are_not_remembered(stages):
+    rng = np.random.default_rng(0)
+    scattered = np.stack([np.roll(part(rng), rng.integers(0, SIDE, 2), (0, 1)) for _ in range(24)])
+    config, line = decide(scattered, stages)
+    assert config.memory is None
+    assert line.startswith("Memory of good images: none, as parts do not lie alike: ")
+
+
+def test_what_cannot_lie_alike_is_not_looked_at():
+    def never(x):
+        raise AssertionError
+
+    images = upright(24)
+    config, line = decide(images, never, rotation="full")
+    assert (config.memory, "any angle" in line) == (None, True)
+    tiles = Tiles.__new__(Tiles)
+    config, line = decide(tiles, never, count=24)
+    assert (config.memory, "tiles" in line) == (None, True)
+    config, line = decide(images, never, count=7)
+    assert (config.memory, "too few" in line) == (None, True)
+    config, line = decide(images, never, kind="unplaced", rotation="full")
+    assert (config.memory.kind, "as asked for" in line) == ("unplaced", True)
+    plain = tiny_config("fast")
+    assert decide_memory(plain, images, np.arange(24), "none", never, 0) == (plain, None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [("destseg", "placed"), ("adps", "placed"), ("stpm", "placed"), ("stpm", "unplaced")],
+)
+def test_every_method_joins_it_in_its_graph(method: str, kind: str, tmp_path: Path):
+    full = find_preset(method, "fast")
+    small = {"size": SIZE, "memory": {"kind": kind, "prototypes": 16, "block_prototypes": 4}}
+    narrow = {
+        "destseg": {"student_width": 0.125, "head_widths": (8, 8, 8)},
+        "adps": {"patches": 2, "widths": (8, 8, 8)},
+        "stpm": {},
+    }
+    small |= narrow[method]
+    torch.manual_seed(0)
+    built = METHODS[method](tiny_teacher(), type(full).model_validate(full.model_dump() | small))
+    built.module.eval()
+    image = torch.rand(2, 3, *SIZE)
+    with torch.no_grad():
+        before = built.module(image)[0]
+        fill_memory(built, upright(12), np.arange(12), 0)
+        after = built.module(image)[0]
+    assert built.module.memory.prototypes.shape[:2] == ((16, 4) if kind == "placed" else (1, 16))
+    assert not torch.equal(before, after)
+    assert 0 <= after.min() <= after.max() <= 1
+    twin = export_onnx(built.module, SIZE, tmp_path / "graph.onnx", has_distances=True)
+    graph = OnnxRuntime((tmp_path / "graph.onnx").read_bytes())
+    images = np.concatenate(
+        [upright(2), np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), np.uint8)]
+    )
+    measure_parity(graph, twin, images)
+    together, scores = graph(images)
+    for image, found, score in zip(images, together, scores, strict=True):
+        alone, own = graph(image[None])
+        np.testing.assert_allclose(alone[0], found, atol=1e-5)
+        np.testing.assert_allclose(own[0], score, atol=1e-5)
+
+
+def test_it_is_the_same_bits_each_time():
+    filled = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        method = METHODS["destseg"](tiny_teacher(), tiny_config("fast", memory={"kind": "placed"}))
+        torch.manual_seed(len(filled))  # no generator but its own is used
+        fill_memory(method, upright(12), np.arange(12), 3)
+        filled.append(method.module.memory.state_dict())
+    assert all(torch.equal(filled[0][name], filled[1][name]) for name in filled[0])
+
+
+@pytest.fixture(scope="module")
+def remembered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a few steps on forty upright parts."""
+    folder = tmp_path_factory.mktemp("remembered")
+    (folder / "data" / "good").mkdir(parents=True)
+    for number, image in enumerate(upright(40)):
+        write_png(folder / "data" / "good" / f"{number:02}.png", image)
+    flawmap.train(
+        folder / "data", folder / "run", size=SIZE, steps=60, batch_size=4, changes=WITH_MEMORY
+    )
+    return folder / "run"
+
+
+@pytest.mark.slow
+def test_a_part_that_is_missing_turned_or_doubled_is_rejected(remembered: Path):
+    """All of their structures are good ones: nothing but their places tells."""
+    inspector = Inspector.load(remembered)
+    assert inspector.manifest.configuration["memory"]["kind"] == "placed"
+    rng = np.random.default_rng(7)
+    good = [inspector.inspect(part(rng)) for _ in range(10)]
+    assert sum(one.verdict == "reject" for one in good) <= 1
+    twice = np.minimum(part(rng), np.roll(part(rng), 18, 1))
+    for wrong in (part(rng, there=False), part(rng, degrees=90), part(rng, degrees=180), twice):
+        found = inspector.inspect(wrong)
+        assert found.verdict == "reject"
+        assert found.score > max(one.score for one in good)
+
+
+@pytest.mark.slow
+def test_its_weights_hold_it_and_info_tells(remembered: Path, capsys: pytest.CaptureFixture[str]):
+    show_info(read_manifest(remembered))
+    assert "of good images, placed" in capsys.readouterr().out
+    images = part(np.random.default_rng(8), there=False)[None]
+    maps, scores = OnnxRuntime((remembered / "model.onnx").read_bytes())(images)
+    again, same = TorchBackend(remembered, read_manifest(remembered))(images)
+    np.testing.assert_allclose(again, maps, atol=1e-4)
+    np.testing.assert_allclose(same, scores, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_int8_rejects_a_missing_part_too(remembered: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    shutil.copytree(remembered, run)
+    flawmap.export(run, "onnx", int8=True, force=True)
+    inspector = Inspector.load(run, precision="int8")
+    rng = np.random.default_rng(9)
+    assert inspector.inspect(part(rng, there=False)).verdict == "reject"
+    assert inspector.inspect(part(rng)).verdict != "reject"
