@@ -19,7 +19,9 @@ from flawmap.conversion.rebuild import TorchBackend
 from flawmap.datasets.tiles import Tiles
 from flawmap.images import write_png
 from flawmap.inspector.manifest import read_manifest
+from flawmap.methods.base import Method
 from flawmap.methods.normality.config import MemoryConfig
+from flawmap.methods.normality.memory import build_memory
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.teachers.resnet import ImageNorm
 from flawmap.teachers.weights import load_teacher
@@ -95,36 +97,39 @@ def test_what_cannot_lie_alike_is_not_looked_at():
     assert decide_memory(plain, images, np.arange(24), "none", never, 0) == (plain, None)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("method", "kind"),
-    [("destseg", "placed"), ("adps", "placed"), ("stpm", "placed"), ("stpm", "unplaced")],
-)
-def test_every_method_joins_it_in_its_graph(method: str, kind: str, tmp_path: Path):
+def remembering(method: str, kind: str) -> Method:
+    """A method's fast preset in miniature, its memory filled."""
     full = find_preset(method, "fast")
-    small = {"size": SIZE, "memory": {"kind": kind, "prototypes": 16, "block_prototypes": 4}}
-    narrow = {
-        "destseg": {"student_width": 0.125, "head_widths": (8, 8, 8)},
-        "adps": {"patches": 2, "widths": (8, 8, 8)},
-        "stpm": {},
-    }
-    small |= narrow[method]
+    changes = {"size": SIZE, "memory": {"kind": kind, "prototypes": 16, "block_prototypes": 4}}
+    changes |= {"adps": {"patches": 2, "widths": (8, 8, 8)}, "stpm": {}}[method]
     torch.manual_seed(0)
-    built = METHODS[method](tiny_teacher(), type(full).model_validate(full.model_dump() | small))
+    built = METHODS[method](tiny_teacher(), type(full).model_validate(full.model_dump() | changes))
     built.module.eval()
-    image = torch.rand(2, 3, *SIZE)
-    with torch.no_grad():
-        before = built.module(image)[0]
-        fill_memory(built, upright(12), np.arange(12), 0)
-        after = built.module(image)[0]
+    fill_memory(built, upright(12), np.arange(12), 0)
+    return built
+
+
+@pytest.mark.parametrize(("method", "kind"), [("adps", "placed"), ("stpm", "unplaced")])
+def test_other_methods_join_it_too(method: str, kind: str):
+    built = remembering(method, kind)
     assert built.module.memory.prototypes.shape[:2] == ((16, 4) if kind == "placed" else (1, 16))
-    assert not torch.equal(before, after)
-    assert 0 <= after.min() <= after.max() <= 1
+    image = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found = built.module(image)
+        built.module.memory = build_memory(None)
+        without = built.module(image)
+    assert not torch.equal(found[0], without[0])
+    assert not torch.equal(found[1], without[1])
+    assert 0 <= found[0].min() <= found[0].max() <= 1
+
+
+@pytest.mark.slow
+def test_an_unplaced_one_is_the_same_in_the_graph(tmp_path: Path):
+    built = remembering("stpm", "unplaced")
     twin = export_onnx(built.module, SIZE, tmp_path / "graph.onnx", has_distances=True)
     graph = OnnxRuntime((tmp_path / "graph.onnx").read_bytes())
-    images = np.concatenate(
-        [upright(2), np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), np.uint8)]
-    )
+    noise = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), np.uint8)
+    images = np.concatenate([upright(2), noise])
     measure_parity(graph, twin, images)
     together, scores = graph(images)
     for image, found, score in zip(images, together, scores, strict=True):
@@ -145,14 +150,20 @@ def test_it_is_the_same_bits_each_time():
 
 
 @pytest.fixture(scope="module")
-def remembered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def remembered(tmp_path_factory: pytest.TempPathFactory, tiny_textures: Path) -> Path:
     """A run of a few steps on forty upright parts."""
     folder = tmp_path_factory.mktemp("remembered")
     (folder / "data" / "good").mkdir(parents=True)
     for number, image in enumerate(upright(40)):
         write_png(folder / "data" / "good" / f"{number:02}.png", image)
     flawmap.train(
-        folder / "data", folder / "run", size=SIZE, steps=60, batch_size=4, changes=WITH_MEMORY
+        folder / "data",
+        folder / "run",
+        size=SIZE,
+        steps=40,
+        batch_size=4,
+        textures=tiny_textures,
+        changes=WITH_MEMORY,
     )
     return folder / "run"
 
