@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -129,6 +129,15 @@ def tiny_run(
         assert said.returncode == 0, said.stderr
 
     return once("tiny-run", make) / "run"
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[str]:
+    """The name of a method that trains and exports in a moment, for ``--method``."""
+    from methods.plain import registered
+
+    with registered() as name:
+        yield name
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from methods.tiny import tiny_teacher
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_data, tiny_textures, tmp_path_factory) -> Path:
+def trained(tiny_data, plain, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("own")
     file = folder / "mynet.safetensors"
     save_file(tiny_teacher().state_dict(), file)
     flawmap.train(
-        tiny_data, folder / "run", teacher=file, textures=tiny_textures, rotate="slight",
+        tiny_data, folder / "run", method=plain, teacher=file, rotate="slight",
         size=(64, 64), steps=4, batch_size=2,
     )  # fmt: skip
     file.unlink()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
-import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +15,14 @@ from PIL import Image
 
 import flawmap
 from flawmap import Inspector, UsageError
+from flawmap.cli import main
 from flawmap.conversion.pictures import good_images
 from flawmap.images import read_image, write_png
 from flawmap.inspector.manifest import read_manifest
 from flawmap.notes import gathered
 from tiffs import write_tiff
 
-OPTIONS = (
-    "--method",
-    "stpm",
-    "--steps",
-    "2",
-    "--batch-size",
-    "2",
-    "--size",
-    "64x64",
-    "--seed",
-    "3",
-)
+OPTIONS = "--rotate none --steps 2 --batch-size 2 --size 64x64 --seed 3"
 
 
 def to_twelve(image: np.ndarray) -> np.ndarray:
@@ -51,24 +43,24 @@ def twelve_data(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Pa
     return folder
 
 
-def trained(out: Path, data: Path, process: tuple[list[str], dict[str, str]], *more: str) -> str:
-    command, environment = process
-    said = subprocess.run(
-        [*command, "train", data, "--out", out, "--rotate", "none", *OPTIONS, *more],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert said.returncode == 0, said.stderr
-    return said.stdout + said.stderr
+def said_by(*words: object) -> tuple[str, str]:
+    """What the command line, in this process, prints on standard output and error."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["flawmap", *map(str, words)])
+        with pytest.raises(SystemExit) as done:
+            main()
+    assert done.value.code == 0, err.getvalue()
+    return out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")
 def said_and_run(
-    tmp_path_factory: pytest.TempPathFactory,
-    twelve_data: Path,
-    flawmap_process: tuple[list[str], dict[str, str]],
+    tmp_path_factory: pytest.TempPathFactory, twelve_data: Path, plain: str
 ) -> tuple[str, Path]:
     run = tmp_path_factory.mktemp("twelve-run") / "run"
-    return trained(run, twelve_data, flawmap_process), run
+    said = said_by("train", twelve_data, "--out", run, "--method", plain, *OPTIONS.split())
+    return "".join(said), run
 
 
 @pytest.fixture
@@ -133,17 +125,10 @@ def test_values_above_the_white_level_are_white_and_told(run: Path, tmp_path: Pa
     ]
 
 
-def test_a_run_on_8_bits_says_that_12_bits_come_dark(
-    tiny_run: Path, twelve_data: Path, flawmap_process: tuple[list[str], dict[str, str]]
-) -> None:
-    command, environment = flawmap_process
-    images = twelve_data / "test" / "good"
-    said = subprocess.run(
-        [*command, "predict", tiny_run, images, "--json", "-"],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert [json.loads(line)["path"] for line in said.stdout.splitlines()]
-    lines = [line for line in said.stderr.splitlines() if "12-bit cameras" in line]
+def test_a_run_on_8_bits_says_that_12_bits_come_dark(tiny_run: Path, twelve_data: Path) -> None:
+    out, err = said_by("predict", tiny_run, twelve_data / "test" / "good", "--json", "-")
+    assert [json.loads(line)["path"] for line in out.splitlines()]
+    lines = [line for line in err.splitlines() if "12-bit cameras" in line]
     assert len(lines) == 1
     assert lines[0].startswith("3 images of 16 bits hold values up to ")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,11 @@ from flawmap.training.place import FOLDS, WORK
 from flawmap.training.run import Reporter
 from flawmap.training.split import Part
 
-OPTIONS = {"teacher": "pocket", "rotate": "slight", "steps": 2, "batch_size": 2}
+
+@pytest.fixture
+def options(plain: str) -> dict[str, Any]:
+    few = {"steps": 2, "batch_size": 2, "size": (64, 64)}
+    return {"method": plain, "teacher": "pocket", "rotate": "slight", **few}
 
 
 @pytest.mark.parametrize(("count", "folds"), [(24, 5), (7, 7), (10, 2)])
@@ -55,11 +60,11 @@ def test_scores_of_all_twins_are_pooled(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_in_folds(tiny_data, tmp_path):
+def test_a_run_in_folds(tiny_data, options, tmp_path):
     run = tmp_path / "run"
     said: list[str] = []
     reporter = Reporter(say=said.append)
-    inspector = flawmap.train(tiny_data, run, folds=2, reporter=reporter, **OPTIONS)
+    inspector = flawmap.train(tiny_data, run, folds=2, reporter=reporter, **options)
     files = {digest(path) for path in (tiny_data / "train" / "good").iterdir()}
     manifest = inspector.manifest
     assert set(manifest.training.trained_on) == set(manifest.calibration.images) == files
@@ -80,21 +85,22 @@ def test_folds_that_make_no_sense(tiny_data, tmp_path, folds):
         flawmap.train(tiny_data, tmp_path / "run", folds=folds)
 
 
-def test_more_folds_than_images(tiny_data, tmp_path):
+def test_more_folds_than_images(tiny_data, options, tmp_path):
     with pytest.raises(UsageError, match="at most as many folds"):
-        flawmap.train(tiny_data, tmp_path / "run", folds=11, **OPTIONS)
+        flawmap.train(tiny_data, tmp_path / "run", folds=11, **options)
 
 
 @pytest.fixture
-def stopped(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def stopped(
+    tiny_data: Path, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A run in folds that was stopped when the first model of two was complete."""
-    run, options = tmp_path / "run", OPTIONS | {"method": "stpm"}
-    trained = module._train
+    run, trained = tmp_path / "run", module._train
 
-    def stop_after_the_first(options, dataset, place, part, *rest):
+    def stop_after_the_first(asked, dataset, place, part, *rest):
         if part.fold != 0:
             raise KeyboardInterrupt
-        return trained(options, dataset, place, part, *rest)
+        return trained(asked, dataset, place, part, *rest)
 
     monkeypatch.setattr(module, "_train", stop_after_the_first)
     with pytest.raises(KeyboardInterrupt):
@@ -106,9 +112,9 @@ def stopped(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.slow
 def test_the_model_of_a_fold_is_resumed_with_its_settings_only(
-    stopped: Path, tiny_data: Path, tmp_path: Path
+    stopped: Path, tiny_data: Path, options: dict[str, Any], tmp_path: Path
 ):
-    options = OPTIONS | {"method": "stpm", "folds": 2}
+    options = options | {"folds": 2}
     files = {p: p.stat().st_mtime_ns for p in (stopped / FOLDS / "0").iterdir()}
     with pytest.raises(UsageError, match="give --resume"):
         flawmap.train(tiny_data, stopped, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,13 +86,16 @@ def test_stopped_and_resumed_ends_with_the_same_bits(good, tmp_path):
     assert all(torch.equal(expected[name], value) for name, value in weights(resumed).items())
 
 
-TRAIN = {"fit": "tiles", "size": (64, 64), "steps": 4, "batch_size": 2, "rotate": "none"}
+@pytest.fixture(scope="module")
+def options(plain: str) -> dict[str, Any]:
+    few = {"steps": 4, "batch_size": 2, "size": (64, 64)}
+    return {"method": plain, "fit": "tiles", "rotate": "none", **few}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, tiny_data) -> Path:
+def run(tmp_path_factory, tiny_data, options) -> Path:
     folder = tmp_path_factory.mktemp("tiled") / "run"
-    flawmap.train(tiny_data, folder, reporter=Reporter(), **TRAIN)
+    flawmap.train(tiny_data, folder, reporter=Reporter(), **options)
     return folder
 
 
@@ -114,13 +118,13 @@ def test_a_run_calibrates_on_photographs_as_it_inspects_them(run, tiny_data):
 
 
 @pytest.mark.slow
-def test_it_is_resumed_with_the_same_tiles_only(run, tiny_data, tmp_path):
+def test_it_is_resumed_with_the_same_tiles_only(run, tiny_data, options, tmp_path):
     (begun := tmp_path / "begun").mkdir()
     (begun / "settings.json").write_bytes((run / "settings.json").read_bytes())
     with pytest.raises(UsageError, match="overlap = 16, now it is 8"):
-        flawmap.train(tiny_data, begun, resume=True, overlap=8, **TRAIN)
+        flawmap.train(tiny_data, begun, resume=True, overlap=8, **options)
     with pytest.raises(UsageError, match="fit = 'tiles', now it is 'squash'"):
-        flawmap.train(tiny_data, begun, resume=True, **TRAIN | {"fit": "squash"})
+        flawmap.train(tiny_data, begun, resume=True, **options | {"fit": "squash"})
 
 
 @pytest.mark.parametrize(

@@ -136,13 +136,14 @@ def test_the_split_of_renamed_files_is_another(tmp_path: Path):
     assert before.split_digest != after.split_digest
 
 
-def test_a_run_records_copies_and_groups(tiny_data: Path, tmp_path: Path):
+def test_a_run_records_copies_and_groups(tiny_data: Path, plain: str, tmp_path: Path):
     data = tmp_path / "data"
     shutil.copytree(tiny_data / "train", data)
     for path in sorted((data / "good").iterdir())[:3]:
         shutil.copy(path, path.with_name(f"copy of {path.name}"))
     run = tmp_path / "run"
-    flawmap.train(data, run, method="stpm", steps=2, batch_size=2, rotate="none", group=r"(\d+)\.")
+    few = {"steps": 2, "batch_size": 2, "size": (64, 64)}
+    flawmap.train(data, run, method=plain, rotate="none", group=r"(\d+)\.", **few)
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     training, calibration = manifest["training"], manifest["calibration"]
     assert (training["copies"], training["groups"], training["group"]) == (3, 10, r"(\d+)\.")
