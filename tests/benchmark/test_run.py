@@ -30,18 +30,45 @@ def one_seed(grid: Grid) -> Grid:
 
 
 @pytest.mark.slow
-def test_one_cell_from_images_to_a_result_file(grid: Grid, tmp_path: Path):
+def test_two_variants_of_one_training_from_images_to_result_files(
+    grid: Grid, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    """Real runs: the changes reach the training, and a second read-out trains nothing."""
+    changes = {"read_out": "sum"}
+    variants = {
+        "map": Variant(changes=changes),
+        "read-out": Variant(changes=changes, distances=(1, 2)),
+    }
+    small = {"method": ("stpm",), "size": "64x64", "variant": variants}
+    asked = one_seed(grid).model_copy(update=small)
     out, work = tmp_path / "out", tmp_path / "work"
-    (path,) = bench(one_seed(grid), out, work=work)
-    found = json.loads(path.read_text())
+    paths = bench(asked, out, work=work)
+    assert ["-map-" in paths[0].name, "-read_out-" in paths[1].name] == [True, True]
+    assert capfd.readouterr().err.count("training: 4 of 4") == 1
+    assert not list(work.iterdir()), "the run is not kept"
+    whole, part = (json.loads(path.read_text()) for path in paths)
+    check_result(whole, work)
+    assert (whole["variant"], part["variant"]) == ("map", "read-out")
+    assert (whole["distances"], part["distances"]) == ([], [1, 2])
+    assert whole["configuration"]["read_out"] == part["configuration"]["read_out"] == "sum"
+    assert whole["figures"]["pixel_ap"] != part["figures"]["pixel_ap"]
+    assert part["command"].endswith("--distances 1,2")
+    assert part["peak_mb"] == whole["peak_mb"]
+    assert part["seconds"]["train"] == whole["seconds"]["train"]
+    changed = asked.model_copy(update={"variant": {"map": Variant()}})
+    with pytest.raises(UsageError, match="made with other options"):
+        bench(changed, out)
+
+
+def check_result(found: dict[str, Any], work: Path) -> None:
+    """Of one cell that was trained in a folder below ``work``."""
     assert found.keys() >= KEYS
-    assert (found["method"], found["teacher"], found["seed"]) == ("destseg", "pocket", 0)
+    assert (found["method"], found["teacher"], found["seed"]) == ("stpm", "pocket", 0)
     assert found["figures"]["instances"] >= 6
     assert 0 <= found["figures"]["image_auroc"] <= 1
     assert found["peak_mb"] > 100
-    assert {"train", "train_student", "train_head", "evaluate"} <= found["seconds"].keys()
-    parts = found["seconds"]["train_student"] + found["seconds"]["train_head"]
-    assert parts <= found["seconds"]["train"] + 0.2
+    assert {"train", "train_student", "evaluate"} <= found["seconds"].keys()
+    assert found["seconds"]["train_student"] <= found["seconds"]["train"] + 0.2
     assert found["command"].startswith("flawmap train ")
     assert " --out RUN " in found["command"]
     assert " && flawmap evaluate RUN " in found["command"]
@@ -49,7 +76,6 @@ def test_one_cell_from_images_to_a_result_file(grid: Grid, tmp_path: Path):
     assert found["training"]["steps"] == 4
     assert "folder" not in found["training"], "a path of one machine"
     assert found["parity"]["map"] <= found["parity"]["limit"] == 1e-4
-    assert not list(work.iterdir()), "the run is not kept"
 
 
 @pytest.fixture
@@ -114,12 +140,11 @@ def test_a_file_that_is_no_result(grid: Grid, tmp_path: Path, measured: list[str
     assert not measured
 
 
-@pytest.mark.slow
 def test_a_verb_that_fails_says_so(grid: Grid, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    cell = grid.model_copy(update={"teacher": ("no_such_teacher",)}).cells()[0]
-    with pytest.raises(FlawmapError, match=r"flawmap train ended with status [12]"):
+    cell = grid.model_copy(update={"rotate": "sideways"}).cells()[0]
+    with pytest.raises(FlawmapError, match=r"flawmap train ended with status 2"):
         measure(cell, tmp_path / "run")
-    assert "no_such_teacher" in capfd.readouterr().err
+    assert "sideways" in capfd.readouterr().err
 
 
 def test_phases_by_the_log():
@@ -137,32 +162,6 @@ def test_a_grid_may_be_a_file(grid: Grid, tmp_path: Path, measured: list[str]):
     path.write_text(f"data: {grid.data}\ncategory: {grid.category[0]}\nseed: [5]\n")
     (file,) = bench(path, tmp_path / "out")
     assert json.loads(file.read_text())["seed"] == 5
-
-
-@pytest.mark.slow
-def test_variants_of_one_training_are_read_out_of_it(grid: Grid, tmp_path: Path, capfd):
-    """Real runs: the changes reach the training, and a second read-out trains nothing."""
-    changes = {"l1_weight": 0.5}
-    variants = {
-        "map": Variant(changes=changes),
-        "read-out": Variant(changes=changes, distances=(1, 2)),
-    }
-    asked = one_seed(grid).model_copy(update={"variant": variants})
-    paths = bench(asked, tmp_path / "out")
-    assert ["-map-" in paths[0].name, "-read_out-" in paths[1].name] == [True, True]
-    whole, part = (json.loads(path.read_text()) for path in paths)
-    assert (whole["variant"], part["variant"]) == ("map", "read-out")
-    assert (whole["distances"], part["distances"]) == ([], [1, 2])
-    assert whole["configuration"]["l1_weight"] == part["configuration"]["l1_weight"] == 0.5
-    assert whole["figures"]["pixel_ap"] != part["figures"]["pixel_ap"]
-    assert part["command"].endswith("--distances 1,2")
-    assert capfd.readouterr().err.count("training: 4 of 4") == 1
-    assert part["peak_mb"] == whole["peak_mb"] > 100
-    assert part["seconds"]["train"] == whole["seconds"]["train"]
-    assert not list((tmp_path / "out" / "runs").iterdir())
-    changed = asked.model_copy(update={"variant": {"map": Variant()}})
-    with pytest.raises(UsageError, match="made with other options"):
-        bench(changed, tmp_path / "out")
 
 
 def test_a_bench_deletes_nothing_but_its_own_runs(grid: Grid, tmp_path: Path, measured: list[str]):
