@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -129,6 +130,29 @@ def tiny_run(
         assert said.returncode == 0, said.stderr
 
     return once("tiny-run", make) / "run"
+
+
+@pytest.fixture(scope="session")
+def tall_graph(once: Once) -> Callable[[str], tuple[Any, Path]]:
+    """A function of a preset that gives DeSTSeg in miniature, and the file that it exports to.
+
+    It works on 128x64. All features of a stage of the ``fast`` one are 0, as a position's may be:
+    their norm must stay guarded. Leave both as they are.
+    """
+    from flawmap.conversion.onnx import export_onnx
+    from methods.tiny import TALL, lively_module, silence
+
+    def get(preset: str) -> tuple[Any, Path]:
+        module = lively_module(preset, size=TALL)
+        if preset == "fast":
+            silence(module.student.decoder.stages[0])
+
+        def make(folder: Path) -> None:
+            export_onnx(module, TALL, folder / "graph.onnx", has_distances=True)
+
+        return module, once(f"tall-{preset}", make) / "graph.onnx"
+
+    return get
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,6 @@ from torch import nn
 
 from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.conversion.onnx import (
-    InferenceGraph,
-    export_onnx,
     fold_deviation,
     fold_norms,
     inference_graph,
@@ -23,50 +21,32 @@ from flawmap.errors import FlawmapError
 from flawmap.inspector.distances import DistanceGraph
 from flawmap.teachers.resnet import ImageNorm
 from flawmap.training.finish import measure_parity
-from methods.tiny import SIZE, liven, tiny_method
+from methods.tiny import SIZE, TALL, lively_module, tiny_method
 
 pytestmark = pytest.mark.slow  # exports networks
 
 
 class Exported(NamedTuple):
     module: nn.Module
-    twin: InferenceGraph
     path: Path
     graph: OnnxRuntime
 
 
-def lively(preset: str, seed: int = 0) -> nn.Module:
-    """A network whose norms and statistics are all different, as after training."""
-    module = liven(tiny_method(preset, seed).module)
-    return module.to(memory_format=torch.channels_last).train()
-
-
-def silence(stage: nn.Module) -> None:
-    """Make all features of a stage 0, as a position's may be: its norm must stay guarded."""
-    for norm in (m for m in stage.modules() if isinstance(m, nn.BatchNorm2d)):
-        nn.init.zeros_(norm.weight)
-        nn.init.constant_(norm.bias, -1.0)
-
-
 @pytest.fixture(scope="module", params=["paper", "fast"])
-def exported(request: pytest.FixtureRequest, tmp_path_factory) -> Exported:
-    module = lively(request.param)
-    if request.param == "fast":
-        silence(module.student.decoder.stages[0])
-    path = tmp_path_factory.mktemp("export") / "graph.onnx"
-    twin = export_onnx(module, SIZE, path, has_distances=True)
-    return Exported(module, twin, path, OnnxRuntime(path.read_bytes()))
+def exported(request: pytest.FixtureRequest, tall_graph) -> Exported:
+    module, path = tall_graph(request.param)
+    return Exported(module, path, OnnxRuntime(path.read_bytes()))
 
 
 def pictures(count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, *SIZE, 3), np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (count, *TALL, 3), np.uint8)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_graph_equals_torch_at_any_batch_size(exported: Exported, count):
     images = pictures(count)
     maps, scores = exported.graph(images)
-    assert maps.shape == (count, *SIZE)
+    assert maps.shape == (count, *TALL)
     assert scores.shape == (count,)
     assert maps.dtype == scores.dtype == np.float32
     exported.module.eval()
@@ -93,7 +73,7 @@ def test_score_is_the_mean_of_the_hundred_highest(exported: Exported):
 
 @pytest.mark.parametrize("level", [0, 255])
 def test_constant_images(exported: Exported, level):
-    maps, scores = exported.graph(np.full((1, *SIZE, 3), level, np.uint8))
+    maps, scores = exported.graph(np.full((1, *TALL, 3), level, np.uint8))
     assert np.isfinite(maps).all()
     assert np.isfinite(scores).all()
     assert 0 <= maps.min() <= maps.max() <= 1
@@ -104,7 +84,7 @@ def test_graph_is_whole_and_valid(exported: Exported):
     onnx.checker.check_model(model, full_check=True)
     assert [i.name for i in model.graph.input] == ["images"]
     assert [o.name for o in model.graph.output] == ["map", "score"]
-    assert exported.graph.size == SIZE
+    assert exported.graph.size == TALL
     assert [p.name for p in exported.path.parent.iterdir()] == ["graph.onnx"], "no data beside it"
 
 
@@ -114,13 +94,13 @@ def test_wrong_input_is_refused_by_the_graph(exported: Exported):
 
 
 def test_parity_of_the_right_weights(exported: Exported):
-    parity = measure_parity(exported.graph, exported.twin, pictures(4))
+    parity = measure_parity(exported.graph, inference_graph(exported.module), pictures(4))
     assert parity.images == 4
     assert 0 <= max(parity.map, parity.score) < 1e-5
 
 
 def test_parity_of_other_weights_fails(exported: Exported):
-    other = inference_graph(lively("fast", seed=5))
+    other = inference_graph(lively_module("fast", seed=5))
     with pytest.raises(FlawmapError, match="differs from the trained network"):
         measure_parity(exported.graph, other, pictures(2))
 
@@ -158,7 +138,7 @@ def test_a_norm_after_no_convolution_stays():
 
 
 def test_exporting_leaves_the_network_as_it_was(tmp_path: Path):
-    module = lively("fast")
+    module = lively_module("fast")
     before = {k: v.clone() for k, v in module.state_dict().items()}
     twin = inference_graph(module)
     assert module.training

@@ -11,33 +11,23 @@ import torch
 
 import flawmap
 from flawmap import FlawmapError, UsageError
-from flawmap.conversion.onnx import export_onnx
 from flawmap.inspector.distances import DistanceGraph
 from flawmap.inspector.manifest import read_manifest
-from methods.tiny import tiny_method
+from methods.tiny import TALL, tiny_method
 
 pytestmark = pytest.mark.slow  # exports networks
 
-SIZE = (64, 64)
-IMAGES = np.random.default_rng(5).integers(0, 256, (3, *SIZE, 3), np.uint8)
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """A preset's name, its method with a head, and the graph of it."""
-    whole = tiny_method("fast").module.eval()
-    path = tmp_path_factory.mktemp("graph") / "graph.onnx"
-    export_onnx(whole, SIZE, path, has_distances=True)
-    return "fast", whole, path.read_bytes()
+IMAGES = np.random.default_rng(5).integers(0, 256, (3, *TALL, 3), np.uint8)
 
 
 @pytest.mark.parametrize("levels", [(1, 2, 3), (2,)])
-def test_it_is_the_map_of_the_method_without_a_head(exported, levels):
+def test_it_is_the_map_of_the_method_without_a_head(tall_graph, levels):
     """The same student under both: the graph with a head, and torch without one."""
-    preset, whole, file = exported
-    bare = tiny_method(preset, head="none", levels=levels).module.eval()
+    whole, path = tall_graph("fast")
+    bare = tiny_method("fast", size=TALL, head="none", levels=levels).module
     bare.teacher, bare.student = whole.teacher, whole.student
-    graph = DistanceGraph(file, levels, whole.config.model_dump(mode="json"))
+    bare.eval()
+    graph = DistanceGraph(path.read_bytes(), levels, whole.config.model_dump(mode="json"))
     maps, scores = graph(IMAGES)
     with torch.no_grad():
         x = torch.from_numpy(IMAGES).permute(0, 3, 1, 2).float() / 255

@@ -27,10 +27,8 @@ from flawmap.training.checkpoint import learned_state
 from flawmap.training.device import autocast
 from flawmap.training.finish import measure_parity
 from flawmap.training.loop import Loop, Progress
-from methods.tiny import SIZE, tiny_teacher
+from methods.tiny import SIZE, TALL, tiny_teacher
 from training.tiny import CPU, stop_after, tiny_images
-
-TALL = (128, 64)
 
 
 class MethodContract:

@@ -10,7 +10,7 @@ from flawmap.methods.destseg.method import DestsegMethod
 from flawmap.teachers.resnet import ResNetTeacher, basic
 from flawmap.training.batches import Batch
 
-SIZE = (64, 64)
+SIZE, TALL = (64, 64), (128, 64)
 TEACHER_WIDTHS = (8, 16, 32)
 
 
@@ -52,6 +52,19 @@ def liven(module: nn.Module) -> nn.Module:
         nn.init.normal_(norm.running_mean, 0, 0.2)
         nn.init.uniform_(norm.running_var, 0.5, 2)
     return module
+
+
+def silence(stage: nn.Module) -> None:
+    """Make all features of a stage 0."""
+    for norm in (m for m in stage.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.zeros_(norm.weight)
+        nn.init.constant_(norm.bias, -1.0)
+
+
+def lively_module(preset: str, seed: int = 0, **changes: object) -> nn.Module:
+    """A network in training, of the same weights every time."""
+    module = liven(tiny_method(preset, seed, **changes).module)
+    return module.to(memory_format=torch.channels_last).train()
 
 
 def tiny_batch() -> Batch:
