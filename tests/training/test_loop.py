@@ -87,7 +87,7 @@ def never_stopped(tmp_path_factory: pytest.TempPathFactory):
 
 
 # 16 steps, the second phase begins after 8
-STOPS = [(3,), (8,), (9,), (13,), (16,), (1, 2, 8, 15)]
+STOPS = [(3, 9, 13), (1, 2, 8, 15, 16)]
 
 
 @pytest.mark.parametrize("stops", STOPS, ids=str)
