@@ -54,6 +54,13 @@ def striped_once(tmp_path_factory: pytest.TempPathFactory) -> Striped:
 
 
 @pytest.fixture
+def few_defects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports are judged on 12 drawn defects of 8 textures."""
+    monkeypatch.setattr("flawmap.conversion.export._DEFECTS", 12)
+    monkeypatch.setattr("flawmap.conversion.synthetic._TEXTURES", 8)
+
+
+@pytest.fixture
 def striped(striped_once: Striped, tmp_path: Path) -> Striped:
     """The inspector in a folder of its own; its teacher was no file and is nowhere else."""
     run = tmp_path / "run"

@@ -25,9 +25,8 @@ pytestmark = pytest.mark.slow  # exports
 
 
 @pytest.fixture
-def run(striped, monkeypatch) -> Path:
+def run(striped, few_defects, monkeypatch) -> Path:
     monkeypatch.setattr("flawmap.conversion.int8.quantise_onnx", lambda graph, *_: graph)
-    monkeypatch.setattr(exporting, "_DEFECTS", 12)
     return striped.run
 
 
