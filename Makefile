@@ -21,7 +21,7 @@ install: $(VENV)/installed  ## virtual environment in .venv with everything in i
 demo: install  ## draw a product, train, evaluate, report: SEED=0 OUT=demo
 	$(BIN)/flawmap demo --out $(OUT) --seed $(SEED)
 
-test: install  ## all tests: 4 to 8 minutes on two cores, by the processor
+test: install  ## all tests
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile src tests
 
 quick: install  ## tests that are not marked slow, under a minute; those that should be are listed

@@ -25,6 +25,14 @@ from record import RESULTS, ROOT, write_result
 SHARED = ROOT.parent / "shared"
 DATA = SHARED / "data" / "mvtec_ad_256"
 RESNET = SHARED / "weights" / "resnet18_imagenet_bnfolded.safetensors"
+_SUITE = (
+    "mvtec_ad_256/screw",
+    "mvtec_ad_256/toothbrush",
+    "mvtec_ad_256/transistor",
+    "kolektor_sdd",
+    "surfaces/aitex_fabric_02",
+    "surfaces/crackforest",
+)
 FLAWMAP = [sys.executable, "-m", "flawmap"]
 
 
@@ -148,6 +156,33 @@ def _by_family(bank: Any, batch: int) -> dict[str, float]:
     return found
 
 
+def alignment() -> dict[str, Any]:
+    """Share of places that look most like their own in other good images, on the suite."""
+    import numpy as np
+    import torch
+
+    from flawmap.datasets import open_dataset
+    from flawmap.datasets.load import load_images
+    from flawmap.methods.normality.alignment import share_in_place
+    from flawmap.methods.normality.memory import describe
+    from flawmap.teachers.resnet import ImageNorm
+    from flawmap.teachers.weights import load_teacher
+
+    teacher, _ = load_teacher("pocket")
+    found = {}
+    for product in _SUITE:
+        size = (640, 256) if product == "kolektor_sdd" else (256, 256)
+        good = open_dataset(DATA.parent / product).good_train
+        picked = np.random.default_rng(0).permutation(len(good))[:60]
+        images = load_images([good[i] for i in picked], size).array
+        x = torch.from_numpy(np.asarray(images)).permute(0, 3, 1, 2).float() / 255
+        with torch.no_grad():
+            places = torch.cat([describe(teacher(ImageNorm()(some))) for some in x.split(8)])
+        unseen = min(20, len(places) // 5)
+        found[product] = round(share_in_place(places[unseen:], places[:unseen], 0), 3)
+    return {"share_in_place": found}
+
+
 def _median(work: Callable[[], object], times: int = 7) -> float:
     work()
     laps = []
@@ -256,6 +291,7 @@ MEASUREMENTS: dict[str, Callable[[], dict[str, Any]]] = {
     "synthesis": synthesis,
     "metrics": metrics,
     "install": install,
+    "alignment": alignment,
 }
 
 

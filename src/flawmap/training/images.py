@@ -53,6 +53,12 @@ class GoodImages:
         """Rows of the windows to train on."""
         return self.loaded.rows_of(self.train)
 
+    @property
+    def all_rows(self) -> NDArray[np.int64]:
+        """Rows of all windows in use, whatever for: the same for every twin of a run in folds."""
+        used = np.concatenate([self.train, self.held, self.set_aside])
+        return self.loaded.rows_of(np.sort(used))
+
     def sample(self, count: int, seed: int) -> NDArray[np.uint8]:
         """Up to ``count`` of the windows to train on, (n, h, w, 3), picked by seed."""
         rows = self.train_rows

@@ -243,7 +243,8 @@ def _train(
     if (note := paper_note(rotation, dataset.root.resolve().name, published)) is not None:
         tell.say(note)
     windows, rows = images.loaded.array, images.train_rows
-    config, memory = decide_memory(config, windows, rows, rotation.rotation, stages, seed)
+    told_by = images.all_rows if part.folds else rows  # twins must decide alike
+    config, memory = decide_memory(config, windows, told_by, rotation.rotation, stages, seed)
     if memory is not None:
         tell.say(memory)
     torch.manual_seed(int(generator(seed, Stream.WEIGHTS).integers(2**63 - 1)))
