@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 SEED ?= 0
 OUT ?= demo
 
+# tests start many processes: with this set, each would compile flawmap anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test quick check format bench torture docs clean
 

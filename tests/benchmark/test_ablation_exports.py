@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,7 +25,7 @@ from methods.tiny import SIZE, liven, tiny_batch, tiny_teacher
 
 NARROW = {
     "destseg": {"student_width": 0.125},
-    "adps": {"patches": 4, "widths": (8, 8, 8)},
+    "adps": {"patches": 4, "widths": (8, 8)},
     "stpm": {},
 }
 ROWS = [(method, row) for method, rows in ABLATIONS.items() for row in rows]
@@ -66,16 +67,50 @@ def structures() -> list[tuple[str, str]]:
     return [one for one in found.values() if one[1] not in ("head reads distances", *WHOLE)]
 
 
+class Shared(nn.Module):
+    """A part that several networks have, and that works once an image."""
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+        self.given: dict[str, object] = {}
+
+    def _once(self, name: str, *given: object) -> Any:
+        if name not in self.given:
+            self.given[name] = getattr(self.part, name)(*given)
+        return self.given[name]
+
+    def stem(self, x: Tensor) -> Any:
+        return self._once("stem", x)
+
+    def stages(self, stem: Tensor) -> Any:
+        return self._once("stages", stem)
+
+    def forward(self, *given: object) -> Any:
+        return self._once("forward", *given)
+
+
 class Rows(nn.Module):
-    """Several methods' networks side by side: exporting one graph takes less than many."""
+    """Several methods' networks side by side, as tracing is what takes long in exporting.
+
+    They have one teacher, and those of one method's students that are built alike are one, too.
+    """
 
     def __init__(self, rows: list[nn.Module]) -> None:
         super().__init__()
         self.rows = nn.ModuleList(rows)
+        alike: dict[str, Shared] = {}
+        for row in rows:
+            row.teacher = alike.setdefault("teacher", Shared(row.teacher))
+            kind = f"{row.student} {getattr(row.config, 'patches', None)}"
+            row.student = alike.setdefault(kind, Shared(row.student))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Maps (B, rows, H, W), scores (B, rows) and all distances."""
+        shared = [part for part in self.modules() if isinstance(part, Shared)]
         maps, scores, distances = zip(*(row(image) for row in self.rows), strict=True)
+        for part in shared:
+            part.given.clear()
         values = torch.cat([one.flatten(1) for one in distances], 1)
         return torch.stack(maps, 1), torch.stack(scores, 1), values
 

@@ -224,6 +224,27 @@ def test_an_interruption_leaves_whole_lines(
         assert whole == {path.name for path in out.rglob("*_overlay.png")}
 
 
+def test_an_interruption_at_the_end_leaves_a_line_for_every_picture(
+    run_copy: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes in giving the lines of pictures that were all written while the last was read."""
+    monkeypatch.setattr(delivery, "_is_done", lambda waiting: False)  # all is given at the end
+    out, target = tmp_path / "out", tmp_path / "lines.jsonl"
+
+    def interrupt(prediction: Prediction, total: int) -> None:
+        if prediction.line["path"].endswith("part10.png"):
+            end = time.monotonic() + 60
+            while len(list(out.rglob("*_overlay.png"))) < 3 and time.monotonic() < end:
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        flawmap.predict(run_copy, [photographs], json_file=target, out=out, show=interrupt)
+    lines = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+    assert [Path(line["path"]).stem for line in lines] == ["part2", "part10", "part1"]
+    assert len(list(out.rglob("*_overlay.png"))) == 3
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_killed_it_leaves_whole_lines(
     number: signal.Signals,

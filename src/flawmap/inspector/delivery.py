@@ -60,17 +60,27 @@ class Delivery:
 
     def add(self, result: Inspected, name: str) -> None:
         """Take one image's outcome; ``name`` is what its pictures are called."""
-        place, held, written = None, 0, None
-        if self._folder is not None and result.image is not None and result.inspection is not None:
+        if self._folder is None or result.image is None or result.inspection is None:
+            line = line_of(result, self._inspector, None, self._lines)
+            self._waiting.append(_Waiting(line, result.path, 0, None))
+        else:
             place, held = self._folder / name, result.image.nbytes
             self._give_until(held)
-            written = self._pool.submit(
-                write_pictures, place, result, self._inspector, self._inputs
-            )
-        line = line_of(result, self._inspector, place, self._lines)
-        self._waiting.append(_Waiting(line, result.path, held, written))
+            line = line_of(result, self._inspector, place, self._lines)
+            waiting = _Waiting(line, result.path, held, Future())
+            self._waiting.append(waiting)  # first: whatever ends this, no picture lacks its line
+            self._pool.submit(self._write, waiting, place, result)
         while self._waiting and _is_done(self._waiting[0]):
             self._give_first()
+
+    def _write(self, waiting: _Waiting, place: Path, result: Inspected) -> None:
+        assert waiting.written is not None
+        try:
+            write_pictures(place, result, self._inspector, self._inputs)
+        except BaseException as error:
+            waiting.written.set_exception(error)
+        else:
+            waiting.written.set_result(None)
 
     def _give_until(self, coming: int) -> None:
         """Give lines until there is room for one more photograph."""
@@ -98,16 +108,13 @@ class Delivery:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
-            try:
-                while self._waiting:
-                    self._give_first()
-            finally:
-                self._pool.shutdown(cancel_futures=True)
-            return
-        self._pool.shutdown(cancel_futures=True)  # what is being written is written to its end
-        while self._waiting and _is_whole(self._waiting[0]):
-            self._give(self._waiting.popleft().line)
+        try:
+            while error is None and self._waiting:
+                self._give_first()
+        finally:  # an interruption may come in giving the last ones, too
+            self._pool.shutdown(cancel_futures=True)  # what is being written ends first
+            while self._waiting and _is_whole(self._waiting[0]):
+                self._give(self._waiting.popleft().line)
 
 
 def is_disk_error(error: BaseException) -> bool:
@@ -128,4 +135,4 @@ def _is_done(waiting: _Waiting) -> bool:
 
 def _is_whole(waiting: _Waiting) -> bool:
     written = waiting.written
-    return written is None or (not written.cancelled() and written.exception() is None)
+    return written is None or (written.done() and written.exception() is None)
