@@ -21,7 +21,7 @@ class MemoryConfig(BaseModel):
         "that parts lie alike, else none",
     )
     share: float = Field(
-        0.05, ge=0, description="of the map that is the memory's, beside 1 of the method's"
+        0.03, ge=0, description="of the map that is the memory's, beside 1 of the method's"
     )
     power: float = Field(2.0, gt=0, description="that how unfamiliar places are is raised to first")
     score_power: float = Field(
