@@ -39,7 +39,7 @@ BUILT_BY = (
 def configure(method: str, row: str, preset: str) -> MethodConfig:
     full = find_preset(method, preset)
     size = (256, 256) if "k=16" in row else SIZE
-    narrow = {"size": size, "memory": None} | NARROW[method]
+    narrow = {"size": size} | NARROW[method]
     if method == "destseg":
         narrow["head_widths"] = tuple(8 for _ in full.head_widths)
     changes = ABLATIONS[method][row].changes

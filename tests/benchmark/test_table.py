@@ -113,24 +113,6 @@ def test_a_result_from_before_precision_was_a_field_is_not_marked(preset):
     assert "‡§" not in render([record(preset=preset, configuration=configuration)])
 
 
-@pytest.mark.parametrize(
-    ("kept", "marked"),
-    [
-        (None, False),
-        ({"kind": "placed"}, False),
-        ({"kind": "placed", "share": 1.0}, True),
-        ("not a field yet", True),
-    ],
-)
-def test_a_memory_that_the_good_images_chose_is_the_presets(kept, marked):
-    """The preset says "auto", a run what came of it."""
-    configuration = find_preset("destseg", "fast").model_dump(mode="json") | {"memory": kept}
-    if kept == "not a field yet":
-        del configuration["memory"]
-    found = render([record(preset="fast", configuration=configuration)])
-    assert ("‡§ |" in found) == marked
-
-
 def test_a_result_of_a_method_that_is_none_here_is_shown():
     assert "somebody fast" in render(
         [record(method="somebody", preset="fast", configuration={"a": 1})]

@@ -22,7 +22,6 @@ def tiny_config(preset: str, **changes: object) -> DestsegConfig:
         "student_width": 0.125,
         "head_widths": tuple(8 for _ in full.head_widths),
         "batch_size": 4,
-        "memory": None,  # training fills it: see training/test_memory.py
     }
     return DestsegConfig.model_validate(full.model_dump() | narrow | changes)
 

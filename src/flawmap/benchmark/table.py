@@ -79,18 +79,7 @@ def _differs(record: dict[str, Any], given: set[str]) -> bool:
     except ValidationError:  # it has a field that is there no more
         return True
     names = set(type(now).model_fields) - given - ({"precision"} - set(record["configuration"]))
-    if "memory" in record["configuration"]:  # "auto" is settled by the good images
-        now = _settled(now, found)
     return any(getattr(found, name) != getattr(now, name) for name in names)
-
-
-def _settled(now: Any, found: Any) -> Any:
-    """The preset with the kind of memory that a run has, where it leaves that to the images."""
-    memory = now.memory
-    if memory is None or memory.kind != "auto":
-        return now
-    kind = found.memory and found.memory.kind
-    return now.model_copy(update={"memory": kind and memory.model_copy(update={"kind": kind})})
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:

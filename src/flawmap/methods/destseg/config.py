@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from flawmap.methods.config import MethodConfig
-from flawmap.methods.normality.config import MemoryConfig
 from flawmap.methods.optimisation import PhaseConfig, phase_steps
 from flawmap.synthesis.anomalies import AnomalyConfig
 
@@ -100,7 +99,6 @@ FAST = DestsegConfig(
     steps_when_turned=3100,
     rotation_fill="edge",
     precision="auto",
-    memory=MemoryConfig(kind="auto"),
     anomalies=AnomalyConfig(foreground_share=0.5),
     student_phase=PhaseConfig(
         optimiser="muon", learning_rates=(0.05,), schedule="one-cycle", share=0.7
