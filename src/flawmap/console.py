@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -147,6 +148,8 @@ class PredictionDisplay:
         if count:
             self.close()
             if lines is not None and str(lines) != "-":
+                with contextlib.suppress(OSError):  # one more may be there than was told of
+                    count = lines.read_bytes().count(b"\n")
                 what = "1 line is" if count == 1 else f"{count} lines are"
                 errors.print(f"Ended early: {what} in {lines}, each of them whole.")
 
