@@ -148,8 +148,9 @@ class PredictionDisplay:
         if count:
             self.close()
             if lines is not None and str(lines) != "-":
-                with contextlib.suppress(OSError):  # one more may be there than was told of
-                    count = lines.read_bytes().count(b"\n")
+                if lines.is_file():  # one more may be there than was told of
+                    with contextlib.suppress(OSError), lines.open("rb") as file:
+                        count = sum(1 for _ in file)
                 what = "1 line is" if count == 1 else f"{count} lines are"
                 errors.print(f"Ended early: {what} in {lines}, each of them whole.")
 

@@ -224,17 +224,25 @@ def test_an_interruption_leaves_whole_lines(
         assert whole == {path.name for path in out.rglob("*_overlay.png")}
 
 
+@pytest.mark.parametrize("unwritable", [False, True])
 def test_an_interruption_at_the_end_leaves_a_line_for_every_picture(
-    run_copy: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_copy: Path,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    unwritable: bool,
 ) -> None:
-    """It comes in giving the lines of pictures that were all written while the last was read."""
+    """It comes in giving the first line, when all pictures are there that can be."""
     monkeypatch.setattr(delivery, "_is_done", lambda waiting: False)  # all is given at the end
     out, target = tmp_path / "out", tmp_path / "lines.jsonl"
+    if unwritable:  # drawn by hand
+        out.mkdir()
+        write_png(out / "part10_mask.png", np.zeros((8, 8), np.uint8))
 
     def interrupt(prediction: Prediction, total: int) -> None:
-        if prediction.line["path"].endswith("part10.png"):
+        if prediction.line["path"].endswith("part2.png"):
             end = time.monotonic() + 60
-            while len(list(out.rglob("*_overlay.png"))) < 3 and time.monotonic() < end:
+            while len(list(out.rglob("part1_overlay.png"))) < 1 and time.monotonic() < end:
                 time.sleep(0.01)
             raise KeyboardInterrupt
 
@@ -242,7 +250,8 @@ def test_an_interruption_at_the_end_leaves_a_line_for_every_picture(
         flawmap.predict(run_copy, [photographs], json_file=target, out=out, show=interrupt)
     lines = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
     assert [Path(line["path"]).stem for line in lines] == ["part2", "part10", "part1"]
-    assert len(list(out.rglob("*_overlay.png"))) == 3
+    assert ["error" in line for line in lines] == [False, unwritable, False]
+    assert len(list(out.rglob("*_overlay.png"))) == 3 - unwritable
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])

@@ -37,8 +37,9 @@ class Delivery:
 
     An image whose pictures cannot be written gets an error line, and the others go on; a disk that
     is full or fails ends it with a FlawmapError. Whatever ends the block, lines of all images
-    written until then are given. ``folder``: for pictures, if any. ``inputs``: absolute paths that
-    must not be written. ``lines``: the file that lines go to.
+    written until then are given. ``folder``: for pictures, if any. ``give`` keeps a line, ``show``
+    then tells of it. ``inputs``: absolute paths that must not be written. ``lines``: the file that
+    lines go to.
     """
 
     def __init__(
@@ -47,10 +48,12 @@ class Delivery:
         folder: Path | None,
         give: Callable[[Line], None],
         *,
+        show: Callable[[Line], None] = lambda line: None,
         inputs: Container[str] = (),
         lines: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._inspector, self._folder, self._give = inspector, folder, give
+        self._inspector, self._folder = inspector, folder
+        self._give, self._show = give, show
         self._inputs, self._lines = inputs, lines
         self._waiting: deque[_Waiting] = deque()
         self._pool = ThreadPoolExecutor(_WRITERS, "flawmap-write")
@@ -99,8 +102,9 @@ class Delivery:
             if is_disk_error(error):
                 raise
             line = unwritten_line(first.path, error, self._inspector)
-        self._waiting.popleft()
         self._give(line)
+        self._waiting.popleft()  # an interruption before leaves it to the end of the block
+        self._show(line)
 
     def __exit__(
         self,
@@ -113,8 +117,8 @@ class Delivery:
                 self._give_first()
         finally:  # an interruption may come in giving the last ones, too
             self._pool.shutdown(cancel_futures=True)  # what is being written ends first
-            while self._waiting and _is_whole(self._waiting[0]):
-                self._give(self._waiting.popleft().line)
+            while self._waiting and _can_be_told(self._waiting[0]):
+                self._give_first()
 
 
 def is_disk_error(error: BaseException) -> bool:
@@ -133,6 +137,11 @@ def _is_done(waiting: _Waiting) -> bool:
     return waiting.written is None or waiting.written.done()
 
 
-def _is_whole(waiting: _Waiting) -> bool:
-    written = waiting.written
-    return written is None or (written.done() and written.exception() is None)
+def _can_be_told(waiting: _Waiting) -> bool:
+    """Whether it was not given up, nor ended by a disk that takes nothing more."""
+    if waiting.written is None:
+        return True
+    if not waiting.written.done():
+        return False
+    error = waiting.written.exception()
+    return error is None or not is_disk_error(error)

@@ -68,8 +68,10 @@ def predict(
     with json_lines(json_file) as write:
 
         def give(line: Line) -> None:
-            lines.append(line)
             write(line)
+            lines.append(line)
+
+        def tell(line: Line) -> None:
             show(Prediction(line), len(targets))
 
         results = inspect_files(
@@ -77,7 +79,9 @@ def predict(
         )
         with (
             contextlib.closing(results),
-            Delivery(inspector, folder, give, inputs=inputs, lines=json_file) as delivery,
+            Delivery(
+                inspector, folder, give, show=tell, inputs=inputs, lines=json_file
+            ) as delivery,
         ):
             for target, result in zip(targets, results, strict=True):
                 delivery.add(result, target.name)

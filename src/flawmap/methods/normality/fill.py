@@ -24,13 +24,11 @@ _TINY = 1e-6
 class Filled:
     """A memory's prototypes (G, M, C), and how far unseen good images are from them.
 
-    ``usual`` is the squared distance that one place of theirs in a hundred exceeds, above 0;
-    ``mean`` that of all places.
+    ``usual`` is the squared distance that one place of theirs in a hundred exceeds, above 0.
     """
 
     prototypes: Tensor
     usual: float
-    mean: float
 
 
 def fill(seen: Tensor, unseen: Tensor, kind: Kind, config: MemoryConfig, seed: int) -> Filled:
@@ -40,7 +38,7 @@ def fill(seen: Tensor, unseen: Tensor, kind: Kind, config: MemoryConfig, seed: i
     distances = nearest(unseen, prototypes).flatten()
     rank = max(1, round(_PEAK * len(distances)))
     usual = max(float(distances.kthvalue(rank).values), _TINY)
-    return Filled(prototypes, usual, max(float(distances.mean()), _TINY))
+    return Filled(prototypes, usual)
 
 
 def _shared(places: Tensor, config: MemoryConfig, draw: torch.Generator) -> Tensor:
