@@ -27,7 +27,7 @@ demo: install  ## draw a product, train, evaluate, report: SEED=0 OUT=demo
 test: install  ## all tests
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile src tests
 
-quick: install  ## tests that are not marked slow, under a minute; those that should be are listed
+quick: install  ## tests that are not marked slow; those that should be are listed
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m 'not slow' \
 		--durations 10 --durations-min 3 src tests
 

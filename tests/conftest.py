@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one thread each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -34,6 +35,9 @@ from flawmap.inspector.manifest import (
 )
 from flawmap.product.drawing import draw_dataset
 from flawmap.synthesis.textures import draw_textures
+
+settings.register_profile("flawmap", deadline=None)  # a busy machine is no failure
+settings.load_profile("flawmap")
 
 TINY = ("--teacher", "pocket", "--rotate", "slight", "--size", "128x128")
 TINY += ("--steps", "12", "--batch-size", "2")

@@ -259,7 +259,7 @@ def test_a_calibration_that_contradicts_itself_is_refused(changes, message) -> N
     st.floats(1e-4, 0.9),
     st.data(),
 )
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 def test_a_calibration_that_validates_is_consistent(scores, reject, review, data) -> None:
     """Whatever one number of it is changed to: it is refused, or no promise is made, or it holds.
 

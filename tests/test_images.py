@@ -469,7 +469,7 @@ SEEDS = [stored(RGB, kind) for kind in [*LOSSLESS, "JPEG"]]
 SEEDS += [stored(DEEP, "TIFF", compression="tiff_lzw"), stored(RGB, "PNG", exif=exif_block(6))]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @example(0, [(19, 255)], 10**6)
 @given(
     st.integers(0, len(SEEDS) - 1),

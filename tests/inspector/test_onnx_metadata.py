@@ -84,7 +84,7 @@ def test_text_that_is_none_is_refused() -> None:
         read_metadata(b"\x72\x0d\x0a\x08flawmap.\x12\x01\xff")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     try:

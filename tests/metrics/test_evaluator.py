@@ -46,7 +46,7 @@ def test_image_figures_are_scikit_learns_on_folder_labels(name):
     assert values(figures, IMAGE) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from(sorted(SETS)),
     st.lists(st.integers(0, 3), min_size=30, max_size=30),
