@@ -78,6 +78,7 @@ class MethodContract:
         ]
         assert type(config).model_validate_json(config.model_dump_json()) == config
 
+    @pytest.mark.slow
     def test_every_loss_falls_and_the_teacher_stays(self, tmp_path: Path, preset: str):
         losses: dict[str, list[float]] = {}
 
@@ -108,6 +109,7 @@ class MethodContract:
             gradients = [p.grad for group in phase.groups for p in group.parameters()]
             assert all(g is not None and g.isfinite().all() for g in gradients)
 
+    @pytest.mark.slow
     def test_a_run_cut_anywhere_ends_bit_identical(self, tmp_path: Path, preset: str):
         whole = self.loop(tmp_path / "whole", preset, steps=16)
         whole.run()

@@ -27,6 +27,7 @@ def unseen_loss(loop: Loop, phase: str) -> float:
     return sum(loss(loop.batches(t)).item() for t in range(9000, 9008)) / 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_both_losses_fall(tmp_path: Path, preset):
     losses = {}
@@ -90,12 +91,14 @@ def never_stopped(tmp_path_factory: pytest.TempPathFactory):
 STOPS = [(3, 9, 13), (1, 2, 8, 15, 16)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", STOPS, ids=str)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_resumed_run_ends_bit_identical(tmp_path: Path, preset, stops, never_stopped):
     check_resumed(tmp_path, preset, "float32", stops, never_stopped)
 
 
+@pytest.mark.slow
 def test_resumed_run_ends_bit_identical_in_bf16(tmp_path: Path, never_stopped):
     check_resumed(tmp_path, "fast", "bf16", (5, 12), never_stopped)
 
@@ -118,6 +121,7 @@ def check_resumed(folder: Path, preset, precision, stops, never_stopped) -> None
     assert seconds == sorted(seconds)
 
 
+@pytest.mark.slow
 def test_resumed_run_ends_bit_identical_where_the_teacher_remembers(tmp_path: Path):
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
@@ -173,6 +177,7 @@ def test_a_disk_that_fills_up_costs_steps_not_the_run(
     assert all(torch.equal(v, expected[k]) for k, v in weights(loop).items())
 
 
+@pytest.mark.slow
 def test_checkpoints_come_by_the_clock(tmp_path: Path):
     steps = []
 

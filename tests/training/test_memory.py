@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
 
 import flawmap
 from flawmap import Inspector
@@ -16,85 +15,45 @@ from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.console import show_info
 from flawmap.conversion.onnx import export_onnx
 from flawmap.conversion.rebuild import TorchBackend
-from flawmap.datasets.tiles import Tiles
 from flawmap.images import write_png
 from flawmap.inspector.manifest import read_manifest
 from flawmap.methods.base import Method
 from flawmap.methods.normality.config import MemoryConfig
 from flawmap.methods.normality.memory import build_memory
 from flawmap.methods.registry import METHODS, find_preset
-from flawmap.teachers.resnet import ImageNorm
-from flawmap.teachers.weights import load_teacher
+from flawmap.training.alignment import Alignment
 from flawmap.training.finish import measure_parity
 from flawmap.training.memory import decide_memory, fill_memory
 from methods.tiny import SIZE, tiny_config, tiny_teacher
-
-SIDE = 64
-WITH_MEMORY = {"memory": {"kind": "auto"}}
+from training.upright import part, upright
 
 
-def part(rng: np.random.Generator, degrees: float = 0.0, there: bool = True) -> np.ndarray:
-    """A square with two legs and a hole on grey, uint8 (64, 64, 3), with grain."""
-    image = Image.new("L", (SIDE, SIDE), 150)
-    if there:
-        pen = ImageDraw.Draw(image)
-        pen.rectangle((20, 12, 44, 36), fill=40)
-        pen.rectangle((23, 36, 27, 54), fill=220)
-        pen.rectangle((37, 36, 41, 54), fill=220)
-        pen.ellipse((28, 17, 36, 25), fill=200)
-    x, y = rng.integers(-1, 2, 2)
-    image = image.rotate(degrees, Image.Resampling.BICUBIC, translate=(x, y), fillcolor=150)
-    grey = np.asarray(image, np.float32) + rng.normal(0, 4, (SIDE, SIDE))
-    return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, 2)
+@pytest.mark.parametrize(
+    ("kind", "images", "alike", "expected", "why"),
+    [
+        ("auto", 24, True, "placed", "as it was found"),
+        ("auto", 24, False, None, "as it was found"),
+        ("auto", 7, None, None, "7 good images are too few to remember"),
+        ("unplaced", 7, None, None, "7 good images are too few to remember"),
+        ("unplaced", 24, None, "unplaced", "as asked for"),
+        ("placed", 24, None, "placed", "as asked for"),
+    ],
+)
+def test_which_memory_suits(
+    kind: str, images: int, alike: bool | None, expected: str | None, why: str
+):
+    def alignment() -> Alignment:
+        assert alike is not None, "nothing is compared where it would not matter"
+        return Alignment(alike, "as it was found")
+
+    config, line = decide_memory(tiny_config("fast", memory={"kind": kind}), images, alignment)
+    assert config.memory == (None if expected is None else MemoryConfig(kind=expected))
+    assert line == f"Memory of good images: {expected or 'none'}, {why}."
 
 
-def upright(count: int, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return np.stack([part(rng) for _ in range(count)])
-
-
-@pytest.fixture(scope="module")
-def stages():
-    teacher, _ = load_teacher("pocket")
-    return lambda x: teacher(ImageNorm()(x))
-
-
-def decide(images, stages, kind: str = "auto", rotation: str = "none", count: int | None = None):
-    config = tiny_config("fast", memory={"kind": kind})
-    rows = np.arange(len(images) if count is None else count)
-    return decide_memory(config, images, rows, rotation, stages, 0)
-
-
-def test_parts_that_lie_alike_are_remembered_by_place(stages):
-    config, line = decide(upright(24), stages)
-    assert config.memory == MemoryConfig(kind="placed")
-    assert line.startswith("Memory of good images: placed, as parts lie alike: ")
-
-
-def test_parts_that_do_not_lie_alike_are_not_remembered(stages):
-    rng = np.random.default_rng(0)
-    scattered = np.stack([np.roll(part(rng), rng.integers(0, SIDE, 2), (0, 1)) for _ in range(24)])
-    config, line = decide(scattered, stages)
-    assert config.memory is None
-    assert line.startswith("Memory of good images: none, as parts do not lie alike: ")
-
-
-def test_what_cannot_lie_alike_is_not_looked_at():
-    def never(x):
-        raise AssertionError
-
-    images = upright(24)
-    config, line = decide(images, never, rotation="full")
-    assert (config.memory, "any angle" in line) == (None, True)
-    tiles = Tiles.__new__(Tiles)
-    config, line = decide(tiles, never, count=24)
-    assert (config.memory, "tiles" in line) == (None, True)
-    config, line = decide(images, never, count=7)
-    assert (config.memory, "too few" in line) == (None, True)
-    config, line = decide(images, never, kind="unplaced", rotation="full")
-    assert (config.memory.kind, "as asked for" in line) == ("unplaced", True)
-    plain = tiny_config("fast")
-    assert decide_memory(plain, images, np.arange(24), "none", never, 0) == (plain, None)
+def test_none_is_decided_on_where_none_is_configured():
+    plain = tiny_config("fast", memory=None)
+    assert decide_memory(plain, 24, lambda: pytest.fail("asked")) == (plain, None)
 
 
 def remembering(method: str, kind: str) -> Method:
@@ -163,7 +122,6 @@ def remembered(tmp_path_factory: pytest.TempPathFactory, tiny_textures: Path) ->
         steps=40,
         batch_size=4,
         textures=tiny_textures,
-        changes=WITH_MEMORY,
     )
     return folder / "run"
 

@@ -36,6 +36,7 @@ from flawmap.rng import Stream, generator
 from flawmap.synthesis.textures import draw_textures, load_textures
 from flawmap.teachers.resnet import Features, ImageNorm, ResNetTeacher
 from flawmap.teachers.weights import TeacherSource, load_teacher
+from flawmap.training.alignment import Alignment, decide_alignment
 from flawmap.training.batches import BatchMaker
 from flawmap.training.checkpoint import learned_state
 from flawmap.training.device import choose_device, choose_layout
@@ -244,7 +245,11 @@ def _train(
         tell.say(note)
     windows, rows = images.loaded.array, images.train_rows
     told_by = images.all_rows if part.folds else rows  # twins must decide alike
-    config, memory = decide_memory(config, windows, told_by, rotation.rotation, stages, seed)
+
+    def alignment() -> Alignment:
+        return decide_alignment(windows, told_by, rotation.rotation, stages, seed)
+
+    config, memory = decide_memory(config, len(told_by), alignment)
     if memory is not None:
         tell.say(memory)
     torch.manual_seed(int(generator(seed, Stream.WEIGHTS).integers(2**63 - 1)))

@@ -18,14 +18,19 @@ def ramps(count: int, seed: int) -> torch.Tensor:
 
 
 def test_a_placed_memory_knows_what_belongs_where():
-    config = MemoryConfig(block=2, block_prototypes=64)
+    config = MemoryConfig(block=2, block_prototypes=64, half_distance=1e-9)
     filled = fill(ramps(30, 0), ramps(5, 1), "placed", config, 0)
     assert filled.prototypes.shape == (16, 64, 2)
     moved = ramps(5, 1).roll(4, 2)  # the same features four cells away
     at_home = nearest(ramps(5, 1), filled.prototypes)
     assert at_home.max() < 0.5
     assert nearest(moved, filled.prototypes).min() > 2.5
-    assert (at_home > filled.usual).float().mean() == pytest.approx(0.01, abs=0.005)
+    assert (at_home > filled.half_distance).float().mean() == pytest.approx(0.01, abs=0.005)
+
+
+def test_unfamiliar_by_one_half_is_not_less_than_configured():
+    config = MemoryConfig(block_prototypes=4, half_distance=50.0)
+    assert fill(ramps(30, 0), ramps(5, 1), "placed", config, 0).half_distance == 50.0
 
 
 def test_neighbouring_cells_belong_to_a_block_and_no_others():

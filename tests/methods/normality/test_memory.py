@@ -44,11 +44,11 @@ def test_descriptions_are_unit_features_averaged_over_nine_places():
 def filled(**changes: object) -> NormalityMemory:
     memory = NormalityMemory(MemoryConfig(**changes))
     places = describe(stages())
-    memory.keep(places.movedim(1, 3).reshape(1, -1, 10)[:, ::2], usual=0.02)
+    memory.keep(places.movedim(1, 3).reshape(1, -1, 10)[:, ::2], half_distance=0.02)
     return memory
 
 
-def test_half_unfamiliar_is_what_is_usual_and_what_is_known_is_not():
+def test_at_half_the_distance_a_place_is_unfamiliar_by_half_and_what_is_known_is_not():
     memory = filled()
     unfamiliar = memory.unfamiliar(stages())
     assert unfamiliar.shape == (2, 1, 16, 8)
@@ -73,18 +73,14 @@ def test_a_map_is_higher_where_things_are_unfamiliar_and_a_score_lower_where_all
     torch.testing.assert_close(found, 0.5 * six**1.5)
 
 
-def test_it_knows_nothing_until_it_is_filled():
-    memory = NormalityMemory(MemoryConfig())
-    assert not memory.unfamiliar(stages()).any()
-
-
-def test_without_one_maps_and_scores_stay_as_they_are():
-    none = build_memory(None)
+@pytest.mark.parametrize("config", [None, MemoryConfig()], ids=["none", "not filled"])
+def test_without_one_maps_and_scores_stay_as_they_are(config: MemoryConfig | None):
+    none = build_memory(config)
     assert none.unfamiliar(stages()) is None
     anomaly, score = drawn(2, 1, 16, 8), drawn(2)
     assert none.join(anomaly, None) is anomaly
     assert none.weigh(score, None) is score
-    assert not none.state_dict()
+    assert bool(none.state_dict()) == (config is not None)
 
 
 def test_stored_prototypes_come_back_however_many():

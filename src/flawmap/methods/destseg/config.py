@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from flawmap.methods.config import MethodConfig
+from flawmap.methods.normality.config import MemoryConfig
 from flawmap.methods.optimisation import PhaseConfig, phase_steps
 from flawmap.synthesis.anomalies import AnomalyConfig
 
@@ -100,6 +101,7 @@ FAST = DestsegConfig(
     rotation_fill="edge",
     precision="auto",
     anomalies=AnomalyConfig(foreground_share=0.5),
+    memory=MemoryConfig(),
     student_phase=PhaseConfig(
         optimiser="muon", learning_rates=(0.05,), schedule="one-cycle", share=0.7
     ),

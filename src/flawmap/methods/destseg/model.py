@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
 
 from flawmap.methods.destseg.config import DestsegConfig
@@ -34,17 +33,8 @@ class Destseg(nn.Module):
         self.normalise_image = ImageNorm()  # teacher and student both take it so
 
     def segment(self, teacher: Features, student: Features) -> Tensor:
-        """Logits (B, 1, H/4, W/4), float32, from both networks' features.
-
-        Where there is a memory, the head reads how unfamiliar the teacher's are, too.
-        """
-        return self._segment(teacher, student, self.memory.unfamiliar(teacher))
-
-    def _segment(self, teacher: Features, student: Features, unfamiliar: Tensor | None) -> Tensor:
-        first, second, third = compare(teacher, student, self.config.head_input)
-        if unfamiliar is not None:
-            second = torch.cat([second, unfamiliar * 2.0 - 1.0], 1)
-        logits: Tensor = self.head((first, second, third)).float()
+        """Logits (B, 1, H/4, W/4), float32, from both networks' features."""
+        logits: Tensor = self.head(compare(teacher, student, self.config.head_input)).float()
         return logits
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -66,7 +56,7 @@ class Destseg(nn.Module):
             chosen = [level - 1 for level in self.config.levels]
             anomaly = distances[:, chosen].prod(1, keepdim=True)
             return *self._read_out(anomaly, unfamiliar, image), distances
-        anomaly = self._segment(teacher, student, unfamiliar).sigmoid()
+        anomaly = self.segment(teacher, student).sigmoid()
         product = distances.clamp(min=_LEAST).prod(1, keepdim=True)
         if self.config.distance_power:
             anomaly = anomaly * product.pow(self.config.distance_power)
@@ -95,8 +85,7 @@ def _build_student(architecture: Architecture, config: DestsegConfig) -> nn.Modu
 def _build_head(widths: tuple[int, int, int], config: DestsegConfig) -> nn.Module:
     if config.head == "none":
         return nn.Identity()
-    w1, w2, w3 = compared_widths(widths, config.head_input)
-    inputs = (w1, w2 + 1, w3) if config.memory is not None else (w1, w2, w3)
+    inputs = compared_widths(widths, config.head_input)
     if config.head == "paper":
         return PaperHead(inputs, *config.head_widths)
     fine, middle, coarse = config.head_widths

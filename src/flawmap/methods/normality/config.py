@@ -20,10 +20,16 @@ class MemoryConfig(BaseModel):
         "alike; unplaced: all places share one memory; auto: placed where the good images show "
         "that parts lie alike, else none",
     )
-    share: float = Field(
-        0.03, ge=0, description="of the map that is the memory's, beside 1 of the method's"
+    half_distance: float = Field(
+        0.3,
+        gt=0,
+        description="squared distance of unit features at which a place is unfamiliar by one half; "
+        "the good images' own where one in a hundred of their places lies farther off",
     )
-    power: float = Field(2.0, gt=0, description="that how unfamiliar places are is raised to first")
+    share: float = Field(
+        0.06, ge=0, description="of the map that is the memory's, beside 1 of the method's"
+    )
+    power: float = Field(4.0, gt=0, description="that how unfamiliar places are is raised to first")
     score_power: float = Field(
         2.0,
         ge=0,

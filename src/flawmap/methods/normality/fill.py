@@ -16,19 +16,19 @@ _BLOCK_POINTS = 4000  # that a block's memory is made of
 _POINTS = 40_000  # that an unplaced memory is made of
 _BLOCKS = 640  # at most: larger maps have larger blocks
 _MARGIN = 1  # cells around a block whose features it remembers, too
-_PEAK = 0.99  # quantile of unseen good places' distances that is unfamiliar by one half
-_TINY = 1e-6
+_PEAK = 0.99  # quantile of unseen good places' distances that is unfamiliar by one half at most
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A memory's prototypes (G, M, C), and how far unseen good images are from them.
+    """A memory's prototypes (G, M, C), and the squared distance that is unfamiliar by one half.
 
-    ``usual`` is the squared distance that one place of theirs in a hundred exceeds, above 0.
+    ``half_distance`` is the one that one place in a hundred of unseen good images exceeds, and at
+    least the configuration's.
     """
 
     prototypes: Tensor
-    usual: float
+    half_distance: float
 
 
 def fill(seen: Tensor, unseen: Tensor, kind: Kind, config: MemoryConfig, seed: int) -> Filled:
@@ -37,8 +37,8 @@ def fill(seen: Tensor, unseen: Tensor, kind: Kind, config: MemoryConfig, seed: i
     prototypes = _placed(seen, config, draw) if kind == "placed" else _shared(seen, config, draw)
     distances = nearest(unseen, prototypes).flatten()
     rank = max(1, round(_PEAK * len(distances)))
-    usual = max(float(distances.kthvalue(rank).values), _TINY)
-    return Filled(prototypes, usual)
+    usual = float(distances.kthvalue(rank).values)
+    return Filled(prototypes, max(usual, config.half_distance))
 
 
 def _shared(places: Tensor, config: MemoryConfig, draw: torch.Generator) -> Tensor:

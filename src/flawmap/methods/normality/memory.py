@@ -57,50 +57,54 @@ def nearest(places: Tensor, prototypes: Tensor) -> Tensor:
 class NormalityMemory(nn.Module):
     """How unfamiliar a teacher's stages are, and a method's map joined with it.
 
-    ``prototypes``: see :func:`nearest`; none until it is filled. ``usual``: the squared distance
-    that is unfamiliar by one half.
+    ``prototypes``: see :func:`nearest`; none until it is filled. ``half_distance``: the squared
+    distance that is unfamiliar by one half.
     """
 
     prototypes: Tensor
-    usual: Tensor
+    half_distance: Tensor
 
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("prototypes", torch.zeros(1, 0, 0))
-        self.register_buffer("usual", torch.ones(()))
+        self.register_buffer("half_distance", torch.ones(()))
 
-    def keep(self, prototypes: Tensor, usual: float) -> None:
+    def keep(self, prototypes: Tensor, half_distance: float) -> None:
         """Take these for its own."""
-        self.prototypes = prototypes.to(self.usual.device)
-        self.usual.fill_(usual)
+        self.prototypes = prototypes.to(self.half_distance.device)
+        self.half_distance.fill_(half_distance)
 
-    def unfamiliar(self, features: Sequence[Tensor]) -> Tensor:
-        """Of stages (B, C_k, H_k, W_k): (B, 1, h, w) in 0..1, float32; 0 until it is filled."""
-        places = describe(features)
+    def unfamiliar(self, features: Sequence[Tensor]) -> Tensor | None:
+        """Of stages (B, C_k, H_k, W_k): (B, 1, h, w) in 0..1, float32; None until it is filled."""
         if not self.prototypes.shape[1]:
-            return torch.zeros_like(places[:, :1])
+            return None
+        places = describe(features)
         distance = nearest(places, self.prototypes)[:, None]
-        return distance / (distance + self.usual)
+        return distance / (distance + self.half_distance)
 
-    def join(self, anomaly: Tensor, unfamiliar: Tensor) -> Tensor:
+    def join(self, anomaly: Tensor, unfamiliar: Tensor | None) -> Tensor:
         """A method's map (B, 1, H, W) in 0..1, higher where it is unfamiliar; in 0..1.
 
-        ``unfamiliar`` (B, 1, h, w): see :meth:`unfamiliar`.
+        ``unfamiliar`` (B, 1, h, w): see :meth:`unfamiliar`; None leaves the map as it is.
         """
+        if unfamiliar is None:
+            return anomaly
         share = self.config.share
         size = (anomaly.shape[-2], anomaly.shape[-1])
         own = upsample(unfamiliar, size).pow(self.config.power)
         return (anomaly + share * own) * (1.0 / (1.0 + share))
 
-    def weigh(self, score: Tensor, unfamiliar: Tensor) -> Tensor:
+    def weigh(self, score: Tensor, unfamiliar: Tensor | None) -> Tensor:
         """A method's image score (B,), lower where all of the image is familiar."""
+        if unfamiliar is None:
+            return score
         return score * highest(unfamiliar, _CELLS).pow(self.config.score_power)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         """As many prototypes as are stored."""
         if (stored := state.get(f"{prefix}prototypes")) is not None:
-            self.prototypes = torch.zeros_like(stored, device=self.usual.device)
+            self.prototypes = torch.zeros_like(stored, device=self.half_distance.device)
         super()._load_from_state_dict(state, prefix, *rest)
 
 
