@@ -20,7 +20,9 @@ ABLATIONS = ROOT / "docs" / "ablations.md"
 FAST = ROOT / "docs" / "fast.md"
 LINE = ROOT / "docs" / "line.md"
 MEMORY = ROOT / "docs" / "memory.md"
+SYNTHESIS = ROOT / "docs" / "synthesis.md"
 _COMPARED = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
+_BRIEF = ("image_auroc", "pixel_ap", "iap")
 _GUIDED = ("pixel_ap", "iap", "image_auroc", "pro", "iap90")
 BEGIN, END = "<!-- results: made by benchmarks/tables.py -->\n", "<!-- end of results -->"
 
@@ -77,6 +79,25 @@ def render_memory() -> str:
         ]
         name = product.name + (r"\*" if product.name.endswith("toothbrush") else "")
         lines.append(f"| {name} | {product.seeds} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def render_families() -> str:
+    """What each family of synthetic anomalies changes, product by product, in Markdown."""
+    products: dict[str, dict[str, dict[str, Any]]] = {}
+    for record in read_results(RESULTS / "families"):
+        own = products.setdefault(record["category"], {})
+        own[record["variant"]] = record["figures"]
+    variants = sorted({variant for own in products.values() for variant in own})
+    variants.sort(key="base".__ne__)  # what all are compared with comes first
+    names = [name + (r"\*" if name == "toothbrush" else "") for name in products]
+    lines = [f"| anomalies | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+    for variant in variants:
+        cells = [
+            ", ".join(f"{own[variant][key]:.3f}" for key in _BRIEF) if variant in own else "–"
+            for own in products.values()
+        ]
+        lines.append(f"| {variant} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -265,6 +286,7 @@ def main() -> None:
         FAST: render_guidance(),
         LINE: render_line(),
         MEMORY: render_memory(),
+        SYNTHESIS: render_families(),
     }
     for page, made in pages.items():
         _replace(page, made)

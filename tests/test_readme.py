@@ -84,6 +84,7 @@ def test_its_make_targets_are_real() -> None:
         ("docs/fast.md", "render_guidance"),
         ("docs/line.md", "render_line"),
         ("docs/memory.md", "render_memory"),
+        ("docs/synthesis.md", "render_families"),
     ],
 )
 def test_tables_are_made_from_the_results(page: str, maker: str) -> None:

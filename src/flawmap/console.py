@@ -272,7 +272,8 @@ def _told_export(export: Export) -> str:
 
 def _told_memory(manifest: Manifest) -> str:
     memory = manifest.configuration.get("memory")
-    return "none of good images" if memory is None else f"of good images, {memory['kind']}"
+    kind = "none" if memory is None else memory["kind"]
+    return "none of good images" if kind == "none" else f"of good images, {kind}"
 
 
 def _told_white(white: int | None) -> str:

@@ -113,6 +113,21 @@ def test_a_result_from_before_precision_was_a_field_is_not_marked(preset):
     assert "‡§" not in render([record(preset=preset, configuration=configuration)])
 
 
+@pytest.mark.parametrize(
+    ("memory", "marked"),
+    [
+        ({"kind": "placed"}, False),
+        ({"kind": "none"}, False),
+        ({"kind": "placed", "share": 0.5}, True),
+        (None, True),
+    ],
+)
+def test_a_memory_that_the_good_images_decided_on_is_no_change(memory, marked):
+    configuration = find_preset("destseg", "fast").model_dump(mode="json") | {"memory": memory}
+    found = render([record(preset="fast", configuration=configuration)])
+    assert ("‡§" in found) == marked
+
+
 def test_a_result_of_a_method_that_is_none_here_is_shown():
     assert "somebody fast" in render(
         [record(method="somebody", preset="fast", configuration={"a": 1})]

@@ -32,27 +32,26 @@ from training.upright import part, upright
     ("kind", "images", "alike", "expected", "why"),
     [
         ("auto", 24, True, "placed", "as it was found"),
-        ("auto", 24, False, None, "as it was found"),
-        ("auto", 7, None, None, "7 good images are too few to remember"),
-        ("unplaced", 7, None, None, "7 good images are too few to remember"),
+        ("auto", 24, False, "none", "as it was found"),
+        ("auto", 7, None, "none", "7 good images are too few to remember"),
+        ("unplaced", 7, None, "none", "7 good images are too few to remember"),
         ("unplaced", 24, None, "unplaced", "as asked for"),
         ("placed", 24, None, "placed", "as asked for"),
     ],
 )
-def test_which_memory_suits(
-    kind: str, images: int, alike: bool | None, expected: str | None, why: str
-):
+def test_which_memory_suits(kind: str, images: int, alike: bool | None, expected: str, why: str):
     def alignment() -> Alignment:
         assert alike is not None, "nothing is compared where it would not matter"
         return Alignment(alike, "as it was found")
 
     config, line = decide_memory(tiny_config("fast", memory={"kind": kind}), images, alignment)
-    assert config.memory == (None if expected is None else MemoryConfig(kind=expected))
-    assert line == f"Memory of good images: {expected or 'none'}, {why}."
+    assert config.memory == MemoryConfig(kind=expected)
+    assert line == f"Memory of good images: {expected}, {why}."
 
 
-def test_none_is_decided_on_where_none_is_configured():
-    plain = tiny_config("fast", memory=None)
+@pytest.mark.parametrize("memory", [None, {"kind": "none"}])
+def test_none_is_decided_on_where_none_is_configured(memory: dict[str, str] | None):
+    plain = tiny_config("fast", memory=memory)
     assert decide_memory(plain, 24, lambda: pytest.fail("asked")) == (plain, None)
 
 

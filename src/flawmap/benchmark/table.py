@@ -79,7 +79,14 @@ def _differs(record: dict[str, Any], given: set[str]) -> bool:
     except ValidationError:  # it has a field that is there no more
         return True
     names = set(type(now).model_fields) - given - ({"precision"} - set(record["configuration"]))
-    return any(getattr(found, name) != getattr(now, name) for name in names)
+    return any(_as_asked(getattr(found, name)) != getattr(now, name) for name in names)
+
+
+def _as_asked(value: Any) -> Any:
+    """A memory's configuration before the good images decided on its kind; all else as it is."""
+    from flawmap.methods.normality.config import MemoryConfig
+
+    return value.model_copy(update={"kind": "auto"}) if isinstance(value, MemoryConfig) else value
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:

@@ -31,25 +31,24 @@ def decide_memory(
     line for a person, None where no memory was asked for.
     """
     memory = config.memory
-    if memory is None:
+    if memory is None or memory.kind == "none":
         return config, None
-    kind: Kind | None
     if images < LEAST:
-        kind, why = None, f"{images} good images are too few to remember"
+        kind, why = "none", f"{images} good images are too few to remember"
     elif memory.kind != "auto":
         kind, why = memory.kind, "as asked for"
     else:
         found = alignment()
-        kind, why = "placed" if found.alike else None, found.reason
-    settled = None if kind is None else memory.model_copy(update={"kind": kind})
-    line = f"Memory of good images: {kind or 'none'}, {why}."
+        kind, why = "placed" if found.alike else "none", found.reason
+    settled = memory.model_copy(update={"kind": kind})
+    line = f"Memory of good images: {kind}, {why}."
     return config.model_copy(update={"memory": settled}), line
 
 
 def fill_memory(trained: Method, windows: Windows, rows: NDArray[np.int64], seed: int) -> None:
     """Fill the method's memory, if it has one, from the good images ``rows`` of ``windows``."""
     config = trained.config.memory
-    if config is None:
+    if config is None or config.kind == "none":
         return
     module: Any = trained.module
     device = next(module.parameters()).device

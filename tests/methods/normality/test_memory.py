@@ -73,14 +73,16 @@ def test_a_map_is_higher_where_things_are_unfamiliar_and_a_score_lower_where_all
     torch.testing.assert_close(found, 0.5 * six**1.5)
 
 
-@pytest.mark.parametrize("config", [None, MemoryConfig()], ids=["none", "not filled"])
+@pytest.mark.parametrize(
+    "config", [None, MemoryConfig(kind="none"), MemoryConfig()], ids=["none", "no kind", "empty"]
+)
 def test_without_one_maps_and_scores_stay_as_they_are(config: MemoryConfig | None):
     none = build_memory(config)
     assert none.unfamiliar(stages()) is None
     anomaly, score = drawn(2, 1, 16, 8), drawn(2)
     assert none.join(anomaly, None) is anomaly
     assert none.weigh(score, None) is score
-    assert bool(none.state_dict()) == (config is not None)
+    assert bool(none.state_dict()) == (config == MemoryConfig())
 
 
 def test_stored_prototypes_come_back_however_many():

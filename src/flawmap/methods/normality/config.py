@@ -14,7 +14,7 @@ class MemoryConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["auto", "placed", "unplaced"] = Field(
+    kind: Literal["auto", "placed", "unplaced", "none"] = Field(
         "auto",
         description="placed: each place remembers what good images show there, for parts that lie "
         "alike; unplaced: all places share one memory; auto: placed where the good images show "

@@ -125,4 +125,6 @@ class NoMemory(nn.Module):
 
 def build_memory(config: MemoryConfig | None) -> Any:
     """An empty :class:`NormalityMemory`, or :class:`NoMemory` where none is configured."""
-    return NoMemory() if config is None else NormalityMemory(config)
+    if config is None or config.kind == "none":
+        return NoMemory()
+    return NormalityMemory(config)
