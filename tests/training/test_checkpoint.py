@@ -196,7 +196,7 @@ def test_the_teacher_is_not_stored():
     module = tiny_method("fast").module
     state = learned_state(module)
     assert state
-    assert {name.split(".")[0] for name in state} == {"student", "head"}
+    assert {name.split(".")[0] for name in state} == {"student", "head", "memory"}
     other = tiny_method("fast", seed=1).module
     load_learned_state(other, state)
     assert all(torch.equal(v, other.state_dict()[k]) for k, v in state.items())
