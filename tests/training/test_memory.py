@@ -21,11 +21,15 @@ from flawmap.methods.base import Method
 from flawmap.methods.normality.config import MemoryConfig
 from flawmap.methods.normality.memory import build_memory
 from flawmap.methods.registry import METHODS, find_preset
+from flawmap.product.drawing import Product
 from flawmap.training.alignment import Alignment
 from flawmap.training.finish import measure_parity
 from flawmap.training.memory import decide_memory, fill_memory
 from methods.tiny import SIZE, tiny_config, tiny_teacher
-from training.upright import part, upright
+from training.misplaced import draw
+from training.upright import upright
+
+PRODUCT = Product.from_seed(0, SIZE[0])
 
 
 @pytest.mark.parametrize(
@@ -109,15 +113,17 @@ def test_it_is_the_same_bits_each_time():
 
 @pytest.fixture(scope="module")
 def remembered(tmp_path_factory: pytest.TempPathFactory, tiny_textures: Path) -> Path:
-    """A run of a few steps on forty upright parts."""
+    """A run of a few steps on forty good parts of the demo's product."""
     folder = tmp_path_factory.mktemp("remembered")
     (folder / "data" / "good").mkdir(parents=True)
-    for number, image in enumerate(upright(40)):
+    for number in range(40):
+        image = draw(PRODUCT, None, 100 + number)
         write_png(folder / "data" / "good" / f"{number:02}.png", image)
     flawmap.train(
         folder / "data",
         folder / "run",
         size=SIZE,
+        rotate="none",
         steps=40,
         batch_size=4,
         textures=tiny_textures,
@@ -130,21 +136,20 @@ def test_a_part_that_is_missing_turned_or_doubled_is_rejected(remembered: Path):
     """All of their structures are good ones: nothing but their places tells."""
     inspector = Inspector.load(remembered)
     assert inspector.manifest.configuration["memory"]["kind"] == "placed"
-    rng = np.random.default_rng(7)
-    good = [inspector.inspect(part(rng)) for _ in range(10)]
-    assert sum(one.verdict == "reject" for one in good) <= 1
-    twice = np.minimum(part(rng), np.roll(part(rng), 18, 1))
-    for wrong in (part(rng, there=False), part(rng, degrees=90), part(rng, degrees=180), twice):
-        found = inspector.inspect(wrong)
-        assert found.verdict == "reject"
-        assert found.score > max(one.score for one in good)
+    good = [inspector.inspect(draw(PRODUCT, None, number)) for number in range(10)]
+    assert sum(one.verdict == "reject" for one in good) <= 2
+    for wrong in ("missing", "turned", "doubled"):
+        for number in range(3):
+            found = inspector.inspect(draw(PRODUCT, wrong, number))
+            assert found.verdict == "reject", wrong
+            assert found.score > max(one.score for one in good), wrong
 
 
 @pytest.mark.slow
 def test_its_weights_hold_it_and_info_tells(remembered: Path, capsys: pytest.CaptureFixture[str]):
     show_info(read_manifest(remembered))
     assert "of good images, placed" in capsys.readouterr().out
-    images = part(np.random.default_rng(8), there=False)[None]
+    images = draw(PRODUCT, "missing", 8)[None]
     maps, scores = OnnxRuntime((remembered / "model.onnx").read_bytes())(images)
     again, same = TorchBackend(remembered, read_manifest(remembered))(images)
     np.testing.assert_allclose(again, maps, atol=1e-4)
@@ -157,6 +162,5 @@ def test_int8_rejects_a_missing_part_too(remembered: Path, tmp_path: Path):
     shutil.copytree(remembered, run)
     flawmap.export(run, "onnx", int8=True, force=True)
     inspector = Inspector.load(run, precision="int8")
-    rng = np.random.default_rng(9)
-    assert inspector.inspect(part(rng, there=False)).verdict == "reject"
-    assert inspector.inspect(part(rng)).verdict != "reject"
+    assert inspector.inspect(draw(PRODUCT, "missing", 9)).verdict == "reject"
+    assert inspector.inspect(draw(PRODUCT, None, 9)).verdict != "reject"
