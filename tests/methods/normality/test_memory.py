@@ -60,7 +60,7 @@ def test_at_half_the_distance_a_place_is_unfamiliar_by_half_and_what_is_known_is
 
 
 def test_a_map_is_higher_where_things_are_unfamiliar_and_a_score_lower_where_all_is_familiar():
-    memory = filled(share=0.25, power=2.0, score_power=1.5)
+    memory = filled(share=0.25, power=2.0, score_power=1.5, score_share=0.5)
     unfamiliar = memory.unfamiliar(stages())
     anomaly = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 16, 8)
     joined = memory.join(anomaly, unfamiliar)
@@ -70,7 +70,8 @@ def test_a_map_is_higher_where_things_are_unfamiliar_and_a_score_lower_where_all
     assert (joined[0] > 0).any(), "the method saw nothing"
     six = unfamiliar.flatten(1).sort(1, descending=True).values[:, :6].mean(1)
     found = memory.weigh(torch.tensor([0.5, 0.5]), unfamiliar)
-    torch.testing.assert_close(found, 0.5 * six**1.5)
+    torch.testing.assert_close(found, (0.5 * six**1.5 + 0.5 * six**4) / 1.5)
+    assert (memory.weigh(torch.zeros(2), unfamiliar) > 0).all(), "the method saw nothing"
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,12 @@ class MemoryConfig(BaseModel):
         description="the image score is multiplied by how unfamiliar the least familiar places are "
         "to this power",
     )
+    score_share: float = Field(
+        0.1,
+        ge=0,
+        description="of the image score that is the memory's, beside 1 of the method's: how "
+        "unfamiliar the least familiar places are, to twice the power",
+    )
     block: int = Field(2, ge=1, description="placed: cells a side that share a memory")
     block_prototypes: int = Field(32, ge=1, description="placed: features kept for each block")
     prototypes: int = Field(2048, ge=1, description="unplaced: features kept")

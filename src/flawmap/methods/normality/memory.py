@@ -96,10 +96,14 @@ class NormalityMemory(nn.Module):
         return (anomaly + share * own) * (1.0 / (1.0 + share))
 
     def weigh(self, score: Tensor, unfamiliar: Tensor | None) -> Tensor:
-        """A method's image score (B,), lower where all of the image is familiar."""
+        """A method's image score (B,) in 0..1, lower where all of the image is familiar, plus the
+        memory's own: where a part is missing the method may see nothing."""
         if unfamiliar is None:
             return score
-        return score * highest(unfamiliar, _CELLS).pow(self.config.score_power)
+        config, share = self.config, self.config.score_share
+        top = highest(unfamiliar, _CELLS)
+        weighed = score * top.pow(config.score_power)
+        return (weighed + share * top.pow(2.0 * config.power)) * (1.0 / (1.0 + share))
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         """As many prototypes as are stored."""
