@@ -85,6 +85,18 @@ def test_other_methods_join_it_too(method: str, kind: str):
     assert 0 <= found[0].min() <= found[0].max() <= 1
 
 
+def test_the_memorys_share_of_a_score_is_not_lowered_where_teacher_and_student_agree():
+    torch.manual_seed(0)
+    built = METHODS["destseg"](tiny_teacher(), tiny_config("fast", memory={"kind": "placed"}))
+    module = built.module.eval()
+    fill_memory(built, upright(12), np.arange(12), 0)
+    image = torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        unfamiliar = module.memory.unfamiliar(module.teacher(module.normalise_image(image)))
+        own = module.memory.weigh(torch.zeros(1), unfamiliar)
+        assert module(image)[1] >= own > 0
+
+
 @pytest.mark.slow
 def test_an_unplaced_one_is_the_same_in_the_graph(tmp_path: Path):
     built = remembering("stpm", "unplaced")

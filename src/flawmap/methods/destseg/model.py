@@ -55,23 +55,25 @@ class Destseg(nn.Module):
         if self.config.head == "none":
             chosen = [level - 1 for level in self.config.levels]
             anomaly = distances[:, chosen].prod(1, keepdim=True)
-            return *self._read_out(anomaly, unfamiliar, image), distances
+            return *self._read_out(anomaly, None, unfamiliar, image), distances
         anomaly = self.segment(teacher, student).sigmoid()
         product = distances.clamp(min=_LEAST).prod(1, keepdim=True)
         if self.config.distance_power:
             anomaly = anomaly * product.pow(self.config.distance_power)
-        anomaly_map, score = self._read_out(anomaly, unfamiliar, image)
-        if self.config.score_power:
-            cells = math.ceil(self.config.top_pixels / _CELL)
-            score = score * highest(product, cells).pow(self.config.score_power)
-        return anomaly_map, score, distances
+        return *self._read_out(anomaly, product, unfamiliar, image), distances
 
     def _read_out(
-        self, anomaly: Tensor, unfamiliar: Tensor | None, image: Tensor
+        self, anomaly: Tensor, product: Tensor | None, unfamiliar: Tensor | None, image: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Map at the image's size and the mean of its highest values, joined with the memory."""
+        """Map (B, H, W) at the image's size and score (B,), both joined with the memory.
+
+        ``product`` (B, 1, H/4, W/4): of the levels' distances, whose highest weigh the score.
+        """
         anomaly_map: Tensor = self.enlarge(self.memory.join(anomaly, unfamiliar), image)
         score = highest(anomaly_map, self.config.top_pixels)
+        if product is not None and self.config.score_power:
+            cells = math.ceil(self.config.top_pixels / _CELL)
+            score = score * highest(product, cells).pow(self.config.score_power)
         return anomaly_map, self.memory.weigh(score, unfamiliar)
 
 
