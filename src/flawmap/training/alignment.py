@@ -1,4 +1,4 @@
-"""Do parts lie alike in all good images? What is placed, or drawn by place, depends on it."""
+"""Do parts lie alike in all good images? A placed memory depends on it."""
 
 from __future__ import annotations
 
