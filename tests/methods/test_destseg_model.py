@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from flawmap.methods.blocks import BasicBlock, init_kaiming, two_blocks
 from flawmap.methods.destseg.config import FAST, PAPER, DestsegConfig
 from flawmap.methods.destseg.head import PaperHead, compare
+from flawmap.methods.destseg.levelling import Levelling
 from flawmap.methods.destseg.model import Destseg
 from flawmap.methods.destseg.student import Decoder, Encoder, PlainStudent
 from flawmap.methods.guidance import GuidedUpsampling
@@ -203,7 +204,8 @@ def bilinear(small: np.ndarray, factor: int) -> np.ndarray:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_map_is_the_enlarged_sigmoid_and_score_its_top_100(preset, image):
-    module = tiny_method(preset, guidance=0.0, distance_power=0.0, score_power=0.0).module.eval()
+    plain = {"guidance": 0.0, "distance_power": 0.0, "score_power": 0.0, "levelling": 0.0}
+    module = tiny_method(preset, **plain).module.eval()
     module.head = Spy()
     with torch.no_grad():
         anomaly_map, score, _ = module(image)
@@ -222,6 +224,20 @@ def test_only_fast_follows_the_images_edges():
     assert isinstance(fast.smooth, nn.Identity)
     assert paper.guided is None
     assert isinstance(fast.guided, GuidedUpsampling)
+
+
+def test_only_fast_levels_its_map_before_it_is_enlarged(image):
+    levelled, plain = (
+        tiny_method("fast", guidance=0.0, levelling=most).module.eval() for most in (0.2, 0.0)
+    )
+    plain.load_state_dict(levelled.state_dict())
+    small = []
+    plain.enlarge.register_forward_hook(lambda _module, given, _found: small.append(given[0]))
+    with torch.no_grad():
+        found = levelled(image)[0]
+        plain(image)
+        torch.testing.assert_close(found, levelled.enlarge(Levelling(0.2)(small[0]), image))
+    assert isinstance(tiny_method("paper").module.level, nn.Identity)
 
 
 def test_top_pixels_never_exceed_the_map():
@@ -250,8 +266,8 @@ def test_teacher_runs_once_an_image(preset, image):
 
 def test_where_teacher_and_student_agree_the_head_counts_less(image):
     """By hand: the probability times the three distances to a power, and so the score."""
-    changes = {"distance_power": 0.3, "score_power": 0.7, "guidance": 0.0, "top_pixels": 32}
-    module = tiny_method("fast", **changes).module.eval()
+    changes = {"distance_power": 0.3, "score_power": 0.7, "guidance": 0.0, "levelling": 0.0}
+    module = tiny_method("fast", top_pixels=32, **changes).module.eval()
     with torch.no_grad():
         x = module.normalise_image(image)
         teacher = module.teacher(x)

@@ -59,18 +59,36 @@ def test_at_half_the_distance_a_place_is_unfamiliar_by_half_and_what_is_known_is
     assert unfamiliar.max() > 0.1
 
 
-def test_a_map_is_higher_where_things_are_unfamiliar_and_a_score_lower_where_all_is_familiar():
-    memory = filled(share=0.25, power=2.0, score_power=1.5, score_share=0.5)
+def test_a_map_is_higher_where_things_are_unfamiliar():
+    memory = filled(share=0.25, area=1e9, power=2.0)
     unfamiliar = memory.unfamiliar(stages())
-    anomaly = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 16, 8)
+    anomaly = torch.tensor([0.0, 0.5]).view(2, 1, 1, 1).expand(2, 1, 16, 8)
     joined = memory.join(anomaly, unfamiliar)
-    torch.testing.assert_close(joined, (anomaly + 0.25 * unfamiliar**2) / 1.25)
-    assert joined.min() >= 0
+    torch.testing.assert_close(joined, 1 - (1 - anomaly) * (1 - 0.25 * unfamiliar**2))
+    assert (joined >= anomaly).all()
     assert joined.max() <= 1
     assert (joined[0] > 0).any(), "the method saw nothing"
+
+
+def test_the_memory_counts_with_the_third_power_of_the_area_that_is_unfamiliar():
+    memory = NormalityMemory(MemoryConfig(share=0.1, area=0.5, power=1.0))
+    unfamiliar = torch.zeros(4, 1, 10, 10)
+    unfamiliar[1, :, :1], unfamiliar[2, :, :4], unfamiliar[3, :, :9] = 1.0, 1.0, 1.0
+    joined = memory.join(torch.zeros(4, 1, 10, 10), unfamiliar)
+    found = joined[:, 0, 0, 0]
+    torch.testing.assert_close(found, torch.tensor([0.0, 0.1 + 0.2**3, 0.1 + 0.8**3, 1.0]))
+    half = torch.full((1, 1, 10, 10), 0.5)  # half unfamiliar: half the area
+    known = memory.join(torch.zeros(1, 1, 10, 10), half)
+    torch.testing.assert_close(known, torch.full_like(half, 0.5))
+    assert not memory.join(torch.zeros(1, 1, 10, 10), 0.0 * half).any()
+
+
+def test_a_score_is_lower_where_all_is_familiar():
+    memory = filled(score_power=1.5, score_share=0.5)
+    unfamiliar = memory.unfamiliar(stages())
     six = unfamiliar.flatten(1).sort(1, descending=True).values[:, :6].mean(1)
     found = memory.weigh(torch.tensor([0.5, 0.5]), unfamiliar)
-    torch.testing.assert_close(found, (0.5 * six**1.5 + 0.5 * six**4) / 1.5)
+    torch.testing.assert_close(found, (0.5 * six**1.5 + 0.5 * six**8) / 1.5)
     assert (memory.weigh(torch.zeros(2), unfamiliar) > 0).all(), "the method saw nothing"
 
 

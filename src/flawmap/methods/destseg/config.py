@@ -62,6 +62,13 @@ class DestsegConfig(MethodConfig):
         description="with a head: the image score is multiplied by that of the distances' product "
         "to this power",
     )
+    levelling: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="with a head: what most of an image has, up to this, and what surrounds a "
+        "place has, up to half of this, are taken off the map",
+    )
     anomalies: AnomalyConfig = AnomalyConfig()
     student_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.4,), share=0.2)
     head_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.1, 0.01), share=0.8)
@@ -92,6 +99,7 @@ FAST = DestsegConfig(
     focal_gamma=2.0,
     distance_power=0.2,
     score_power=0.5,
+    levelling=0.2,
     guidance=0.003,
     cosine_reduction="mean",
     hardness=1.0,

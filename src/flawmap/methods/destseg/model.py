@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from flawmap.methods.destseg.config import DestsegConfig
 from flawmap.methods.destseg.head import PaperHead, PyramidHead, compare, compared_widths
+from flawmap.methods.destseg.levelling import Levelling
 from flawmap.methods.destseg.student import GuidedStudent, PlainStudent, Student
 from flawmap.methods.enlargement import Enlargement
 from flawmap.methods.features import distance_maps
@@ -28,6 +29,7 @@ class Destseg(nn.Module):
         self.teacher = teacher
         self.student = _build_student(teacher.architecture, config)
         self.head = _build_head(teacher.widths, config)
+        self.level = Levelling(config.levelling) if config.levelling else nn.Identity()
         self.memory = build_memory(config.memory)
         self.enlarge = Enlargement(config.smoothing, config.guidance)
         self.normalise_image = ImageNorm()  # teacher and student both take it so
@@ -42,8 +44,8 @@ class Destseg(nn.Module):
         distances of the three levels (B, 3, H/4, W/4).
 
         The map is the head's probability, lowered by ``distance_power`` where teacher and student
-        agree; or, without a head, "DeST": the product of the distances of the configured levels. A
-        memory raises it where what is seen is unfamiliar.
+        agree, and levelled; or, without a head, "DeST": the product of the distances of the
+        configured levels. A memory raises it where what is seen is unfamiliar.
         The score is the mean of the highest map values, lowered by ``score_power`` where the
         highest distances are low, and by the memory where everything is familiar.
         """
@@ -60,7 +62,7 @@ class Destseg(nn.Module):
         product = distances.clamp(min=_LEAST).prod(1, keepdim=True)
         if self.config.distance_power:
             anomaly = anomaly * product.pow(self.config.distance_power)
-        return *self._read_out(anomaly, product, unfamiliar, image), distances
+        return *self._read_out(self.level(anomaly), product, unfamiliar, image), distances
 
     def _read_out(
         self, anomaly: Tensor, product: Tensor | None, unfamiliar: Tensor | None, image: Tensor

@@ -27,9 +27,15 @@ class MemoryConfig(BaseModel):
         "the good images' own where one in a hundred of their places lies farther off",
     )
     share: float = Field(
-        0.06, ge=0, description="of the map that is the memory's, beside 1 of the method's"
+        0.02, ge=0, le=1, description="how much the memory's map counts where little is unfamiliar"
     )
-    power: float = Field(4.0, gt=0, description="that how unfamiliar places are is raised to first")
+    area: float = Field(
+        0.2,
+        gt=0,
+        description="share of the image that is unfamiliar from which on the memory's map counts "
+        "in full; below, with the third power of it",
+    )
+    power: float = Field(3.0, gt=0, description="that how unfamiliar places are is raised to first")
     score_power: float = Field(
         2.0,
         ge=0,
@@ -40,7 +46,7 @@ class MemoryConfig(BaseModel):
         0.1,
         ge=0,
         description="of the image score that is the memory's, beside 1 of the method's: how "
-        "unfamiliar the least familiar places are, to twice the power",
+        "unfamiliar the least familiar places are, to the eighth power",
     )
     block: int = Field(2, ge=1, description="placed: cells a side that share a memory")
     block_prototypes: int = Field(32, ge=1, description="placed: features kept for each block")

@@ -22,6 +22,9 @@ from flawmap.methods.normality.config import MemoryConfig
 from flawmap.methods.readout import highest
 
 _CELLS = 6  # the least familiar ones, which weigh the score
+_KNOWN, _UNKNOWN = 0.4, 0.6  # a place counts as unfamiliar from one to the other
+_GROWTH = 3.0  # the memory counts with the unfamiliar area to this power
+_SCORE_POWER = 8.0
 
 
 def describe(features: Sequence[Tensor]) -> Tensor:
@@ -86,14 +89,21 @@ class NormalityMemory(nn.Module):
     def join(self, anomaly: Tensor, unfamiliar: Tensor | None) -> Tensor:
         """A method's map (B, 1, H, W) in 0..1, higher where it is unfamiliar; in 0..1.
 
+        A place is anomalous if the method or the memory says so, as if they were independent. The
+        memory's word counts the more, the more of the image is unfamiliar: it knows of areas, and
+        would only blur the edges of small defects, which methods find best.
         ``unfamiliar`` (B, 1, h, w): see :meth:`unfamiliar`; None leaves the map as it is.
         """
         if unfamiliar is None:
             return anomaly
-        share = self.config.share
-        size = (anomaly.shape[-2], anomaly.shape[-1])
-        own = upsample(unfamiliar, size).pow(self.config.power)
-        return (anomaly + share * own) * (1.0 / (1.0 + share))
+        own = upsample(unfamiliar, (anomaly.shape[-2], anomaly.shape[-1])).pow(self.config.power)
+        return anomaly + self._word(unfamiliar) * own * (1.0 - anomaly)
+
+    def _word(self, unfamiliar: Tensor) -> Tensor:
+        """How much the memory's map counts in each image, (B, 1, 1, 1) in 0..1."""
+        unknown = ((unfamiliar - _KNOWN) / (_UNKNOWN - _KNOWN)).clamp(0.0, 1.0)
+        area = unknown.mean((1, 2, 3), keepdim=True)
+        return (self.config.share + (area / self.config.area).pow(_GROWTH)).clamp(max=1.0)
 
     def weigh(self, score: Tensor, unfamiliar: Tensor | None) -> Tensor:
         """A method's image score (B,) in 0..1, lower where all of the image is familiar, plus the
@@ -103,7 +113,7 @@ class NormalityMemory(nn.Module):
         config, share = self.config, self.config.score_share
         top = highest(unfamiliar, _CELLS)
         weighed = score * top.pow(config.score_power)
-        return (weighed + share * top.pow(2.0 * config.power)) * (1.0 / (1.0 + share))
+        return (weighed + share * top.pow(_SCORE_POWER)) * (1.0 / (1.0 + share))
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         """As many prototypes as are stored."""
