@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,13 @@ from flawmap import Inspector
 from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.console import show_info
 from flawmap.conversion.onnx import export_onnx
-from flawmap.conversion.rebuild import TorchBackend
+from flawmap.conversion.rebuild import TorchBackend, rebuild
 from flawmap.images import write_png
 from flawmap.inspector.manifest import read_manifest
+from flawmap.inspector.reporting import _memory
+from flawmap.inspector.unfamiliar import load_memory
 from flawmap.methods.base import Method
+from flawmap.methods.blocks import upsample
 from flawmap.methods.normality.config import MemoryConfig
 from flawmap.methods.normality.memory import build_memory
 from flawmap.methods.registry import METHODS, find_preset
@@ -167,6 +171,52 @@ def test_its_weights_hold_it_and_info_tells(remembered: Path, capsys: pytest.Cap
     again, same = TorchBackend(remembered, read_manifest(remembered))(images)
     np.testing.assert_allclose(again, maps, atol=1e-4)
     np.testing.assert_allclose(same, scores, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_it_can_be_read_out_alone_and_the_report_shows_it(remembered: Path, tmp_path: Path):
+    memory = load_memory(remembered)
+    assert memory is not None
+    image = draw(PRODUCT, "missing", 8)
+    seen = memory.inspect(image)
+    module = rebuild(remembered, read_manifest(remembered)).module
+    with torch.no_grad():
+        pixels = torch.from_numpy(image[None]).permute(0, 3, 1, 2).float() / 255
+        *_, unfamiliar = module(pixels)
+        own = upsample(unfamiliar, SIZE)[0, 0]
+    np.testing.assert_allclose(seen.anomaly_map, own.numpy(), atol=1e-4)
+    highest = unfamiliar.flatten().sort(descending=True).values[:6].mean()
+    assert seen.score == pytest.approx(highest.item(), abs=1e-4)
+    assert seen.score > memory.inspect(draw(PRODUCT, None, 9)).score
+
+    for number in range(2):
+        for label in ("good", "missing"):
+            folder = tmp_path / "data" / "test" / label
+            folder.mkdir(parents=True, exist_ok=True)
+            kind = None if label == "good" else label
+            write_png(folder / f"{number}.png", draw(PRODUCT, kind, 20 + number))
+    flawmap.evaluate(remembered, tmp_path / "data", report=tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<figcaption>unfamiliar to the memory") == 4
+    assert page.count("unfamiliar by ") == 4
+
+
+def test_a_run_without_a_memory_has_none_to_read_out(tiny_run: Path):
+    assert load_memory(tiny_run) is None
+
+
+@pytest.mark.slow
+def test_where_onnx_is_missing_the_report_says_why_it_shows_none(
+    remembered: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert _memory(remembered) == (
+        None,
+        (
+            "The memory's own map is not shown. Reading out unfamiliar needs onnx: "
+            "pip install 'flawmap[train]'",
+        ),
+    )
 
 
 @pytest.mark.slow

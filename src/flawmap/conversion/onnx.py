@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from flawmap.files import write_bytes
+from flawmap.methods.normality.memory import is_filled
 from flawmap.teachers.resnet import ImageConv, ImageNorm
 
 OPSET = 18
@@ -22,7 +23,8 @@ OPSET = 18
 
 class InferenceGraph(nn.Module):
     """``images`` (B, H, W, 3) uint8 RGB -> ``map`` (B, H, W), ``score`` (B,) and, where the method
-    has them, the teacher's and student's ``distances`` (B, levels, h, w), all float32."""
+    has them, the teacher's and student's ``distances`` (B, levels, h, w) and what is
+    ``unfamiliar`` to its memory (B, 1, h, w), all float32."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -94,10 +96,14 @@ def export_onnx(
 
     The twin is the network as it was trained, so that comparing them checks the folding, too.
 
-    Its outputs are ``map`` and ``score``. ``distances`` stays a value inside that nothing reads,
-    for :mod:`flawmap.inspector.distances` to ask for; ``has_distances`` says whether there are.
+    Its outputs are ``map`` and ``score``. ``distances`` and ``unfamiliar`` stay values inside, for
+    :mod:`flawmap.inspector.inner_values` to ask for; ``has_distances`` says whether there are.
     """
-    names = ["map", "score", "distances"] if has_distances else ["map", "score"]
+    names = ["map", "score"]
+    if has_distances:
+        names.append("distances")
+    if is_filled(module):
+        names.append("unfamiliar")
     graph = inference_graph(module)
     folded = copy.deepcopy(graph).requires_grad_(False)  # gradients would be traced, too
     fold_norms(folded)

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawmap.backends.onnx_runtime import OnnxRuntime
-from flawmap.errors import FlawmapError, UsageError
+from flawmap.errors import UsageError
 from flawmap.inspector.graphs import read_graph
+from flawmap.inspector.inner_values import giving_out
 from flawmap.inspector.inspector import Inspector, load_region
 from flawmap.inspector.manifest import Manifest, read_manifest
 
@@ -29,7 +30,9 @@ class DistanceGraph(OnnxRuntime):
     """
 
     def __init__(self, graph: bytes, levels: Sequence[int], configuration: dict[str, object]):
-        super().__init__(_with_distances(graph))
+        if (giving := giving_out(graph, _NAME)) is None:
+            raise UsageError("This inspector's graph holds no distances: train it anew.")
+        super().__init__(giving)
         self._levels = [level - 1 for level in levels]
         self._smoothing = float(str(configuration.get("smoothing", 0.0)))
         self._guidance = float(str(configuration.get("guidance", 0.0)))
@@ -52,7 +55,7 @@ class DistanceGraph(OnnxRuntime):
         self, small: NDArray[np.float32], images: NDArray[np.uint8]
     ) -> NDArray[np.float32]:
         """Maps (B, h, w) at the working size, as the graph does it to its own map."""
-        import torch  # _with_distances has asked for the install that brings it
+        import torch  # giving_out has asked for the install that brings it
 
         from flawmap.methods.enlargement import Enlargement
 
@@ -74,21 +77,3 @@ def load_distances(run: Path, levels: Sequence[int]) -> Inspector:
     graph = read_graph(run, manifest).graph
     distances = DistanceGraph(graph, levels, manifest.configuration)
     return Inspector(manifest, distances, load_region(run, manifest))
-
-
-def _with_distances(graph: bytes) -> bytes:
-    """The graph with its inner value ``distances`` as an output."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise FlawmapError(
-            "Reading out distances needs onnx: pip install 'flawmap[train]'"
-        ) from error
-    model = onnx.load_from_string(graph)
-    if not any(_NAME in node.output for node in model.graph.node):
-        raise UsageError("This inspector's graph holds no distances: train it anew.")
-    model.graph.output.append(
-        onnx.helper.make_tensor_value_info(_NAME, onnx.TensorProto.FLOAT, None)
-    )
-    found: bytes = model.SerializeToString()
-    return found

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flawmap.errors import FlawmapError
 from flawmap.framing import Size
 from flawmap.hardware import versions
 from flawmap.images import ImageError, resize_image
 from flawmap.inspector.evaluate import Evaluation, sample_mask
 from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.output import resize_map, resize_mask
+from flawmap.inspector.unfamiliar import load_memory
 from flawmap.report import ImageRow, Panel, ReportData, most_wrong_first, write_report
 from flawmap.training_log import TRAINING_LOG, read_log
 
@@ -33,13 +35,14 @@ def write_evaluation_report(
     curves = {k: (c[:, 0], c[:, 1]) for k, c in evaluation.figures.curves.items()}
     readable = [row for row in evaluation.rows if row.error is None]
     worst = most_wrong_first(readable, thresholds)[:_PANELS]
+    memory, silence = _memory(run)
     data = ReportData(
         title=f"Inspection report: {evaluation.dataset.root.name}",
         product=product or evaluation.dataset.describe(),
         figures=found,
         notes=notes,
         rows=evaluation.rows,
-        panels=[_panel(inspector, evaluation, row) for row in worst],
+        panels=[_panel(inspector, memory, evaluation, row) for row in worst],
         thresholds=thresholds,
         guarantee=calibration.statement(),
         curves=curves,
@@ -49,12 +52,22 @@ def write_evaluation_report(
             exclude={"calibration": True, "training": {"trained_on", "set_aside"}, "metrics": True},
         ),
         versions=versions(),
-        warnings=evaluation.warnings,
+        warnings=(*evaluation.warnings, *silence),
     )
     write_report(path, data)
 
 
-def _panel(inspector: Inspector, evaluation: Evaluation, row: ImageRow) -> Panel:
+def _memory(run: Path) -> tuple[Inspector | None, tuple[str, ...]]:
+    """What shows the memory's own map, if there is one, and why it cannot be shown."""
+    try:
+        return load_memory(run), ()
+    except FlawmapError as error:
+        return None, (f"The memory's own map is not shown. {error}",)
+
+
+def _panel(
+    inspector: Inspector, memory: Inspector | None, evaluation: Evaluation, row: ImageRow
+) -> Panel:
     sample = evaluation.samples[evaluation.rows.index(row)]
     image = inspector.framing.decode(sample.path)
     seen = inspector.inspect(image)
@@ -64,7 +77,16 @@ def _panel(inspector: Inspector, evaluation: Evaluation, row: ImageRow) -> Panel
     except ImageError:
         mask = None
     marked = resize_mask(seen.mask, size)
-    return Panel(row, resize_image(image, size), resize_map(seen.anomaly_map, size), mask, marked)
+    remembered = None if memory is None else memory.inspect(image)
+    return Panel(
+        row,
+        resize_image(image, size),
+        resize_map(seen.anomaly_map, size),
+        mask,
+        marked,
+        None if remembered is None else resize_map(remembered.anomaly_map, size),
+        None if remembered is None else remembered.score,
+    )
 
 
 def _shown(size: Size) -> Size:

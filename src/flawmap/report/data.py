@@ -37,8 +37,9 @@ class Panel:
     """One image of the gallery, with its pictures.
 
     Shapes: `image` uint8 (H, W, 3); `anomaly_map` float32 (H, W); `mask` uint8 {0, 1} (H, W),
-    the ground truth, or None where there is none; `predicted` uint8 {0, 1} (H, W). Pictures of
-    different sizes are brought to the size of the image.
+    the ground truth, or None where there is none; `predicted` uint8 {0, 1} (H, W). With a memory
+    of good images `unfamiliar` float32 (H, W) in 0..1 is what it alone says, and `least_familiar`
+    its score in 0..1. Pictures of different sizes are brought to the size of the image.
     """
 
     row: ImageRow
@@ -46,6 +47,8 @@ class Panel:
     anomaly_map: NDArray[np.float32]
     mask: NDArray[np.uint8] | None
     predicted: NDArray[np.uint8]
+    unfamiliar: NDArray[np.float32] | None = None
+    least_familiar: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from flawmap.report.outcome import GRADE, PHRASE, outcome_of
 
 SMALLEST, LARGEST = 320, 400  # longest side of a shown picture, in pixels
 JPEG_QUALITY = 86
+HALF = 0.5  # unfamiliar by one half: the middle of that picture's scale
 
 
 def gallery(data: ReportData) -> Html:
@@ -28,7 +29,9 @@ def gallery(data: ReportData) -> Html:
     shown = [_panel(panel, threshold) for panel in data.panels]
     intro = tag("p", "Missed parts, then false alarms, then the narrowest right calls.")
     title = tag("h2", "Most wrong first")
-    return tag("section", title, intro, _legend(threshold), *shown, id="gallery")
+    remembers = any(panel.unfamiliar is not None for panel in data.panels)
+    legend = _legend(threshold, remembers=remembers)
+    return tag("section", title, intro, legend, *shown, id="gallery")
 
 
 def _panel(panel: Panel, threshold: float) -> Html:
@@ -39,13 +42,19 @@ def _panel(panel: Panel, threshold: float) -> Html:
         _figure(overlay(image, heat, threshold), "heat map"),
         _figure(_outlined(image, panel), _outline_name(panel)),
     ]
-    return tag("article", _caption(panel), tag("div", *pictures, class_="three"), class_="panel")
+    if panel.unfamiliar is not None:
+        unknown = _resized(panel.unfamiliar, image, Image.Resampling.BILINEAR)
+        pictures.append(_figure(overlay(image, unknown, HALF), "unfamiliar to the memory"))
+    side_by_side = tag("div", *pictures, class_="three four" if len(pictures) > 3 else "three")
+    return tag("article", _caption(panel), side_by_side, class_="panel")
 
 
 def _caption(panel: Panel) -> Html:
     row, outcome = panel.row, outcome_of(panel.row)
     kind = f" · {row.defect_type}" if row.defect_type else ""
     facts = f"{row.label}{kind} · score {short(row.score)} · p-value {short(row.p_value)}"
+    if panel.least_familiar is not None:
+        facts += f" · unfamiliar by {short(panel.least_familiar)}"
     phrase = tag("span", PHRASE[outcome], class_=f"phrase {GRADE[outcome]}")
     lines = [
         tag("div", file_name(row.path), " ", verdict_badge(row.verdict)),
@@ -122,10 +131,10 @@ def _data_uri(image: NDArray[np.uint8]) -> Html:
     return Html("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"))
 
 
-def _legend(threshold: float) -> Html:
+def _legend(threshold: float, *, remembers: bool) -> Html:
     stops = ", ".join(f"rgb({r},{g},{b})" for r, g, b in ANCHORS)
     ramp = tag("span", class_="ramp", style=f"background:linear-gradient(90deg, {stops})")
-    words = (
+    words = [
         tag("span", _swatch(TRUTH), "ground truth", class_="key"),
         tag("span", _swatch(PREDICTED), "marked by the inspector", class_="key"),
         tag(
@@ -135,7 +144,10 @@ def _legend(threshold: float) -> Html:
             f"{short(2 * threshold)}; the pixel threshold {short(threshold)} is its middle",
             class_="key",
         ),
-    )
+    ]
+    if remembers:
+        scale = "unfamiliar: the same colours, 0 to 1; 99 of 100 good places lie below the middle"
+        words.append(tag("span", scale, class_="key"))
     return tag("div", *words, class_="keys legend")
 
 

@@ -121,6 +121,7 @@ td.n + td:not(.n), th.n + th:not(.n) { padding-left: 18px; }
 .panel:last-child { padding-bottom: 0; }
 .legend { margin: 2px 0 18px; }
 .three { display: grid; grid-template-columns: repeat(3, 1fr); gap: 12px; margin-top: 10px; }
+.four { grid-template-columns: repeat(4, 1fr); }
 .three img {
   display: block; width: 100%; height: auto; max-height: 420px; object-fit: contain;
   border-radius: 6px; background: #16191c;
@@ -156,6 +157,7 @@ dialog img { display: block; width: min(92vw, 92vh); height: auto; cursor: zoom-
   h1 { font-size: 25px; }
   .two, .verdicts, .cards { grid-template-columns: minmax(0, 1fr); }
   .three { gap: 5px; }
+  .four { grid-template-columns: repeat(2, 1fr); }
   .chart text { font-size: 14.5px; }
   .lead { font-size: 22px; }
 }

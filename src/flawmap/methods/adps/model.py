@@ -79,8 +79,9 @@ class Adps(nn.Module):
         logit: Tensor = both[:, 1:] - both[:, :1]
         return logit  # the softmax of two is the sigmoid of their difference
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Anomaly map (B, H, W) in 0..1, image score (B,), distances (B, levels, H/4, W/4).
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Anomaly map (B, H, W) in 0..1, image score (B,), distances (B, levels, H/4, W/4), and
+        with a filled memory how unfamiliar places are (B, 1, h, w).
 
         Distances, and a map that is made of them, end at 1 for cosine; squared ones have no end.
         The map is the anomalous class's probability, levelled where so configured, or without
@@ -103,7 +104,8 @@ class Adps(nn.Module):
         unfamiliar = self.memory.unfamiliar(teacher)
         anomaly_map = self.enlarge(self.memory.join(anomaly, unfamiliar), image)
         score = highest(self.blur(anomaly_map[:, None]), self.config.top_pixels)
-        return anomaly_map, self.memory.weigh(score, unfamiliar), distances
+        score = self.memory.weigh(score, unfamiliar)
+        return anomaly_map, score, distances, *self.memory.outputs(unfamiliar)
 
     def _mean_gate(self, teacher: Levels, student: Levels, size: tuple[int, int]) -> Tensor:
         """Gated features, averaged over channels and levels (B, 1, h, w)."""

@@ -39,9 +39,9 @@ class Destseg(nn.Module):
         logits: Tensor = self.head(compare(teacher, student, self.config.head_input)).float()
         return logits
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Anomaly map (B, H, W) in 0..1; image score (B,) in 0..1; cosine
-        distances of the three levels (B, 3, H/4, W/4).
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Anomaly map (B, H, W) in 0..1; image score (B,) in 0..1; cosine distances of the three
+        levels (B, 3, H/4, W/4); and with a filled memory how unfamiliar places are (B, 1, h, w).
 
         The map is the head's probability, lowered by ``distance_power`` where teacher and student
         agree, and levelled; or, without a head, "DeST": the product of the distances of the
@@ -57,12 +57,14 @@ class Destseg(nn.Module):
         if self.config.head == "none":
             chosen = [level - 1 for level in self.config.levels]
             anomaly = distances[:, chosen].prod(1, keepdim=True)
-            return *self._read_out(anomaly, None, unfamiliar, image), distances
+            read_out = self._read_out(anomaly, None, unfamiliar, image)
+            return *read_out, distances, *self.memory.outputs(unfamiliar)
         anomaly = self.segment(teacher, student).sigmoid()
         product = distances.clamp(min=_LEAST).prod(1, keepdim=True)
         if self.config.distance_power:
             anomaly = anomaly * product.pow(self.config.distance_power)
-        return *self._read_out(self.level(anomaly), product, unfamiliar, image), distances
+        read_out = self._read_out(self.level(anomaly), product, unfamiliar, image)
+        return *read_out, distances, *self.memory.outputs(unfamiliar)
 
     def _read_out(
         self, anomaly: Tensor, product: Tensor | None, unfamiliar: Tensor | None, image: Tensor

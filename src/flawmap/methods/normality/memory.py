@@ -57,6 +57,11 @@ def nearest(places: Tensor, prototypes: Tensor) -> Tensor:
     return found.permute(2, 0, 3, 1, 4).reshape(batch, height, width)
 
 
+def least_familiar(unfamiliar: Tensor) -> Tensor:
+    """A memory's own image score (B,) in 0..1: the mean of the highest few of (B, 1, h, w)."""
+    return highest(unfamiliar, _CELLS)
+
+
 class NormalityMemory(nn.Module):
     """How unfamiliar a teacher's stages are, and a method's map joined with it.
 
@@ -111,9 +116,13 @@ class NormalityMemory(nn.Module):
         if unfamiliar is None:
             return score
         config, share = self.config, self.config.score_share
-        top = highest(unfamiliar, _CELLS)
+        top = least_familiar(unfamiliar)
         weighed = score * top.pow(config.score_power)
         return (weighed + share * top.pow(_SCORE_POWER)) * (1.0 / (1.0 + share))
+
+    def outputs(self, unfamiliar: Tensor | None) -> tuple[Tensor, ...]:
+        """What a method gives beside its own outputs: see :meth:`unfamiliar`."""
+        return () if unfamiliar is None else (unfamiliar,)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         """As many prototypes as are stored."""
@@ -136,9 +145,19 @@ class NoMemory(nn.Module):
         """The same score."""
         return score
 
+    def outputs(self, unfamiliar: None) -> tuple[Tensor, ...]:
+        """None."""
+        return ()
+
 
 def build_memory(config: MemoryConfig | None) -> Any:
     """An empty :class:`NormalityMemory`, or :class:`NoMemory` where none is configured."""
     if config is None or config.kind == "none":
         return NoMemory()
     return NormalityMemory(config)
+
+
+def is_filled(module: nn.Module) -> bool:
+    """Whether a method's module has a memory that knows something."""
+    memory = getattr(module, "memory", None)
+    return isinstance(memory, NormalityMemory) and memory.prototypes.shape[1] > 0

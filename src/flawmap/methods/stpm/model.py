@@ -25,8 +25,9 @@ class Stpm(nn.Module):
         self.enlarge = Enlargement(config.smoothing, config.guidance)
         self.normalise_image = ImageNorm()
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Anomaly map (B, H, W), image score (B,), distances of the levels (B, 3, H/4, W/4).
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Anomaly map (B, H, W), image score (B,), distances of the levels (B, 3, H/4, W/4), and
+        with a filled memory how unfamiliar places are (B, 1, h, w).
 
         The paper's ``½‖T̂ - Ŝ‖²`` of unit features is ``1 - cosine``, which is what the levels
         hold. The map is their product, or their mean where ``read_out`` says sum; a memory raises
@@ -42,5 +43,5 @@ class Stpm(nn.Module):
             anomaly = chosen.mean(1, keepdim=True)
         unfamiliar = self.memory.unfamiliar(teacher)
         anomaly_map = self.enlarge(self.memory.join(anomaly, unfamiliar), image)
-        score = highest(anomaly_map, self.config.top_pixels)
-        return anomaly_map, self.memory.weigh(score, unfamiliar), distances
+        score = self.memory.weigh(highest(anomaly_map, self.config.top_pixels), unfamiliar)
+        return anomaly_map, score, distances, *self.memory.outputs(unfamiliar)
