@@ -2,8 +2,9 @@
 
 ``flawmap bench benchmarks/suite.yaml --out after --keep`` leaves results and inspectors;
 ``python benchmarks/read_out.py after --out before --set levelling=0`` measures the same networks
-with fields of their configuration changed, for ``flawmap bench compare before after``. Fields that
-training reads as well would be told wrongly so; and only pictures that are squashed are measured.
+with fields of their configuration changed, for ``flawmap bench compare before after``;
+``--set memory=null`` is the same network without its memory. Only pictures that are squashed to the
+working size are measured.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from flawmap.inspector.manifest import Manifest, read_manifest
 from flawmap.metrics import Evaluator
 
 READ_OUT = ("levelling", "distance_power", "score_power", "smoothing", "guidance", "memory")
-"""Fields that no training of DeSTSeg reads; of a memory only how it is joined may change."""
+"""Fields that no training of DeSTSeg reads."""
+SILENT = {"share": 0.0, "area": 1e9, "score_power": 0.0, "score_share": 0.0}
+"""A memory that changes neither map nor score."""
 
 
 def main() -> None:
@@ -56,8 +59,8 @@ def read_anew(result: dict[str, Any], run: Path, changes: dict[str, Any]) -> dic
     manifest = read_manifest(run)
     configuration = manifest.configuration | changes
     memory = manifest.configuration.get("memory")
-    if "memory" in changes:
-        configuration["memory"] = memory and memory | changes["memory"]
+    if memory and "memory" in changes:  # what it remembers stays, as the weights hold it
+        configuration["memory"] = memory | (changes["memory"] or SILENT)
     graph = rebuild(run, manifest, **configuration)
     data = ROOT / shlex.split(result["command"])[2]
     asked = " ".join(f"--set {shlex.quote(f'{k}={json.dumps(v)}')}" for k, v in changes.items())
@@ -66,7 +69,7 @@ def read_anew(result: dict[str, Any], run: Path, changes: dict[str, Any]) -> dic
         "trained_by": {key: result[key] for key in ("command", "commit", "date")},
         "figures": figures(graph, manifest, data),
         "changes": result["changes"] | changes,
-        "configuration": configuration,
+        "configuration": manifest.configuration | changes,
         "milliseconds": None,
     }
 

@@ -11,7 +11,7 @@ from typing import Any
 import line_tables
 from record import RESULTS, ROOT
 
-from flawmap.benchmark.comparison import compare
+from flawmap.benchmark.comparison import Comparison, compare
 from flawmap.benchmark.table import read_results
 from flawmap.benchmark.table import render as bench_table
 
@@ -20,6 +20,7 @@ ABLATIONS = ROOT / "docs" / "ablations.md"
 FAST = ROOT / "docs" / "fast.md"
 LINE = ROOT / "docs" / "line.md"
 MEMORY = ROOT / "docs" / "memory.md"
+SUITE = ROOT / "docs" / "suite.md"
 SYNTHESIS = ROOT / "docs" / "synthesis.md"
 _COMPARED = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
 _BRIEF = ("image_auroc", "pixel_ap", "iap")
@@ -62,13 +63,37 @@ def render_line() -> str:
     return line_tables.render(_load)
 
 
+def render_suite() -> str:
+    """The suite before and after what is read out by default now, beside a plain memory."""
+    found = compare(RESULTS / "suite" / "before", RESULTS / "*-destseg-fast-pocket-*")
+    rows = _before_after(found)
+    plain = _load("plain_memory")
+    assert plain is not None
+    lines = [
+        f"| DeSTSeg `fast`, `pocket` | seeds | {' | '.join(_COMPARED)} | plain memory |",
+        "|---|---|" + "---|" * (len(_COMPARED) + 1),
+    ]
+    for product, row in zip(found.products, rows, strict=True):
+        runs = [one["figures"] for one in plain["runs"] if one["category"] == product.name]
+        alone = ", ".join(f"{fmean(run[key] for run in runs):.3f}" for key in _BRIEF)
+        lines.append(f"{row} {alone} |")
+    means = [_signed(found.mean[key].difference) for key in _COMPARED]
+    lines.append(f"| mean of the differences |  | {' | '.join(means)} |  |")
+    return "\n".join(lines) + "\n"
+
+
 def render_memory() -> str:
     """DeSTSeg without and with a memory, product by product, in Markdown."""
-    found = compare(RESULTS / "memory", variants=("base", "memory"))
     lines = [
         f"| DeSTSeg `fast`, `pocket` | seeds | {' | '.join(_COMPARED)} |",
         "|---|---|" + "---|" * len(_COMPARED),
     ]
+    found = compare(RESULTS / "suite" / "levelled", RESULTS / "*-destseg-fast-pocket-*")
+    return "\n".join([*lines, *_before_after(found)]) + "\n"
+
+
+def _before_after(found: Comparison) -> list[str]:
+    rows = []
     for product in found.products:
         figures = found.figures[product.name]
         cells = [
@@ -78,8 +103,12 @@ def render_memory() -> str:
             for key in _COMPARED
         ]
         name = product.name + (r"\*" if product.name.endswith("toothbrush") else "")
-        lines.append(f"| {name} | {product.seeds} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        rows.append(f"| {name} | {product.seeds} | {' | '.join(cells)} |")
+    return rows
+
+
+def _signed(difference: float | None) -> str:
+    return "–" if difference is None else f"{difference:+.3f}"
 
 
 def render_families() -> str:
@@ -286,6 +315,7 @@ def main() -> None:
         FAST: render_guidance(),
         LINE: render_line(),
         MEMORY: render_memory(),
+        SUITE: render_suite(),
         SYNTHESIS: render_families(),
     }
     for page, made in pages.items():

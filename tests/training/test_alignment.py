@@ -18,9 +18,9 @@ def stages():
     return lambda x: teacher(ImageNorm()(x))
 
 
-def decide(images, stages, rotation: str = "none", count: int | None = None):
+def decide(images, stages, any_angle: bool = False, count: int | None = None):
     rows = np.arange(len(images) if count is None else count)
-    return decide_alignment(images, rows, rotation, stages, 0)
+    return decide_alignment(images, rows, any_angle, stages, 0)
 
 
 def test_upright_parts_lie_alike(stages):
@@ -39,17 +39,17 @@ def test_scattered_parts_do_not(stages):
 
 
 @pytest.mark.parametrize(
-    ("rotation", "count", "tiled", "why"),
+    ("any_angle", "count", "tiled", "why"),
     [
-        ("full", 24, False, "any angle"),
-        ("none", 24, True, "tiles"),
-        ("none", 7, False, "7 good images are too few"),
+        (True, 24, False, "any angle"),
+        (False, 24, True, "tiles"),
+        (False, 7, False, "7 good images are too few"),
     ],
 )
-def test_what_cannot_lie_alike_is_not_compared(rotation: str, count: int, tiled: bool, why: str):
+def test_what_cannot_lie_alike_is_not_compared(any_angle: bool, count: int, tiled: bool, why: str):
     def never(x):
         raise AssertionError
 
     images = Tiles.__new__(Tiles) if tiled else upright(24)
-    found = decide(images, never, rotation, count)
+    found = decide(images, never, any_angle, count)
     assert (found.alike, why in found.reason) == (False, True)

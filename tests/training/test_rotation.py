@@ -79,7 +79,12 @@ def test_a_part_at_any_angle_gets_all(pocket, draw):
 
 def test_oblong_pictures_are_never_turned_by_quarters(pocket):
     images = photographs(disc, any_angle=True)[:, 16:112]
-    assert decide_rotation("auto", images, pocket).rotation != "full"
+    found = decide_rotation("auto", images, pocket)
+    assert found.rotation != "full"
+    assert found.any_angle, "which keeps a memory of places away"
+    assert found.reason.endswith("but pictures that are not square would lose parts")
+    upright = photographs(striped, any_angle=False)[:, 16:112]
+    assert not decide_rotation("auto", upright, pocket).any_angle
 
 
 def test_the_answer_depends_on_nothing_hidden(pocket):

@@ -26,6 +26,10 @@ class MethodConfig(BaseModel):
 
     preset: str = "paper"
     size: Size = Field((256, 256), description="working height and width in pixels")
+    follows_shape: bool = Field(
+        False,
+        description="where no size is asked for, the longer side grows with squashed images' shape",
+    )
     batch_size: int = Field(32, ge=2)
     steps: int = Field(5000, ge=2, description="all phases together")
     steps_when_turned: int = Field(

@@ -14,7 +14,6 @@ from flawmap.datasets.tiles import Tiles
 from flawmap.methods.normality.alignment import share_in_place
 from flawmap.methods.normality.memory import describe
 from flawmap.rng import Stream, generator
-from flawmap.training.batches import Rotation
 
 LEAST = 8  # good images below which nothing can be told
 _UNSEEN_SHARE = 5  # one good image in five is compared with the others
@@ -39,7 +38,7 @@ class Alignment:
 
 
 def decide_alignment(
-    windows: Windows, rows: NDArray[np.int64], rotation: Rotation, stages: Stages, seed: int
+    windows: Windows, rows: NDArray[np.int64], any_angle: bool, stages: Stages, seed: int
 ) -> Alignment:
     """Compare the good images ``rows`` of ``windows`` place by place.
 
@@ -50,7 +49,7 @@ def decide_alignment(
         return Alignment(False, f"as {len(rows)} good images are too few to compare")
     if isinstance(windows, Tiles):
         return Alignment(False, "as tiles may show any place of a part")
-    if rotation == "full":
+    if any_angle:
         return Alignment(False, "as parts lie at any angle")
     some, others = set_apart(rows, seed)
     device = torch.device("cpu")

@@ -20,12 +20,11 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.framing import Framing
 from flawmap.rng import Stream, generator
 from flawmap.training.groups import burst_hint
+from flawmap.training.shape import is_squeezed, kept_shape, told
 from flawmap.training.split import HELD_OUT_LEAST, LEAST_PARTS, Part
 from flawmap.training.usable import Usable, find_usable, mixture_hints
 
 _FEW = 20  # parts below which a word is due
-_SQUEEZED = 4 / 3  # shapes that differ by more are told of
-_CELL = 128  # pixels; sides that every method's defaults work on
 
 
 @dataclass(frozen=True)
@@ -116,17 +115,14 @@ class GoodImages:
     def shape_hint(self) -> str | None:
         """What to say where squashing the images changes their shape by more than a third."""
         size = self.framing.size
-        if self.framing.fit != "squash":
-            return None
         height, width = np.median(np.array(self.loaded.sizes), axis=0)
-        ratio = (height / width) / (size[0] / size[1])
-        if max(ratio, 1.0 / ratio) <= _SQUEEZED:
+        if self.framing.fit != "squash" or not is_squeezed((height, width), size):
             return None
-        scale = min(size) / min(height, width)
-        tall, wide = (max(1, round(scale * side / _CELL)) * _CELL for side in (height, width))
+        kept = kept_shape((height, width), min(size))
+        other = f"--size {told(kept)} or " if kept != size else ""
         return (
             f"The images are {height:.0f}x{width:.0f} (height x width) and worked on at "
-            f"{size[0]}x{size[1]}: --size {tall}x{wide} or --fit letterbox would keep their shape"
+            f"{told(size)}: {other}--fit letterbox would keep their shape"
             + (", --fit tiles every detail." if min(height, width) >= 2 * min(size) else ".")
         )
 

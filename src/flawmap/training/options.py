@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from flawmap.framing import Fit, Framing, default_overlap
 from flawmap.methods.config import MethodConfig
 from flawmap.methods.registry import find_preset
 from flawmap.training.rotation import Choice
+from flawmap.training.shape import settle_size
 
 DEFAULT_TEACHER = "pocket"
 
@@ -57,6 +59,16 @@ class Options:
             asked |= {"steps": self.steps, "steps_when_turned": self.steps}
         asked = {name: value for name, value in asked.items() if value is not None}
         return _configure(find_preset(self.method, self.preset), asked, self.changes)
+
+    def settled(
+        self, images: Sequence[Path], white_level: int | None, say: Callable[[str], None]
+    ) -> Options:
+        """With the white level, and the working size where it is left open: see settle_size."""
+        config = self.configure()
+        size = self.size
+        if size is None and "size" not in self.changes and self.fit == "squash":
+            size = settle_size(config.size, images, say) if config.follows_shape else None
+        return replace(self, white_level=white_level, size=size)
 
     def framing(self, size: tuple[int, int]) -> Framing:
         """How images come to the working size."""

@@ -34,10 +34,11 @@ Choice = Literal["auto", "none", "slight", "full", "draem"]
 
 @dataclass(frozen=True)
 class RotationDecision:
-    """What was chosen, and the sentence that says why."""
+    """What was chosen, and the sentence that says why; and whether parts lie at any angle."""
 
     rotation: Rotation
     reason: str
+    any_angle: bool = False
 
 
 def decide_rotation(
@@ -46,13 +47,14 @@ def decide_rotation(
     """Resolve ``--rotate`` from good images (N, H, W, 3) uint8; some 64 of them tell enough.
 
     ``features`` gives the teacher's stages of images in 0..1. Images that are not square are
-    never given quarter turns, which would push them out of the picture.
+    never given quarter turns, which would push them out of the picture; whether parts lie at any
+    angle is told from their middle.
     """
     if choice != "auto":
-        return RotationDecision(choice, "as asked for")
+        return RotationDecision(choice, "as asked for", choice == "full")
     if len(images) < 3:
         return RotationDecision("none", "too few good images to tell")
-    return _decide(_shrink(images), features, square=images.shape[1] == images.shape[2])
+    return _decide(images, features)
 
 
 def paper_note(
@@ -68,18 +70,34 @@ def paper_note(
     )
 
 
-def _decide(x: Tensor, features: Callable[[Tensor], Features], square: bool) -> RotationDecision:
-    base = _describe(features(x))
+def _decide(images: np.ndarray, features: Callable[[Tensor], Features]) -> RotationDecision:
+    square = images.shape[1] == images.shape[2]
+    middle = _shrink(_middle(images))
+    base = _describe(features(middle))
     quarter = max(
-        _ratio(base, _describe(features(torch.rot90(x, turns, (2, 3))))) for turns in (1, 2, 3)
+        _ratio(base, _describe(features(torch.rot90(middle, turns, (2, 3))))) for turns in (1, 2, 3)
     )
-    if square and quarter <= _QUARTER_LIMIT:
-        return RotationDecision("full", _reason("by quarter turns", quarter, _QUARTER_LIMIT))
+    any_angle = quarter <= _QUARTER_LIMIT
+    if any_angle and square:
+        reason = _reason("by quarter turns", quarter, _QUARTER_LIMIT)
+        return RotationDecision("full", reason, any_angle)
+    x = middle if square else _shrink(images)
+    base = base if square else _describe(features(x))
     angles = (-SLIGHT_DEGREES, SLIGHT_DEGREES)
     tilted = [turn(x, torch.full((len(x),), angle), padding="border") for angle in angles]
     slight = max(_ratio(base, _describe(features(t))) for t in tilted)
     reason = _reason(f"by ±{SLIGHT_DEGREES:g}°", slight, _SLIGHT_LIMIT)
-    return RotationDecision("slight" if slight <= _SLIGHT_LIMIT else "none", reason)
+    if any_angle:
+        reason += "; by quarter turns it does, but pictures that are not square would lose parts"
+    return RotationDecision("slight" if slight <= _SLIGHT_LIMIT else "none", reason, any_angle)
+
+
+def _middle(images: np.ndarray) -> np.ndarray:
+    """The largest squares in the images' middle."""
+    side = min(images.shape[1:3])
+    top, left = ((whole - side) // 2 for whole in images.shape[1:3])
+    found: np.ndarray = images[:, top : top + side, left : left + side]
+    return found
 
 
 def _reason(how: str, ratio: float, limit: float) -> str:

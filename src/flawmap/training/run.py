@@ -7,7 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -125,7 +125,8 @@ def train(
     20 % of the good images (at least 5) are held out for calibration. Where images are few,
     ``folds`` (2 or more, 5 is usual) trains as many twins, each without a part of the images, which
     it then scores, and at last the inspector on all: thresholds come from all images, and what they
-    promise is an expectation. It takes ``folds`` + 1 times as long. ``size`` (height, width),
+    promise is an expectation. It takes ``folds`` + 1 times as long. Left open, ``size`` (height,
+    width) follows the images' shape (:mod:`flawmap.training.shape`); it,
     ``steps``, ``batch_size`` and ``precision`` override the preset's, and ``changes`` any other
     field of its configuration (``{"anomalies.foreground_share": 0.0}``). ``fit`` says how
     photographs come to that size: squashed, in a letterbox or in tiles, ``overlap`` pixels over
@@ -188,7 +189,7 @@ def train(
     for note in dataset.notes:
         tell.say(note)
     white_level = settle_white_level(dataset.good_train, white_level, tell.say)
-    options = replace(options, white_level=white_level)
+    options = options.settled(dataset.good_train, white_level, tell.say)
 
     def run(place: Path, part: Part, calibration: Calibration | None = None) -> Inspector:
         return _train(options, dataset, place, part, calibration, tell)
@@ -247,7 +248,7 @@ def _train(
     told_by = images.all_rows if part.folds else rows  # twins must decide alike
 
     def alignment() -> Alignment:
-        return decide_alignment(windows, told_by, rotation.rotation, stages, seed)
+        return decide_alignment(windows, told_by, rotation.any_angle, stages, seed)
 
     config, memory = decide_memory(config, len(told_by), alignment)
     if memory is not None:

@@ -128,6 +128,7 @@ class AdpsConfig(MethodConfig):
 PAPER = AdpsConfig()
 FAST = AdpsConfig(
     preset="fast",
+    follows_shape=True,
     epochs=None,
     batch_size=4,
     steps=700,

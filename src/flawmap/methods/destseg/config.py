@@ -92,6 +92,7 @@ class DestsegConfig(MethodConfig):
 PAPER = DestsegConfig()
 FAST = DestsegConfig(
     preset="fast",
+    follows_shape=True,
     student_width=0.5,
     encoder="teacher",
     head="pyramid",

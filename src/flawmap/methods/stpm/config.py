@@ -32,6 +32,7 @@ class StpmConfig(MethodConfig):
 PAPER = StpmConfig()
 FAST = StpmConfig(
     preset="fast",
+    follows_shape=True,
     epochs=None,
     batch_size=4,
     steps=1400,

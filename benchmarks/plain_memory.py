@@ -1,0 +1,81 @@
+"""The suite by a nearest-neighbour memory without any training: what every method must beat.
+
+``python benchmarks/plain_memory.py`` writes ``benchmarks/results/plain_memory.json``. The memory
+is 16,000 random places of all good training images: the `pocket` teacher's stages 2 and 3 as they
+are, each averaged over 3x3 places. A place's anomaly is the Euclidean distance to the nearest, the
+map that, enlarged and blurred by 4 pixels as PatchCore's is, the image score the map's highest.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from record import ROOT, write_result
+from torch import Tensor
+from torch.nn import functional as F
+
+from flawmap.benchmark.grid import Cell, read_grid
+from flawmap.datasets import open_dataset
+from flawmap.images import read_image, resize_image
+from flawmap.inspector.evaluate import sample_mask
+from flawmap.methods.blocks import upsample
+from flawmap.methods.readout import Smoothing
+from flawmap.metrics import Evaluator
+from flawmap.teachers.resnet import ImageNorm, ResNetTeacher
+from flawmap.teachers.weights import load_teacher
+
+PLACES = 16_000
+BLUR = 4.0  # pixels
+TOGETHER = 8
+
+
+def describe(teacher: ResNetTeacher, images: np.ndarray) -> Tensor:
+    """Features (B, C, h, w) of images (B, H, W, 3) uint8, at stage 2's size."""
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    levels = [F.avg_pool2d(x, 3, 1, 1) for x in teacher(ImageNorm()(pixels))[1:]]
+    return torch.cat([upsample(x, tuple(levels[0].shape[-2:])) for x in levels], 1)
+
+
+def measure(cell: Cell) -> dict[str, Any]:
+    """Figures of one product and seed."""
+    teacher = load_teacher(cell.teacher)[0].eval()
+    height, width = (int(side) for side in (cell.options.size or "256x256").split("x"))
+    data = open_dataset(cell.data)
+    goods = np.stack([resize_image(read_image(path), (height, width)) for path in data.good_train])
+    draw = torch.Generator().manual_seed(cell.seed)
+    found, share = [], PLACES / len(goods)
+    for first in range(0, len(goods), TOGETHER):
+        places = describe(teacher, goods[first : first + TOGETHER]).movedim(1, 3).flatten(0, 2)
+        count = min(len(places), round(share * min(TOGETHER, len(goods) - first)) + 1)
+        found.append(places[torch.randperm(len(places), generator=draw)[:count]])
+    memory, evaluator, blur = torch.cat(found)[:PLACES], Evaluator(), Smoothing(BLUR)
+    for sample in data.test:
+        image = read_image(sample.path)
+        places = describe(teacher, resize_image(image, (height, width))[None])
+        nearest = torch.cdist(places.movedim(1, 3).flatten(0, 2), memory).amin(1)
+        small = nearest.view(1, 1, *places.shape[-2:])
+        large = blur(upsample(small, (height, width)))[0, 0]
+        mask = sample_mask(sample, (height, width), (image.shape[0], image.shape[1]))
+        evaluator.update(large.numpy(), mask, float(large.max()), sample.label == "defective")
+    figures = evaluator.compute().to_dict()
+    keys = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
+    told = {key: figures[key] for key in keys}
+    print(cell.category, cell.seed, {key: round(value, 3) for key, value in told.items()})
+    return {"category": cell.category, "seed": cell.seed, "images": len(goods), "figures": told}
+
+
+def main() -> None:
+    """Measure the suite."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+    cells = read_grid(Path(ROOT / "benchmarks" / "suite.yaml")).cells()
+    with torch.inference_mode():
+        runs = [measure(cell) for cell in cells]
+    write_result("plain_memory", places=PLACES, blur=BLUR, teacher="pocket", runs=runs)
+
+
+if __name__ == "__main__":
+    main()
