@@ -12,7 +12,8 @@ from flawmap.methods.destseg.levelling import Levelling
 def plainly(anomaly: np.ndarray, most: float) -> np.ndarray:
     """One map (h, w), by the definition."""
     ranked = np.sort(anomaly, axis=None)[::-1]
-    level = min(ranked[anomaly.size // 4 - 1], most)
+    usual = 3 * ranked[anomaly.size // 2 - 1]
+    level = min(ranked[anomaly.size // 4 - 1], usual, most)
     above = np.maximum(anomaly - level, 0) / (1 - level)
     height, width = anomaly.shape
     reach = min(height, width) // 4
@@ -22,7 +23,7 @@ def plainly(anomaly: np.ndarray, most: float) -> np.ndarray:
             window = above[
                 max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1
             ].mean()
-            near = min(window, most / 2)
+            near = min(window, usual, most / 2)
             found[y, x] = max(above[y, x] - near, 0) / (1 - near)
     return 0.95 * found + 0.05 * anomaly
 
@@ -53,6 +54,13 @@ def test_an_image_that_is_anomalous_all_over_remains_so_and_one_stays_one():
     found = Levelling(0.2)(maps)
     assert found[0].min() > 0.8
     assert torch.equal(found[1], maps[1])
+
+
+def test_a_defect_on_a_third_of_the_image_is_left_alone():
+    maps = torch.full((1, 1, 32, 32), 0.001)
+    maps[:, :, :11] = 0.3
+    found = Levelling(0.2)(maps)
+    assert found[0, 0, 5, 5] > 0.29
 
 
 def test_what_is_taken_off_keeps_its_order():
