@@ -249,9 +249,9 @@ def _seams(seams: dict[str, Any]) -> str:
 
 
 def _squashed(records: list[dict[str, Any]]) -> str:
-    """KolektorSDD at its own shape, from the grid's own files, and squashed."""
+    """KolektorSDD at its own shape and squashed, both without levelling."""
     (method,) = {record["method"] for record in records}
-    own = read_results(RESULTS)
+    own = read_results(RESULTS / "suite" / "before")
     shaped = [r for r in own if r["category"] == "kolektor_sdd" and r["method"] == method]
     told = []
     for runs in (shaped, records):
@@ -260,7 +260,7 @@ def _squashed(records: list[dict[str, Any]]) -> str:
         told.append(f"{size} {100 * ap:.1f} pixel AP and {100 * auroc:.1f} image AUROC")
     return (
         f"- KolektorSDD's tall pictures, `{method}`, {len(records)} seeds each: {told[0]}; "
-        f"squashed to {told[1]} (pixel figures each at its own size)."
+        f"squashed to {told[1]} (both without levelling; pixel figures each at its own size)."
     )
 
 

@@ -106,10 +106,11 @@ def test_a_preset_that_has_changed_since_is_marked(changed, told, marked):
     assert ("before the preset was changed" in found) == marked
 
 
+@pytest.mark.parametrize("field", ["precision", "follows_shape"])
 @pytest.mark.parametrize("preset", ["paper", "fast"])
-def test_a_result_from_before_precision_was_a_field_is_not_marked(preset):
+def test_a_result_from_before_one_settled_it_is_not_marked(preset, field):
     configuration = find_preset("destseg", preset).model_dump(mode="json")
-    del configuration["precision"]
+    del configuration[field]
     assert "‡§" not in render([record(preset=preset, configuration=configuration)])
 
 

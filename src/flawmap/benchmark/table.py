@@ -16,6 +16,7 @@ from flawmap.benchmark.published import DTD_TEXTURES, MVTEC_TRAINING_IMAGES, Fig
 from flawmap.errors import UsageError
 
 _COLUMNS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
+_SETTLED = {"precision", "follows_shape"}  # how a field is settled; each became one later
 _NEEDED = ("method", "preset", "teacher", "dataset", "category", "seed", "figures", "seconds")
 _SPLIT = "\\* another split than MVTec AD's: compares with runs on the same images only."
 _TEXTURES = "† anomalies cut from other pictures than the 5,640 of DTD, which the paper used."
@@ -66,8 +67,9 @@ class Row:
 def _differs(record: dict[str, Any], given: set[str]) -> bool:
     """Whether a record's configuration is not its preset's, but for the fields ``given``.
 
-    A field that was not there yet had its default; `precision`, which the machine chose before it
-    was a field, is not compared then. Without torch there are no methods to ask.
+    A field that was not there yet had its default; but those of ``_SETTLED`` are not compared then:
+    the precision was chosen by the machine, and the size is a field of its own. Without torch there
+    are no methods to ask.
     """
     try:
         from flawmap.methods.registry import find_preset
@@ -78,7 +80,7 @@ def _differs(record: dict[str, Any], given: set[str]) -> bool:
         return False
     except ValidationError:  # it has a field that is there no more
         return True
-    names = set(type(now).model_fields) - given - ({"precision"} - set(record["configuration"]))
+    names = set(type(now).model_fields) - given - (_SETTLED - set(record["configuration"]))
     return any(_as_asked(getattr(found, name)) != getattr(now, name) for name in names)
 
 
