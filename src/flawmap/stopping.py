@@ -1,4 +1,4 @@
-"""Which signals ask a program to stop, and stopping at them as at Ctrl-C."""
+"""Which signals ask a program to stop, stopping at them as at Ctrl-C, and what they wait for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 def stopping_signals() -> list[signal.Signals]:
@@ -32,3 +33,32 @@ def stopped_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let the first signal that asks to stop wait for the end of a short block.
+
+    A second one ends the block, which may be held up by a pipe that nobody reads.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    found = {s: signal.getsignal(s) for s in (signal.SIGINT, *stopping_signals())}
+    before = {s: h for s, h in found.items() if h is not None and h is not signal.SIG_IGN}
+    try:
+        for number in before:
+            signal.signal(number, ask)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked:
+        signal.raise_signal(asked[0])

@@ -16,6 +16,7 @@ from flawmap.inspector.inspector import Inspector
 from flawmap.inspector.lines import Line
 from flawmap.inspector.output import error_line, line_of, write_pictures
 from flawmap.inspector.pipeline import Inspected
+from flawmap.stopping import undisturbed
 
 _WRITERS = 2
 _BUDGET = 130_000_000  # bytes of photographs waiting to be written, unless a single one takes more
@@ -102,9 +103,10 @@ class Delivery:
             if is_disk_error(error):
                 raise
             line = unwritten_line(first.path, error, self._inspector)
-        self._give(line)
-        self._waiting.popleft()  # an interruption before leaves it to the end of the block
-        self._show(line)
+        with undisturbed():  # or the end of the block would give the line again, or never
+            self._give(line)
+            self._waiting.popleft()
+            self._show(line)
 
     def __exit__(
         self,
