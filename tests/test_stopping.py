@@ -14,19 +14,29 @@ from flawmap.stopping import stopped_by_signals, undisturbed
 def test_a_signal_waits_for_the_end_of_the_block(number):
     done = []
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), stopped_by_signals(), undisturbed():
-        signal.raise_signal(number)
-        done.append("all of it")
+
+    def work() -> None:
+        with stopped_by_signals(), undisturbed():
+            signal.raise_signal(number)
+            done.append("all of it")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert done == ["all of it"]
     assert signal.getsignal(number) is before
 
 
 def test_a_second_one_ends_the_block():
     done = []
-    with pytest.raises(KeyboardInterrupt), undisturbed():
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-        done.append("never")
+
+    def work() -> None:
+        with undisturbed():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            done.append("never")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert not done
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

@@ -34,12 +34,14 @@ def test_a_line_that_is_being_given_is_given_once(
         folder.mkdir()
     paths = sorted(photographs.rglob("*.png"))
     results = list(inspect_files(inspector, paths, 1, photographs=pictures))
-    with (
-        pytest.raises(KeyboardInterrupt),
-        Delivery(inspector, folder, give, show=shown.append) as delivery,
-    ):
-        for result in results:
-            delivery.add(result, result.path.stem)
+
+    def deliver() -> None:
+        with Delivery(inspector, folder, give, show=shown.append) as delivery:
+            for result in results:
+                delivery.add(result, result.path.stem)
+
+    with pytest.raises(KeyboardInterrupt):
+        deliver()
     names = [line["path"] for line in given]
     assert len(names) >= 2
     assert names == [str(path) for path in paths[: len(names)]]
