@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from contextlib import redirect_stdout
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,28 @@ from torch import nn
 # on the test images' figures is left out.
 EPOCHS = {"patchcore": 1, "stfpm": 100, "supersimplenet": 300, "efficientad": 0}
 RESNET = "resnet18"
+# PatchCore chooses 17 patches a second of 49,152, and fewer as there are more (one core, measured):
+# its coreset cannot be stopped by the clock, so it is as large as the minutes allow.
+A_MINUTE = 60 * 17 * 49_152
 
 
-def build(name: str) -> Any:
-    """The model with its defaults, but for the backbone: the teacher at hand is ResNet-18."""
+def build(name: str, size: tuple[int, int], ratio: float) -> Any:
+    """The model with its defaults, but for the backbone: the teacher at hand is ResNet-18.
+
+    ``ratio``: share of the patches that PatchCore keeps, 0.1 at most, which is its default.
+    """
+    model = {
+        "patchcore": Patchcore,
+        "stfpm": Stfpm,
+        "supersimplenet": Supersimplenet,
+        "efficientad": EfficientAd,
+    }[name]
+    options: dict[str, Any] = {"pre_processor": model.configure_pre_processor(size)}
     if name == "patchcore":
-        return Patchcore(backbone=RESNET)
-    if name == "stfpm":
-        return Stfpm(backbone=RESNET)
-    if name == "supersimplenet":
-        return Supersimplenet(backbone=RESNET)
-    return EfficientAd(model_size="small")
+        options["coreset_sampling_ratio"] = min(0.1, ratio)
+    if name == "efficientad":
+        return model(model_size="small", **options)
+    return model(backbone=RESNET, **options)
 
 
 def use_weights(file: Path) -> None:
@@ -78,13 +90,14 @@ def _load_folded(network: nn.Module, folded: dict[str, torch.Tensor]) -> None:
 class Peer:
     """The model, from fitting to timing. Validation, which sees test images, is left out."""
 
-    def __init__(
-        self, name: str, data: Path, out: Path, size: tuple[int, int], seed: int, epochs: int | None
-    ) -> None:
-        self.name, self.data, self.out, self.size = name, data, out, size
-        self.seed = seed
-        self.epochs = EPOCHS[name] if epochs is None else min(epochs, EPOCHS[name])
-        self.images = sorted((data / "test").rglob("*.png"))
+    def __init__(self, asked: argparse.Namespace) -> None:
+        self.name, self.out, self.size = asked.name, asked.out, tuple(asked.size)
+        self.seed, self.minutes = asked.seed, asked.minutes
+        self.epochs = EPOCHS[self.name]
+        listing = json.loads(asked.images.read_text())
+        self.train = [Path(path) for path in listing["train"]]
+        self.test = [(Path(path), defective) for path, defective in listing["test"]]
+        self.images = [path for path, _ in self.test]
         self.inferencer: OpenVINOInferencer | None = None  # once fitted
 
     def fit(self) -> dict[str, Any]:
@@ -102,7 +115,9 @@ class Peer:
 
     def _fit(self) -> dict[str, Any]:
         seed_everything(self.seed)
-        model = build(self.name)
+        patches = len(self.train) * (self.size[0] // 8) * (self.size[1] // 8)
+        ratio = 1.0 if self.minutes is None else self.minutes * A_MINUTE / patches**2
+        model = build(self.name, self.size, ratio)
         engine = Engine(
             accelerator="cpu",
             devices=1,
@@ -111,13 +126,14 @@ class Peer:
             logger=False,
             enable_progress_bar=False,
             limit_val_batches=0,
+            max_time=None if self.minutes is None else timedelta(minutes=self.minutes),
         )
         folder = Folder(
             name="peer",
-            root=self.data,
-            normal_dir="train/good",
-            normal_test_dir="test/good",
-            abnormal_dir=[f"test/{name}" for name in self._defects()],
+            root=self._linked(),
+            normal_dir="train",
+            normal_test_dir="good",
+            abnormal_dir="defective",
             val_split_mode="same_as_test",
             num_workers=0,
         )
@@ -139,12 +155,22 @@ class Peer:
             "model": str(Path(path).relative_to(self.out)),
             "fit_seconds": round(seconds, 1),
             "cores": len(os.sched_getaffinity(0)),
-            "epochs": [self.epochs, EPOCHS[self.name]],
+            "patches": round(min(0.1, ratio) * patches) if self.name == "patchcore" else None,
+            "epochs": [engine.trainer.current_epoch, self.epochs],
             "torch": torch.__version__,
         }
 
-    def _defects(self) -> list[str]:
-        return sorted(f.name for f in (self.data / "test").iterdir() if f.name != "good")
+    def _linked(self) -> Path:
+        """A folder of links to the images, as anomalib's Folder reads them."""
+        root = self.out / "images"
+        kinds = [(path, "train") for path in self.train]
+        kinds += [(path, "defective" if defective else "good") for path, defective in self.test]
+        for number, (path, kind) in enumerate(kinds):
+            (root / kind).mkdir(parents=True, exist_ok=True)
+            link = root / kind / f"{number:05}{path.suffix}"
+            if not link.is_symlink():
+                link.symlink_to(path)
+        return root
 
     def _keep_maps(self, model: Any) -> None:
         """Raw maps and scores, before anomalib normalises them, in the order of the images."""
@@ -156,8 +182,16 @@ class Peer:
                 found = model.model(model.pre_processor(pixels[None].float() / 255))
             maps.append(found.anomaly_map.squeeze().numpy())
             scores.append(float(found.pred_score.squeeze()))
-        names = [str(path.relative_to(self.data)) for path in self.images]
-        np.savez(self.out / "maps.npz", maps=np.stack(maps), scores=np.array(scores), names=names)
+        np.savez(self.out / "maps.npz", maps=np.stack(maps), scores=np.array(scores))
+
+    def _fitting(self, path: Path) -> Path | np.ndarray:
+        """The image's path, or the image resized where the exported model wants another size."""
+        height, width = self.size
+        with Image.open(path) as image:
+            if image.size == (width, height):
+                return path
+            resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(resized, np.float32) / 255
 
     def time(self, count: int) -> dict[str, Any]:
         """Milliseconds from an image's path to its prediction."""
@@ -165,7 +199,7 @@ class Peer:
         milliseconds = []
         for path in itertools.islice(itertools.cycle(self.images), count):
             begun = time.perf_counter()
-            self.inferencer.predict(path)
+            self.inferencer.predict(self._fitting(path))
             milliseconds.append(1000.0 * (time.perf_counter() - begun))
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {"milliseconds": milliseconds, "peak_mb": round(used / 1024)}
@@ -175,18 +209,17 @@ def main() -> None:
     """Answer what ``run.py`` asks, a line each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=EPOCHS)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("images", type=Path, help="listing of run.py")
     parser.add_argument("out", type=Path)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--size", type=int, nargs=2, default=(256, 256))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, help="at most as many, where time is short")
+    parser.add_argument("--minutes", type=float, help="of training at most; else to its end")
     asked = parser.parse_args()
     use_weights(asked.weights)
     answers = sys.stdout
     with redirect_stdout(sys.stderr):
-        size = tuple(asked.size)
-        peer = Peer(asked.name, asked.data, asked.out, size, asked.seed, asked.epochs)
+        peer = Peer(asked)
         for line in sys.stdin:
             word, *count = line.split()
             answer = peer.fit() if word == "fit" else peer.time(int(count[0]))

@@ -1,6 +1,6 @@
 """One of flawmap's inspectors, trained and timed as ``anomalib_peer.py`` does with anomalib's.
 
-``python flawmap_peer.py METHOD-TEACHER DATA OUT --weights FOLDER`` answers the same lines.
+``python flawmap_peer.py METHOD-TEACHER IMAGES OUT --weights FOLDER`` answers the same lines.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ import flawmap
 class Peer:
     """A method with its preset ``fast`` and a teacher, from training to timing."""
 
-    def __init__(self, name: str, data: Path, out: Path, seed: int) -> None:
+    def __init__(self, name: str, images: Path, out: Path, seed: int) -> None:
         self.method, self.teacher = name.split("-")
-        self.data, self.out, self.seed = data, out, seed
-        self.images = sorted((data / "test").rglob("*.png"))
+        listing = json.loads(images.read_text())
+        self.data, self.out, self.seed = Path(listing["data"]), out, seed
+        self.images = [Path(path) for path, _ in listing["test"]]
 
     def fit(self) -> dict[str, Any]:
         """Train, unless it was done, and keep the maps; images are scored as at a line."""
@@ -51,10 +52,9 @@ class Peer:
 
     def _keep_maps(self) -> None:
         seen = [self.inspector.inspect(path) for path in self.images]
-        names = [str(path.relative_to(self.data)) for path in self.images]
         scores = np.array([one.score for one in seen])
         maps = np.stack([one.anomaly_map for one in seen])
-        np.savez(self.out / "maps.npz", maps=maps, scores=scores, names=names)
+        np.savez(self.out / "maps.npz", maps=maps, scores=scores)
 
     def time(self, count: int) -> dict[str, Any]:
         """Milliseconds from an image's path to its verdict."""
@@ -71,7 +71,7 @@ def main() -> None:
     """Answer what ``run.py`` asks, a line each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name")
-    parser.add_argument("data", type=Path)
+    parser.add_argument("images", type=Path, help="listing of run.py")
     parser.add_argument("out", type=Path)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
@@ -79,7 +79,7 @@ def main() -> None:
     os.environ["FLAWMAP_WEIGHTS"] = str(asked.weights.parent)
     answers = sys.stdout
     with redirect_stdout(sys.stderr):
-        peer = Peer(asked.name, asked.data, asked.out, asked.seed)
+        peer = Peer(asked.name, asked.images, asked.out, asked.seed)
         for line in sys.stdin:
             word, *count = line.split()
             answer = peer.fit() if word == "fit" else peer.time(int(count[0]))

@@ -1,9 +1,10 @@
 """flawmap beside anomalib's models: the same images, teacher weights and machine, in one run.
 
-``python benchmarks/peers/run.py CATEGORY --peers PEERS/bin/python`` writes
-``benchmarks/results/peers/CATEGORY.json``. Each side is fitted in a process of its own, one after
+``python benchmarks/peers/run.py PRODUCT --peers PEERS/bin/python`` writes
+``benchmarks/results/peers/PRODUCT.json``. Each side is fitted in a process of its own, one after
 the other; then all are loaded afresh and take turns, so that whatever else the machine does falls
-on all alike. Figures are flawmap's metrics on raw maps.
+on all alike. Metrics are flawmap's, of raw maps. With ``--minutes`` a peer stops training after as
+many, and PatchCore's coreset is as large as can be chosen in them.
 """
 
 from __future__ import annotations
@@ -32,19 +33,23 @@ WEIGHTS = SHARED / "weights" / "resnet18_imagenet_bnfolded.safetensors"
 OURS = ("destseg-resnet18", "destseg-pocket", "adps-pocket")
 THEIRS = ("patchcore", "stfpm", "supersimplenet", "efficientad")
 ROUNDS, IMAGES = 12, 10
+SIZES = {"kolektor_sdd": "640x256"}  # that flawmap settles on by itself; 256x256 for the others
 KEYS = ("image_auroc", "pixel_ap", "pixel_auroc", "pro", "iap")
 
 
 class Side:
     """A process that fits a model, or times it."""
 
-    def __init__(self, python: str, name: str, data: Path, work: Path, seed: int) -> None:
+    def __init__(
+        self, python: str, name: str, images: Path, work: Path, seed: int, limits: list[str]
+    ) -> None:
         script = HERE / ("flawmap_peer.py" if name in OURS else "anomalib_peer.py")
         self.name = name
-        self.out = work / f"{data.name}-{name}-{seed}"
+        self.out = work / f"{images.stem}-{name}-{seed}"
         options = ["--weights", str(WEIGHTS), "--seed", str(seed)]
+        options += [] if name in OURS else limits
         self._process = subprocess.Popen(
-            [python, str(script), name, str(data), str(self.out), *options],
+            [python, str(script), name, str(images), str(self.out), *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -69,44 +74,54 @@ class Side:
         self._process.wait()
 
 
-def figures(data: Path, maps: Path) -> dict[str, float | None]:
-    """flawmap's figures of raw maps."""
+def list_images(data: Path, work: Path) -> Path:
+    """Write which images a product has to train and to test on, for every side alike."""
+    dataset = open_dataset(data)
+    listing = work / f"{data.name}.json"
+    work.mkdir(parents=True, exist_ok=True)
+    found = {
+        "data": str(data),
+        "train": [str(sample.path) for sample in dataset.train],
+        "test": [[str(sample.path), sample.label == "defective"] for sample in dataset.test],
+    }
+    listing.write_text(json.dumps(found))
+    return listing
+
+
+def measure(data: Path, maps: Path) -> dict[str, float | None]:
+    """flawmap's metrics of raw maps, which are in the order of the listing."""
     kept = np.load(maps)
-    index = {name: row for row, name in enumerate(kept["names"])}
     evaluator = Evaluator()
-    for sample in open_dataset(data, training=False).test:
-        row = index[str(sample.path.relative_to(data))]
+    for row, sample in enumerate(open_dataset(data).test):
         anomaly_map = kept["maps"][row].astype(np.float32)
-        mask = read_mask(sample.mask, anomaly_map.shape) if sample.mask else None
-        score = float(kept["scores"][row])
-        evaluator.update(anomaly_map, mask, score, sample.label == "defective")
+        defective = sample.label == "defective"
+        mask = read_mask(sample.mask, anomaly_map.shape) if defective and sample.mask else None
+        evaluator.update(anomaly_map, mask, float(kept["scores"][row]), defective)
     found = evaluator.compute().to_dict()
     return {key: found[key] for key in KEYS}
 
 
-def main() -> None:
-    """Fit every side, then time all in turns."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("category", help="of ../shared/data/mvtec_ad_256")
-    parser.add_argument("--peers", required=True, help="Python of the peers' environment")
-    parser.add_argument("--work", type=Path, required=True, help="folder of what is fitted")
-    parser.add_argument("--side", nargs="+", default=[*OURS, *THEIRS])
-    parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    data = (SHARED / "data" / "mvtec_ad_256" / asked.category).resolve()
+def compare(product: str, asked: argparse.Namespace) -> None:
+    """Fit every side on one product, then time all in turns, and write what was found."""
+    data = (SHARED / "data" / product).resolve()
+    work = asked.work.resolve()
+    images = list_images(data, work)
+    size = SIZES.get(product, "256x256")
+    limits = ["--size", *size.split("x")]
+    limits += ["--minutes", str(asked.minutes)] if asked.minutes else []
     found: dict[str, dict[str, Any]] = {}
 
     def start(name: str) -> Side:
         python = sys.executable if name in OURS else asked.peers
-        return Side(python, name, data, asked.work.resolve(), asked.seed)
+        return Side(python, name, images, work, asked.seed, limits)
 
     for name in asked.side:
         side = start(name)
         found[name] = side.ask("fit")
         if (side.out / "maps.npz").is_file():
-            found[name]["figures"] = figures(data, side.out / "maps.npz")
+            found[name]["figures"] = measure(data, side.out / "maps.npz")
         side.close()
-        print(name, found[name], flush=True)
+        print(product, name, found[name], flush=True)
     sides = [start(name) for name in asked.side]
     for side in sides:
         side.ask("fit")
@@ -121,13 +136,30 @@ def main() -> None:
         side.close()
         found[side.name]["p50_ms"] = round(statistics.median(times[side.name]), 2)
     write_result(
-        f"peers/{asked.category}",
-        f"python benchmarks/peers/run.py {asked.category} --peers PEERS/bin/python --work WORK",
-        category=asked.category,
+        f"peers/{data.name}",
+        f"python benchmarks/peers/run.py {product} --peers PEERS/bin/python --work WORK"
+        f" --minutes {asked.minutes} --side {' '.join(asked.side)}",
+        category=data.name,
+        size=size,
         seed=asked.seed,
+        minutes=asked.minutes,
         sides=found,
         install=install(asked.peers),
     )
+
+
+def main() -> None:
+    """Compare on one product after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("product", nargs="+", help="folder below ../shared/data")
+    parser.add_argument("--peers", required=True, help="Python of the peers' environment")
+    parser.add_argument("--work", type=Path, required=True, help="folder of what is fitted")
+    parser.add_argument("--side", nargs="+", default=[*OURS, *THEIRS])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, help="of training that a peer has at most")
+    asked = parser.parse_args()
+    for product in asked.product:
+        compare(product, asked)
 
 
 def install(python: str) -> dict[str, Any]:
