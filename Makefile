@@ -31,10 +31,11 @@ quick: install  ## tests that are not marked slow; those that should be are list
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m 'not slow' \
 		--durations 10 --durations-min 3 src tests
 
-check: install  ## format, lint, types
+check: install  ## format, lint, types, which way imports point
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: install  ## let the formatter and the linter mend what they can
 	$(BIN)/ruff format .

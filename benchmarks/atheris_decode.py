@@ -16,9 +16,9 @@ import atheris
 with atheris.instrument_imports(include=["flawmap", "PIL"]):
     import fuzz_images
 
+    from flawmap.data.image_io.images import read_image
     from flawmap.errors import FlawmapError
-    from flawmap.images import read_image
-    from flawmap.inspector.manifest import MANIFEST, read_manifest
+    from flawmap.inspection.bundle.manifest import MANIFEST, read_manifest
 
 
 def _told(error: FlawmapError) -> None:

@@ -19,9 +19,9 @@ from record import write_result
 from safetensors.numpy import load_file
 
 import flawmap
-from flawmap.files import digest
-from flawmap.hardware import available_cores
-from flawmap.product.drawing import draw_dataset
+from flawmap.demonstration.drawing import draw_dataset
+from flawmap.utils.files import digest
+from flawmap.utils.hardware import available_cores
 
 METHODS = ("destseg", "adps", "stpm")
 STEPS = 40

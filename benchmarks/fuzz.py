@@ -46,8 +46,8 @@ Outcome = dict[str, Any]
 
 def image_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, Callable[[], str]]:
     """What was done to the image, and what to do with it."""
-    from flawmap.images import read_image, read_scaled
-    from flawmap.masks import marks_anything, read_mask
+    from flawmap.data.image_io.images import read_image, read_scaled
+    from flawmap.data.masks.decoding import marks_anything, read_mask
 
     whole = bombs(made)
     if case < len(whole):
@@ -96,8 +96,8 @@ def artefact_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, C
 
 def weights_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, Callable[[], str]]:
     """As above, but the weights are read, as ``export`` and ``bench latency`` do."""
-    from flawmap.conversion.rebuild import TorchBackend
-    from flawmap.inspector.manifest import read_manifest
+    from flawmap.exporting.rebuild import TorchBackend
+    from flawmap.inspection.bundle.manifest import read_manifest
 
     told = fuzz_artefacts.mutated(seed, case, made, place / "run")
 
@@ -187,9 +187,9 @@ def work(there: Connection, kind: str, seed: int, made: Path, place: Path) -> No
 def _load_libraries(kind: str, made: Path) -> None:
     """What is imported when it is first used is none of the first case's time and memory."""
     from flawmap import Inspector
-    from flawmap.conversion.rebuild import rebuild
-    from flawmap.images import read_image
-    from flawmap.inspector.manifest import read_manifest
+    from flawmap.data.image_io.images import read_image
+    from flawmap.exporting.rebuild import rebuild
+    from flawmap.inspection.bundle.manifest import read_manifest
 
     for _, data in fuzz_images.seeds():
         with contextlib.suppress(FlawmapError):

@@ -16,9 +16,9 @@ import fuzz_images
 import numpy as np
 from numpy.random import Generator
 
+from flawmap.demonstration.drawing import draw_dataset
 from flawmap.errors import FlawmapError
-from flawmap.inspector.graphs import file_digest
-from flawmap.product.drawing import draw_dataset
+from flawmap.inspection.bundle.graphs import file_digest
 
 MANIFEST, GRAPH, WEIGHTS = "manifest.json", "model.onnx", "weights.safetensors"
 SIDE = 64

@@ -22,8 +22,8 @@ import torch
 from record import write_result
 
 import flawmap
+from flawmap.demonstration.drawing import draw_dataset
 from flawmap.methods.destseg.method import DestsegMethod
-from flawmap.product.drawing import draw_dataset
 from flawmap.training import batches
 
 SIZE, STEPS, BATCH = 128, 300, 4

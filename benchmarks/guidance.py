@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from record import ROOT, write_result
 
-from flawmap.conversion.rebuild import rebuild
-from flawmap.datasets import open_dataset
-from flawmap.images import read_image, resize_image
-from flawmap.inspector.evaluate import sample_mask
-from flawmap.inspector.manifest import read_manifest
+from flawmap.data.image_io.images import read_image, resize_image
+from flawmap.data.layouts import open_dataset
+from flawmap.evaluation.ground_truth import sample_mask
+from flawmap.evaluation.metrics import Evaluator
+from flawmap.exporting.rebuild import rebuild
+from flawmap.inspection.bundle.manifest import read_manifest
 from flawmap.methods.registry import find_preset
-from flawmap.metrics import Evaluator
 
 DATA = ROOT.parent / "shared" / "data" / "mvtec_ad_256"
 READ_OUTS: dict[str, dict[str, float]] = {

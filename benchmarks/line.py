@@ -29,9 +29,9 @@ from record import RESULTS, ROOT, write_result
 
 import flawmap
 from flawmap.benchmark.latency import load_inspector
-from flawmap.datasets import open_dataset
+from flawmap.data.image_io.images import read_image, resize_image
+from flawmap.data.layouts import open_dataset
 from flawmap.errors import FlawmapError
-from flawmap.images import read_image, resize_image
 
 DATA = Path("..") / "shared" / "data"
 NATIVE = DATA / "mvtec_ad_native"  # the same at 1024x1024, of some categories

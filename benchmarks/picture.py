@@ -12,10 +12,10 @@ import numpy as np
 from record import ROOT
 
 import flawmap
-from flawmap.datasets import open_dataset
-from flawmap.images import read_image, resize_image, write_png
-from flawmap.masks import read_mask
-from flawmap.report.colour import PREDICTED, outline, overlay
+from flawmap.data.image_io.images import read_image, resize_image, write_png
+from flawmap.data.layouts import open_dataset
+from flawmap.data.masks.decoding import read_mask
+from flawmap.visualization.colour import PREDICTED, outline, overlay
 
 SIDE = 192
 GAP = 6

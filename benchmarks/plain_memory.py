@@ -18,15 +18,15 @@ from record import ROOT, write_result
 from torch import Tensor
 from torch.nn import functional as F
 
+from flawmap.backbones.resnet import ImageNorm, ResNetTeacher
+from flawmap.backbones.weights import load_teacher
 from flawmap.benchmark.grid import Cell, read_grid
-from flawmap.datasets import open_dataset
-from flawmap.images import read_image, resize_image
-from flawmap.inspector.evaluate import sample_mask
-from flawmap.methods.blocks import upsample
-from flawmap.methods.readout import Smoothing
-from flawmap.metrics import Evaluator
-from flawmap.teachers.resnet import ImageNorm, ResNetTeacher
-from flawmap.teachers.weights import load_teacher
+from flawmap.data.image_io.images import read_image, resize_image
+from flawmap.data.layouts import open_dataset
+from flawmap.evaluation.ground_truth import sample_mask
+from flawmap.evaluation.metrics import Evaluator
+from flawmap.methods.modules.blocks import upsample
+from flawmap.methods.modules.readout import Smoothing
 
 PLACES = 16_000
 BLUR = 4.0  # pixels

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from record import write_result
 
-from flawmap.product.drawing import draw_dataset
+from flawmap.demonstration.drawing import draw_dataset
 
 _SIZE = (5472, 3648)
 

@@ -17,9 +17,9 @@ import numpy as np
 from record import write_result
 
 import flawmap
-from flawmap.calibration import conformal_threshold, rejection_bound
-from flawmap.files import digest
-from flawmap.inspector.calibrating import good_paths
+from flawmap.calibration.calibrate import good_paths
+from flawmap.inspection.conformal import conformal_threshold, rejection_bound
+from flawmap.utils.files import digest
 
 RATES = (0.01, 0.05)
 SPLITS = 200

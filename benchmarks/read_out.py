@@ -19,14 +19,14 @@ import torch
 from record import ROOT
 
 from flawmap.benchmark.provenance import provenance
-from flawmap.conversion.onnx import InferenceGraph
-from flawmap.conversion.rebuild import rebuild
-from flawmap.datasets import open_dataset
-from flawmap.files import make_folder, write_json
-from flawmap.images import read_image, resize_image
-from flawmap.inspector.evaluate import sample_mask
-from flawmap.inspector.manifest import Manifest, read_manifest
-from flawmap.metrics import Evaluator
+from flawmap.data.image_io.images import read_image, resize_image
+from flawmap.data.layouts import open_dataset
+from flawmap.evaluation.ground_truth import sample_mask
+from flawmap.evaluation.metrics import Evaluator
+from flawmap.exporting.onnx_graph import InferenceGraph
+from flawmap.exporting.rebuild import rebuild
+from flawmap.inspection.bundle.manifest import Manifest, read_manifest
+from flawmap.utils.files import make_folder, write_json
 
 READ_OUT = ("levelling", "distance_power", "score_power", "smoothing", "guidance", "memory")
 """Fields that no training of DeSTSeg reads."""

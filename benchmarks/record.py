@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flawmap.benchmark.provenance import provenance
-from flawmap.files import write_json
+from flawmap.utils.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

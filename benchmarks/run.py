@@ -133,7 +133,7 @@ def _by_family(bank: Any, batch: int) -> dict[str, float]:
     import torch
     from speed import IMAGES
 
-    from flawmap.images import read_image
+    from flawmap.data.image_io.images import read_image
     from flawmap.synthesis.anomalies import AnomalyConfig
     from flawmap.synthesis.families.weights import FAMILY_NAMES
     from flawmap.training.batches import BatchMaker
@@ -161,12 +161,12 @@ def alignment() -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from flawmap.datasets import open_dataset
-    from flawmap.datasets.load import load_images
+    from flawmap.backbones.resnet import ImageNorm
+    from flawmap.backbones.weights import load_teacher
+    from flawmap.data.layouts import open_dataset
+    from flawmap.data.store import load_images
     from flawmap.methods.normality.alignment import share_in_place
     from flawmap.methods.normality.memory import describe
-    from flawmap.teachers.resnet import ImageNorm
-    from flawmap.teachers.weights import load_teacher
 
     teacher, _ = load_teacher("pocket")
     found = {}
@@ -198,7 +198,7 @@ def metrics() -> dict[str, Any]:
     import numpy as np
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    from flawmap.metrics import Evaluator
+    from flawmap.evaluation.metrics import Evaluator
 
     maps, masks = _plausible_maps()
     laps = []

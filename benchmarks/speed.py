@@ -19,10 +19,10 @@ import torch
 from baseline import Baseline
 from record import ROOT, write_result
 
-from flawmap.images import read_image, resize_image
+from flawmap.backbones.weights import load_teacher
+from flawmap.data.image_io.images import read_image, resize_image
 from flawmap.methods.optimisation import build_optimisers
 from flawmap.methods.registry import METHODS, find_preset
-from flawmap.teachers.weights import load_teacher
 from flawmap.training.batches import BatchMaker, Rotation
 from flawmap.training.device import choose_device, choose_layout, choose_precision
 from flawmap.training.loop import Loop

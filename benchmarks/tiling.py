@@ -23,15 +23,15 @@ from numpy.typing import NDArray
 from record import ROOT, write_result
 
 import flawmap
-from flawmap.backends.onnx_runtime import OnnxRuntime
-from flawmap.conversion.onnx import export_onnx
-from flawmap.conversion.rebuild import rebuild
-from flawmap.datasets import open_dataset
-from flawmap.files import digest
-from flawmap.framing import Framing, Layout, Size, default_overlap
-from flawmap.images import read_image, write_png
-from flawmap.inspector.looking import Look
-from flawmap.inspector.manifest import GRAPH, Preprocessing, read_manifest, write_manifest
+from flawmap.data.image_io.images import read_image, write_png
+from flawmap.data.layouts import open_dataset
+from flawmap.data.resize import Framing, Layout, Size, default_overlap
+from flawmap.exporting.onnx_graph import export_onnx
+from flawmap.exporting.rebuild import rebuild
+from flawmap.inspection.bundle.manifest import GRAPH, Preprocessing, read_manifest, write_manifest
+from flawmap.inspection.tiled import Look
+from flawmap.runtime.onnxruntime import OnnxRuntime
+from flawmap.utils.files import digest
 
 DATA = ROOT.parent / "shared" / "data" / "kolektor_sdd"
 LARGE = (2048, 4096)  # height, width

@@ -28,13 +28,13 @@ import torch
 from record import write_result
 
 import flawmap
-from flawmap.files import digest
-from flawmap.images import write_png
-from flawmap.product.drawing import draw_dataset
+from flawmap.data.image_io.images import write_png
+from flawmap.demonstration.drawing import draw_dataset
+from flawmap.inspection.bundle.training_log import TRAINING_LOG, read_log
 from flawmap.synthesis.textures import draw_textures
-from flawmap.training import run as training
+from flawmap.training import train as training
 from flawmap.training.loop import Loop
-from flawmap.training_log import TRAINING_LOG, read_log
+from flawmap.utils.files import digest
 
 METHODS = ("destseg", "adps", "stpm")
 MOMENTS = ("start",) * 2 + ("step",) * 3 + ("checkpoint",) * 2 + ("phase", "export", "manifest")

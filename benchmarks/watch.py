@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from record import write_result
 
-from flawmap.images import write_png
+from flawmap.data.image_io.images import write_png
 
 _LINKS = 20_000  # names of one file, of which systems allow some ten thousand
 _IDLE_S = 20.0

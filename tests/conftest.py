@@ -20,9 +20,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one threa
 
 import numpy as np
 
-from flawmap.calibration import Calibration
-from flawmap.images import write_png
-from flawmap.inspector.manifest import (
+from flawmap.data.image_io.images import write_png
+from flawmap.demonstration.drawing import draw_dataset
+from flawmap.inspection.bundle.manifest import (
     GRAPH,
     Manifest,
     Parity,
@@ -33,7 +33,7 @@ from flawmap.inspector.manifest import (
     run_id,
     write_manifest,
 )
-from flawmap.product.drawing import draw_dataset
+from flawmap.inspection.conformal import Calibration
 from flawmap.synthesis.textures import draw_textures
 
 settings.register_profile("flawmap", deadline=None)  # a busy machine is no failure
@@ -143,7 +143,7 @@ def tall_graph(once: Once) -> Callable[[str], tuple[Any, Path]]:
     It works on 128x64. All features of a stage of the ``fast`` one are 0, as a position's may be:
     their norm must stay guarded. Leave both as they are.
     """
-    from flawmap.conversion.onnx import export_onnx
+    from flawmap.exporting.onnx_graph import export_onnx
     from methods.tiny import TALL, lively_module, silence
 
     def get(preset: str) -> tuple[Any, Path]:

@@ -36,8 +36,9 @@ import json
 
 import flawmap
 import flawmap.benchmark.latency as latency
-import flawmap.datasets, flawmap.images, flawmap.metrics, flawmap.report
-import flawmap.inspector.inspector
+import flawmap.data.layouts, flawmap.data.image_io.images
+import flawmap.evaluation.metrics, flawmap.evaluation.report
+import flawmap.inspection.inspector
 from flawmap.cli import main
 
 flawmap.Inspector, flawmap.evaluate, flawmap.predict, flawmap.demo

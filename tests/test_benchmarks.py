@@ -12,9 +12,9 @@ import scipy.ndimage
 import torch
 from PIL import Image
 
-from flawmap.files import replacing, sweep
 from flawmap.methods.destseg.model import Destseg
 from flawmap.methods.registry import find_preset
+from flawmap.utils.files import replacing, sweep
 from methods.tiny import tiny_teacher
 
 SIZE = 64

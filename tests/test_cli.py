@@ -17,9 +17,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from benchmark.results import result, write_results
-from flawmap.calibration import Calibration
 from flawmap.cli import main
-from flawmap.inspector.manifest import Export, read_manifest, write_manifest
+from flawmap.inspection.bundle.manifest import Export, read_manifest, write_manifest
+from flawmap.inspection.conformal import Calibration
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def test_errors_of_the_system_are_a_line_too(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "/somewhere")
 
-    monkeypatch.setattr("flawmap.inspector.manifest.read_manifest", full)
+    monkeypatch.setattr("flawmap.inspection.bundle.manifest.read_manifest", full)
     assert "/somewhere: No space left" in refused(flawmap("info", tmp_path), 1)
 
 
@@ -147,7 +147,7 @@ def test_ctrl_c_is_a_line(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("flawmap.inspector.manifest.read_manifest", interrupt)
+    monkeypatch.setattr("flawmap.inspection.bundle.manifest.read_manifest", interrupt)
     said = flawmap("info", tmp_path)
     assert said.status not in (0, 2)
     assert "Traceback" not in said.err

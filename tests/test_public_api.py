@@ -45,8 +45,8 @@ def test_every_option_of_a_verb_is_a_parameter_of_its_function(verb: str) -> Non
     """Options of another name are named here; those of the runtime are keywords of all verbs."""
     from typer.main import get_command
 
-    from flawmap.backends.base import RuntimeOptions
     from flawmap.cli import app
+    from flawmap.runtime.base import RuntimeOptions
 
     renamed = {"json": "json_file", "set": "changes"}
     command = get_command(app).commands[verb]  # type: ignore[attr-defined]
@@ -76,7 +76,7 @@ def test_package_is_typed() -> None:
     assert (resources.files("flawmap") / "py.typed").is_file()
 
 
-@pytest.mark.parametrize("module", ["flawmap", "flawmap.calibration"])
+@pytest.mark.parametrize("module", ["flawmap", "flawmap.inspection.conformal"])
 def test_examples_in_docstrings_run(module: str) -> None:
     import importlib
 

@@ -24,9 +24,9 @@ sys.path.insert(0, str(HERE.parent))
 
 from record import ROOT, write_result  # noqa: E402
 
-from flawmap.datasets import open_dataset  # noqa: E402
-from flawmap.masks import read_mask  # noqa: E402
-from flawmap.metrics import Evaluator  # noqa: E402
+from flawmap.data.layouts import open_dataset  # noqa: E402
+from flawmap.data.masks.decoding import read_mask  # noqa: E402
+from flawmap.evaluation.metrics import Evaluator  # noqa: E402
 
 SHARED = ROOT.parent / "shared"
 WEIGHTS = SHARED / "weights" / "resnet18_imagenet_bnfolded.safetensors"

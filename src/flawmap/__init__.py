@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from flawmap.benchmark.comparison import compare as compare
     from flawmap.benchmark.latency import latency as latency
     from flawmap.benchmark.run import bench as bench
-    from flawmap.conversion.export import export as export
-    from flawmap.inspector.calibrating import calibrate as calibrate
-    from flawmap.inspector.drift import drift as drift
-    from flawmap.inspector.evaluate import evaluate as evaluate
-    from flawmap.inspector.inspector import Inspector as Inspector
-    from flawmap.inspector.judging import judge as judge
-    from flawmap.inspector.predict import predict as predict
-    from flawmap.inspector.regions import regions as regions
-    from flawmap.inspector.watch import watch as watch
-    from flawmap.product.demonstration import demo as demo
-    from flawmap.training.run import train as train
+    from flawmap.calibration.calibrate import calibrate as calibrate
+    from flawmap.calibration.drift import drift as drift
+    from flawmap.calibration.regions import regions as regions
+    from flawmap.demonstration.demo import demo as demo
+    from flawmap.evaluation.evaluate import evaluate as evaluate
+    from flawmap.exporting.export import export as export
+    from flawmap.inspection.inspector import Inspector as Inspector
+    from flawmap.inspection.predict import predict as predict
+    from flawmap.inspection.rejudge import judge as judge
+    from flawmap.inspection.watching.watch import watch as watch
+    from flawmap.training.train import train as train
 
 __version__ = "0.1.0"
 __all__ = [
@@ -51,20 +51,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Inspector": "flawmap.inspector.inspector",
+    "Inspector": "flawmap.inspection.inspector",
     "bench": "flawmap.benchmark.run",
-    "calibrate": "flawmap.inspector.calibrating",
+    "calibrate": "flawmap.calibration.calibrate",
     "compare": "flawmap.benchmark.comparison",
-    "demo": "flawmap.product.demonstration",
-    "drift": "flawmap.inspector.drift",
-    "evaluate": "flawmap.inspector.evaluate",
-    "export": "flawmap.conversion.export",
-    "judge": "flawmap.inspector.judging",
+    "demo": "flawmap.demonstration.demo",
+    "drift": "flawmap.calibration.drift",
+    "evaluate": "flawmap.evaluation.evaluate",
+    "export": "flawmap.exporting.export",
+    "judge": "flawmap.inspection.rejudge",
     "latency": "flawmap.benchmark.latency",
-    "predict": "flawmap.inspector.predict",
-    "regions": "flawmap.inspector.regions",
-    "train": "flawmap.training.run",
-    "watch": "flawmap.inspector.watch",
+    "predict": "flawmap.inspection.predict",
+    "regions": "flawmap.calibration.regions",
+    "train": "flawmap.training.train",
+    "watch": "flawmap.inspection.watching.watch",
 }
 
 

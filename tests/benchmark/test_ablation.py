@@ -6,8 +6,8 @@ import torch
 from flawmap.benchmark.ablation import ABLATIONS, find_ablation, published_ablation
 from flawmap.benchmark.grid import Grid
 from flawmap.errors import UsageError
+from flawmap.methods.batch import Batch
 from flawmap.methods.registry import find_preset
-from flawmap.training.batches import Batch
 from methods.tiny import SIZE, tiny_batch, tiny_method
 
 ABLATION = ABLATIONS["destseg"]

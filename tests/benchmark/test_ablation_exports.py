@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flawmap.backends.onnx_runtime import OnnxRuntime
 from flawmap.benchmark.ablation import ABLATIONS
-from flawmap.conversion.onnx import export_onnx, fold_deviation, fold_norms, inference_graph
-from flawmap.conversion.scope import scopes
+from flawmap.exporting.onnx_graph import export_onnx, fold_deviation, fold_norms, inference_graph
+from flawmap.exporting.quantization_scope import scopes
 from flawmap.methods.base import Method
 from flawmap.methods.config import MethodConfig
 from flawmap.methods.optimisation import build_optimisers
 from flawmap.methods.registry import METHODS, find_preset
-from flawmap.training.finish import PARITY_LIMIT, measure_parity
+from flawmap.runtime.onnxruntime import OnnxRuntime
+from flawmap.training.finalize import PARITY_LIMIT, measure_parity
 from methods.tiny import SIZE, liven, tiny_batch, tiny_teacher
 
 NARROW = {

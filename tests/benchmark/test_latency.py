@@ -5,9 +5,10 @@ import json
 import pytest
 
 import flawmap
-from flawmap import FlawmapError, UsageError, framing
+from flawmap import FlawmapError, UsageError
 from flawmap.benchmark import latency as module
 from flawmap.benchmark.latency import PARTS, load_inspector, render_latencies
+from flawmap.data import resize as framing
 
 
 @pytest.fixture

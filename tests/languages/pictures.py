@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawmap.images import resize_image
+from flawmap.data.image_io.images import resize_image
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SHAPES = [(40, 60), (300, 280), (777, 1031), (1, 7), (256, 600), (900, 300), (2000, 3), (256, 256)]

@@ -16,9 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 import flawmap
-from flawmap.inspector.inspector import Inspector
-from flawmap.inspector.manifest import read_manifest
-from flawmap.inspector.saving import save_manifest
+from flawmap.inspection.bundle.manifest import read_manifest
+from flawmap.inspection.bundle.saving import save_manifest
+from flawmap.inspection.inspector import Inspector
 from languages.pictures import EXAMPLES, check_resizing, draw_pngs
 
 FOLDER = EXAMPLES / "javascript"

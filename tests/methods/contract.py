@@ -17,15 +17,15 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from flawmap.backends.onnx_runtime import OnnxRuntime
-from flawmap.conversion.onnx import export_onnx
+from flawmap.exporting.onnx_graph import export_onnx
 from flawmap.methods.base import Method
 from flawmap.methods.registry import METHODS, find_preset
+from flawmap.runtime.onnxruntime import OnnxRuntime
 from flawmap.synthesis.textures import draw_textures
 from flawmap.training.batches import BatchMaker
 from flawmap.training.checkpoint import learned_state
 from flawmap.training.device import autocast
-from flawmap.training.finish import measure_parity
+from flawmap.training.finalize import measure_parity
 from flawmap.training.loop import Loop, Progress
 from methods.tiny import SIZE, TALL, tiny_teacher
 from training.tiny import CPU, stop_after, tiny_images

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from flawmap.backbones.resnet import ImageNorm, ResNetTeacher
 from flawmap.methods.base import Method, Phase
-from flawmap.methods.blocks import upsample
+from flawmap.methods.batch import Batch
 from flawmap.methods.config import MethodConfig
+from flawmap.methods.modules.blocks import upsample
 from flawmap.methods.optimisation import PhaseConfig
 from flawmap.methods.registry import METHODS
-from flawmap.teachers.resnet import ImageNorm, ResNetTeacher
-from flawmap.training.batches import Batch
 
 
 class PlainConfig(MethodConfig):

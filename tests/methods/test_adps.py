@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F
 
+from flawmap.backbones.resnet import WIDE_RESNET50_2, ResNetTeacher
 from flawmap.methods.adps.config import PAPER, AdpsConfig
 from flawmap.methods.adps.levelling import Levelling
 from flawmap.methods.adps.method import AdpsMethod
 from flawmap.methods.adps.patches import join, split
 from flawmap.methods.adps.segmentation import Gate, PostSegmentation, distance
-from flawmap.methods.losses import focal_loss
-from flawmap.teachers.resnet import WIDE_RESNET50_2, ResNetTeacher
-from flawmap.training.batches import Batch
+from flawmap.methods.batch import Batch
+from flawmap.methods.modules.losses import focal_loss
 from methods.contract import MethodContract
 from methods.tiny import SIZE, tiny_batch, tiny_teacher
 

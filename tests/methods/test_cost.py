@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from flawmap.backbones.resnet import RESNET18, ResNetTeacher
 from flawmap.methods.registry import METHODS, find_preset
-from flawmap.teachers.resnet import RESNET18, ResNetTeacher
 
 LIMIT = 5e9  # of `fast` at 256x256
 

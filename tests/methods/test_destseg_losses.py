@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flawmap.methods.destseg.losses import cosine_loss, segmentation_loss
-from flawmap.methods.features import cosine_distances
+from flawmap.methods.modules.features import cosine_distances
 
 
 def features(batch: int, seed: int):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from flawmap.methods.batch import Batch
 from flawmap.methods.destseg.config import FAST, PAPER
-from flawmap.methods.features import normalise
-from flawmap.training.batches import Batch
+from flawmap.methods.modules.features import normalise
 from methods.tiny import tiny_batch, tiny_method
 
 PRESETS = ("paper", "fast")

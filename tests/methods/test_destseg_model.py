@@ -12,14 +12,14 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from flawmap.methods.blocks import BasicBlock, init_kaiming, two_blocks
+from flawmap.backbones.resnet import RESNET18, ResNetTeacher
 from flawmap.methods.destseg.config import FAST, PAPER, DestsegConfig
 from flawmap.methods.destseg.head import PaperHead, compare
 from flawmap.methods.destseg.levelling import Levelling
 from flawmap.methods.destseg.model import Destseg
 from flawmap.methods.destseg.student import Decoder, Encoder, PlainStudent
-from flawmap.methods.guidance import GuidedUpsampling
-from flawmap.teachers.resnet import RESNET18, ResNetTeacher
+from flawmap.methods.modules.blocks import BasicBlock, init_kaiming, two_blocks
+from flawmap.methods.modules.guided_filter import GuidedUpsampling
 from methods.tiny import SIZE, tiny_config, tiny_method
 
 PRESETS = ("paper", "fast")

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from flawmap.methods.blocks import BasicBlock
 from flawmap.methods.destseg.config import FAST, PAPER
 from flawmap.methods.destseg.head import PyramidHead
 from flawmap.methods.destseg.student import GuidedStudent, Student
+from flawmap.methods.modules.blocks import BasicBlock
 from flawmap.methods.muon import Muon, orthogonal, scale_free
 
 

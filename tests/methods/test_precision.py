@@ -11,7 +11,7 @@ from torch import Tensor
 from flawmap.methods.adps.segmentation import Gate, distance
 from flawmap.methods.destseg.head import compare
 from flawmap.methods.destseg.losses import cosine_loss
-from flawmap.methods.features import cosine_distances, distance_maps
+from flawmap.methods.modules.features import cosine_distances, distance_maps
 from flawmap.training.device import autocast
 
 CPU = torch.device("cpu")

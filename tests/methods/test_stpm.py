@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from flawmap.backbones.resnet import ResNetTeacher
 from flawmap.methods.stpm.config import PAPER
 from flawmap.methods.stpm.method import StpmMethod
-from flawmap.teachers.resnet import ResNetTeacher
 from methods.contract import MethodContract
 from methods.tiny import SIZE, tiny_batch, tiny_teacher
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from flawmap.backbones.resnet import ResNetTeacher, basic
+from flawmap.methods.batch import Batch
 from flawmap.methods.destseg.config import PRESETS, DestsegConfig
 from flawmap.methods.destseg.method import DestsegMethod
-from flawmap.teachers.resnet import ResNetTeacher, basic
-from flawmap.training.batches import Batch
 
 SIZE, TALL = (64, 64), (128, 64)
 TEACHER_WIDTHS = (8, 16, 32)

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from flawmap.errors import FlawmapError
-from flawmap.rng import Stream, from_words, generator
 from flawmap.synthesis.textures import FAMILIES, draw_textures, load_textures
+from flawmap.utils.rng import Stream, from_words, generator
 
 SIZE = (64, 96)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from flawmap.product.camera import Shot, photograph
-from flawmap.product.drawing import Product
+from flawmap.demonstration.camera import Shot, photograph
+from flawmap.demonstration.drawing import Product
 
 
 def draw(product: Product, wrong: str | None, number: int) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from flawmap.backends.onnx_runtime import OnnxRuntime
-from flawmap.conversion.onnx import export_onnx
-from flawmap.training.finish import measure_parity
+from flawmap.exporting.onnx_graph import export_onnx
+from flawmap.runtime.onnxruntime import OnnxRuntime
+from flawmap.training.finalize import measure_parity
 from flawmap.training.loop import Loop
 from methods import test_adps, test_destseg, test_stpm
 from methods.tiny import SIZE

@@ -3,16 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from flawmap.backbones.resnet import ResNetTeacher
 from flawmap.errors import UsageError
 from flawmap.methods.registry import METHODS, find_preset
-from flawmap.teachers.resnet import ResNetTeacher
+from flawmap.runtime.torch_device import choose_device, forbid_tf32
 from flawmap.training.device import (
     autocast,
-    choose_device,
     choose_layout,
     choose_precision,
     exact,
-    forbid_tf32,
 )
 
 CPU = torch.device("cpu")

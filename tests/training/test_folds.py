@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import flawmap
-from flawmap.calibration import Calibration
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import digest
-from flawmap.training import run as module
+from flawmap.inspection.conformal import Calibration
+from flawmap.training import train as module
 from flawmap.training.folds import calibrate_in_folds
-from flawmap.training.place import FOLDS, WORK
-from flawmap.training.run import Reporter
-from flawmap.training.split import Part
+from flawmap.training.good_images.split import Part
+from flawmap.training.output_folder import FOLDS, WORK
+from flawmap.training.train import Reporter
+from flawmap.utils.files import digest
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from flawmap.errors import FlawmapError
+from flawmap.inspection.bundle.training_log import read_log
 from flawmap.training.checkpoint import newest_checkpoint
 from flawmap.training.loop import Loop, Progress
-from flawmap.training_log import read_log
 from training.tiny import GENTLE, stop_after, tiny_loop, weights
 
 PRESETS = ("paper", "fast")

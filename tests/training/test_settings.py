@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.training.place import FOLDS, family
+from flawmap.training.output_folder import FOLDS, family
 from flawmap.training.settings import (
     SETTINGS,
     Settings,

@@ -13,17 +13,17 @@ from PIL import Image
 
 import flawmap
 from flawmap import FlawmapError, UsageError
-from flawmap.datasets import open_dataset
-from flawmap.datasets.base import Dataset, good_samples
-from flawmap.datasets.listing import list_images
-from flawmap.datasets.load import load_images
-from flawmap.framing import Framing
-from flawmap.images import read_image
-from flawmap.inspector.manifest import read_manifest
+from flawmap.data.image_io.images import read_image
+from flawmap.data.layouts import open_dataset
+from flawmap.data.listing.images import list_images
+from flawmap.data.resize import Framing
+from flawmap.data.samples import Dataset, good_samples
+from flawmap.data.store import load_images
+from flawmap.inspection.bundle.manifest import read_manifest
 from flawmap.training.checkpoint import newest_checkpoint
-from flawmap.training.images import GoodImages, load_good_images
+from flawmap.training.good_images.load import GoodImages, load_good_images
 from flawmap.training.loop import Loop
-from flawmap.training.run import Reporter
+from flawmap.training.train import Reporter
 from methods.tiny import SIZE
 from training.tiny import stop_after, tiny_loop, weights
 

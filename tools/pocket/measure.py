@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from views import Bank, normalised
 
-from flawmap.images import read_image
-from flawmap.teachers.resnet import ResNetTeacher
+from flawmap.backbones.resnet import ResNetTeacher
+from flawmap.data.image_io.images import read_image
 
 
 def read_folder(paths: Sequence[Path]) -> Bank:

@@ -1,6 +1,6 @@
 """The pocket network while it learns: batch norm still apart, and lifts up to the big teacher.
 
-Modules are named as in ``flawmap.teachers.resnet.ResNetTeacher``: folded weights load there.
+Modules are named as in ``flawmap.backbones.resnet.ResNetTeacher``: folded weights load there.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ from network import Lifts
 from safetensors.torch import load_file
 from views import Bank
 
-from flawmap.hardware import hardware, versions
-from flawmap.teachers.resnet import ResNetTeacher
-from flawmap.teachers.weights import load_teacher
+from flawmap.backbones.resnet import ResNetTeacher
+from flawmap.backbones.weights import load_teacher
+from flawmap.utils.hardware import hardware, versions
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def _options() -> argparse.Namespace:
         "--json", type=Path, default=Path("benchmarks/results/pocket_distillation.json")
     )
     parser.add_argument(
-        "--shipped", type=Path, default=Path("src/flawmap/teachers/pocket.safetensors")
+        "--shipped", type=Path, default=Path("src/flawmap/backbones/pocket.safetensors")
     )
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()

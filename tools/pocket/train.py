@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from views import Bank, draw_views
 
-from flawmap.teachers.weights import fold_batch_norm, load_teacher
+from flawmap.backbones.weights import fold_batch_norm, load_teacher
 
 DEVIATION_SHARE = 0.1  # of the squared error, beside 1 of the cosine
 EMA = 0.998  # averages over the last 500 steps

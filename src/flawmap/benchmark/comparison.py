@@ -12,10 +12,10 @@ from flawmap.benchmark.differences import FIGURES, Difference, Product, mean_dif
 from flawmap.benchmark.protocol import Verdict, judge
 from flawmap.benchmark.provenance import provenance
 from flawmap.benchmark.sides import Name, Side, Source, choose, read_source
-from flawmap.datasets.base import plural
+from flawmap.data.samples import plural
+from flawmap.data.targets import check_target
 from flawmap.errors import UsageError
-from flawmap.files import make_folder, write_json
-from flawmap.targets import check_target
+from flawmap.utils.files import make_folder, write_json
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 from typing_extensions import Unpack
 
-from flawmap.backends.base import RuntimeOptions
 from flawmap.benchmark.provenance import provenance
+from flawmap.data.resize import Canvas
+from flawmap.data.targets import check_target
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import make_folder, write_json
-from flawmap.framing import Canvas
-from flawmap.hardware import available_cores
-from flawmap.inspector.inspector import Inspector, load_region
-from flawmap.inspector.listing import list_images
-from flawmap.inspector.manifest import read_manifest
-from flawmap.targets import check_target
+from flawmap.inspection.bundle.manifest import read_manifest
+from flawmap.inspection.inspector import Inspector, load_region
+from flawmap.inspection.sources import list_images
+from flawmap.runtime.base import RuntimeOptions
+from flawmap.utils.files import make_folder, write_json
+from flawmap.utils.hardware import available_cores
 
 PARTS = ("decode", "resize", "graph", "judge")
 BATCHES = (1, 2, 4, 8, 16)
@@ -41,7 +41,7 @@ run, image, backend, device, precision, threads = sys.argv[1:]
 if backend == "torch":
     from flawmap.benchmark.latency import load_inspector as load
 else:
-    from flawmap.inspector.inspector import Inspector
+    from flawmap.inspection.inspector import Inspector
     load = Inspector.load
 inspector = load(run, backend=backend, device=device, precision=precision, threads=int(threads))
 inspector.inspect(image)
@@ -125,7 +125,7 @@ def load_inspector(run: str | os.PathLike[str], **runtime: Unpack[RuntimeOptions
         raise FlawmapError("torch is not installed: pip install 'flawmap[train]'")
     if runtime.get("precision", "float32") != "float32":
         raise UsageError("torch runs here in float32: for less use openvino or onnxruntime.")
-    from flawmap.conversion.rebuild import TorchBackend
+    from flawmap.exporting.rebuild import TorchBackend
 
     folder = Path(run)
     manifest = read_manifest(folder)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from flawmap.hardware import hardware, versions
+from flawmap.utils.hardware import hardware, versions
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 

@@ -16,9 +16,9 @@ from typing import Any
 from flawmap.benchmark.grid import Cell, Grid, read_grid
 from flawmap.benchmark.provenance import provenance
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import OURS, foreign, make_folder, write_json
-from flawmap.inspector.manifest import GRAPH, MANIFEST, SETTINGS, WEIGHTS, read_manifest
-from flawmap.training_log import TRAINING_LOG, read_log
+from flawmap.inspection.bundle.manifest import GRAPH, MANIFEST, SETTINGS, WEIGHTS, read_manifest
+from flawmap.inspection.bundle.training_log import TRAINING_LOG, read_log
+from flawmap.utils.files import OURS, foreign, make_folder, write_json
 
 _MARKER = f"{OURS}bench.json"
 _FIGURES, _PEAK = "figures.json", "peak_mb.json"

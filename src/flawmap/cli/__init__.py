@@ -17,9 +17,9 @@ from flawmap.cli.exporting import export
 from flawmap.cli.inspecting import drift, evaluate, info, predict
 from flawmap.cli.judging import judge, regions
 from flawmap.cli.training import demo, train
+from flawmap.data.image_io.notes import gathered
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.notes import gathered
-from flawmap.stopping import stopped_by_signals
+from flawmap.utils.signals import stopped_by_signals
 
 _STOPPED = 130  # as shells call a program that Ctrl-C ended
 
@@ -74,7 +74,7 @@ def _stopped() -> int:
 
 
 def _say(line: str) -> None:
-    from flawmap.console import errors
+    from flawmap.cli.console import errors
 
     errors.print(line)
 

@@ -119,7 +119,7 @@ def compare_results(
     import sys
 
     import flawmap
-    from flawmap.console import show_comparison
+    from flawmap.cli.console import show_comparison
 
     if len(results) > 2:
         raise UsageError(f"Give A and B, not {len(results)}: a pattern of files goes in quotes.")

@@ -51,7 +51,7 @@ def calibrate(
 ) -> None:
     """Set the thresholds anew, with a guarantee; nothing is trained."""
     import flawmap
-    from flawmap.console import counting_display, show_calibration
+    from flawmap.cli.console import counting_display, show_calibration
 
     with counting_display("calibrating") as show:
         found = flawmap.calibrate(

@@ -35,9 +35,9 @@ def export(
     """Write an inspector for another runtime, or in INT8, and how near it is."""
     need_torch()
     import flawmap
-    from flawmap.console import show_export
-    from flawmap.inspector.graphs import BF16
-    from flawmap.inspector.manifest import GRAPH, read_manifest
+    from flawmap.cli.console import show_export
+    from flawmap.inspection.bundle.graphs import BF16
+    from flawmap.inspection.bundle.manifest import GRAPH, read_manifest
 
     found = flawmap.export(
         run,

@@ -34,7 +34,7 @@ def evaluate(
 ) -> None:
     """Measure an inspector on labelled images."""
     import flawmap
-    from flawmap.console import counting_display, show_evaluation
+    from flawmap.cli.console import counting_display, show_evaluation
 
     levels = _levels(distances)
     with counting_display("evaluating") as show:
@@ -84,8 +84,8 @@ def predict(
 ) -> None:
     """Inspect images: a verdict each, with --out also pictures."""
     import flawmap
-    from flawmap.backends.base import RuntimeOptions
-    from flawmap.console import PredictionDisplay, errors
+    from flawmap.cli.console import PredictionDisplay, errors
+    from flawmap.runtime.base import RuntimeOptions
 
     runtime: RuntimeOptions = {
         "backend": backend, "precision": precision, "device": device, "threads": threads,
@@ -147,8 +147,8 @@ def drift(
 
 def info(run: Run) -> None:
     """Tell what an inspector learned from and what it promises."""
-    from flawmap.console import show_info
-    from flawmap.inspector.manifest import read_manifest
+    from flawmap.cli.console import show_info
+    from flawmap.inspection.bundle.manifest import read_manifest
 
     show_info(read_manifest(run))
 

@@ -47,7 +47,7 @@ def regions(
 ) -> None:
     """Set where the inspector looks and what counts as a defect; nothing is trained."""
     import flawmap
-    from flawmap.console import counting_display, show_regions
+    from flawmap.cli.console import counting_display, show_regions
 
     pixels, square_mm = _area(min_area)
     with counting_display("calibrating") as show:
@@ -91,8 +91,8 @@ def judge(
 ) -> None:
     """Judge stored maps by the settings that the run has now; nothing is inspected."""
     import flawmap
-    from flawmap.console import PredictionDisplay
-    from flawmap.inspector.predict import Prediction
+    from flawmap.cli.console import PredictionDisplay
+    from flawmap.inspection.predict import Prediction
 
     display = PredictionDisplay(quiet=str(json) == "-")
     with stopping_well(display, json):

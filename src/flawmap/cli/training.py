@@ -91,7 +91,7 @@ def train(
     """Learn from images of good parts; writes an inspector."""
     need_torch()
     import flawmap
-    from flawmap.console import training_display
+    from flawmap.cli.console import training_display
     from flawmap.training.options import DEFAULT_TEACHER
 
     with training_display() as reporter:
@@ -130,7 +130,7 @@ def demo(
     """Do the whole job on a product that flawmap draws itself."""
     need_torch()
     import flawmap
-    from flawmap.console import show_evaluation, training_display
+    from flawmap.cli.console import show_evaluation, training_display
 
     with training_display() as reporter:
         found = flawmap.demo(out, seed=seed, reporter=reporter)

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from flawmap.backbones.resnet import ResNetTeacher
+from flawmap.methods.batch import Batch
 from flawmap.methods.config import MethodConfig
 from flawmap.methods.optimisation import PhaseConfig
-from flawmap.teachers.resnet import ResNetTeacher
-from flawmap.training.batches import Batch
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from flawmap.datasets.listing import Folder, is_folder
+from flawmap.data.image_io.images import read_image, resize_image
+from flawmap.data.listing.images import Folder, is_folder
 from flawmap.errors import FlawmapError
-from flawmap.images import read_image, resize_image
-from flawmap.rng import Stream, generator
 from flawmap.synthesis import fields, shapes
 from flawmap.synthesis.fields import Field, Rng, Size, clouds, embossed, smoothstep, unit
+from flawmap.utils.rng import Stream, generator
 
 Pixels = npt.NDArray[np.uint8]
 _log = logging.getLogger("flawmap")

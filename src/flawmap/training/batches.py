@@ -13,27 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flawmap.datasets.tiles import Tiles
-from flawmap.rng import Stream, generator
+from flawmap.data.tiles import Tiles
+from flawmap.methods.batch import Batch
 from flawmap.synthesis.anomalies import AnomalyConfig, corrupt, draw_parameters
 from flawmap.synthesis.perlin import turn
+from flawmap.utils.rng import Stream, generator
 
 Rotation = Literal["none", "slight", "full", "draem"]
 SLIGHT_DEGREES = 5.0
 _DRAEM_DEGREES = 90.0
 _DRAEM_SHARE = 0.3  # of the images are turned
 _GREY = 114.0 / 255.0
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Good images, the same corrupted, and where: (B, 3, H, W) twice in 0..1, (B, 1, H, W)."""
-
-    clean: Tensor
-    corrupted: Tensor
-    mask: Tensor
-    rows: np.ndarray | None = None
-    """Which of the good images ``clean`` are (B,), where they are just as they were read."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from flawmap.errors import FlawmapError
-from flawmap.files import sweep, write_bytes
+from flawmap.utils.files import sweep, write_bytes
 
 _KEEP = 2
 _PATTERN = f"step-{'[0-9]' * 8}.safetensors"

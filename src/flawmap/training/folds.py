@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from flawmap.calibration import Calibration
-from flawmap.inspector.inspector import Inspector
-from flawmap.training.place import FOLDS
-from flawmap.training.split import Part
+from flawmap.inspection.conformal import Calibration
+from flawmap.inspection.inspector import Inspector
+from flawmap.training.good_images.split import Part
+from flawmap.training.output_folder import FOLDS
 
 Train = Callable[[Path, Part], Inspector]
 

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 
 from flawmap.errors import FlawmapError
+from flawmap.inspection.bundle.training_log import TRAINING_LOG, TrainingLog
 from flawmap.methods.base import Method, Phase
 from flawmap.methods.optimisation import build_optimisers, phase_steps, rate_factor, set_rate
-from flawmap.stopping import stopping_signals
 from flawmap.training.batches import BatchMaker
 from flawmap.training.checkpoint import (
     newest_checkpoint,
@@ -30,7 +30,7 @@ from flawmap.training.checkpoint import (
     unpack_optimisers,
 )
 from flawmap.training.device import Precision, autocast, exact
-from flawmap.training_log import TRAINING_LOG, TrainingLog
+from flawmap.utils.signals import stopping_signals
 
 _LOG_EVERY = 10  # steps; reading the loss more often would make a GPU wait
 

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from flawmap.data.resize import Fit, Framing, default_overlap
 from flawmap.errors import UsageError
-from flawmap.framing import Fit, Framing, default_overlap
 from flawmap.methods.config import MethodConfig
 from flawmap.methods.registry import find_preset
-from flawmap.training.rotation import Choice
-from flawmap.training.shape import settle_size
+from flawmap.training.choices.rotation import Choice
+from flawmap.training.choices.shape import settle_size
 
 DEFAULT_TEACHER = "pocket"
 

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from flawmap.data.resize import Fit
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.files import write_json
-from flawmap.framing import Fit
-from flawmap.inspector.manifest import SETTINGS
+from flawmap.inspection.bundle.manifest import SETTINGS
 from flawmap.training.device import Precision, choose_precision, multiplies_bf16
+from flawmap.utils.files import write_json
 
 _DIGESTS = {
     "images": "other good images, other names of theirs or another --group",

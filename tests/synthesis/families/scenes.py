@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flawmap.rng import Stream, generator
 from flawmap.synthesis.anomalies import AnomalyConfig, corrupt, draw_parameters
-from flawmap.synthesis.families.dice import Dice
+from flawmap.synthesis.families.parts.dice import Dice
 from flawmap.synthesis.families.scene import Scene
 from flawmap.synthesis.families.weights import FAMILY_NAMES, LINES, NUMBERS
 from flawmap.synthesis.foreground import foreground
+from flawmap.utils.rng import Stream, generator
 
 NEW = [name for name in FAMILY_NAMES if name != "texture"]
 

@@ -12,8 +12,8 @@ import torch
 from flawmap.synthesis.anomalies import AnomalyParameters, corrupt, draw_parameters
 from flawmap.synthesis.families.area import SHARE, SHARE_OF_PART, _cut
 from flawmap.synthesis.families.faint import faint
-from flawmap.synthesis.families.pixels import near
-from flawmap.synthesis.families.visible import FLOOR
+from flawmap.synthesis.families.parts.pixels import near
+from flawmap.synthesis.families.parts.visible import FLOOR
 from flawmap.synthesis.families.weights import FamilyDraws
 from flawmap.synthesis.foreground import foreground
 from synthesis.families.scenes import NEW, disc, grain, make, only, scene

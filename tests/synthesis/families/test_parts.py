@@ -7,11 +7,11 @@ import pytest
 import scipy.ndimage
 import torch
 
-from flawmap.synthesis.families.blobs import Blob, coverage
-from flawmap.synthesis.families.dice import Dice
 from flawmap.synthesis.families.filling import fill, look_up, outline, spread
-from flawmap.synthesis.families.pixels import cells, closed, enlarged, near, wider
-from flawmap.synthesis.families.visible import FLOOR, seen, seen_in_texture
+from flawmap.synthesis.families.parts.blobs import Blob, coverage
+from flawmap.synthesis.families.parts.dice import Dice
+from flawmap.synthesis.families.parts.pixels import cells, closed, enlarged, near, wider
+from flawmap.synthesis.families.parts.visible import FLOOR, seen, seen_in_texture
 from synthesis.families.scenes import disc, grain, scene
 
 

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from flawmap.errors import UsageError
 from flawmap.methods.registry import find_preset
-from flawmap.rng import Stream, generator
 from flawmap.synthesis.anomalies import AnomalyConfig, anomaly_masks, corrupt, draw_parameters
 from flawmap.synthesis.families.weights import FAMILY_NAMES, FamilyWeights, draw_families
 from flawmap.training.options import Options
+from flawmap.utils.rng import Stream, generator
 from synthesis.families.scenes import NEW, only
 
 # Recorded before there were families, of presets that must not change: a digest of all draws of

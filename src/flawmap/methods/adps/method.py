@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flawmap.backbones.resnet import ResNetTeacher
 from flawmap.methods.adps.config import PRESETS, AdpsConfig
 from flawmap.methods.adps.levelling import Levelling
 from flawmap.methods.adps.model import Adps, Levels
 from flawmap.methods.base import Method, Phase
-from flawmap.methods.losses import focal_loss, shrink_mask
-from flawmap.teachers.resnet import ResNetTeacher
-from flawmap.training.batches import Batch
+from flawmap.methods.batch import Batch
+from flawmap.methods.modules.losses import focal_loss, shrink_mask
 
 
 class AdpsMethod(Method):

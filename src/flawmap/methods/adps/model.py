@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from flawmap.backbones.resnet import ImageNorm, ResNetTeacher
 from flawmap.methods.adps.config import AdpsConfig
 from flawmap.methods.adps.levelling import Levelling
 from flawmap.methods.adps.patches import join, split
 from flawmap.methods.adps.segmentation import Gate, PostSegmentation, distance
-from flawmap.methods.blocks import upsample
-from flawmap.methods.encoder import ResNetEncoder
-from flawmap.methods.enlargement import Enlargement
+from flawmap.methods.modules.blocks import upsample
+from flawmap.methods.modules.encoder import ResNetEncoder
+from flawmap.methods.modules.readout import highest, smoothing
+from flawmap.methods.modules.upsample import Enlargement
 from flawmap.methods.normality.memory import build_memory
-from flawmap.methods.readout import highest, smoothing
-from flawmap.teachers.resnet import ImageNorm, ResNetTeacher
 
 Levels = tuple[Tensor, ...]  # (B, C_k, H_k, W_k), finest first
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from flawmap.methods.blocks import conv_norm_relu, init_kaiming
-from flawmap.methods.features import cosine
+from flawmap.methods.modules.blocks import conv_norm_relu, init_kaiming
+from flawmap.methods.modules.features import cosine
 
 
 def distance(teacher: Tensor, student: Tensor, how: str) -> Tensor:

@@ -12,9 +12,9 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from flawmap.methods.blocks import conv_norm_relu, init_kaiming, two_blocks, upsample
-from flawmap.methods.features import normalise
-from flawmap.teachers.resnet import Features
+from flawmap.backbones.resnet import Features
+from flawmap.methods.modules.blocks import conv_norm_relu, init_kaiming, two_blocks, upsample
+from flawmap.methods.modules.features import normalise
 
 # The light head starts by calling 1 pixel in 20 anomalous, about the share that synthesis makes so
 # (some 5 %), instead of spending its first steps on coming down from one half.

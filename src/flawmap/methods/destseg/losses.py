@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flawmap.methods.features import cosine_distances
-from flawmap.methods.losses import focal_loss
-from flawmap.teachers.resnet import Features
+from flawmap.backbones.resnet import Features
+from flawmap.methods.modules.features import cosine_distances
+from flawmap.methods.modules.losses import focal_loss
 
 _LEAST = 1e-4  # distance that a position of none is weighed by
 

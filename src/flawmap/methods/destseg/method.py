@@ -7,15 +7,15 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
+from flawmap.backbones.feature_cache import TeacherMemory
+from flawmap.backbones.resnet import Features, ResNetTeacher
 from flawmap.methods.base import Method, Phase
+from flawmap.methods.batch import Batch
 from flawmap.methods.destseg.config import PRESETS, DestsegConfig
 from flawmap.methods.destseg.head import PaperHead
 from flawmap.methods.destseg.losses import cosine_loss, segmentation_loss
 from flawmap.methods.destseg.model import Destseg
-from flawmap.methods.losses import shrink_mask
-from flawmap.teachers.memory import TeacherMemory
-from flawmap.teachers.resnet import Features, ResNetTeacher
-from flawmap.training.batches import Batch
+from flawmap.methods.modules.losses import shrink_mask
 
 
 class DestsegMethod(Method):

@@ -6,15 +6,15 @@ import math
 
 from torch import Tensor, nn
 
+from flawmap.backbones.resnet import Architecture, Features, ImageNorm, ResNetTeacher
 from flawmap.methods.destseg.config import DestsegConfig
 from flawmap.methods.destseg.head import PaperHead, PyramidHead, compare, compared_widths
 from flawmap.methods.destseg.levelling import Levelling
 from flawmap.methods.destseg.student import GuidedStudent, PlainStudent, Student
-from flawmap.methods.enlargement import Enlargement
-from flawmap.methods.features import distance_maps
+from flawmap.methods.modules.features import distance_maps
+from flawmap.methods.modules.readout import highest
+from flawmap.methods.modules.upsample import Enlargement
 from flawmap.methods.normality.memory import build_memory
-from flawmap.methods.readout import highest
-from flawmap.teachers.resnet import Architecture, Features, ImageNorm, ResNetTeacher
 
 _CELL = 16  # pixels of the image in one of a map at (H/4, W/4)
 _LEAST = 1e-3  # distances below it differ by rounding only, which a power below 1 would enlarge

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from flawmap.methods.blocks import conv_norm_relu, init_kaiming, two_blocks, upsample
-from flawmap.methods.encoder import ResNetEncoder
-from flawmap.teachers.resnet import Architecture, Features, basic
+from flawmap.backbones.resnet import Architecture, Features, basic
+from flawmap.methods.modules.blocks import conv_norm_relu, init_kaiming, two_blocks, upsample
+from flawmap.methods.modules.encoder import ResNetEncoder
 
 Size = tuple[int, int]  # height, width
 

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flawmap.methods.blocks import upsample
-from flawmap.methods.features import normalise
+from flawmap.methods.modules.blocks import upsample
+from flawmap.methods.modules.features import normalise
+from flawmap.methods.modules.readout import highest
 from flawmap.methods.normality.config import MemoryConfig
-from flawmap.methods.readout import highest
 
 _CELLS = 6  # the least familiar ones, which weigh the score
 _KNOWN, _UNKNOWN = 0.4, 0.6  # a place counts as unfamiliar from one to the other

@@ -7,13 +7,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from flawmap.backbones.feature_cache import TeacherMemory
+from flawmap.backbones.resnet import ResNetTeacher
 from flawmap.methods.base import Method, Phase
-from flawmap.methods.features import cosine_distances
+from flawmap.methods.batch import Batch
+from flawmap.methods.modules.features import cosine_distances
 from flawmap.methods.stpm.config import PRESETS, StpmConfig
 from flawmap.methods.stpm.model import Stpm
-from flawmap.teachers.memory import TeacherMemory
-from flawmap.teachers.resnet import ResNetTeacher
-from flawmap.training.batches import Batch
 
 
 class StpmMethod(Method):

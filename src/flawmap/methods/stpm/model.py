@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from flawmap.methods.encoder import ResNetEncoder
-from flawmap.methods.enlargement import Enlargement
-from flawmap.methods.features import distance_maps
+from flawmap.backbones.resnet import ImageNorm, ResNetTeacher
+from flawmap.methods.modules.encoder import ResNetEncoder
+from flawmap.methods.modules.features import distance_maps
+from flawmap.methods.modules.readout import highest
+from flawmap.methods.modules.upsample import Enlargement
 from flawmap.methods.normality.memory import build_memory
-from flawmap.methods.readout import highest
 from flawmap.methods.stpm.config import StpmConfig
-from flawmap.teachers.resnet import ImageNorm, ResNetTeacher
 
 
 class Stpm(nn.Module):

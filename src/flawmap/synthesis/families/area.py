@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from flawmap.synthesis.families.parts.visible import seen
 from flawmap.synthesis.families.scene import Scene
-from flawmap.synthesis.families.visible import seen
 
 SHARE = (0.1, 0.4)  # of the image
 SHARE_OF_PART = (0.1, 1 / 3)

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flawmap.synthesis.families.blobs import Blob, coverage
-from flawmap.synthesis.families.dice import Dice
 from flawmap.synthesis.families.filling import fill, look_up, outline
-from flawmap.synthesis.families.pixels import soft, wider
+from flawmap.synthesis.families.parts.blobs import Blob, coverage
+from flawmap.synthesis.families.parts.dice import Dice
+from flawmap.synthesis.families.parts.pixels import soft, wider
+from flawmap.synthesis.families.parts.visible import seen_in_texture
 from flawmap.synthesis.families.scene import Scene
-from flawmap.synthesis.families.visible import seen_in_texture
 
 _SMALLEST = 3.0  # pixels of radius
 _FEATHER = 1.5  # pixels

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flawmap.synthesis.families.blobs import Blob, coverage
-from flawmap.synthesis.families.dice import Dice
-from flawmap.synthesis.families.pixels import cells, enlarged, near
+from flawmap.synthesis.families.parts.blobs import Blob, coverage
+from flawmap.synthesis.families.parts.dice import Dice
+from flawmap.synthesis.families.parts.pixels import cells, enlarged, near
+from flawmap.synthesis.families.parts.visible import seen
 from flawmap.synthesis.families.scene import Scene
-from flawmap.synthesis.families.visible import seen
 
 _SMALLEST = 2.0  # pixels of radius
 _STRENGTH = (0.02, 0.3)

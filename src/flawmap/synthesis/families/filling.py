@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flawmap.synthesis.families.pixels import cells, closed, difference, enlarged, near, wider
+from flawmap.synthesis.families.parts.pixels import cells, closed, difference, enlarged, near, wider
+from flawmap.synthesis.families.parts.visible import FLOOR
 from flawmap.synthesis.families.scene import Scene
-from flawmap.synthesis.families.visible import FLOOR
 
 _CELL = 4  # pixels a side of the cells by which holes are filled
 _CANDIDATES = 8

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from flawmap.synthesis.families.area import area
-from flawmap.synthesis.families.dice import Dice
 from flawmap.synthesis.families.eaten import eaten
 from flawmap.synthesis.families.faint import faint
 from flawmap.synthesis.families.moved import moved
+from flawmap.synthesis.families.parts.dice import Dice
 from flawmap.synthesis.families.removed import removed
 from flawmap.synthesis.families.scene import Scene
 from flawmap.synthesis.families.scratch import scratch

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flawmap.synthesis.families.dice import Dice
-from flawmap.synthesis.families.pixels import soft
+from flawmap.synthesis.families.parts.dice import Dice
+from flawmap.synthesis.families.parts.pixels import soft
 from flawmap.synthesis.perlin import perlin_noise
 
 _MOST = 0.8  # share of the image above which the part has no background

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from flawmap.synthesis.families.dice import Dice
+from flawmap.synthesis.families.parts.dice import Dice
+from flawmap.synthesis.families.parts.visible import seen
 from flawmap.synthesis.families.scene import Scene
-from flawmap.synthesis.families.visible import seen
 
 WIDTH = (1.0, 4.0)  # pixels
 _STROKES = 2  # at most

@@ -1,0 +1,240 @@
+"""Where a teacher's weights come from, and how either layout becomes the folded one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import logging
+import os
+import textwrap
+import urllib.request
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import torch
+from safetensors.torch import load as load_safetensors
+from torch import Tensor
+
+from flawmap.backbones.resnet import Architecture, ResNetTeacher
+from flawmap.errors import FlawmapError, UsageError
+
+_BN_EPSILON = 1e-5
+_log = logging.getLogger("flawmap")
+_SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+@dataclass(frozen=True)
+class KnownTeacher:
+    """A teacher that has a name, and where it can be downloaded from.
+
+    ``sha256`` may be its first digits only, as torchvision puts them into the file's name.
+    ``converted``: SHA-256 of safetensors files that hold the same weights.
+    """
+
+    name: str
+    url: str | None = None
+    sha256: str | None = None
+    converted: tuple[str, ...] = ()
+    shipped: bool = False
+
+
+TEACHERS = {
+    "resnet18": KnownTeacher(
+        "resnet18",
+        url="https://download.pytorch.org/models/resnet18-f37072fd.pth",
+        sha256="f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+        converted=(  # norms folded
+            "078f8843fee0dda7c13d2ba471c131e452a270c4e988fb30e655f5db888a7f14",
+        ),
+    ),
+    "wide_resnet50_2": KnownTeacher(
+        "wide_resnet50_2",
+        url="https://download.pytorch.org/models/wide_resnet50_2-95faca4d.pth",
+        sha256="95faca4d",  # all that torchvision publishes of it
+    ),
+    "pocket": KnownTeacher("pocket", shipped=True),
+}
+
+
+@dataclass(frozen=True)
+class TeacherSource:
+    """What was loaded: for the manifest."""
+
+    name: str
+    file: str
+    sha256: str
+
+
+def load_teacher(spec: str | os.PathLike[str]) -> tuple[ResNetTeacher, TeacherSource]:
+    """Frozen teacher by name (``TEACHERS``) or from a weights file.
+
+    A name is looked up in the folder ``FLAWMAP_WEIGHTS``, then the user's cache, then downloaded
+    and checked; ``pocket`` is shipped in the package. Raises FlawmapError where nothing answers.
+    """
+    known = TEACHERS.get(str(spec))
+    if known is None:
+        path = Path(spec)
+        if not path.is_file():
+            names = ", ".join(TEACHERS)
+            raise UsageError(f"No teacher or weights file {str(spec)!r}: give a file, or {names}.")
+        name, label, data = path.stem, path.name, path.read_bytes()
+    else:
+        name, (label, data) = known.name, _find(known)
+    teacher = build_teacher(_read_state(label, data), label)
+    return teacher, TeacherSource(name, label, hashlib.sha256(data).hexdigest())
+
+
+def _find(known: KnownTeacher) -> tuple[str, bytes]:
+    """File name and bytes of a named teacher's weights."""
+    if known.shipped:
+        file = resources.files("flawmap.backbones") / f"{known.name}.safetensors"
+        return file.name, file.read_bytes()
+    for folder in (os.environ.get("FLAWMAP_WEIGHTS"), str(cache_folder())):
+        if folder:
+            for path in sorted(Path(folder).glob(f"{known.name}*")):
+                if path.suffix in _SUFFIXES:
+                    data = path.read_bytes()
+                    _check(known, path, data)
+                    return path.name, data
+    return _download(known)
+
+
+def _check(known: KnownTeacher, path: Path, data: bytes) -> None:
+    """Say where a file that bears a teacher's name is not the one that is known by it."""
+    found = hashlib.sha256(data).hexdigest()
+    if not found.startswith(str(known.sha256)) and found not in known.converted:
+        _log.warning(
+            "%s is taken as %s by its name: its SHA-256 (%s…) is none that flawmap knows. "
+            "Give it as --teacher FILE if it is another network.",
+            path, known.name, found[:12],
+        )  # fmt: skip
+
+
+def cache_folder() -> Path:
+    """Folder of downloaded weights: ``$XDG_CACHE_HOME/flawmap`` or ``~/.cache/flawmap``."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "flawmap"
+
+
+def _download(known: KnownTeacher) -> tuple[str, bytes]:
+    assert known.url is not None
+    label = known.url.rsplit("/", 1)[-1]
+    try:
+        with urllib.request.urlopen(known.url, timeout=30) as answer:
+            data: bytes = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise FlawmapError(_nowhere(known, error)) from error
+    found = hashlib.sha256(data).hexdigest()
+    if not found.startswith(str(known.sha256)):
+        raise FlawmapError(
+            f"{known.url} gave {found[:12]}…, not {str(known.sha256)[:12]}…: refused."
+        )
+    if len(str(known.sha256)) < len(found):
+        _log.warning("%s: only %s… of its SHA-256 is published, and matches.", label, known.sha256)
+    with contextlib.suppress(OSError):  # a cache that cannot be written is done without
+        _keep(cache_folder() / label, data)
+    return label, data
+
+
+def _keep(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
+def _nowhere(known: KnownTeacher, error: Exception) -> str:
+    folder = os.environ.get("FLAWMAP_WEIGHTS") or "not set"
+    return (
+        f"No weights for teacher {known.name!r}. Give --teacher FILE, or put "
+        f"{known.name}*.safetensors into the folder named by FLAWMAP_WEIGHTS ({folder}) or into "
+        f"{cache_folder()}; the download failed too: {known.url} ({error}).\n"
+        "Or use --teacher pocket, which is shipped with flawmap."
+    )
+
+
+def _read_state(label: str, data: bytes) -> dict[str, Tensor]:
+    try:
+        if label.endswith(".safetensors"):
+            return dict(load_safetensors(data))
+        return _read_legacy(label, data)
+    except FlawmapError:
+        raise
+    except Exception as error:
+        raise FlawmapError(f"{label}: not a readable weights file ({error}).") from error
+
+
+def _read_legacy(label: str, data: bytes) -> dict[str, Tensor]:
+    """A torch archive, read as data only and only if it is a known download."""
+    import io
+
+    found = hashlib.sha256(data).hexdigest()
+    if not any(t.sha256 and found.startswith(t.sha256) for t in TEACHERS.values()):
+        raise FlawmapError(
+            f"{label}: refused, its SHA-256 {found[:12]}… is not a known teacher's. "
+            "Convert it to .safetensors and give that."
+        )
+    state: dict[str, Tensor] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    return state
+
+
+def fold_batch_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Torchvision's layout with each norm folded into its convolution; a folded one as it is.
+
+    ``w' = w·γ/√(σ²+ε)``, ``b' = β - μ·γ/√(σ²+ε)``, in float64. Stage 4 and the classifier go.
+    """
+    state = {k: v for k, v in state.items() if not k.startswith(("layer4.", "fc."))}
+    folded = {}
+    for key, weight in state.items():
+        if weight.ndim != 4:
+            continue
+        conv = key.removesuffix(".weight")
+        norm = _norm_of(conv)
+        if f"{norm}.running_var" in state:
+            gamma, beta, mean, var = (
+                state[f"{norm}.{part}"].double()
+                for part in ("weight", "bias", "running_mean", "running_var")
+            )
+            scale = gamma / (var + _BN_EPSILON).sqrt()
+            folded[key] = (weight.double() * scale[:, None, None, None]).float()
+            folded[f"{conv}.bias"] = (beta - mean * scale).float()
+        else:
+            folded[key] = weight.float()
+            folded[f"{conv}.bias"] = state.get(f"{conv}.bias", torch.zeros(len(weight))).float()
+    return folded
+
+
+def _norm_of(conv: str) -> str:
+    if conv.endswith("downsample.0"):
+        return conv[:-1] + "1"
+    head, _, number = conv.rpartition("conv")
+    return f"{head}bn{number}"
+
+
+def build_teacher(state: dict[str, Tensor], label: str) -> ResNetTeacher:
+    """Frozen teacher of weights in either layout; FlawmapError, naming ``label``, if of none."""
+    try:
+        folded = fold_batch_norm(state)
+        teacher = ResNetTeacher(_architecture(folded))
+        teacher.load_state_dict(folded)
+    except (KeyError, RuntimeError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[-1]
+        raise FlawmapError(
+            f"{label}: not a ResNet-18, -34 or -50 in torchvision's layout (stem and stages 1-3): "
+            + textwrap.shorten(what, 120, placeholder=" …")
+        ) from error
+    return teacher
+
+
+def _architecture(state: dict[str, Tensor]) -> Architecture:
+    """What ResNet these folded weights are of: 18, 34 or 50, of any width; KeyError if of none."""
+    bottleneck = "layer1.0.conv3.weight" in state
+    last = "conv3" if bottleneck else "conv1"
+    w1, w2, w3 = (len(state[f"layer{k}.0.{last}.weight"]) for k in (1, 2, 3))
+    i1, i2, i3 = (len(state[f"layer{k}.0.conv2.weight"]) for k in (1, 2, 3))
+    deeper = "layer1.2.conv1.weight" in state  # a ResNet-18's stages end before
+    blocks = (3, 4, 6) if bottleneck or deeper else (2, 2, 2)
+    inner = (i1, i2, i3) if bottleneck else None
+    return Architecture((w1, w2, w3), inner, blocks, len(state["conv1.weight"]))

@@ -1,0 +1,258 @@
+"""``flawmap calibrate``: thresholds from other good images, or for other rates; no training."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flawmap.calibration.images import digest_or_none, locate, places_of
+from flawmap.calibration.leaving_out import without_outliers
+from flawmap.calibration.outliers import outliers
+from flawmap.calibration.parts import one_of_each_part
+from flawmap.calibration.recalibrate import FromImages, Rates, Scored, Show, from_stored
+from flawmap.calibration.result import Recalibration, Recall
+from flawmap.data.layouts import DatasetError, open_dataset
+from flawmap.data.layouts.registry import says_labels
+from flawmap.data.listing.images import Paths, as_paths, is_folder
+from flawmap.data.samples import plural
+from flawmap.data.targets import check_target
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.inspection.bundle.manifest import Manifest, changing
+from flawmap.inspection.bundle.saving import save_manifest
+from flawmap.inspection.conformal import Calibration
+from flawmap.inspection.inspector import Inspector, load_region
+from flawmap.inspection.pipeline import inspect_files
+from flawmap.inspection.sources import list_images
+from flawmap.utils.files import make_folder, write_json
+
+_LOG = logging.getLogger("flawmap")
+_ODDEST = 3
+
+
+def calibrate(
+    run: str | os.PathLike[str],
+    images: Paths | None = None,
+    *,
+    false_reject: float | None = None,
+    review: float | None = None,
+    add: bool = False,
+    defects: Paths | None = None,
+    leave_out_outliers: bool = False,
+    json_file: str | os.PathLike[str] | None = None,
+    show: Show = lambda done, total: None,
+) -> Recalibration:
+    """Set the inspector's thresholds anew, those of its INT8 exports too; nothing is trained.
+
+    ``images``: good images, or folders of them, in place of those that calibrate now; with ``add``
+    beside them. Those trained on are left out, and so is the second of two equal files. Where they
+    lie is kept in the manifest, for exports to find them again. Without ``images`` the stored
+    scores are read. ``false_reject`` and ``review``: shares of good parts
+    that may be rejected, and rejected or sent to review; as they are where not given. ``defects``:
+    known defective images, on which only recall is measured. ``leave_out_outliers``: images whose
+    scores stand apart do not count; they are named, and the promise says so. Raises FlawmapError
+    where no good image is left or the stored scores are not such that any can be added to,
+    UsageError for rates that make no sense.
+    """
+    named = None if images is None else _some(images, "images")
+    known = None if defects is None else _some(defects, "defects")
+    if add and named is None:
+        raise UsageError("Nothing to add: name good images, or leave --add out.")
+    check_target(json_file, "statement")
+    folder = Path(run)
+    with changing(folder) as manifest:
+        rates = _rates(manifest.calibration, false_reject, review)
+        warnings: list[str] = []
+        oddest: list[Scored] = []
+        if named is not None:
+            if add:
+                _check_addable(manifest, folder)
+            good = unseen(manifest, good_paths(named), add, warnings)
+            region, places = load_region(folder, manifest), places_of(named)
+            fresh = FromImages(folder, manifest, good, rates, region, add, places, show)
+            changed = fresh.run()
+            warnings += fresh.warnings
+            if not leave_out_outliers:
+                warnings += _apart(changed.calibration, fresh.scored)
+            oddest = sorted(fresh.scored, key=lambda one: -one.score)[:_ODDEST]
+        else:
+            changed, good = from_stored(manifest, rates), {}
+        if leave_out_outliers:
+            changed, gone = without_outliers(changed)
+            warnings.append(_left_out(gone, good, manifest))
+        told = Recalibration(
+            changed.calibration,
+            oddest=tuple((one.path, one.score) for one in oddest),
+            warnings=tuple(warnings),
+            **(_recalls(folder, changed, known) if known else {}),
+        )
+        save_manifest(folder, changed)
+        if json_file is not None:
+            make_folder(Path(json_file).parent)
+            write_json(Path(json_file), told.to_dict())
+        return told
+
+
+def _some(given: Paths, what: str) -> list[Path]:
+    """Paths, at least one: a pattern that matches nothing must not read as no wish."""
+    paths = as_paths(given)
+    if not paths:
+        raise UsageError(f"No {what} in the list: name some, or leave it out.")
+    return paths
+
+
+def _check_addable(manifest: Manifest, run: Path) -> None:
+    """Refuse to add to scores that are of another kind, or of images that nobody knows."""
+    if manifest.calibration.folds:
+        raise FlawmapError(
+            "The thresholds come from folds: their scores and new ones are not of one kind. Leave "
+            f"--add out: flawmap calibrate {run} GOOD_IMAGES"
+        )
+    for name, one in calibrations(manifest).items():
+        if not one.images:
+            raise FlawmapError(
+                f"Which images calibrate {name or 'the run'} is not recorded, so --add could count "
+                f"one twice. Leave --add out{', or export again' if name else ''}."
+            )
+
+
+def _apart(calibration: Calibration, scored: Sequence[Scored]) -> list[str]:
+    """What to say of good images whose scores stand apart from all others; nothing if none do."""
+    apart = outliers(calibration.scores)
+    if not apart:
+        return []
+    first_new = len(calibration.scores) - len(scored)
+    named = [str(scored[index - first_new].path) for index in apart if index >= first_new]
+    rest = max(s for i, s in enumerate(calibration.scores) if i not in apart)
+    lowest = min(calibration.scores[index] for index in apart)
+    which = f": {', '.join(named[:3])}{', ...' if len(named) > 3 else ''}" if named else ""
+    return [
+        f"{plural(len(apart), 'good image(s)')} stand{'s' * (len(apart) == 1)} apart, at a score "
+        f"of {lowest:.4g} or more beside {rest:.4g} or less{which}. A flawed part among the good "
+        "ones spoils the thresholds: look at it, and calibrate without it if it is flawed, such as "
+        "with --leave-out-outliers."
+    ]
+
+
+def _left_out(gone: Sequence[str], good: Mapping[Path, str], manifest: Manifest) -> str:
+    """Which images were left out because their scores stand apart, by name where it is known."""
+    if not gone:
+        return "No score stands apart: nothing was left out."
+    paths = {sha256: path for path, sha256 in good.items()}
+    if not paths.keys() >= set(gone):
+        paths |= locate(manifest).paths
+    names = ", ".join(str(paths.get(one, f"SHA-256 {one[:12]}")) for one in gone)
+    return (
+        f"{plural(len(gone), 'good image(s)')} left out, as {'its' if len(gone) == 1 else 'their'} "
+        f"score stands apart: {names}. What looks like that may be rejected, good or not."
+    )
+
+
+def _rates(before: Calibration, false_reject: float | None, review: float | None) -> Rates:
+    reject = before.reject.asked if false_reject is None else false_reject
+    if review is not None and review < reject:
+        raise UsageError(
+            f"--review {review:g} counts those rejected as well: give at least {reject:g}."
+        )
+    return Rates(reject, max(reject, before.review.asked if review is None else review))
+
+
+def good_paths(images: Paths) -> list[Path]:
+    """Images named, and those of folders: the good ones alone where folders below say which."""
+    found: list[Path] = []
+    for given in as_paths(images):
+        if is_folder(given) and says_labels(given):
+            dataset = open_dataset(given, training=False)
+            for line in dataset.left_out:
+                _LOG.warning("%s", line)
+            good = (sample.path for sample in (*dataset.train, *dataset.good_test))
+            found += dict.fromkeys(good)
+        else:
+            found += [target.path for target in list_images([given])]
+    return found
+
+
+def defect_paths(images: Paths) -> list[Path]:
+    """Images named, and those of folders: the defective ones alone where folders say which."""
+    found: list[Path] = []
+    for given in as_paths(images):
+        if not is_folder(given) or not says_labels(given):
+            found += [target.path for target in list_images([given])]
+            continue
+        dataset = open_dataset(given, training=False)
+        for line in dataset.left_out:
+            _LOG.warning("%s", line)
+        if not dataset.defective_test:
+            raise DatasetError(f"{given}: no known defects, as its folders say that they are good")
+        if good := {sample.path for sample in (*dataset.train, *dataset.good_test)}:
+            _LOG.warning("%s in %s are no known defects", plural(len(good), "good image(s)"), given)
+        found += [sample.path for sample in dataset.defective_test]
+    return found
+
+
+def unseen(
+    manifest: Manifest, paths: Sequence[Path], add: bool, warnings: list[str]
+) -> dict[Path, str]:
+    """Images and their digests, without those learned from and those that come twice.
+
+    Of each part, as the run's ``--group`` tells parts apart, the first image alone is taken: the
+    promise is about parts.
+    """
+    trained = manifest.spent
+    known = [set(one.images) for one in calibrations(manifest).values()]
+    taken = set.intersection(*known) if add else set()
+    found: dict[Path, str] = {}
+    unreadable: list[Path] = []
+    learned = again = 0
+    for path in paths:
+        sha256 = digest_or_none(path)
+        if sha256 is None:
+            unreadable.append(path)
+            continue
+        learned += sha256 in trained
+        again += sha256 in taken
+        if sha256 not in trained | taken:
+            found[path] = sha256
+            taken.add(sha256)
+    if unreadable:
+        warnings.append(
+            f"{plural(len(unreadable), 'image(s)')} left out: unreadable, such as {unreadable[0]}."
+        )
+    out = {*manifest.calibration.left_out} & {*found.values()} if add else set()
+    if out:
+        found = {path: one for path, one in found.items() if one not in out}
+        warnings.append(f"{plural(len(out), 'image(s)')} left out again: the score stood apart.")
+    if learned:
+        why = "the inspector learned from them"
+        if manifest.training.set_aside:
+            why += ", or from its training it knows other shots of those parts"
+        warnings.append(f"{plural(learned, 'image(s)')} left out: {why}.")
+    if again:
+        warnings.append(f"{plural(again, 'image(s)')} left out: the same as another.")
+    if not found:
+        gone = {"the inspector learned from": learned, "set thresholds already": again}
+        gone |= {"cannot be read": len(unreadable), "left out for their scores": len(out)}
+        counts = ", ".join(f"{count} {why}" for why, count in gone.items() if count)
+        raise FlawmapError(f"No good image is left ({counts}): photograph other parts.")
+    return one_of_each_part(manifest, found, add, warnings)
+
+
+def calibrations(manifest: Manifest) -> dict[str, Calibration]:
+    """The run's own under the empty name, and those of exports that have one."""
+    exports = {name: one.calibration for name, one in manifest.exports.items()}
+    return {"": manifest.calibration} | {k: one for k, one in exports.items() if one is not None}
+
+
+def _recalls(folder: Path, manifest: Manifest, defects: Paths) -> dict[str, Recall]:
+    """Of known defects, by the new thresholds."""
+    inspector = Inspector.open(folder, manifest, load_region(folder, manifest))
+    paths = defect_paths(defects)
+    seen = [one.inspection for one in inspect_files(inspector, paths)]
+    verdicts = [one.verdict for one in seen if one is not None]
+    if not verdicts:
+        raise FlawmapError("No image of a known defect could be read.")
+    return {
+        "rejected": Recall.of(verdicts.count("reject"), len(verdicts)),
+        "noticed": Recall.of(len(verdicts) - verdicts.count("good"), len(verdicts)),
+    }

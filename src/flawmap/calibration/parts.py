@@ -1,0 +1,55 @@
+"""Parts instead of shots, for a run that was trained with ``--group``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flawmap.calibration.images import locate
+from flawmap.data.groups import tell_apart
+from flawmap.data.samples import plural
+from flawmap.errors import FlawmapError
+from flawmap.inspection.bundle.manifest import Manifest
+
+
+def one_of_each_part(
+    manifest: Manifest, found: Mapping[Path, str], add: bool, warnings: list[str]
+) -> dict[Path, str]:
+    """The first image of each part, of those that no image calibrates yet where ``add``."""
+    rule = manifest.training.group
+    if rule is None:
+        return dict(found)
+    before = list(locate(manifest).good) if add else []
+    paths = [*before, *found]
+    groups = tell_apart(paths, rule)
+    if groups is None:
+        if len(found) > 1:
+            warnings.append(
+                f"--group {rule}, which told parts apart in training, does not here: each image "
+                "counts as a part. If some show the same part the promise is too good: give one of "
+                "each."
+            )
+        return dict(found)
+    taken = set(groups[: len(before)].tolist())
+    kept: dict[Path, str] = {}
+    for path, group in zip(found, groups[len(before) :].tolist(), strict=True):
+        if group not in taken:
+            kept[path] = found[path]
+            taken.add(group)
+    if not kept:
+        raise FlawmapError("No good image is left: all show parts that set thresholds already.")
+    if more := len(found) - len(kept):
+        warnings.append(
+            f"{plural(more, 'image(s)')} left out: of each part, as --group {rule} tells them "
+            "apart, one sets the thresholds."
+        )
+    return kept
+
+
+def shots_of(paths: Sequence[Path], chosen: Sequence[bool], rule: str | None) -> list[bool]:
+    """Which images show a part that one of the ``chosen`` ones shows; those themselves too."""
+    groups = None if rule is None else tell_apart(paths, rule)
+    if groups is None:
+        return list(chosen)
+    parts = set(groups[list(chosen)].tolist())
+    return [group in parts for group in groups.tolist()]

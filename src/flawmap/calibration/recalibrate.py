@@ -1,0 +1,144 @@
+"""New thresholds for an inspector and its exports, from stored scores or from good images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flawmap.data.samples import plural
+from flawmap.errors import FlawmapError
+from flawmap.inspection.bundle.graphs import BF16, backend_of
+from flawmap.inspection.bundle.manifest import Manifest
+from flawmap.inspection.conformal import Calibration
+from flawmap.inspection.inspector import Inspector
+from flawmap.inspection.pipeline import inspect_files
+from flawmap.inspection.roi.mask import Region
+from flawmap.runtime.registry import has_bf16_here
+
+Show = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Shares of good parts that may be rejected, and rejected or sent to review."""
+
+    false_reject: float
+    review: float
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A good image's score and the highest value of its map."""
+
+    path: Path
+    score: float
+    peak: float
+
+
+def from_stored(manifest: Manifest, rates: Rates) -> Manifest:
+    """The manifest with thresholds for other rates; nothing is inspected."""
+    exports = {
+        name: export.model_copy(update={"calibration": _again(export.calibration, rates)})
+        if export.calibration is not None
+        else export
+        for name, export in manifest.exports.items()
+    }
+    calibration = _again(manifest.calibration, rates)
+    return manifest.model_copy(update={"calibration": calibration, "exports": exports})
+
+
+def _again(stored: Calibration, rates: Rates) -> Calibration:
+    return Calibration.from_scores(
+        stored.scores,
+        stored.peaks,
+        false_reject=rates.false_reject,
+        review=rates.review,
+        images=stored.images,
+        folds=stored.folds,
+        places=stored.places,
+        left_out=stored.left_out,
+    )
+
+
+@dataclass
+class FromImages:
+    """Thresholds from good images, ``good`` with their files' SHA-256, as the graphs see them.
+
+    ``region``: where to look. ``add``: beside the images that calibrate now; an image that
+    calibrates a graph already is not added to it again. ``places``: where the images lie; the
+    manifest's own places where not given. Afterwards ``scored`` holds what the inspector itself
+    said of them, and ``warnings`` why any are missing.
+    """
+
+    folder: Path
+    manifest: Manifest
+    good: Mapping[Path, str]
+    rates: Rates
+    region: Region | None = None
+    add: bool = False
+    places: Sequence[str] | None = None
+    show: Show = lambda done, total: None
+    scored: list[Scored] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def run(self) -> Manifest:
+        """The manifest with the new thresholds; FlawmapError where no image can be read."""
+        exports = {}
+        for name, export in self.manifest.exports.items():
+            if name == BF16 and not has_bf16_here():
+                continue
+            if export.calibration is not None:
+                own, _ = self._calibration(backend_of(name), export.precision)
+                export = export.model_copy(update={"calibration": own})
+            exports[name] = export
+        self.warnings.clear()  # the inspector's own are the same
+        calibration, self.scored = self._calibration("auto", "float32")
+        if BF16 in self.manifest.exports.keys() - exports:
+            self.warnings.append(
+                "Thresholds for bf16 are gone, as it cannot be computed here: export again where "
+                "it can."
+            )
+        return self.manifest.model_copy(update={"calibration": calibration, "exports": exports})
+
+    def _calibration(self, backend: str, precision: str) -> tuple[Calibration, list[Scored]]:
+        inspector = Inspector.open(
+            self.folder, self.manifest, self.region, backend=backend, precision=precision
+        )
+        stored = inspector.manifest.calibration
+        if not self.add:
+            before: Calibration | None = None
+            fresh = dict(self.good)
+        else:
+            before = stored
+            fresh = {path: one for path, one in self.good.items() if one not in stored.images}
+        seen = self._look(inspector, fresh)
+        places = self.manifest.calibration.places if self.places is None else self.places
+        found = Calibration.from_scores(
+            [*(before.scores if before else ()), *(one.score for one in seen)],
+            [*(before.peaks if before else ()), *(one.peak for one in seen)],
+            false_reject=self.rates.false_reject,
+            review=self.rates.review,
+            images=[*(before.images if before else ()), *(fresh[one.path] for one in seen)],
+            places=tuple(dict.fromkeys([*(before.places if before else ()), *places])),
+            # other images are another choice; the same ones, looked at anew, are not
+            left_out=stored.left_out if self.add or self.places is None else (),
+        )
+        return found, seen
+
+    def _look(self, inspector: Inspector, paths: Collection[Path]) -> list[Scored]:
+        found, unreadable = [], list[str]()
+        for done, result in enumerate(inspect_files(inspector, paths), 1):
+            self.show(done, len(paths))
+            if result.inspection is None:
+                unreadable.append(result.error or str(result.path))
+            else:
+                peak = float(result.inspection.anomaly_map.max())
+                found.append(Scored(result.path, result.inspection.score, peak))
+        if paths and not found:
+            raise FlawmapError(f"No good image could be read. {unreadable[0]}")
+        if unreadable:
+            self.warnings.append(
+                f"{plural(len(unreadable), 'image(s)')} left out: {'; '.join(unreadable[:3])}"
+            )
+        return found

@@ -1,0 +1,76 @@
+"""How many bits a camera's 16-bit files hold: the white level of the images to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from flawmap.data.image_io.decoding import is_deep
+from flawmap.data.image_io.images import ImageError, highest_value
+from flawmap.data.image_io.white_level import FULL_16, bits_of, check_white_level, lowest_white
+from flawmap.data.store import decoders
+
+
+def settle_white_level(
+    paths: Sequence[Path], asked: int | None, say: Callable[[str], None]
+) -> int | None:
+    """The white level of the 16-bit images among `paths`; `asked`, or None where there are none.
+
+    It is what the files' tags say, where all of them say it and no value is higher; else the least
+    of 255, 1023, 4095, 16383 and 65535 that no value exceeds. `say` is told, in a line. Raises
+    UsageError where no white level is asked for that 16-bit values can have.
+    """
+    if asked is not None:
+        check_white_level(asked)
+    found = _deep_images(paths)
+    if not found:
+        if asked is not None:
+            say(f"No image has 16 bits: a white level of {asked} changes nothing in training.")
+        return asked
+    highest = max(value for value, _ in found)
+    which = "16-bit images"
+    if len(found) < len(paths):
+        which = f"{len(found)} of {len(paths)} images have 16 bits and"
+    if asked is not None:
+        if highest > asked:
+            say(f"{which} hold values up to {highest:,}: those above {asked} count as white.")
+        return asked
+    white, why = _white([tag for _, tag in found], highest)
+    if not why and (alone := _alone([value for value, _ in found])) is not None:
+        why = f", on account of one image alone: the others end at {alone:,}"
+    otherwise = f"--white-level {FULL_16} if they are 16-bit"
+    say(
+        f"{which} hold values up to {highest:,}: read as {bits_of(white)} bits (black = 0, white = "
+        f"{white}){why}; give {otherwise if white < FULL_16 else '--white-level to change that'}."
+    )
+    return white
+
+
+def _white(tags: Sequence[int | None], highest: int) -> tuple[int, str]:
+    told = [tag for tag in tags if tag is not None]
+    if len(told) == len(tags) and highest <= max(told):
+        return max(told), " as their tags say"
+    return lowest_white(highest), ""
+
+
+def _alone(values: Sequence[int]) -> int | None:
+    """The highest value but for one image's, where that image alone makes the white level."""
+    if len(values) < 3:
+        return None
+    others, highest = sorted(values)[-2:]
+    return others if lowest_white(others) < lowest_white(highest) else None
+
+
+def _deep_images(paths: Sequence[Path]) -> list[tuple[int, int | None]]:
+    """Highest value and tagged white of each 16-bit image; loading tells of the unreadable."""
+    with ThreadPoolExecutor(decoders(None), "flawmap-depth") as pool:
+        found = pool.map(_depth, paths)
+        return [one for one in found if one is not None]
+
+
+def _depth(path: Path) -> tuple[int, int | None] | None:
+    try:
+        return highest_value(path) if is_deep(path) else None
+    except ImageError:
+        return None

@@ -1,0 +1,113 @@
+"""Which images are shots of one part, by the rule of ``--group``.
+
+Shots of one part are no independent parts: one to learn from and another to set the thresholds
+would make these look better than they are, and of several that set thresholds each would count.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawmap.data.samples import plural
+from flawmap.errors import UsageError
+
+FOLDER = "folder"
+
+
+def group_images(
+    paths: Sequence[Path], root: Path, rule: str | int | None, sha256: Sequence[str] = ()
+) -> NDArray[np.int64]:
+    """Group number of each image, counted from 0 in the order of the images.
+
+    ``rule``: a regular expression that is searched for in the path below ``root`` (with slashes):
+    images with the same text in its parentheses, or in the whole match where it has none, are one
+    group, and one without a match stands alone. "folder" or a number: images in the same folder,
+    or below the same folder so many levels up (1 is "folder"). None: every image stands alone.
+    Groups that share a file's content (``sha256``) are one. Raises UsageError where the rule is
+    none, or matches no image.
+    """
+    if rule is None:
+        names = [str(index) for index in range(len(paths))]
+    else:
+        names = _named(paths, root, str(rule))
+    return _numbers(_joined(names, sha256) if sha256 else names)
+
+
+def _named(paths: Sequence[Path], root: Path, rule: str) -> list[str]:
+    below = [path_below(path, root) for path in paths]
+    level = 1 if rule == FOLDER else int(rule) if rule.isdecimal() else None
+    if level == 0:
+        raise UsageError("--group 0: folders count from 1, the one that the image lies in.")
+    if level is not None:
+        return ["folder " + "/".join(name.split("/")[:-level]) for name in below]
+    try:
+        pattern = re.compile(rule)
+    except re.error as error:
+        raise UsageError(f"--group {rule}: no regular expression ({error}).") from error
+    found = [_text(pattern.search(name)) for name in below]
+    if paths and not any(found):
+        raise UsageError(
+            f"--group {rule} matches none of the {plural(len(below), 'good image(s)')}, such as "
+            f"{below[0]}: it is searched for in the path below the data folder."
+        )
+    return [f"match {text}" if text else f"alone {index}" for index, text in enumerate(found)]
+
+
+def path_below(path: Path, root: Path) -> str:
+    """The path of an image below a folder, with slashes; the whole path where it is elsewhere."""
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:  # listed in a file, and elsewhere
+        return path.as_posix()
+
+
+def _text(match: re.Match[str] | None) -> str:
+    """What names the group; empty where nothing does."""
+    if match is None:
+        return ""
+    groups = [text or "" for text in match.groups()]
+    return "\0".join(groups) if any(groups) else "" if groups else match.group()
+
+
+def _joined(names: Sequence[str], sha256: Sequence[str]) -> list[str]:
+    """Names where groups with a file in common have one."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while name in leader:
+            name = leader[name]
+        return name
+
+    seen: dict[str, str] = {}
+    for name, content in zip(names, sha256, strict=True):
+        first, second = find(seen.setdefault(content, name)), find(name)
+        if first != second:
+            leader[second] = first
+    return [find(name) for name in names]
+
+
+def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
+    order = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([order[name] for name in names], np.int64)
+
+
+def tell_apart(paths: Sequence[Path], rule: str) -> NDArray[np.int64] | None:
+    """As :func:`group_images` for images that a finished run meets, below the folder they share.
+
+    None where the rule says nothing of them: it matches none, or makes one part of them all.
+    """
+    whole = [path.absolute() for path in paths]
+    if len(whole) < 2:
+        return None
+    root = Path(os.path.commonpath([path.parent for path in whole]))
+    try:
+        groups = group_images(whole, root, rule)
+    except UsageError:
+        return None
+    return groups if groups.any() else None

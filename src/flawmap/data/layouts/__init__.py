@@ -1,0 +1,17 @@
+"""Where images lie: layouts of folders, and loading many images at one size."""
+
+from flawmap.data.layouts.registry import LAYOUTS, Layout, open_dataset
+from flawmap.data.samples import Dataset, DatasetError, Sample
+from flawmap.data.store import LoadedImages, fingerprint, load_images
+
+__all__ = [
+    "LAYOUTS",
+    "Dataset",
+    "DatasetError",
+    "Layout",
+    "LoadedImages",
+    "Sample",
+    "fingerprint",
+    "load_images",
+    "open_dataset",
+]

@@ -1,0 +1,121 @@
+"""The known layouts, and which of them a folder has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flawmap.data.layouts import (
+    dagm,
+    folder,
+    kolektor_sdd,
+    kolektor_sdd2,
+    mvtec,
+    mvtec_ad_2,
+    mvtec_loco,
+    real_iad,
+    visa,
+)
+from flawmap.data.layouts.shared.kinds import is_bad, is_good, says_defective
+from flawmap.data.layouts.unknown import categories, nothing_to_test, why_not
+from flawmap.data.listing.images import Folder, as_paths, exists, is_folder
+from flawmap.data.samples import Dataset, DatasetError, Sample, plural
+from flawmap.errors import UsageError
+from flawmap.utils.printable import printable
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way images lie in folders: how to recognise it, how to read it, what it looks like."""
+
+    recognises: Callable[[Folder], bool]
+    open: Callable[[Folder], Dataset]
+    expected: str
+
+
+_LOOKED_INTO = 200  # folders at most
+# Asked in this order, the strictest first; the plain folder asks for least, so it comes last.
+LAYOUTS: dict[str, Layout] = {
+    module.NAME: Layout(module.recognises, module.open_layout, module.EXPECTED)
+    for module in (
+        kolektor_sdd,
+        kolektor_sdd2,
+        dagm,
+        visa,
+        real_iad,
+        mvtec_ad_2,
+        mvtec_loco,
+        mvtec,
+        folder,
+    )
+}
+
+
+def open_dataset(
+    root: str | os.PathLike[str], layout: str = "auto", *, training: bool = True
+) -> Dataset:
+    """Find the images below `root`, reading names only; "auto" recognises the layout.
+
+    Returns a dataset with at least one good image to train on, or where it is not for `training`
+    at least one image to test on.
+    Raises `UsageError` for an unknown layout, `DatasetError` where the folder is missing or holds
+    no good images.
+    """
+    if layout != "auto" and layout not in LAYOUTS:
+        names = ", ".join(["auto", *LAYOUTS])
+        raise UsageError(f"{layout}: no such layout; choose one of {names}")
+    place = Folder(_existing_folder(*as_paths([root])))
+    name = layout if layout != "auto" else _recognise(place)
+    dataset = LAYOUTS[name].open(place)
+    if training and not dataset.train:
+        raise _unknown(place, None if layout == "auto" else layout)
+    if not training and not dataset.test:
+        raise DatasetError(nothing_to_test(place))
+    left_out = dataset.left_out + place.left_out.lines()
+    notes = dataset.notes + _named_defective(dataset.train) + left_out
+    return replace(dataset, notes=notes, left_out=left_out)
+
+
+def says_labels(path: Path) -> bool:
+    """Whether names in a folder say which of its images are good or defective."""
+    root = Folder(path)
+    if any(layout.recognises(root) for name, layout in LAYOUTS.items() if name != folder.NAME):
+        return True
+    places = (Folder(root.named), *root.first_below(_LOOKED_INTO))
+    return any(is_good(one) or is_bad(one) for one in places) or any(
+        says_defective(image.stem) for image in root.images
+    )
+
+
+def _named_defective(train: Sequence[Sample]) -> tuple[str, ...]:
+    """A note on good images whose names say otherwise, where those of the others do not."""
+    found = [sample.path for sample in train if says_defective(sample.path.stem)]
+    if not found or len(found) == len(train):
+        return ()
+    return (
+        f"{plural(len(found), 'good image(s)')} named as if defective, such as "
+        f"{printable(found[0])}: counted as good, as the folder says; move flawed ones out of it",
+    )
+
+
+def _recognise(root: Folder) -> str:
+    for name, layout in LAYOUTS.items():
+        if layout.recognises(root):
+            return name
+    raise _unknown(root)
+
+
+def _unknown(root: Folder, layout: str | None = None) -> DatasetError:
+    strict = [layout.recognises for name, layout in LAYOUTS.items() if name != folder.NAME]
+    expected = None if layout is None else f"{layout}: {LAYOUTS[layout].expected}"
+    return DatasetError(why_not(root, categories(root, strict), expected))
+
+
+def _existing_folder(root: Path) -> Path:
+    if is_folder(root):
+        return root
+    if exists(root):
+        raise DatasetError(f"{root}: a file; give the folder that holds the images")
+    raise DatasetError(f"{root}: no such folder; check its name")

@@ -1,0 +1,103 @@
+"""Finding the annotations (LabelMe, COCO, VIA) that belong to an image."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from flawmap.data.masks.annotations import AnnotatedImage, Annotations
+from flawmap.data.samples import Sample, plural
+from flawmap.utils.printable import printable
+
+_OTHER_TOOLS = {".xml", ".txt", ".csv"}
+Places = Sequence[tuple[Path, str | None]]
+_FOLDERS = {
+    "annotations", "annotation", "labels", "masks", "mask", "ground_truth", "groundtruth", "gt",
+}  # fmt: skip
+
+
+def attach_annotations(
+    samples: Sequence[Sample], places: Places, root: Path | None, shared: Container[str]
+) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+    """Give each defective sample without mask its annotations, where there are any.
+
+    A LabelMe file lies beside the image, in one of the `places` for masks (each with the defect
+    type that it serves, None for all), or in annotations/ or the like in `root`. A COCO or VIA file
+    lies in any of these folders or in one that holds it, up to `root`. A name that is `shared` by
+    several images needs its folder as well. Returns the samples, and notes on files that cannot be
+    read.
+    """
+    if all(sample.mask is not None for sample in samples):
+        return tuple(samples), ()
+    places = [*places, *_kept_apart(root, {sample.defect_type for sample in samples})]
+    folders = list(dict.fromkeys(_folders(samples, places, root)))
+    found = Annotations(folders)
+    attached = tuple(
+        sample
+        if sample.mask is not None
+        else replace(sample, mask=_of(sample, found, places, shared))
+        for sample in samples
+    )
+    bare = [sample.path for sample in attached if sample.mask is None]
+    used = {s.mask.file for s in attached if isinstance(s.mask, AnnotatedImage)}
+    others = [path for path in found.listing if path not in used] if bare else []
+    others += _of_other_tools(bare, folders)
+    return attached, (*_notes(found.problems), *_idle(others))
+
+
+def _of(
+    sample: Sample, found: Annotations, places: Places, shared: Container[str]
+) -> AnnotatedImage | None:
+    alone = sample.path.stem.casefold() not in shared
+    beside = found.beside(sample.path, sample.path.parent)
+    if beside is not None:
+        return beside
+    for folder, kind in places:
+        serves = alone if kind is None else kind == sample.defect_type
+        beside = found.beside(sample.path, folder) if serves else None
+        if beside is not None:
+            return beside
+    return found.listed(sample.path, alone=alone)
+
+
+def _kept_apart(
+    root: Path | None, kinds: Iterable[str | None]
+) -> Iterator[tuple[Path, str | None]]:
+    """Folders in the root that hold annotations by their names, those of a defect type first."""
+    if root is None:
+        return
+    found = sorted(f for f in root.iterdir() if f.name.lower() in _FOLDERS and f.is_dir())
+    yield from ((folder / kind, kind) for folder in found for kind in kinds if kind is not None)
+    yield from ((folder, None) for folder in found)
+
+
+def _folders(samples: Sequence[Sample], places: Places, root: Path | None) -> Iterator[Path]:
+    """Folders of the images and of the masks, and those that hold them, up to the root."""
+    for folder in dict.fromkeys([*(s.path.parent for s in samples), *(f for f, _ in places)]):
+        yield folder
+        if root is not None and folder.is_relative_to(root):
+            yield from (above for above in folder.parents if above.is_relative_to(root))
+
+
+def _of_other_tools(bare: Sequence[Path], folders: Iterable[Path]) -> Iterator[Path]:
+    """Files that may annotate images, by name, in forms that flawmap does not read."""
+    stems = {text.casefold() for path in bare for text in (path.stem, path.name)}
+    for folder in folders if bare else ():
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            named = path.stem.casefold() in stems
+            if path.suffix.lower() in _OTHER_TOOLS and (named or path.stem.lower() in _FOLDERS):
+                yield path
+
+
+def _idle(others: Sequence[Path]) -> Iterator[str]:
+    if others:
+        yield (
+            f"{plural(len(others), 'file(s)')} of annotations not used, such as "
+            f"{printable(others[0])}: export masks, LabelMe, COCO or VIA, with the images' names"
+        )
+
+
+def _notes(problems: Sequence[str]) -> Iterator[str]:
+    if problems:
+        yield f"{plural(len(problems), 'JSON file(s)')} left out, such as {problems[0]}"

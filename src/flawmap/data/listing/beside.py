@@ -1,0 +1,116 @@
+"""Masks that only their content tells from images, such as 7.png beside 7.jpg, or 7_defect.png."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawmap.data.image_io.images import read_image
+from flawmap.data.listing.names import drawing_base
+from flawmap.errors import FlawmapError
+
+_LOOKED_AT = 6  # pairs of a folder that speak for the rest where they agree
+_ENOUGH = 24  # pairs of a tree that speak for all folders where they agree
+_COLOURS = 32  # a drawn mask has at most as many
+_EXTREME = 0.98  # share of pixels that are black or white, in a mask that was saved as JPEG
+
+
+Seen = Counter[str | None]
+"""How often which ending was the mask's; None where neither file was one."""
+
+
+def masks_by_content(images: Sequence[Path], seen: Seen) -> Iterator[tuple[Path, Path]]:
+    """Image and mask where two files share a name and just one of them looks drawn.
+
+    A few pairs of a folder are read, and the rest only where these do not agree. ``seen`` counts
+    what was found in the folders before: many pairs that all agree speak for this folder, too.
+    """
+    yield from _drawings(images)
+    pairs = _pairs(images)
+    found: dict[tuple[Path, Path], Path | None] = {}
+    if not _are_enough(seen, _ENOUGH):
+        few = pairs[:: max(1, len(pairs) // _LOOKED_AT)][:_LOOKED_AT]
+        found = {pair: _drawn(pair) for pair in few}
+        here = Counter(_ending(mask) for mask in found.values())
+        seen.update(here)
+        if not _are_enough(here, len(few)):
+            found |= {pair: _drawn(pair) for pair in pairs if pair not in found}
+    kind = next((_ending(mask) for mask in found.values()), next(iter(seen), None))
+    for pair in pairs:
+        mask = found[pair] if pair in found else _of_ending(pair, kind)
+        if mask is not None:
+            yield next(path for path in pair if path != mask), mask
+
+
+def are_drawn(files: Sequence[Path]) -> bool | None:
+    """Whether files look like drawn masks and not like photographs, by a few of them.
+
+    None where there are none that can be read.
+    """
+    found = []
+    for path in files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT]:
+        try:
+            found.append(_looks_drawn(read_image(path)))
+        except FlawmapError:
+            continue
+    return all(found) if found else None
+
+
+def _drawings(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """Image and mask where NAME_defect or the like looks drawn, and its image NAME does not."""
+    by_stem = {path.stem: path for path in images}
+    for path in images:
+        owner = by_stem.get(drawing_base(path.stem) or "")
+        if owner is not None and _drawn((owner, path)) == path:
+            yield owner, path
+
+
+def _are_enough(counts: Seen, least: int) -> bool:
+    """Whether all agree, and there are so many."""
+    return len(counts) == 1 and sum(counts.values()) >= least
+
+
+def _ending(mask: Path | None) -> str | None:
+    return None if mask is None else mask.suffix.lower()
+
+
+def _of_ending(pair: tuple[Path, Path], ending: str | None) -> Path | None:
+    return next((path for path in pair if _ending(path) == ending), None)
+
+
+def _pairs(images: Sequence[Path]) -> list[tuple[Path, Path]]:
+    by_stem: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in images:
+        by_stem[path.stem.casefold()].append(path)
+    return [
+        (same[0], same[1])
+        for same in by_stem.values()
+        if len(same) == 2 and same[0].suffix.lower() != same[1].suffix.lower()
+    ]
+
+
+def _drawn(pair: tuple[Path, Path]) -> Path | None:
+    """Which of two files of one size is a drawing; None where both are, or neither."""
+    try:
+        first, second = (read_image(path) for path in pair)
+    except FlawmapError:
+        return None
+    if first.shape != second.shape:
+        return None
+    drawn = _looks_drawn(first), _looks_drawn(second)
+    return None if drawn[0] == drawn[1] else pair[drawn.index(True)]
+
+
+def _looks_drawn(image: NDArray[np.uint8]) -> bool:
+    """Whether an image (h, w, 3) has few colours, or nothing but black and white."""
+    flat = image.reshape(-1, 3)
+    grey = np.ptp(flat, axis=1) <= 8
+    extreme = grey & ((flat[:, 0] < 24) | (flat[:, 0] > 231))
+    if extreme.mean() >= _EXTREME:
+        return True
+    codes = flat.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    return len(np.unique(codes)) <= _COLOURS

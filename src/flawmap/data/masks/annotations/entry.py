@@ -1,0 +1,32 @@
+"""What a file of annotations says of one image, before its shapes are parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from flawmap.data.masks.annotations.shapes import Shape, Size
+
+NO_DEFECT = frozenset({"__ignore__", "_background_"})
+"""Labels of shapes that mark no defect, as LabelMe names them."""
+
+
+@dataclass
+class Entry:
+    """The shapes of one image as they lie in the file, and how they become `Shape`s."""
+
+    parse: Callable[[Any], Iterator[Shape]]
+    size: Size | None = None
+    raw: list[Any] = field(default_factory=list)
+
+    def shapes(self) -> list[Shape]:
+        """Raises ValueError, KeyError or TypeError where the file holds something else."""
+        return [shape for one in self.raw for shape in self.parse(one)]
+
+
+def stated_size(height: Any, width: Any) -> Size | None:
+    """The size of the image that was drawn on; None where the file states none."""
+    if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
+        return height, width
+    return None

@@ -1,0 +1,141 @@
+"""Where the drawing of a mask file is: in its grey values, colours, palette indices or alpha."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from flawmap.data.masks.values import marked_share
+
+Share = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+_FEW = 4  # palette entries in use that are labels even where they are grey
+_DARK, _BRIGHT = 32, 223  # black and white as JPEG leaves them
+_GREY_SPREAD = 24  # between the channels of a grey that was stored as JPEG
+_SEEN = 0.001  # share of the pixels that a background covers at least
+_DRAWN = 256  # a drawing has fewer colours, a photograph more
+_LOOKED_AT = 2**20  # pixels whose colours are counted
+
+
+def layer_share(image: Image.Image, *, lossy: bool = False) -> Share:
+    """How far each pixel (h, w) of a decoded mask is marked, 0..1; see `marked_share`.
+
+    - Grey of any depth and 1 bit: by their values.
+    - Palette: every index but the background's is marked. The background is index 0, black or what
+      is transparent, whichever covers most. More than four shades of grey count as grey.
+    - Colour: by the distance from the background, which is black where black occurs, else white
+      where that occurs. Colour images that hold only grey count as grey.
+    - Alpha, where it varies: what is transparent is not marked. Of what is seen, colours mark a
+      part if they differ and are drawn, not photographed; else all of it is marked.
+    """
+    if image.mode == "P":
+        return _palette_share(image, lossy)
+    if image.mode == "1" or image.mode[0] in "IF":  # labels below 0 stand for what is not labelled
+        return marked_share(np.maximum(np.asarray(image), 0), lossy=lossy)
+    if "A" in image.mode.upper() or "transparency" in image.info:
+        return _alpha_share(image, lossy)
+    if image.mode == "L":
+        return marked_share(np.asarray(image), lossy=lossy)
+    return _colour_share(np.asarray(image.convert("RGB")), None, lossy)
+
+
+# --- palettes
+
+
+def _palette_share(image: Image.Image, lossy: bool) -> Share:
+    indices = np.asarray(image)
+    counts = np.bincount(indices.ravel(), minlength=256)
+    colours, hidden = _palette(image), _hidden(image)
+    used = np.flatnonzero(counts)
+    background = max(_backgrounds(used, colours, hidden), key=lambda index: int(counts[index]))
+    if _is_ramp(colours[used]) and colours[background].max() == 0 and not hidden[used].any():
+        return marked_share(colours[indices, 0], lossy=lossy)
+    marked = ~hidden
+    if counts[background]:
+        marked[background] = False
+    share: Share = marked[indices].astype(np.float32)
+    return share
+
+
+def _palette(image: Image.Image) -> Bytes:
+    """Colours (256, 3) of the indices, black where the file names none."""
+    found = np.zeros((256, 3), np.uint8)
+    stored = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    found[: len(stored)] = stored[:256]
+    return found
+
+
+def _hidden(image: Image.Image) -> NDArray[np.bool_]:
+    """Which indices (256,) are transparent."""
+    found = np.zeros(256, bool)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, bytes):
+        found[: len(transparent)] = np.frombuffer(transparent[:256], np.uint8) == 0
+    elif isinstance(transparent, int) and 0 <= transparent < 256:
+        found[transparent] = True
+    return found
+
+
+def _backgrounds(used: NDArray[Any], colours: Bytes, hidden: NDArray[np.bool_]) -> list[int]:
+    told_apart = len(np.unique(colours[used], axis=0)) == len(used)
+    black = [int(i) for i in used if told_apart and not colours[i].any()]
+    return [0, *black, *(int(i) for i in used if hidden[i])]
+
+
+def _is_ramp(colours: Bytes) -> bool:
+    """Whether used colours (n, 3) are many shades of grey: an edge is soft, or labels are grey."""
+    grey = bool((colours == colours[:, :1]).all())
+    return grey and len(colours) > _FEW and len(np.unique(colours[:, 0])) == len(colours)
+
+
+# --- alpha
+
+
+def _alpha_share(image: Image.Image, lossy: bool) -> Share:
+    rgba = np.asarray(_as_rgba(image))
+    colours, alpha = rgba[..., :3], rgba[..., 3]
+    seen = alpha > 0
+    if alpha.min() == alpha.max():
+        nothing = not seen.any() and _colour_count(colours.reshape(-1, 3)) == 1
+        return np.zeros(alpha.shape, np.float32) if nothing else _colour_share(colours, None, lossy)
+    share = marked_share(alpha, lossy=lossy)
+    if 1 < _colour_count(colours[seen]) <= _DRAWN and _colour_count(colours[~seen]) <= _DRAWN:
+        drawn = _colour_share(colours, seen, lossy)
+        if (drawn >= 0.5).any():
+            share = share * drawn
+    return share
+
+
+def _as_rgba(image: Image.Image) -> Image.Image:
+    if image.mode in ("La", "RGBa"):  # colour multiplied by alpha: only these convert from it
+        image = image.convert(image.mode.upper())
+    return image if image.mode == "RGBA" else image.convert("RGBA")
+
+
+def _colour_count(colours: Bytes) -> int:
+    """How many different colours (n, 3) there are among about a million of them."""
+    some = colours[:: max(1, len(colours) // _LOOKED_AT)].astype(np.uint32)
+    return len(np.unique(some @ np.array([65536, 256, 1], np.uint32)))
+
+
+# --- colour
+
+
+def _colour_share(colours: Bytes, seen: NDArray[np.bool_] | None, lossy: bool) -> Share:
+    """Of colours (h, w, 3); what is not `seen` is background."""
+    red, green, blue = colours[..., 0], colours[..., 1], colours[..., 2]
+    high = np.maximum(np.maximum(red, green), blue)
+    low = np.minimum(np.minimum(red, green), blue)
+    shown = slice(None) if seen is None else seen
+    spread, dark, bright = (_GREY_SPREAD, _DARK, _BRIGHT) if lossy else (0, 0, 255)
+    grey = (high - low)[shown].max(initial=0) <= spread
+    black_occurs = (high[shown] <= dark).mean() >= _SEEN
+    white_occurs = (low[shown] >= bright).mean() >= _SEEN
+    distance = high if grey or black_occurs or not white_occurs else 255 - low
+    if seen is not None:
+        distance = np.where(seen, distance, 0)
+    return marked_share(distance, lossy=lossy)

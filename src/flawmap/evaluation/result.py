@@ -1,0 +1,61 @@
+"""What an evaluation gives: metrics, one row an image, and what to know about both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flawmap.data.layouts import Dataset, Sample
+from flawmap.data.samples import plural
+from flawmap.evaluation.metrics import Figures
+from flawmap.evaluation.report.data import ImageRow
+
+_KEYS = (
+    "image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max",
+    "pro", "iap", "iap90", "images", "instances",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures (the keys of ``evaluate --json``), one row an image, and what to know about both.
+
+    There are no rows where ``distances`` were read out, which have no thresholds.
+    """
+
+    dataset: Dataset
+    samples: tuple[Sample, ...]
+    figures: Figures
+    rows: tuple[ImageRow, ...]
+    seconds: float
+    warnings: tuple[str, ...]
+    milliseconds: float | None = None
+    """Median time of an image, from decoding to verdict."""
+    distances: tuple[int, ...] = ()
+    calibrated: int = 0
+    """Images that set the thresholds: metrics include them, rates of verdicts must not."""
+    mask_notes: tuple[str, ...] = ()
+    """Those of the warnings that are about masks; ``evaluate --json`` holds all, in two notes."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that ``evaluate --json`` writes."""
+        found = self.figures.to_dict()
+        notes = {str(k): str(v) for k, v in found["notes"].items()}
+        if self.distances:
+            notes["read_out"] = f"product of the distances at levels {levels_text(self.distances)}"
+        if self.calibrated:
+            notes["calibration_images"] = (
+                f"image-level metrics include {plural(self.calibrated, 'image(s)')} that set the "
+                "thresholds; rates of verdicts leave them out"
+            )
+        if others := [line for line in self.warnings if line not in self.mask_notes]:
+            notes["images"] = " ".join(others)
+        if self.mask_notes:
+            notes["masks"] = " ".join(self.mask_notes)
+        figures = {key: found[key] for key in _KEYS}
+        return figures | {"seconds": round(self.seconds, 3), "notes": notes}
+
+
+def levels_text(levels: Sequence[int]) -> str:
+    return ", ".join(str(level) for level in levels)

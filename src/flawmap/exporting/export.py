@@ -1,0 +1,303 @@
+"""``flawmap export``: an inspector for another runtime, or in INT8, proved near the first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawmap.data.listing.images import Paths, as_paths
+from flawmap.data.samples import plural
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.exporting.images import GoodImages, good_images
+from flawmap.exporting.parity import Comparison, compare
+from flawmap.exporting.placing import keep, workplace
+from flawmap.exporting.synthetic import Corrupted, draw_defects, no_defects
+from flawmap.inspection.bundle.devices import place as place_of
+from flawmap.inspection.bundle.graphs import BF16, backend_of, read_graph
+from flawmap.inspection.bundle.manifest import (
+    GRAPH,
+    Export,
+    Manifest,
+    Parity,
+    changing,
+)
+from flawmap.inspection.bundle.onnx_metadata import without_metadata
+from flawmap.inspection.bundle.saving import save_manifest
+from flawmap.inspection.inspector import load_region
+from flawmap.inspection.tiled import Look
+from flawmap.runtime.base import Backend
+from flawmap.runtime.onnxruntime import OnnxRuntime
+from flawmap.runtime.registry import has_bf16_here, open_backend
+from flawmap.utils.files import write_bytes
+
+TARGETS = ("onnx", "openvino")
+FLOAT_LIMIT = 1e-4
+AP_LIMIT = 0.01
+FLIP_LIMIT = 0.01  # of all verdicts
+P_VALUE_LIMIT = 0.02  # by which good images' p-values may move on average
+_DEFECTS = 200
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A graph that was written, and how it was found to be."""
+
+    files: tuple[Path, ...]
+    found: Export
+
+
+def export(
+    run: str | os.PathLike[str],
+    to: str,
+    *,
+    int8: bool = False,
+    images: Paths = (),
+    force: bool = False,
+    device: str = "cpu",
+    say: Say = lambda text: None,
+) -> Export:
+    """Write the inspector's graph for a runtime into its folder; into its manifest, how near it is.
+
+    ``to`` is ``onnx`` or ``openvino``. In float32 map and score may differ by 1e-4 on good images,
+    from torch's for ``onnx``, else from the first graph's, and the run's thresholds go on to hold.
+    ``int8`` quantises convolutions, with ranges from images trained on. Its thresholds come from
+    the images that calibrate the run, all of them, for the same rates; for ``openvino`` in float32,
+    so do thresholds for bf16, where the processor has that. These images are found again by the
+    digests of their files: in ``images``, where ``calibrate`` took them from, and in the folder
+    trained from. Of a run that was calibrated by folds, ``images`` that it has not seen do that.
+
+    On another ``device``, such as ``cuda`` for ``onnx`` or ``GPU`` for ``openvino``, the float32
+    graph is compared with torch's on the CPU; no file is written, and the manifest keeps how near
+    it is.
+
+    On drawn defects INT8 may lose 0.01 of pixel AP; on these and the calibrating images it may
+    change 1 % of the verdicts, the run's own thresholds on one side and the export's on the other;
+    and it may move these images' p-values by 0.02 on average. Where nearly all convolutions are too
+    many for that, fewer are tried. Past the limits FlawmapError is raised and nothing kept, unless
+    ``force``, which the manifest records. Raises FlawmapError where calibrating images are missing.
+    """
+    if to not in TARGETS:
+        raise UsageError(f"No runtime {to!r}: export to {' or '.join(TARGETS)}.")
+    if int8 and device.lower() != "cpu":
+        raise UsageError("INT8 is compared on the CPU alone: leave out --device.")
+    folder = Path(run)
+    with changing(folder) as manifest:
+        graph = without_metadata(read_graph(folder, manifest).graph)
+        good = good_images(folder, manifest, as_paths(images))
+        with workplace(folder) as place:
+            job = _Job(place, graph, folder, manifest, good, to, say, device)
+            made = job.int8() if int8 else job.float32()
+            if not (made.found.within_limits or force):
+                raise FlawmapError(f"{_failing(made.found)}: nothing was kept. --force keeps it.")
+            files = keep(made.files, folder, manifest, to) or {GRAPH: manifest.files[GRAPH]}
+        forced = not made.found.within_limits
+        found = made.found.model_copy(update={"files": files, "forced": forced})
+        if job.elsewhere:
+            save_manifest(folder, _with_parity(manifest, job, found))
+            return found
+        exports = {**manifest.exports, f"{to}-{found.precision}": found}
+        if to == "openvino" and not int8 and has_bf16_here():
+            if good.calibrating is None:
+                say(f"No thresholds for bf16. {good.why_not}")
+            else:
+                exports[BF16] = job.bf16()
+        changed = manifest.model_copy(update={"exports": exports})
+        save_manifest(folder, changed)
+        return found
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One export: what is converted, with which images, and where its files are made."""
+
+    place: Path
+    graph: bytes
+    folder: Path
+    manifest: Manifest
+    good: GoodImages
+    to: str
+    say: Say
+    device: str
+
+    @property
+    def runtime(self) -> str:
+        """The backend that runs the export."""
+        return backend_of(f"{self.to}-float32")
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is compared on another device than the CPU."""
+        return self.device.lower() != "cpu"
+
+    def float32(self) -> _Made:
+        """The graph as it is, compared on a sample of good images."""
+        files: tuple[Path, ...] = ()
+        first: Backend
+        other: Backend
+        if self.elsewhere or self.to == "onnx":
+            from flawmap.exporting.rebuild import TorchBackend
+
+            other = open_backend(self.graph, backend=self.runtime, device=self.device)
+            first = TorchBackend(self.folder, self.manifest)
+        else:
+            files = _openvino_files(self.place / "model.xml")
+            first, other = OnnxRuntime(self.graph), _write_openvino(self.graph, files)
+        good = self.good
+        defects = no_defects(good.judge)
+        self.say(f"Comparing on {plural(len(good.sample), 'good image(s)')}")
+        found = self._compare(first, other, defects, good.sample)
+        within = found.map_max <= FLOAT_LIMIT and found.score_max <= FLOAT_LIMIT
+        # These thresholds only told verdicts apart: in float32 the inspector's own go on to hold.
+        told = _fields(found) | {"calibration": None}
+        return _Made(files, Export(precision="float32", files={}, within_limits=within, **told))
+
+    def bf16(self) -> Export:
+        """What computing in bf16 changes, to which there is no limit, and thresholds for it."""
+        from flawmap.runtime.openvino import OpenVino
+
+        self._say_calibrating("bf16")
+        other = OpenVino(self.graph, precision="bf16")
+        found = self._calibrated(OnnxRuntime(self.graph), other, self._defects())
+        return Export(precision="bf16", files={}, within_limits=True, **_fields(found))
+
+    def int8(self) -> _Made:
+        """The first scope of convolutions that keeps the limits; the last if none does."""
+        import onnx
+
+        from flawmap.exporting.quantization_scope import scopes
+        from flawmap.exporting.quantize import quantise_onnx, quantise_openvino
+
+        learn, judge = self._learn(), self._defects()
+        self._say_calibrating("INT8")
+        first = OnnxRuntime(self.graph)
+        other: Backend
+        for scope in scopes(onnx.load_model_from_string(self.graph)):
+            self.say(f"Quantising {scope.what}")
+            if self.to == "onnx":
+                files: tuple[Path, ...] = (self.place / "model.int8.onnx",)
+                write_bytes(files[0], quantise_onnx(self.graph, learn, scope.float32))
+                other = OnnxRuntime(files[0].read_bytes())
+            else:
+                files = _openvino_files(self.place / "model.int8.xml")
+                other = _write_openvino(quantise_openvino(self.graph, learn, scope.float32), files)
+            found = Export(
+                precision="int8",
+                files={},
+                quantised=scope.what,
+                within_limits=False,
+                **_fields(self._calibrated(first, other, judge)),
+            )
+            if _keeps_limits(found):
+                return _Made(files, found.model_copy(update={"within_limits": True}))
+            self.say(_failing(found))
+        return _Made(files, found)
+
+    def _learn(self) -> NDArray[np.uint8]:
+        """Images that set the ranges: some trained on, plain and with drawn defects."""
+        if self.good.calibrating is None:
+            raise FlawmapError(self.good.why_not)
+        learn = self.good.learn()
+        if learn is None:
+            raise FlawmapError(
+                f"INT8 learns its ranges from images that the inspector was trained on, and "
+                f"{self.manifest.training.folder} has none of them: give their folder with "
+                "--images, beside that of others."
+            )
+        return np.concatenate([learn, draw_defects(learn, len(learn), seed=0).images])
+
+    def _defects(self) -> Corrupted:
+        return draw_defects(self.good.judge, _DEFECTS, seed=1)
+
+    def _say_calibrating(self, what: str) -> None:
+        assert self.good.calibrating is not None
+        count = plural(len(self.good.calibrating.sha256), "good image(s)")
+        which = "that calibrate the run set" if self.good.calibrating.stored else "given set"
+        self.say(f"{count} {which} the thresholds for {what}")
+
+    def _calibrated(self, first: Backend, other: Backend, defects: Corrupted) -> Comparison:
+        """A comparison that sets thresholds, with where the images lay."""
+        images = self.good.calibrating
+        assert images is not None
+        found = self._compare(
+            first,
+            other,
+            defects,
+            tuple(images.sha256),
+            images=tuple(images.sha256.values()),
+            stored=images.stored,
+        )
+        calibration = found.calibration.model_copy(update={"places": images.places})
+        return replace(found, calibration=calibration)
+
+    def _compare(
+        self,
+        first: Backend,
+        other: Backend,
+        defects: Corrupted,
+        paths: Sequence[Path],
+        **known: Any,
+    ) -> Comparison:
+        manifest = self.manifest
+        look = Look.of(manifest.preprocessing.framing, manifest.configuration)
+        region = load_region(self.folder, manifest)
+        canvases = self.good.canvases(paths)
+        return compare(first, other, canvases, defects, manifest.calibration, look, region, **known)
+
+
+def _with_parity(manifest: Manifest, job: _Job, found: Export) -> Manifest:
+    parity = Parity(
+        runtime=job.runtime, device=job.device, images=found.images, map=found.map_max,
+        score=found.score_max, limit=FLOAT_LIMIT,
+    )  # fmt: skip
+    devices = {**manifest.devices, place_of(job.runtime, job.device): parity}
+    return manifest.model_copy(update={"devices": devices})
+
+
+def _keeps_limits(found: Export) -> bool:
+    assert found.calibration is not None
+    good = len(found.calibration.scores)
+    before, after = found.pixel_ap or (0.0, 0.0)
+    neighbours = 2.0 / good**2  # of few images, two next to each other may change places
+    return (
+        before - after <= AP_LIMIT
+        and found.flips <= FLIP_LIMIT * found.images
+        and found.p_value_mean <= max(P_VALUE_LIMIT, neighbours) + 1e-9
+    )
+
+
+def _fields(found: Comparison) -> dict[str, Any]:
+    return {one.name: getattr(found, one.name) for one in fields(found)}
+
+
+def _openvino_files(path: Path) -> tuple[Path, Path]:
+    return path, path.with_suffix(".bin")
+
+
+def _write_openvino(model: object, files: tuple[Path, ...]) -> Backend:
+    """OpenVINO's own files of a model, or of an ONNX graph's bytes; and what runs them."""
+    from flawmap.runtime.openvino import OpenVino, import_openvino, shared_core
+
+    if isinstance(model, bytes):
+        model = shared_core().read_model(model)
+    import_openvino().save_model(model, files[0], compress_to_fp16=False)
+    return OpenVino(files[0].read_bytes(), files[1].read_bytes())
+
+
+def _failing(found: Export) -> str:
+    if found.precision == "float32":
+        apart = max(found.map_max, found.score_max)
+        return f"The exported graph differs by {apart:.2g}, more than {FLOAT_LIMIT:g}"
+    before, after = found.pixel_ap or (0.0, 0.0)
+    return (
+        f"In INT8 it loses {before - after:.3f} of pixel AP on drawn defects (limit {AP_LIMIT:g}), "
+        f"changes {found.flips} of {found.images} verdicts (limit {FLIP_LIMIT:.0%}) and moves good "
+        f"images' p-values by {found.p_value_mean:.3f} (limit {P_VALUE_LIMIT:g})"
+    )

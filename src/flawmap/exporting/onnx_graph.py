@@ -1,0 +1,147 @@
+"""The trained method as one graph: uint8 images in, anomaly maps and image scores out."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import itertools
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from flawmap.backbones.resnet import ImageConv, ImageNorm
+from flawmap.methods.normality.memory import is_filled
+from flawmap.utils.files import write_bytes
+
+OPSET = 18
+
+
+class InferenceGraph(nn.Module):
+    """``images`` (B, H, W, 3) uint8 RGB -> ``map`` (B, H, W), ``score`` (B,) and, where the method
+    has them, the teacher's and student's ``distances`` (B, levels, h, w) and what is
+    ``unfamiliar`` to its memory (B, 1, h, w), all float32."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        x = images.permute(0, 3, 1, 2).float() * (1.0 / 255.0)
+        found: tuple[Tensor, ...] = self.module(x)
+        return found
+
+
+def inference_graph(module: nn.Module) -> InferenceGraph:
+    """A float32 copy on the host, in evaluation mode, of a trained method's module."""
+    copied = copy.deepcopy(module).cpu().float()
+    copied.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    graph = InferenceGraph(copied)
+    graph.eval()
+    return graph
+
+
+def fold_norms(module: nn.Module) -> None:
+    """Make every batch norm, in evaluation mode, part of the convolution before it, in place.
+
+    That is the one that stands before it among the children of its parent. The exporter would
+    fold them as well, but only after tracing them.
+    """
+    for parent in list(module.modules()):
+        children = list(parent.named_children())
+        for (name, conv), (norm_name, norm) in itertools.pairwise(children):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, name, fuse_conv_bn_eval(conv, norm))
+                setattr(parent, norm_name, nn.Identity())
+
+
+class _Centred(nn.Module):
+    """What is left of :class:`ImageNorm` once the convolutions behind it hold the deviation."""
+
+    mean: Tensor
+
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image - self.mean
+
+
+def fold_deviation(module: nn.Module) -> None:
+    """Make ImageNet's deviation part of the convolutions that take the normalised image, in place.
+
+    Those are the :class:`ImageConv`; a module that has none keeps its division. The mean cannot be
+    folded: they pad what is normalised with zeros, the mean colour, where an image that is not
+    would be padded with black.
+    """
+    norms = [(name, norm) for name, norm in module.named_modules() if isinstance(norm, ImageNorm)]
+    takers = [part for part in module.modules() if isinstance(part, ImageConv)]
+    if not (norms and takers):
+        return
+    for name, norm in norms:
+        module.set_submodule(name, _Centred(norm.mean))
+    for conv in takers:
+        conv.weight.data.div_(norms[0][1].std)
+
+
+def export_onnx(
+    module: nn.Module, size: tuple[int, int], path: Path, *, has_distances: bool
+) -> InferenceGraph:
+    """Write the graph for images of ``size`` (height, width) and any batch; give its twin.
+
+    The twin is the network as it was trained, so that comparing them checks the folding, too.
+
+    Its outputs are ``map`` and ``score``. ``distances`` and ``unfamiliar`` stay values inside, for
+    :mod:`flawmap.runtime.inner_values` to ask for; ``has_distances`` says whether there are.
+    """
+    names = ["map", "score"]
+    if has_distances:
+        names.append("distances")
+    if is_filled(module):
+        names.append("unfamiliar")
+    graph = inference_graph(module)
+    folded = copy.deepcopy(graph).requires_grad_(False)  # gradients would be traced, too
+    fold_norms(folded)
+    fold_deviation(folded)
+    example = torch.zeros(2, *size, 3, dtype=torch.uint8)
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            folded,
+            (example,),
+            dynamo=True,
+            input_names=["images"],
+            output_names=names,
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    del proto.graph.output[2:]
+    write_bytes(path, proto.SerializeToString())
+    return graph
+
+
+@contextlib.contextmanager
+def _quiet():  # type: ignore[no-untyped-def]
+    """The exporter talks to its own developers; let it, where nobody hears."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,81 @@
+"""A trained inspector as torch's network again, from its weights and its manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from flawmap.backbones.resnet import ResNetTeacher
+from flawmap.backbones.weights import build_teacher
+from flawmap.errors import FlawmapError
+from flawmap.exporting.onnx_graph import InferenceGraph, inference_graph
+from flawmap.inspection.bundle.graphs import read_checked
+from flawmap.inspection.bundle.manifest import WEIGHTS, Manifest
+from flawmap.methods.registry import METHODS, find_preset
+from flawmap.runtime.base import Backend, Found, Images
+from flawmap.runtime.torch_device import choose_device, forbid_tf32
+
+
+class TorchBackend(Backend):
+    """The network that the graph was exported from, norms not folded.
+
+    ``device``: ``cpu`` or ``cuda``. ``threads``: of the processor, for all that torch does in this
+    process. Raises FlawmapError where the device is not there.
+    """
+
+    name: ClassVar[str] = "torch"
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, device: str = "cpu", threads: int | None = None
+    ) -> None:
+        self._device = choose_device(device.lower())
+        if self._device.type == "cuda":
+            forbid_tf32()
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._size = manifest.preprocessing.size
+        self._graph = rebuild(folder, manifest).to(self._device)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._size
+
+    def __call__(self, images: Images) -> Found:
+        with torch.inference_mode():
+            maps, scores, *_ = self._graph(torch.tensor(images, device=self._device))
+        return maps.cpu().numpy(), scores.cpu().numpy()
+
+
+def rebuild(folder: Path, manifest: Manifest, **changes: Any) -> InferenceGraph:
+    """The inspector's network, in float32 on the host; ``changes`` of its configuration's read-out.
+
+    Its teacher is of the run's own weights. Raises FlawmapError where these are not of its
+    configuration.
+    """
+    preset = find_preset(manifest.method, manifest.preset)
+    weights = read_checked(folder, WEIGHTS, manifest.files.get(WEIGHTS))
+    try:
+        state = load(weights)
+        config = type(preset).model_validate(manifest.configuration | changes)
+        method = METHODS[manifest.method](_teacher(state), config)
+        found = method.module.load_state_dict(state, strict=False)
+    except (RuntimeError, SafetensorError, ValidationError, FlawmapError) as error:
+        reason = str(error).splitlines()[0]
+        raise FlawmapError(f"{folder / WEIGHTS} does not fit its manifest: {reason}") from error
+    if wrong := found.missing_keys + found.unexpected_keys:
+        raise FlawmapError(
+            f"{folder / WEIGHTS} does not fit its manifest: {wrong[0]} is not as it should be."
+        )
+    return inference_graph(method.module)
+
+
+def _teacher(state: dict[str, Tensor]) -> ResNetTeacher:
+    prefix = "teacher."
+    own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    return build_teacher(own, "its teacher")

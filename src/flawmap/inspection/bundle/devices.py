@@ -1,0 +1,47 @@
+"""Where a graph was compared with the trained network: by runtime and device."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from flawmap.inspection.bundle.manifest import Manifest
+
+_log = logging.getLogger("flawmap")
+_TARGETS = {"onnxruntime": "onnx", "openvino": "openvino"}  # as `export --to` calls them
+
+
+def place(runtime: str, device: str) -> str:
+    """Key of a runtime's device in ``Manifest.devices``.
+
+    >>> place("openvino", "gpu.0")
+    'openvino/GPU.0'
+    """
+    return f"{runtime}/{device.lower() if runtime == 'onnxruntime' else device.upper()}"
+
+
+def tell_if_unmeasured(
+    folder: Path, manifest: Manifest, runtime: str, device: str, precision: str
+) -> None:
+    """Warn where thresholds are used on a device on which the graph was never compared.
+
+    They were set on the processor, whose runtimes are compared in training, at export and by
+    flawmap's tests. Another device adds up in another order, and may round more coarsely.
+    """
+    if device.lower() == "cpu" or runtime not in _TARGETS:
+        return
+    if precision != "float32":
+        _log.warning(
+            "%s: its %s graph was compared on the processor alone, not on %s: verdicts there may "
+            "differ.", folder, precision, device,
+        )  # fmt: skip
+        return
+    found = manifest.devices.get(place(runtime, device))
+    if found is None:
+        _log.warning(
+            "%s was never compared on %s, and its thresholds were set on the processor. Compare "
+            "it: flawmap export %s --to %s --device %s",
+            folder, device, folder, _TARGETS[runtime], device,
+        )  # fmt: skip
+    elif (apart := max(found.map, found.score)) > found.limit:
+        _log.warning("%s: map or score differs on %s by up to %.2g.", folder, device, apart)

@@ -1,0 +1,122 @@
+"""The graph's files in a run: the one that was trained, and those that were exported."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.inspection.bundle.manifest import GRAPH, WEIGHTS, Manifest
+from flawmap.inspection.bundle.onnx_metadata import network_digest
+from flawmap.inspection.conformal import Calibration
+from flawmap.utils.files import read_regular
+
+_MOST_BYTES = 2**31  # the most that ONNX can hold in one file
+BF16 = "openvino-bf16"  # its export has thresholds alone, and no files
+_EXPORTED_FOR = {"openvino": "openvino", "onnxruntime": "onnx"}
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph as its files hold it, which backend it is for, and the thresholds that go with it."""
+
+    graph: bytes
+    weights: bytes | None
+    backend: str
+    calibration: Calibration
+
+
+def read_graph(
+    folder: Path, manifest: Manifest, backend: str = "auto", precision: str = "float32"
+) -> Graph:
+    """Files checked against their digests in the manifest; FlawmapError if they are not the same.
+
+    For ``int8`` the export for the backend; OpenVINO's before ONNX Runtime's where it is ``auto``.
+    For ``bf16`` the first graph, with the thresholds that were found for it when it was exported.
+    """
+    if precision != "int8":
+        graph = read_checked(folder, GRAPH, manifest.files.get(GRAPH))
+        calibration = manifest.calibration if precision != "bf16" else _bf16(folder, manifest)
+        return Graph(graph, None, backend, calibration)
+    wanted = list(_EXPORTED_FOR) if backend == "auto" else [backend]
+    for name in wanted:
+        export = manifest.exports.get(f"{_EXPORTED_FOR.get(name)}-int8")
+        if export is not None and export.files and export.calibration is not None:
+            read = [read_checked(folder, file, sha256) for file, sha256 in export.files.items()]
+            return Graph(read[0], read[1] if len(read) > 1 else None, name, export.calibration)
+    to = _EXPORTED_FOR.get(wanted[0])
+    if to is None:
+        raise UsageError(f"No backend {backend!r}: INT8 runs on {' or '.join(_EXPORTED_FOR)}.")
+    raise FlawmapError(
+        f"{folder} has no INT8 graph for it yet. Make one: flawmap export {folder} --to {to} --int8"
+    )
+
+
+def _bf16(folder: Path, manifest: Manifest) -> Calibration:
+    export = manifest.exports.get(BF16)
+    if export is None or export.calibration is None:
+        raise FlawmapError(
+            f"{folder} has no thresholds for bf16 yet. Find them on a processor that computes in "
+            f"it: flawmap export {folder} --to openvino"
+        )
+    return export.calibration
+
+
+def calibration_of(manifest: Manifest, precision: str, backend: str) -> Calibration | None:
+    """Thresholds by which scores of a precision on a backend are judged; None where there are none.
+
+    ``backend`` is that of the runtime itself, never ``auto``.
+    """
+    if precision == "float32":
+        return manifest.calibration
+    name = BF16 if precision == "bf16" else f"{_EXPORTED_FOR.get(backend)}-{precision}"
+    export = manifest.exports.get(name)
+    return None if export is None else export.calibration
+
+
+def backend_of(export: str) -> str:
+    """The backend that runs an export, by the export's name in the manifest.
+
+    >>> backend_of("onnx-int8")
+    'onnxruntime'
+    """
+    return next(name for name, to in _EXPORTED_FOR.items() if export.startswith(f"{to}-"))
+
+
+def file_digest(folder: Path, name: str) -> str:
+    """Return the digest by which a manifest names a file of the run.
+
+    Of an ONNX file it is that of the network, so that it stays valid when the thresholds in the
+    file's metadata change; of any other file, the SHA-256 of all bytes. Raises FlawmapError where
+    an ONNX file is damaged.
+    """
+    return _digest(name, (folder / name).read_bytes())
+
+
+def _digest(name: str, data: bytes) -> str:
+    return network_digest(data) if name.endswith(".onnx") else hashlib.sha256(data).hexdigest()
+
+
+def _is(name: str, data: bytes, sha256: str | None) -> bool:
+    try:
+        return _digest(name, data) == sha256
+    except FlawmapError:  # no ONNX file at all
+        return False
+
+
+def read_checked(folder: Path, name: str, sha256: str | None) -> bytes:
+    """A file of the run; FlawmapError where it is not the one that the manifest names."""
+    try:
+        found = read_regular(folder / name, _MOST_BYTES)
+    except OSError as error:
+        raise FlawmapError(
+            f"Cannot read {folder / name}: {error.strerror}. Copy the whole run folder again."
+        ) from error
+    if not _is(name, found, sha256):
+        what = "weights" if name == WEIGHTS else "graph"
+        raise FlawmapError(
+            f"{folder / name} is not the {what} that its manifest names: it was changed or "
+            "cut short. Copy the whole run folder again, export it again, or train anew."
+        )
+    return found

@@ -1,0 +1,271 @@
+"""The manifest: everything about an inspector that is not a weight, in one JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from flawmap.data.resize import Fit, Framing
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.inspection.conformal import Calibration
+from flawmap.inspection.defects import Filters
+from flawmap.utils.files import check_writable, encode_json, only_writer, read_regular, write_bytes
+
+MANIFEST = "manifest.json"
+SETTINGS = "settings.json"
+CHECKPOINTS = "checkpoints"
+GRAPH = "model.onnx"
+WEIGHTS = "weights.safetensors"
+EXPORTS = "exports"
+FORMAT = 1
+_MOST_BYTES = 16 * 2**20  # of a manifest: 200,000 images to train on; parsed, it may take 0.4 GB
+_AGAIN = "copy the run folder again, or train anew."
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _inside(name: str) -> str:
+    """A file in the run's folder or below: nothing outside it is read for a manifest's sake."""
+    path = PurePosixPath(name)
+    if (
+        not path.name
+        or len(name) > 255
+        or path.is_absolute()
+        or {".."} & set(path.parts)
+        or set("\\:\0") & set(name)
+    ):
+        raise ValueError("not a file of the run folder")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_inside)]
+
+
+class Preprocessing(_Model):
+    """What happens to an image before the graph sees it."""
+
+    size: tuple[int, int] = Field(description="working height and width in pixels")
+    colour: Literal["RGB"] = "RGB"
+    resize: Literal["bilinear, antialiased"] = "bilinear, antialiased"
+    fit: Fit = Field(
+        "squash", description="to the working size; or its shape kept; or in tiles of that size"
+    )
+    overlap: int = Field(0, description="pixels by which neighbouring tiles overlap at least")
+    white_level: int | None = Field(
+        None, description="16-bit value that becomes 255; of images of 8 bits there is none"
+    )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Preprocessing:
+        try:
+            _ = self.framing
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @classmethod
+    def of(cls, framing: Framing) -> Preprocessing:
+        """What ``framing`` does, to be kept."""
+        size, fit, overlap = framing.size, framing.fit, framing.overlap
+        return cls(size=size, fit=fit, overlap=overlap, white_level=framing.white_level)
+
+    @property
+    def framing(self) -> Framing:
+        """How photographs become windows of the working size."""
+        return Framing(self.size, self.fit, self.overlap, self.white_level)
+
+
+class Teacher(_Model):
+    """Which frozen teacher the method learned from."""
+
+    name: str
+    file: str
+    sha256: str
+
+
+class Training(_Model):
+    """How the method was trained, and on what."""
+
+    data: str
+    folder: str = Field(description="where the data lay when it was trained")
+    layout: str
+    images: int = Field(description="good images trained on")
+    held_out: int = Field(description="good images kept for calibration")
+    skipped: int = Field(description="good images that could not be read")
+    useless: int = Field(0, description="good images of a few pixels or of one colour, left out")
+    copies: int = Field(0, description="good images that are copies of another, left out")
+    group: str | None = Field(None, description="rule that says which images are of one part")
+    groups: int | None = Field(None, description="how many groups it made of the good images")
+    set_aside: tuple[str, ...] = Field(
+        (), description="SHA-256 of each image that shows a part of which another calibrates"
+    )
+    fingerprint: str = Field(description="digest of all good images used")
+    trained_on: tuple[str, ...] = Field(description="SHA-256 of each image trained on")
+    rotation: Literal["none", "slight", "full", "draem"]
+    rotation_reason: str
+    textures: str
+    seed: int
+    steps: int
+    device: str
+    precision: str
+    seconds: dict[str, float]
+
+
+class Parity(_Model):
+    """Largest differences between the graph and the torch module, on the CPU, on real images."""
+
+    runtime: str = Field("onnxruntime", description="that the graph ran on")
+    device: str = Field("cpu", description="that the graph ran on")
+    images: int
+    map: float
+    score: float
+    limit: float
+
+
+class Export(_Model):
+    """Another form of the graph, and how near it is to the first."""
+
+    precision: Literal["float32", "bf16", "int8"]
+    files: dict[FileName, str] = Field(
+        description="SHA-256 of each file of it, the graph first; none for bf16, in which the "
+        "float32 graph is computed"
+    )
+    quantised: str | None = Field(None, description="what of the graph is in 8-bit integers")
+    calibration: Calibration | None = Field(
+        None, description="its own thresholds, where it is not in float32"
+    )
+    images: int = Field(description="images that both were run on")
+    map_max: float = Field(description="largest difference of the maps")
+    map_mean: float
+    score_max: float
+    score_mean: float
+    flips: int = Field(description="images whose verdict differs, each by its own thresholds")
+    p_value_mean: float = Field(
+        description="mean |difference| of the good images' p-values among each other"
+    )
+    pixel_ap: tuple[float, float] | None = Field(
+        None, description="on drawn defects, of the first graph and of this"
+    )
+    image_auroc: tuple[float, float] | None = Field(None, description="likewise")
+    within_limits: bool
+    forced: bool = Field(False, description="kept although it is not within them")
+
+
+class Manifest(_Model):
+    """The whole manifest."""
+
+    format: Literal[1] = 1
+    method: str
+    preset: str
+    configuration: dict[str, Any]
+    preprocessing: Preprocessing
+    teacher: Teacher
+    calibration: Calibration
+    region: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of its region's picture"
+    )
+    filters: Filters = Filters()
+    training: Training
+    parity: Parity
+    files: dict[FileName, str] = Field(description="SHA-256 of each file of the artefact")
+    versions: dict[str, str]
+    devices: dict[str, Parity] = Field(
+        {}, description="parity on other devices than the CPU, by runtime and device"
+    )
+    exports: dict[str, Export] = Field({}, description="by runtime and precision")
+    metrics: dict[str, Any] | None = Field(None, description="the last evaluation")
+
+    @property
+    def spent(self) -> frozenset[str]:
+        """SHA-256 of images that say nothing of new good parts, trained on or of parts that
+        calibrate; those that set the thresholds are not among them."""
+        return frozenset((*self.training.trained_on, *self.training.set_aside))
+
+
+def read_manifest(run: Path) -> Manifest:
+    """Manifest of the inspector in folder ``run``; FlawmapError where there is no sound one."""
+    path = run / MANIFEST
+    try:
+        text = read_regular(path, _MOST_BYTES).decode()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FlawmapError(_absent(run)) from error
+    except OSError as error:
+        raise FlawmapError(f"Cannot read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise FlawmapError(f"{path} is not text: {_AGAIN}") from error
+    try:
+        value = json.loads(text)
+        found = value.get("format") if isinstance(value, dict) else None
+        if isinstance(found, int) and found > FORMAT:
+            raise FlawmapError(f"{path} was written by a newer flawmap: update flawmap to read it.")
+        return Manifest.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = _printable(".".join(str(part) for part in first["loc"]))
+        raise FlawmapError(
+            f"{path} is damaged at {where or 'its start'} ({first['msg'].lower()}): {_AGAIN}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise FlawmapError(f"{path} is not a JSON document ({error}): {_AGAIN}") from error
+
+
+@contextmanager
+def changing(run: Path) -> Iterator[Manifest]:
+    """The manifest of a run that no other process writes to while the block runs.
+
+    Raises as :func:`read_manifest`, and FlawmapError where another one does, or the folder cannot
+    be written, before any work is done.
+    """
+    read_manifest(run)
+    with only_writer(run):
+        check_writable(run)
+        yield read_manifest(run)
+
+
+def _printable(text: str) -> str:
+    """A key of the file as part of a message of one line, whatever the key holds."""
+    return "".join(one if one.isprintable() else "?" for one in text[:80])
+
+
+def _absent(run: Path) -> str:
+    if not run.exists():
+        return f"No such run: {run}. Train one with: flawmap train DATA --out {run}"
+    if not run.is_dir():
+        return f"{run} is a file: give the folder that train wrote."
+    if (run / SETTINGS).is_file() or (run / CHECKPOINTS).is_dir():
+        return f"The training of {run} is not complete: go on with the same command and --resume."
+    return f"{run} holds no inspector ({MANIFEST} is missing): give the folder that train wrote."
+
+
+def run_id(manifest: Manifest) -> str:
+    """First 16 hex digits of the SHA-256 of the run's graph: which run wrote a line."""
+    return manifest.files.get(GRAPH, "")[:16]
+
+
+def region_id(manifest: Manifest) -> str | None:
+    """First 16 hex digits of the SHA-256 of the run's region, within which scores are taken."""
+    return None if manifest.region is None else manifest.region[:16]
+
+
+def write_manifest(run: Path, manifest: Manifest) -> None:
+    """Write the manifest alone, whole or not at all; a verb uses :func:`saving.save_manifest`."""
+    write_bytes(run / MANIFEST, encode_manifest(manifest))
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return the content of its file."""
+    return encode_json(manifest.model_dump(mode="json"))

@@ -1,0 +1,165 @@
+"""Defects: the connected regions of a thresholded anomaly map, and which of them count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from scipy import ndimage
+
+from flawmap.data.resize import Place
+
+_EIGHT = np.ones((3, 3), dtype=bool)
+_DIRECTIONS = np.linspace(0.0, np.pi, 36, endpoint=False)  # a length is true to 0.1 %
+
+
+class Filters(BaseModel):
+    """Which regions are defects. Distances and areas are in pixels of the photograph."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    min_area: float = Field(0.0, ge=0.0, description="smaller regions are none")
+    min_peak: float = Field(0.0, ge=0.0, description="regions of a lower highest value are none")
+    merge_distance: float = Field(0.0, ge=0.0, description="regions about as near are one")
+    pixel_pitch: float | None = Field(None, gt=0.0, description="mm of the part in a pixel")
+
+    @property
+    def drop(self) -> bool:
+        """Whether any region can be left out."""
+        return self.min_area > 0.0 or self.min_peak > 0.0
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One 8-connected region, or several near each other.
+
+    Box, area and length are in pixels of the photograph, peak and mean are map values.
+    """
+
+    box: tuple[int, int, int, int]
+    """x, y, width, height."""
+    area: int
+    peak: float
+    length: float
+    """Largest extent in any direction."""
+    mean: float
+
+
+class Found(NamedTuple):
+    """``mask`` (h, w) uint8 {0, 1} of the defects that count, worst first, and how many regions
+    there were before the filters."""
+
+    mask: NDArray[np.uint8]
+    defects: list[Defect]
+    regions: int
+
+
+def find_defects(
+    anomaly_map: NDArray[np.float32],
+    threshold: float,
+    image_size: tuple[int, int],
+    filters: Filters | None = None,
+) -> Found:
+    """Regions of the map (h, w) above ``threshold`` that pass the filters.
+
+    ``image_size`` is the photograph's (height, width), to which boxes, areas and lengths are
+    scaled.
+    """
+    limits = filters or Filters()
+    above = anomaly_map > threshold
+    if not above.any():
+        return Found(above.astype(np.uint8), [], 0)
+    scale = image_size[0] / above.shape[0], image_size[1] / above.shape[1]
+    part = _around(above)  # the rest of a large map need not be labelled
+    marked, values = above[part], anomaly_map[part]
+    labels, count = _labelled(marked, limits.merge_distance, scale)
+    peaks, means, pixels = _statistics(values[marked], labels[marked], count)
+    areas = pixels * (scale[0] * scale[1])
+    passed = (areas >= limits.min_area) & (peaks >= limits.min_peak)
+    places = ndimage.find_objects(labels)
+    defects = [
+        Defect(
+            _box(_moved(places[i], part), above.shape, image_size),
+            max(1, round(float(areas[i]))),
+            float(peaks[i]),
+            _length(labels[places[i]] == i + 1, scale),
+            float(means[i]),
+        )
+        for i in np.flatnonzero(passed)
+    ]
+    mask = np.zeros(above.shape, np.uint8)
+    mask[part] = np.concatenate([[False], passed])[labels]
+    return Found(mask, sorted(defects, key=lambda d: (-d.peak, d.box)), count)
+
+
+def _around(above: NDArray[np.bool_]) -> Place:
+    """The smallest box of the map that holds every pixel above; there is at least one."""
+    rows, columns = np.flatnonzero(above.any(1)), np.flatnonzero(above.any(0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _moved(place: Place, part: Place) -> Place:
+    """A place in a part of the map as one in the whole."""
+    rows, columns = (
+        slice(one.start + whole.start, one.stop + whole.start)
+        for one, whole in zip(place, part, strict=True)
+    )
+    return rows, columns
+
+
+def _labelled(
+    above: NDArray[np.bool_], merge_distance: float, scale: tuple[float, float]
+) -> tuple[NDArray[np.int32], int]:
+    """Number of its region at every pixel, 0 for none."""
+    near = above
+    reach = (merge_distance - max(scale)) / 2.0  # neighbours in the map touch as they are
+    if reach > 0.0:
+        near = ndimage.distance_transform_edt(~above, sampling=scale) <= reach
+    labels, count = ndimage.label(near, _EIGHT)
+    return np.where(above, labels, 0), int(count)
+
+
+def _statistics(
+    values: NDArray[np.float32], labels: NDArray[np.int32], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.int64]]:
+    """Highest and mean value and number of pixels of every region; of all its pixels (n,), the
+    map's values and the region's number."""
+    pixels = np.bincount(labels, minlength=count + 1)[1:]
+    sums = np.bincount(labels, values, minlength=count + 1)[1:]
+    peaks = np.atleast_1d(ndimage.maximum(values, labels, np.arange(1, count + 1)))
+    return peaks, sums / pixels, pixels
+
+
+def _length(region: NDArray[np.bool_], scale: tuple[float, float]) -> float:
+    """Largest extent, from outer edge to outer edge of its pixels."""
+    rows, columns = _ends(region)
+    across = np.cos(_DIRECTIONS)[:, None] * scale[1]
+    down = np.sin(_DIRECTIONS)[:, None] * scale[0]
+    along = across * columns + down * rows
+    pixel = np.abs(across[:, 0]) + np.abs(down[:, 0])
+    return round(float((np.ptp(along, axis=1) + pixel).max()), 2)
+
+
+def _ends(region: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the first and last pixel in each row: no other can lie outermost."""
+    rows = np.flatnonzero(region.any(axis=1))
+    first = region[rows].argmax(axis=1)
+    last = region.shape[1] - 1 - region[rows, ::-1].argmax(axis=1)
+    return np.concatenate([rows, rows]), np.concatenate([first, last])
+
+
+def _box(
+    place: Place, size: tuple[int, ...], image_size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Smallest box of whole photograph pixels around a region of the map."""
+    y, bottom = _scaled(place[0], size[0], image_size[0])
+    x, right = _scaled(place[1], size[1], image_size[1])
+    return x, y, right - x, bottom - y
+
+
+def _scaled(place: slice, size: int, image_size: int) -> tuple[int, int]:
+    """First and one past last; in whole numbers, as a float may round past the image's edge."""
+    return place.start * image_size // size, -(-place.stop * image_size // size)

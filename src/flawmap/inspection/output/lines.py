@@ -1,0 +1,199 @@
+"""JSON lines of ``predict``, ``judge`` and ``--watch``: how they are written and read back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from flawmap.errors import FlawmapError
+from flawmap.utils.files import cannot_write, make_folder
+
+if sys.platform != "win32":
+    import fcntl
+
+Line = dict[str, Any]
+_LOG = logging.getLogger("flawmap")
+
+
+class LinesFile:
+    """A file that JSON lines are written to one by one, each whole as soon as it is written.
+
+    Whatever ends the process, all lines written so far are there under the file's own name. What
+    the file held before goes with the first line; with ``append`` it stays. While it is open no
+    other process writes lines to it (flock, where the system has it). Raises FlawmapError where
+    another one does, or it cannot be written.
+    """
+
+    def __init__(self, path: Path, *, append: bool = False) -> None:
+        self.path = path
+        make_folder(path.parent)
+        self._created = not path.exists()
+        self._append = append
+        self._written = 0
+        self._descriptor = self._open()
+
+    def _open(self) -> int:
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        try:
+            self._regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            if self._regular:
+                _lock(descriptor, self.path)
+                os.lseek(descriptor, 0, os.SEEK_END if self._append else os.SEEK_SET)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def write(self, line: Line) -> None:
+        """Add one line. A disk that is full leaves none of it. Raises FlawmapError."""
+        if self._append and self._was_taken_away():
+            os.close(self._descriptor)
+            self._descriptor = self._open()
+        data = memoryview((json.dumps(line) + "\n").encode())
+        try:
+            if self._regular and not self._written and not self._append:
+                os.ftruncate(self._descriptor, 0)
+            start = os.lseek(self._descriptor, 0, os.SEEK_CUR) if self._regular else 0
+            try:
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._descriptor, start)
+                    os.lseek(self._descriptor, start, os.SEEK_SET)
+                raise
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        self._written += 1
+
+    def _was_taken_away(self) -> bool:
+        """Whether the file was moved or removed, as a rotation of logs does."""
+        try:
+            return not os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except OSError:
+            return True
+
+    def cut(self, size: int) -> None:
+        """Drop what follows the first ``size`` bytes."""
+        os.ftruncate(self._descriptor, size)
+        os.lseek(self._descriptor, size, os.SEEK_SET)
+
+    def close(self) -> None:
+        """Close the file; one that is new and has no line is removed."""
+        if self._created and not self._written and not self._append:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+        os.close(self._descriptor)
+
+
+@contextlib.contextmanager
+def json_lines(target: str | os.PathLike[str] | None) -> Iterator[Callable[[Line], None]]:
+    """A function that writes one JSON line: to a :class:`LinesFile`, or to ``-``, or nowhere."""
+    if target is None:
+        yield lambda line: None
+    elif str(target) == "-":
+        yield _print_line
+    else:
+        file = LinesFile(Path(target))
+        try:
+            yield file.write
+        finally:
+            file.close()
+
+
+def _print_line(line: Line) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    if sys.platform == "win32":
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise FlawmapError(
+            f"Another process is writing lines to {path}: stop it, or give another --json file."
+        ) from error
+    except OSError:  # a network drive without locks
+        pass
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, Line]]:
+    """Number, from 1, and object of each line that ``predict`` wrote.
+
+    A last line that was cut short is left out, and the log "flawmap" says so; empty ones are
+    passed over. Raises FlawmapError for any other line that is no object with a path.
+    """
+    for number, line, whole in _raw_lines(path):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            if not whole and number > 1:
+                _LOG.warning("Line %d of %s was cut short and is left out.", number, path)
+                return
+            raise FlawmapError(f"Line {number} of {path} is no JSON: {error}.") from error
+        if not isinstance(value, dict) or not isinstance(value.get("path"), str):
+            raise FlawmapError(f"Line {number} of {path} is none that predict --json wrote.")
+        yield number, value
+
+
+def _raw_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
+    """Number and bytes of each line, and whether it has its end."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                yield number, line, line.endswith(b"\n")
+    except OSError as error:
+        raise FlawmapError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def map_reference(file: Path, lines: str | os.PathLike[str] | None) -> str:
+    """How a line names a map's file: by its way from the lines' own folder, so that both move.
+
+    Absolute where lines go to no file of their own, or to another drive.
+    """
+    real = os.path.realpath(file)
+    if lines is None or str(lines) == "-":
+        return real
+    with contextlib.suppress(ValueError):  # below it, perhaps by a link that is moved with it
+        return file.absolute().relative_to(Path(lines).parent.absolute()).as_posix()
+    try:
+        return Path(os.path.relpath(real, _folder(lines))).as_posix()
+    except ValueError:  # another drive
+        return real
+
+
+def map_place(reference: str, lines: str | os.PathLike[str]) -> Path:
+    """Where the map lies that a line of the file ``lines`` names.
+
+    Printed lines hold absolute paths. Where there is no such file, the map may have been moved with
+    the lines: it is looked for below their folder by the end of its path, a folder's name at least.
+    """
+    folder = Path(_folder(lines))
+    place = folder / reference
+    if not Path(reference).is_absolute() or _is_there(place):
+        return place
+    parts = place.parts
+    ends = (folder.joinpath(*parts[start:]) for start in range(1, len(parts) - 1))
+    return next((end for end in ends if _is_there(end)), place)
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for a name too long
+
+
+def _folder(lines: str | os.PathLike[str]) -> str:
+    return os.path.realpath(Path(lines).parent)

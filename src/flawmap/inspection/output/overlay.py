@@ -1,0 +1,104 @@
+"""Overlay and mask of a photograph of any size, made and written in strips.
+
+A photograph of 20 megapixels takes 60 MB; its map at that size, the heat and the encoder's copy of
+it would take five times as much. So the overlay is laid into the photograph itself, strip by strip,
+and each strip goes into the file before the next is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from flawmap.data.image_io.strip_png import strip_png
+from flawmap.inspection.inspector import Inspection
+
+_STRIP_PIXELS = 2**20
+_RIM = 3  # pixels that an outline reaches beyond its region
+_OPACITY = 0.7
+
+
+def write_overlay_and_mask(
+    overlay: Path,
+    mask: Path,
+    image: NDArray[np.uint8],
+    seen: Inspection,
+    threshold: float,
+    *,
+    drop: bool,
+) -> None:
+    """Write both files at the photograph's size (H, W); ``image`` (H, W, 3) becomes the overlay.
+
+    ``threshold``: of the map's pixels. ``drop``: only regions in the inspection's own mask count.
+    """
+    from flawmap.visualization.colour import PREDICTED, heat_levels, lay_heat, outline
+
+    height, width = image.shape[:2]
+    marks = _Marks(seen, threshold, (height, width), drop)
+    with strip_png(overlay, image.shape) as draw, strip_png(mask, (height, width)) as flatten:
+        for top, bottom in _strips(height, width):
+            above, below = max(0, top - _RIM), min(height, bottom + _RIM)
+            found = marks.values(above, below)
+            marked = marks.mask(above, below, found)
+            own = slice(top - above, bottom - above)
+            strip = image[top:bottom]
+            lay_heat(strip, heat_levels(found[own], threshold), opacity=_OPACITY)
+            flatten(marked[own] * np.uint8(255))
+            if marked.any():
+                framed = np.zeros((below - above, width, 3), np.uint8)
+                framed[own] = strip
+                strip = outline(framed, marked, PREDICTED)[own]
+            draw(strip)
+
+
+@dataclass(eq=False)
+class _Marks:
+    """Map and mask of an inspection at the photograph's size, rows at a time."""
+
+    seen: Inspection
+    threshold: float
+    size: tuple[int, int]
+    drop: bool
+
+    def values(self, top: int, bottom: int) -> NDArray[np.float32]:
+        """The map's rows, resized bilinearly as the whole map would be."""
+        found = self.seen.anomaly_map
+        if found.shape == self.size:
+            return found[top:bottom]
+        scale = found.shape[0] / self.size[0]
+        box = (0.0, top * scale, float(found.shape[1]), min(bottom * scale, found.shape[0]))
+        size = (self.size[1], bottom - top)
+        whole = Image.fromarray(np.ascontiguousarray(found))
+        return np.asarray(whole.resize(size, Image.Resampling.BILINEAR, box), dtype=np.float32)
+
+    def mask(self, top: int, bottom: int, values: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Rows of the mask {0, 1}, of map values ``values``."""
+        marked = values > self.threshold
+        if self.drop:
+            height, width = self._kept.shape
+            down = _nearest(np.arange(top, bottom), height / self.size[0])
+            across = _nearest(np.arange(self.size[1]), width / self.size[1])
+            marked &= self._kept[down][:, across]
+        return marked.astype(np.uint8)
+
+    @cached_property
+    def _kept(self) -> NDArray[np.bool_]:
+        """Around regions that count: enlarging the map may move their edges by half a pixel."""
+        return np.asarray(ndimage.maximum_filter(self.seen.mask, 3) > 0)
+
+
+def _nearest(positions: NDArray[np.intp], scale: float) -> NDArray[np.intp]:
+    return ((positions + 0.5) * scale).astype(np.intp)
+
+
+def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        yield top, min(top + rows, height)

@@ -1,0 +1,23 @@
+"""What a run's memory of good images alone says: its own map and score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flawmap.inspection.bundle.graphs import read_graph
+from flawmap.inspection.bundle.manifest import read_manifest
+from flawmap.inspection.inspector import Inspector, load_region
+from flawmap.runtime.unfamiliar import MemoryGraph
+
+
+def load_memory(run: Path) -> Inspector | None:
+    """Inspector of the folder ``run`` that maps what is unfamiliar; None where it has no memory.
+
+    Its verdicts mean nothing. Raises FlawmapError where the onnx package is not installed.
+    """
+    manifest = read_manifest(run)
+    kind = (manifest.configuration.get("memory") or {}).get("kind", "none")
+    if kind == "none":
+        return None
+    memory = MemoryGraph.within(read_graph(run, manifest).graph)
+    return None if memory is None else Inspector(manifest, memory, load_region(run, manifest))

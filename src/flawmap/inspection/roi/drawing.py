@@ -1,0 +1,149 @@
+"""Drawings of a region of interest: images, polygons, and annotations of labelling tools."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from flawmap.data.image_io.decoding import MAX_PIXELS, stated_size
+from flawmap.data.masks.annotations import draw_annotations, only_image, states_size
+from flawmap.data.masks.decoding import read_mask
+from flawmap.data.resize import Size
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.inspection.roi.mask import Mask, scaled
+from flawmap.utils.files import read_regular
+
+_MOST_PIXELS = 2**24  # of a region that is kept
+_MOST_BYTES = 2**24  # of a file of polygons
+_SAME = 0.01  # by which two ratios of height to width may differ
+
+
+def draw_region(
+    roi: Path | None,
+    ignore: Path | None,
+    size: Size | None = None,
+    images: Collection[Size] = (),
+) -> Mask:
+    """Mask (h, w) {0, 1} of where to look: what `roi` marks, but for what `ignore` marks.
+
+    Without a `size` it has that of the first of them, or at most 16 million pixels. Each is a mask
+    as `read_mask` reads it, or JSON: LabelMe, COCO or VIA with one image, or polygons
+    ``{"size": [height, width], "polygons": [[[x, y], ...], ...]}``.
+
+    `images`: sizes of the images that are looked at; both must have their shape, at any scale.
+    Raises FlawmapError where one cannot be read or has another shape, or nothing is left.
+    """
+    if roi is None and ignore is None:
+        raise UsageError("Neither what to look at nor what to ignore: give one of them.")
+    looked: Mask | None = None
+    if roi is not None:
+        looked = _drawn(roi, size, images)
+        if not looked.any():
+            raise FlawmapError(
+                f"The region is empty: {roi} marks nothing. Draw where to look in white, or in any "
+                "colour on black or transparent ground."
+            )
+    if ignore is not None:
+        ignored = _drawn(ignore, size if looked is None else _size(looked), images)
+        if ignored.all():
+            raise FlawmapError(f"The region is empty: {ignore} marks the whole image.")
+        looked = 1 - ignored if looked is None else looked * (1 - ignored)
+    if looked is None or not looked.any():
+        raise FlawmapError(f"The region is empty: {ignore} marks all of what {roi} does.")
+    return looked
+
+
+def sizes_of(paths: Iterable[Path]) -> tuple[Size, ...]:
+    """The (height, width) of each image whose header can be read."""
+    return tuple(size for size in map(stated_size, paths) if size is not None)
+
+
+def _drawn(path: Path, size: Size | None, images: Collection[Size]) -> Mask:
+    mask = _json(path, images) if path.suffix.lower() == ".json" else None
+    if mask is None:
+        mask = read_mask(path, None, plain=True)
+    _check_shape(path, _size(mask), images)
+    wanted = size or _at_most(_size(mask))
+    return mask if mask.shape == wanted else scaled(mask, wanted).astype(np.uint8)
+
+
+def _check_shape(path: Path, drawn: Size, images: Collection[Size]) -> None:
+    others = [size for size in images if not _is_like(drawn, size)]
+    if others:
+        raise UsageError(
+            f"{path} is {_extent(drawn)}, another shape than {len(others)} of the {len(images)} "
+            f"images, such as {_extent(others[0])}: draw it on such an image, at any scale, or "
+            "name images of its shape with --images."
+        )
+
+
+def _is_like(one: Size, other: Size) -> bool:
+    """Whether two sizes have one ratio of height to width, but for rounding to whole pixels."""
+    rounding = 1 / min(*one, *other)
+    ratio = (one[0] * other[1]) / (one[1] * other[0])
+    return abs(math.log(ratio)) <= max(_SAME, rounding)
+
+
+def _json(path: Path, images: Collection[Size]) -> Mask:
+    """What a JSON file marks, at the size that it was drawn at."""
+    annotated = only_image(path)
+    if annotated is None:
+        return _polygons(path)
+    size = states_size(annotated) or next(iter(images), None)
+    return draw_annotations(annotated, size).astype(np.uint8)
+
+
+def _polygons(path: Path) -> Mask:
+    polygons, (height, width) = _parsed(path)
+    image = Image.new("L", (width, height))
+    draw = ImageDraw.Draw(image)
+    for polygon in polygons:
+        draw.polygon([(x, y) for x, y in polygon], fill=1)
+    return np.asarray(image)
+
+
+def _parsed(path: Path) -> tuple[Sequence[Sequence[tuple[float, float]]], Size]:
+    try:
+        value = json.loads(read_regular(path, _MOST_BYTES).decode("utf-8-sig"))
+        height, width = (int(side) for side in value["size"])
+        polygons = [[(_within(x), _within(y)) for x, y in one] for one in value["polygons"]]
+        if min(height, width) < 1 or not polygons or min(map(len, polygons)) < 3:
+            raise ValueError("no area")
+        if height * width > MAX_PIXELS:
+            raise ValueError("too large")
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise UsageError(
+            f'{path} holds no polygons: {{"size": [height, width], "polygons": [[[x, y], ...]]}}, '
+            "three corners or more each; nor annotations of LabelMe, COCO or VIA."
+        ) from error
+    return polygons, (height, width)
+
+
+def _within(value: Any) -> float:
+    number = float(value)
+    if not abs(number) < 1e6:  # written so that NaN fails it
+        raise ValueError("no place in an image")
+    return number
+
+
+def _at_most(size: Size) -> Size:
+    """The size itself, or the largest of its shape that is allowed."""
+    scale = min(1.0, math.sqrt(_MOST_PIXELS / math.prod(size)))
+    return max(1, int(scale * size[0])), max(1, int(scale * size[1]))
+
+
+def _size(mask: NDArray[Any]) -> Size:
+    return mask.shape[0], mask.shape[1]
+
+
+def _extent(size: Size) -> str:
+    return f"{size[1]} x {size[0]} pixels"

@@ -1,0 +1,85 @@
+"""The region of interest: where an inspector looks, and what it scores by there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from flawmap.data.masks.decoding import read_mask
+from flawmap.errors import FlawmapError
+from flawmap.inspection.scoring import Scoring
+from flawmap.utils.files import read_regular
+
+Mask = NDArray[np.uint8]
+_MOST_BYTES = 2**26  # of a region's file, which has at most 16 million pixels
+_MOST_SHAPES = 8  # of maps whose region is kept at hand
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """``mask`` (h, w) bool as it was drawn, and the scoring of the method's configuration.
+
+    The graph's own score may come from anywhere in the image, so within a region the score is the
+    mean of the highest ``top_pixels`` values of the map there, after the method's blur.
+    """
+
+    mask: NDArray[np.bool_]
+    scoring: Scoring
+    _inside: dict[tuple[int, ...], NDArray[np.bool_]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, mask: Mask, configuration: Mapping[str, Any]) -> Region:
+        """From a mask {0, 1} and the method's configuration."""
+        return cls(mask.astype(bool), Scoring.of(configuration))
+
+    def inside(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Where to look in a map of this shape; never nowhere, however small it is."""
+        if shape == self.mask.shape:
+            return self.mask
+        found = self._inside.get(shape)
+        if found is None:
+            if len(self._inside) >= _MOST_SHAPES:
+                self._inside.clear()
+            found = self._inside[shape] = scaled(self.mask, shape)
+        return found
+
+    def read_out(self, anomaly_map: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        """The map (h, w) with 0 outside, and its score."""
+        inside = self.inside(anomaly_map.shape)
+        masked = np.where(inside, anomaly_map, np.float32(0.0))
+        return masked, self.scoring(masked, inside)
+
+
+def region_file(sha256: str) -> str:
+    """Its name in a run: another region never takes the place of one that a manifest names."""
+    return f"region-{sha256[:12]}.png"
+
+
+def read_region(folder: Path, sha256: str, size: tuple[int, int] | None) -> Mask:
+    """The run's region, of this size or as it was drawn.
+
+    Raises FlawmapError where it is not the one that the manifest names.
+    """
+    path = folder / region_file(sha256)
+    try:
+        data = read_regular(path, _MOST_BYTES)
+    except OSError as error:
+        raise FlawmapError(f"Cannot read {path}: {error.strerror}.") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise FlawmapError(f"{path} was changed: set the region again, or copy the run again.")
+    return read_mask(data, size, name=path.name)
+
+
+def scaled(mask: NDArray[np.bool_] | Mask, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Where at least half is marked; where that is nowhere, where anything is."""
+    picture = Image.fromarray(mask.astype(np.float32))
+    share = np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
+    found: NDArray[np.bool_] = share >= 0.5
+    return found if found.any() else share > 0.0

@@ -1,0 +1,107 @@
+"""Settings of a run that may change while an inspector of it works."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from flawmap.errors import FlawmapError
+from flawmap.inspection.bundle.graphs import calibration_of
+from flawmap.inspection.bundle.manifest import MANIFEST, Manifest, read_manifest
+from flawmap.inspection.inspector import Inspector, load_region
+from flawmap.runtime.base import RuntimeOptions
+
+_AGAIN = 1.0  # seconds until settings that could not be used are tried again
+_PATIENCE = 3.0  # seconds that a run may be half copied before it is said
+
+_Signature = tuple[int, int, int] | None
+
+
+class LiveInspector:
+    """The inspector of a run by the settings that it has now.
+
+    Settings that cannot be used, such as half a manifest, leave those before at work.
+    """
+
+    def __init__(self, run: Path, runtime: RuntimeOptions, say: Callable[[str], None]) -> None:
+        self._run, self._runtime, self._say = run, runtime, say
+        self._seen = _signature(run)
+        self._manifest = read_manifest(run)
+        self._failing_since: float | None = None
+        self._told = False
+        self._not_before = 0.0
+        self.now = Inspector.open(run, self._manifest, load_region(run, self._manifest), **runtime)
+        self.now.graph.warm_up()
+
+    def refresh(self) -> None:
+        """Take over settings that were changed, and say so in a line."""
+        seen = _signature(self._run)
+        if seen == self._seen and self._failing_since is None:
+            return
+        if time.monotonic() < self._not_before:
+            return
+        try:
+            self._take_over()
+        except FlawmapError as error:
+            self._fail(error)
+        else:
+            self._failing_since, self._told = None, False
+        self._seen = seen
+
+    def _take_over(self) -> None:
+        manifest = read_manifest(self._run)
+        what = _differences(self._manifest, manifest)
+        if what:
+            self.now = self._opened(manifest)
+            self._say(f"{self._run} was changed ({', '.join(what)}): this is used from here on.")
+        elif self._told:
+            self._say(f"{self._run} is as it was.")
+        self._manifest = manifest
+
+    def _opened(self, manifest: Manifest) -> Inspector:
+        region = load_region(self._run, manifest)
+        before, precision, backend = self._manifest, self.now.precision, self.now.graph.name
+        calibration = calibration_of(manifest, precision, backend)
+        if _graphs(manifest) != _graphs(before) or calibration is None:
+            inspector = Inspector.open(self._run, manifest, region, **self._runtime)
+            inspector.graph.warm_up()
+            return inspector
+        judging = manifest.model_copy(update={"calibration": calibration})
+        return Inspector(judging, self.now.graph, region, self.now.source)
+
+    def _fail(self, error: FlawmapError) -> None:
+        now = time.monotonic()
+        self._not_before = now + _AGAIN
+        self._failing_since = self._failing_since or now
+        if not self._told and now - self._failing_since >= _PATIENCE:
+            self._told = True
+            self._say(f"Settings were changed and cannot be used: {error} Those before stay.")
+
+
+def _differences(before: Manifest, after: Manifest) -> list[str]:
+    """What changed of that by which images are judged."""
+    changed = {
+        "thresholds": _calibrations(before) != _calibrations(after),
+        "region": before.region != after.region,
+        "filters": before.filters != after.filters,
+        "graph": _graphs(before) != _graphs(after),
+    }
+    return [name for name, differs in changed.items() if differs]
+
+
+def _calibrations(manifest: Manifest) -> object:
+    return manifest.calibration, {n: e.calibration for n, e in manifest.exports.items()}
+
+
+def _graphs(manifest: Manifest) -> object:
+    exports = {name: export.files for name, export in manifest.exports.items()}
+    return manifest.files, exports, manifest.preprocessing, manifest.configuration
+
+
+def _signature(run: Path) -> _Signature:
+    try:
+        found = (run / MANIFEST).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

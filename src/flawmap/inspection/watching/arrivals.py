@@ -1,0 +1,229 @@
+"""New images in a watched folder, found at a cost that does not grow with those already there.
+
+A folder's time of change tells whether a name in it came, went or was replaced; only then is it
+listed. A file that is written over in place changes no folder: those of the last minutes are looked
+at again and again, all others a few at a time, in turn.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import stat
+import time
+from collections import deque
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flawmap.data.listing.names import is_listed, is_searched
+
+Version = tuple[str, int, int]  # path, bytes, nanoseconds of the last change
+
+_HOT = 200  # folders that changed last, looked at each time
+_COLD = 200  # of the other folders, looked at in turn each time
+_RECENT = 50  # images done last, looked at each time
+_SWEEP = 1500  # of all images, looked at in turn each second
+_AGAIN = 2.0  # seconds: within these a change may leave a folder's time as it is
+_LISTING_SHARE = 4  # times as long as listing a folder took is it left alone
+
+
+@dataclass
+class _Place:
+    """A folder, and what its last listing found."""
+
+    path: str
+    names: dict[str, int] = field(default_factory=dict)  # with their inodes
+    images: set[str] = field(default_factory=set)
+    changed: int = -1
+    again: float | None = None
+    not_before: float = 0.0
+
+
+@dataclass
+class _Pending:
+    version: Version
+    since: float
+    """When it was first seen as it is."""
+    not_before: float
+
+
+class Arrivals:
+    """Images below ``folder`` whose version is not in ``done``.
+
+    Names are left out as in every listing, and so is the folder ``written``. A folder that cannot
+    be looked at now keeps what it had.
+    """
+
+    def __init__(
+        self, folder: Path, done: Container[Version], settle: float, written: Path | None = None
+    ) -> None:
+        self._done, self._settle = done, settle
+        self._written = None if written is None else str(written)
+        self._places: dict[str, _Place] = {}
+        self._order: list[_Place] = []  # last changed first
+        self._turn = 0
+        self._reals: set[str] = set()
+        self._pending: dict[str, _Pending] = {}
+        self._recent: deque[str] = deque(maxlen=_RECENT)
+        self._cycle = self._every_file()
+        self._swept = time.monotonic()
+        self._add(str(folder))
+
+    def look(self) -> None:
+        """Look at what may have changed; a bounded number of files and folders."""
+        for place in self._due():
+            self._visit(place)
+        for path in list(self._recent):
+            self._consider(path)
+        now = time.monotonic()
+        share = min(_SWEEP, int(_SWEEP * (now - self._swept)))
+        if share:
+            self._swept = now
+            for _, path in zip(range(share), self._cycle, strict=False):
+                if not path:
+                    break
+                self._consider(path)
+
+    def ready(self, most: int) -> list[Version]:
+        """Versions that have not changed for long enough, the oldest first, ``most`` at once."""
+        now = time.monotonic()
+        settled = (one for one in self._pending.values() if now >= one.not_before)
+        oldest = heapq.nsmallest(most, settled, key=lambda one: (one.version[2], one.version[0]))
+        found = []
+        for one in oldest:
+            self._consider(one.version[0])  # it may have changed since, or be gone
+            if self._pending.get(one.version[0]) is one:
+                found.append(one.version)
+        return found
+
+    def pause(self, most: float) -> float:
+        """Seconds until the next pending image may be ready, ``most`` at the most."""
+        now = time.monotonic()
+        return max(0.0, min([most, *(one.not_before - now for one in self._pending.values())]))
+
+    def age(self, version: Version) -> float:
+        """Seconds for which a pending image has been as it is."""
+        found = self._pending.get(version[0])
+        return 0.0 if found is None else time.monotonic() - found.since
+
+    def later(self, version: Version, seconds: float) -> None:
+        """Give a pending image again, but not before some seconds."""
+        if version[0] in self._pending:
+            self._pending[version[0]].not_before = time.monotonic() + seconds
+
+    def finish(self, version: Version) -> None:
+        """Take note that a version is done."""
+        self._pending.pop(version[0], None)
+        self._recent.append(version[0])
+
+    def _due(self) -> list[_Place]:
+        hot, cold = self._order[:_HOT], self._order[_HOT:]
+        if cold:
+            self._turn %= len(cold)
+            hot += cold[self._turn : self._turn + _COLD]
+            self._turn += _COLD
+        return hot
+
+    def _visit(self, place: _Place) -> None:
+        try:
+            changed = os.stat(place.path).st_mtime_ns  # noqa: PTH116 - thousands of them a second
+        except OSError:
+            return
+        now = time.monotonic()
+        if changed != place.changed and now >= place.not_before:
+            # Names alone take half the time. A change without a new one may have replaced a file.
+            news = place.changed >= 0 and self._list_names(place)
+            if not news and not self._list(place):
+                return
+            if place.again is None:
+                place.again = now + _AGAIN
+            place.changed = changed
+            self._order.sort(key=lambda one: -one.changed)
+        elif place.again is not None and now >= max(place.again, place.not_before):
+            place.again = None if self._list(place) else now + _AGAIN
+        else:
+            return
+        place.not_before = now + _LISTING_SHARE * (time.monotonic() - now)
+
+    def _list_names(self, place: _Place) -> bool:
+        """Take in names that came; whether there were any."""
+        try:
+            there = os.listdir(place.path)  # noqa: PTH208 - of 100,000 names
+        except OSError:
+            return False
+        fresh = [name for name in there if name not in place.names]
+        place.names.update(dict.fromkeys(fresh, 0))
+        for name in fresh:
+            self._enter(place, name)
+        return bool(fresh)
+
+    def _list(self, place: _Place) -> bool:
+        """Take in names that came, went, or stand for another file; False where that fails."""
+        try:
+            with os.scandir(place.path) as entries:
+                there = {entry.name: entry.inode() for entry in entries}
+        except OSError:
+            return False
+        before, place.names = place.names, there
+        for name, _ in there.items() - before.items():
+            self._enter(place, name)
+        for name in before.keys() - there.keys():
+            place.images.discard(name)
+            self._leave(f"{place.path}{os.sep}{name}")
+        return True
+
+    def _enter(self, place: _Place, name: str) -> None:
+        path = f"{place.path}{os.sep}{name}"
+        if is_listed(name, place.names) and self._consider(path):
+            place.images.add(name)
+        elif is_searched(name) and path not in self._places and os.path.isdir(path):  # noqa: PTH112
+            self._add(path)
+
+    def _add(self, path: str) -> None:
+        real = os.path.realpath(path)
+        if real in self._reals or real == self._written:
+            return
+        self._reals.add(real)
+        place = self._places[path] = _Place(path)
+        self._order.append(place)
+        self._visit(place)
+
+    def _leave(self, path: str) -> None:
+        self._pending.pop(path, None)
+        if path in self._places:
+            gone = [one for one in self._places if one == path or one.startswith(path + os.sep)]
+            for one in gone:
+                del self._places[one]
+            self._order = list(self._places.values())
+            self._order.sort(key=lambda one: -one.changed)
+            self._reals = {os.path.realpath(one) for one in self._places}
+
+    def _consider(self, path: str) -> bool:
+        """Note an image that is there and not done, and since when it has been as it is.
+
+        False for a folder, or whatever else is no file.
+        """
+        try:
+            found = os.stat(path)  # noqa: PTH116 - thousands of them a second
+        except OSError:  # gone again, or not ours to see yet
+            self._pending.pop(path, None)
+            return True
+        if not stat.S_ISREG(found.st_mode):
+            return False
+        version = path, found.st_size, found.st_mtime_ns
+        pending = self._pending.get(path)
+        if version in self._done:
+            self._pending.pop(path, None)
+        elif pending is None or pending.version != version:
+            now = time.monotonic()
+            self._pending[path] = _Pending(version, now, now + self._settle)
+        return True
+
+    def _every_file(self) -> Iterator[str]:
+        """Paths of all images, over and over; it ends a turn where there is none."""
+        while True:
+            for place in list(self._places.values()):
+                for name in list(place.images):
+                    yield f"{place.path}{os.sep}{name}"
+            yield ""

@@ -1,0 +1,134 @@
+"""``flawmap predict --watch``: inspect what a camera drops into a folder, each image once.
+
+The folder is looked at again and again rather than asked to report: that works on network drives,
+too. The JSON lines are the memory: an image with a line in them is not inspected again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from typing_extensions import Unpack
+
+from flawmap.data.targets import LINES, check_folder, check_target
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.inspection.inspector import Inspector
+from flawmap.inspection.output.delivery import is_disk_error, unwritten_line
+from flawmap.inspection.output.lines import Line
+from flawmap.inspection.output.records import line_of, write_pictures
+from flawmap.inspection.pipeline import Inspected, inspect_files
+from flawmap.inspection.predict import Prediction
+from flawmap.inspection.settings import LiveInspector
+from flawmap.inspection.sources import real
+from flawmap.inspection.watching.arrivals import Arrivals, Version
+from flawmap.inspection.watching.ledger import Ledger
+from flawmap.runtime.base import RuntimeOptions
+from flawmap.utils.files import check_writable, make_folder, sweep_below
+
+_PATIENCE = 5.0  # seconds that an unreadable image may stay as it is before it counts as broken
+_RETRY = 0.5  # seconds until it is read again
+_SHORTEST = 0.005  # seconds between two looks
+_TOGETHER = 32  # images between two looks at folder and settings
+_LOG = logging.getLogger("flawmap")
+
+
+def watch(
+    run: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    json_file: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    poll: float = 0.2,
+    settle: float = 0.4,
+    stop: Callable[[], bool] = lambda: False,
+    show: Callable[[Prediction, int], None] = lambda prediction, total: None,
+    say: Callable[[str], None] = _LOG.warning,
+    **runtime: Unpack[RuntimeOptions],
+) -> int:
+    """Inspect every image in ``folder``, and each that comes, until ``stop()`` says so.
+
+    An image is inspected when it has not changed for ``settle`` seconds, and again if it is written
+    anew. ``json_file`` gets a line each, as of ``predict``, with ``bytes`` and ``modified_ns`` of
+    the image; lines that it holds already are those of an earlier call, whose images are done.
+    ``out``: as for ``predict``. ``poll``: seconds between two looks. Settings of the run that
+    change meanwhile are used from then on, and ``say`` gets a line. Returns how many were
+    inspected. Raises UsageError where there is no such folder, FlawmapError where another process
+    writes to ``json_file`` or a disk is full.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise UsageError(f"No such folder: {place}. Give the one that images are dropped into.")
+    if json_file is None or str(json_file) == "-":  # a caller without types may give None
+        raise UsageError("Watching takes a file for its lines, which remembers what is done.")
+    check_folder(out)
+    check_target(json_file, LINES, inputs=[out], streamed=True)
+    written = None if out is None else real(make_folder(Path(out)))
+    if written == real(place):
+        raise UsageError(f"{place} is watched: give another folder as --out.")
+    if written is not None:
+        check_writable(written)
+        sweep_below(written)
+    live = LiveInspector(Path(run), runtime, say)
+    count = 0
+    with Ledger(Path(json_file)) as ledger:
+        arrivals = Arrivals(place, ledger.done, settle, written)
+        line_up = _LineUp(arrivals, ledger, place, written, json_file)
+        while not stop():
+            live.refresh()
+            arrivals.look()
+            before = count
+            for line in line_up.inspect(live.now, arrivals.ready(_TOGETHER)):
+                count += 1
+                show(Prediction(line), 0)
+                if stop():
+                    break
+            if count == before:
+                time.sleep(max(_SHORTEST, arrivals.pause(poll)))
+    return count
+
+
+class _LineUp:
+    """Inspects images, and gives each its line once its pictures are written."""
+
+    def __init__(
+        self,
+        arrivals: Arrivals,
+        ledger: Ledger,
+        place: Path,
+        written: Path | None,
+        lines: str | os.PathLike[str],
+    ) -> None:
+        self._arrivals, self._ledger, self._place = arrivals, ledger, place
+        self._written, self._lines = written, lines
+
+    def inspect(self, inspector: Inspector, ready: Sequence[Version]) -> Iterator[Line]:
+        """The line of each, already in the ledger. An image that fails may yet be whole: it comes
+        again, until it has stayed as it is for some seconds."""
+        paths = [Path(version[0]) for version in ready]
+        pictures = self._written is not None
+        with contextlib.closing(inspect_files(inspector, paths, photographs=pictures)) as results:
+            for version, result in zip(ready, results, strict=True):
+                if result.error is not None and self._arrivals.age(version) < _PATIENCE:
+                    self._arrivals.later(version, _RETRY)
+                    continue
+                line = self._line(result, inspector)
+                self._ledger.add(version, line)
+                self._arrivals.finish(version)
+                yield line | {"bytes": version[1], "modified_ns": version[2]}
+
+    def _line(self, result: Inspected, inspector: Inspector) -> Line:
+        if self._written is None or result.inspection is None:
+            return line_of(result, inspector, None, self._lines)
+        name = Path(self._ledger.name(str(result.path))).relative_to(self._place)
+        try:
+            write_pictures(self._written / name, result, inspector)
+        except (FlawmapError, OSError, MemoryError) as error:
+            if is_disk_error(error):
+                raise
+            return unwritten_line(result.path, error, inspector)
+        return line_of(result, inspector, self._written / name, self._lines)

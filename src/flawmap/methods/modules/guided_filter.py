@@ -1,0 +1,88 @@
+"""Enlarging a small map along the edges of the image that it is of.
+
+A guided filter (He, Sun and Tang, "Guided image filtering", TPAMI 2013; its fast form, He and Sun,
+arXiv 1505.00996): in every small window the map is told from the image's colours as well as a
+straight line can, at the map's size; the lines' coefficients are enlarged and meet the image at
+its full size. Where the image has an edge the enlarged map has one, too.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flawmap.methods.modules.blocks import upsample
+from flawmap.methods.modules.readout import Smoothing
+
+_GRID = 4  # pixels in a cell, each way; maps of other sizes are brought to it first
+_WINDOW = 0.7  # deviation of the Gaussian window, in cells
+
+
+class GuidedUpsampling(nn.Module):
+    """Map (B, 1, h, w) and image (B, 3, H, W) in 0..1 -> map (B, 1, H, W) of the map's range.
+    ``variance``: colours that vary less than this in a window, as squares of 0..1, make no edge.
+    """
+
+    def __init__(self, variance: float) -> None:
+        super().__init__()
+        self.variance = variance
+        self.window = Smoothing(_WINDOW)
+
+    def forward(self, small: Tensor, image: Tensor) -> Tensor:
+        small = _at_size(small, (image.shape[-2] // _GRID, image.shape[-1] // _GRID))
+        # Around their own mean colour the windows' second moments lose no digits.
+        guide = image - image.mean((2, 3), keepdim=True)
+        colours = F.avg_pool2d(guide, _GRID)
+        slopes, offset = self._lines(small, colours)
+        lines = upsample(torch.cat([slopes, offset], 1), (image.shape[-2], image.shape[-1]))
+        large = (lines[:, :3] * guide).sum(1, keepdim=True) + lines[:, 3:]
+        low, high = small.amin((2, 3), keepdim=True), small.amax((2, 3), keepdim=True)
+        return torch.minimum(torch.maximum(large, low), high)
+
+    def _lines(self, small: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
+        """Least squares in every window, averaged over the windows: (B, 3, h, w), (B, 1, h, w)."""
+        moments = self._mean(torch.cat([colours, small, colours * small, _products(colours)], 1))
+        mean, mean_small, joint, second = torch.split(moments, [3, 1, 3, 6], 1)
+        slopes = _solve(second - _products(mean), self.variance, joint - mean * mean_small)
+        offset = mean_small - (slopes * mean).sum(1, keepdim=True)
+        smooth = self._mean(torch.cat([slopes, offset], 1))
+        return smooth[:, :3], smooth[:, 3:]
+
+    def _mean(self, x: Tensor) -> Tensor:
+        """Every channel's weighted mean in the window about every cell."""
+        channels, height, width = x.shape[1:]
+        flat = x.reshape(-1, 1, height, width)
+        blurred: Tensor = self.window(flat)
+        return blurred.reshape(-1, channels, height, width)
+
+
+def _at_size(small: Tensor, size: tuple[int, int]) -> Tensor:
+    """A finer map averaged, a coarser one enlarged."""
+    if small.shape[-2] > size[0]:
+        return F.avg_pool2d(small, small.shape[-2] // size[0])
+    return upsample(small, size)
+
+
+def _products(colours: Tensor) -> Tensor:
+    """Of (B, 3, h, w) the pairs 11, 22, 33, 12, 13, 23, (B, 6, h, w)."""
+    r, g, b = colours.unbind(1)
+    return torch.stack([r * r, g * g, b * b, r * g, r * b, g * b], 1)
+
+
+def _solve(spread: Tensor, ridge: float, right: Tensor) -> Tensor:
+    """``(S + ridge·1) x = right`` in every cell, by elimination; right and x are (B, 3, h, w).
+
+    ``spread`` (B, 6, h, w): S's entries in the order of :func:`_products`.
+    """
+    a, b, c = (spread[:, :3] + ridge).unbind(1)
+    d, e, f = spread[:, 3:].unbind(1)
+    x, y, z = right.unbind(1)
+    first, second = d / a, e / a
+    b, f, y = b - first * d, f - first * e, y - first * x
+    c, z = c - second * e, z - second * x
+    third = f / b
+    z = (z - third * y) / (c - third * f)
+    y = (y - f * z) / b
+    x = (x - d * y - e * z) / a
+    return torch.stack([x, y, z], 1)

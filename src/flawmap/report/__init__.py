@@ -1,7 +1,0 @@
-"""One HTML page that a quality engineer reads, and the colours anomaly maps are shown in."""
-
-from flawmap.report.data import ImageRow, Panel, ReportData
-from flawmap.report.outcome import most_wrong_first
-from flawmap.report.page import render_report, write_report
-
-__all__ = ["ImageRow", "Panel", "ReportData", "most_wrong_first", "render_report", "write_report"]

@@ -1,0 +1,57 @@
+"""Another read-out of the graph: the distances of teacher and student alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawmap.errors import UsageError
+from flawmap.runtime.inner_values import giving_out
+from flawmap.runtime.onnxruntime import OnnxRuntime
+
+_NAME = "distances"
+
+
+class DistanceGraph(OnnxRuntime):
+    """Maps and scores from the product of the graph's distances at ``levels``, 1 the finest.
+
+    The map is blurred and enlarged and the score taken as the method's configuration says of its
+    own map.
+    """
+
+    def __init__(self, graph: bytes, levels: Sequence[int], configuration: dict[str, object]):
+        if (giving := giving_out(graph, _NAME)) is None:
+            raise UsageError("This inspector's graph holds no distances: train it anew.")
+        super().__init__(giving)
+        self._levels = [level - 1 for level in levels]
+        self._smoothing = float(str(configuration.get("smoothing", 0.0)))
+        self._guidance = float(str(configuration.get("guidance", 0.0)))
+        self._top_pixels = int(str(configuration.get("top_pixels", 1)))
+
+    def __call__(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Images (B, h, w, 3) uint8 of the working size -> maps (B, h, w), scores (B,)."""
+        (distances,) = self._run([_NAME], images)
+        if max(self._levels) >= distances.shape[1]:
+            raise UsageError(f"Distances have levels 1 to {distances.shape[1]}: choose of these.")
+        product = distances[:, self._levels].prod(1)
+        maps = self._enlarge(product, images)
+        count = min(self._top_pixels, maps[0].size)
+        highest = np.partition(maps.reshape(len(maps), -1), -count, axis=1)[:, -count:]
+        return maps, highest.mean(1)
+
+    def _enlarge(
+        self, small: NDArray[np.float32], images: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
+        """Maps (B, h, w) at the working size, as the graph does it to its own map."""
+        import torch  # giving_out has asked for the install that brings it
+
+        from flawmap.methods.modules.upsample import Enlargement
+
+        enlarge = Enlargement(self._smoothing, self._guidance)
+        pixels = torch.tensor(images).permute(0, 3, 1, 2).float() / 255
+        found: NDArray[np.float32] = enlarge(torch.tensor(small)[:, None], pixels).numpy()
+        return found

@@ -1,0 +1,126 @@
+"""OpenVINO: Intel's runtime, on any x86 or ARM processor, and on Intel's GPUs and NPUs."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flawmap.errors import FlawmapError
+from flawmap.runtime.base import Backend, Found, Images, sound
+from flawmap.utils.hardware import available_cores
+
+# What of an INT8 graph is not quantised stays in float32.
+_HINTS = {"float32": "f32", "int8": "f32", "bf16": "bf16"}
+
+
+class OpenVino(Backend):
+    """The graph on OpenVINO, compiled once for each batch size that it meets.
+
+    ``graph`` is ONNX, or OpenVINO's own XML, whose ``weights`` are a file apart.
+    """
+
+    name: ClassVar[str] = "openvino"
+
+    def __init__(
+        self,
+        graph: bytes,
+        weights: bytes | None = None,
+        threads: int | None = None,
+        device: str = "cpu",
+        precision: str = "float32",
+    ) -> None:
+        self._core = shared_core()
+        self._device = device.upper()
+        kinds = {name.split(".")[0] for name in self._core.available_devices}
+        if self._device.split(".")[0] not in kinds:
+            raise FlawmapError(
+                f"OpenVINO has no device {device!r} here: it has {', '.join(sorted(kinds))}."
+            )
+        if precision == "bf16" and not has_bf16(self._device):
+            raise FlawmapError(f"Device {device} has no bf16 arithmetic: use float32.")
+        self._options: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        }
+        if self._device == "CPU":
+            self._options["INFERENCE_NUM_THREADS"] = threads or available_cores()
+        try:
+            self._model = self._core.read_model(graph, weights or b"")
+            _, height, width, _ = self._model.inputs[0].partial_shape
+            self._size = height.get_length(), width.get_length()
+            self._compiled = {1: self._compile(1)}
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise _failed("load", error) from error
+        self._lock = threading.Lock()
+        self._requests = threading.local()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._size
+
+    def __call__(self, images: Images) -> Found:
+        try:
+            request = self._request(len(images))
+            request.infer({"images": np.ascontiguousarray(images)})
+            # The request's own memory is written again by the next call of this thread.
+            answers = [request.get_tensor(name).data.copy() for name in ("map", "score")]
+        except RuntimeError as error:
+            raise _failed("run", error) from error
+        return sound(answers, len(images), self._size)
+
+    def _request(self, batch: int) -> Any:
+        """This thread's request for a batch of this size."""
+        mine: dict[int, Any] = self._requests.__dict__.setdefault("by_batch", {})
+        if batch not in mine:
+            with self._lock:
+                if batch not in self._compiled:
+                    self._compiled[batch] = self._compile(batch)
+            mine[batch] = self._compiled[batch].create_infer_request()
+        return mine[batch]
+
+    def _compile(self, batch: int) -> Any:
+        """The graph for batches of one size, so that every shape in it is known beforehand."""
+        model = self._model.clone()
+        model.reshape([batch, *self._size, 3])
+        return self._core.compile_model(model, self._device, self._options)
+
+
+def has_bf16(device: str = "CPU") -> bool:
+    """Whether a device computes in bf16."""
+    return "BF16" in shared_core().get_property(device, "OPTIMIZATION_CAPABILITIES")
+
+
+def shared_core() -> Any:
+    """The one ``openvino.Core`` of this process, which lives as long as it does.
+
+    Each sets a stack for signals and on its end brings back the one before. Of two the first to end
+    frees what the other brings back: the next signal, such as Ctrl-C, then ends the process
+    (OpenVINO 2026.4.1).
+    """
+    return _core(import_openvino())
+
+
+@functools.cache
+def _core(openvino: Any) -> Any:
+    return openvino.Core()
+
+
+def _failed(what: str, error: Exception) -> FlawmapError:
+    reason = str(error).strip().splitlines()[-1][:300]
+    return FlawmapError(
+        f"OpenVINO {import_openvino().__version__} cannot {what} the graph: {reason}"
+    )
+
+
+def import_openvino() -> Any:
+    """The package; FlawmapError where it is not installed."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise FlawmapError(
+            "OpenVINO is not installed: pip install 'flawmap[openvino]', or --backend onnxruntime"
+        ) from error
+    return openvino

@@ -1,0 +1,37 @@
+"""What the memory of good images in a graph says, alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawmap.runtime.inner_values import giving_out
+from flawmap.runtime.onnxruntime import OnnxRuntime
+
+_NAME = "unfamiliar"
+
+
+class MemoryGraph(OnnxRuntime):
+    """Maps of how unfamiliar places are, in 0..1, and the mean of each one's highest few."""
+
+    @classmethod
+    def within(cls, graph: bytes) -> MemoryGraph | None:
+        """That of an inspector's graph; None where it has no memory.
+
+        Raises FlawmapError where the onnx package is not installed.
+        """
+        giving = giving_out(graph, _NAME)
+        return None if giving is None else cls(giving)
+
+    def __call__(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Images (B, h, w, 3) uint8 of the working size -> maps (B, h, w), scores (B,)."""
+        import torch  # giving_out has asked for the install that brings it
+
+        from flawmap.methods.modules.blocks import upsample
+        from flawmap.methods.normality.memory import least_familiar
+
+        small = torch.tensor(self._run([_NAME], images)[0])
+        large = upsample(small, self.size)[:, 0]
+        return large.numpy(), least_familiar(small).numpy()

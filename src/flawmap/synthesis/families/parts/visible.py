@@ -1,0 +1,68 @@
+"""Where a changed image differs from the good one so that somebody could see it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from flawmap.synthesis.families.parts.pixels import cells, closed, difference, enlarged, near
+
+FLOOR = 2.5 / 255  # mean difference over the channels and 3x3 pixels
+_LEAST = 5 / 255  # the same where content was replaced
+_SHARE = 0.25  # of a piece that has to be seen for all of it to be
+_SURE = 40 / 255  # above which any such difference is seen
+_SURE_FAR = 25 / 255  # the same over 12 pixels
+_STEPS = 2.5  # a step of grey counts as much as this difference over 12 pixels
+_UNUSUAL = 10  # times the lower quartile: about the 95th to 98th percentile of fabrics and roads
+_CELL = 4
+
+
+def seen(clean: Tensor, changed: Tensor) -> Tensor:
+    """Bool (B, 1, H, W): the difference, over 3x3 pixels, is above the floor, or around it is.
+
+    ``clean`` and ``changed`` (B, 3, H, W) in 0..1.
+    """
+    return closed(near(difference(changed, clean)) > FLOOR)
+
+
+def seen_in_texture(clean: Tensor, changed: Tensor, touched: Tensor) -> Tensor:
+    """The same where content was replaced: grain for other grain of its kind is not seen.
+
+    Besides, grey over 3x3 pixels, or grey and its steps over 12, must differ by more than is usual
+    between neighbouring places of the good image. Where a good share of what was ``touched``
+    (B, 1, H, W) bool does, all of it that differs at all is seen. None of it lies outside.
+    """
+    change = changed - clean
+    all_of_it, net = near(change.abs().mean(1, keepdim=True)), near(change)
+    before, after = clean.mean(1, keepdim=True), changed.mean(1, keepdim=True)
+    limit = _limit(near(before), (9, 11), _SURE)
+    found = (net.mean(1, keepdim=True).abs_() > limit) | (net.abs_().mean(1, keepdim=True) > _SURE)
+    found = near(near(found.float())) > 0.5  # not a pixel here and there
+
+    before, after = _look(before), _look(after)
+    limit = _limit(before, (5, 6), _SURE_FAR)
+    far = ((after - before).abs_() > limit).any(1, keepdim=True).float()
+    found |= enlarged(far, (clean.shape[-2], clean.shape[-1])) > 0.5
+    found &= touched
+    enough = found.sum((2, 3), keepdim=True) > _SHARE * touched.sum((2, 3), keepdim=True)
+    return (found | (enough & touched)) & closed(all_of_it > _LEAST)
+
+
+def _look(grey: Tensor) -> Tensor:
+    """What 12x12 pixels look like, (B, 3, h, w): their grey, its steps across and down."""
+    across = F.pad((grey[..., 1:] - grey[..., :-1]).abs_(), (0, 1))
+    down = F.pad((grey[..., 1:, :] - grey[..., :-1, :]).abs_(), (0, 0, 0, 1))
+    return near(cells(torch.cat([grey, across * _STEPS, down * _STEPS], 1), _CELL))
+
+
+def _limit(values: Tensor, step: tuple[int, int], most: float) -> Tensor:
+    """Differences (B, C, 1, 1) of (B, C, h, w) from those ``step`` away that are not usual.
+
+    Any above ``most`` is not.
+    """
+    stride = max(1, values.shape[-2] // 32)
+    there = values.roll(step, (2, 3))[..., ::stride, ::stride]
+    unlike = (there - values[..., ::stride, ::stride]).abs_().flatten(2)
+    quartile = unlike.kthvalue(max(1, unlike.shape[2] // 4), 2).values
+    return (_UNUSUAL * quartile).clamp(FLOOR, most)[..., None, None]

@@ -1,0 +1,84 @@
+"""Do parts lie alike in all good images? A placed memory depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flawmap.data.tiles import Tiles
+from flawmap.methods.normality.alignment import share_in_place
+from flawmap.methods.normality.memory import describe
+from flawmap.utils.rng import Stream, generator
+
+LEAST = 8  # good images below which nothing can be told
+_UNSEEN_SHARE = 5  # one good image in five is compared with the others
+_UNSEEN = 20  # but as many at most
+_COMPARED = 60  # good images that it is compared with
+_TOGETHER = 8  # images that go through the teacher
+# Share of places that look most like the same place of another good image, from which on parts lie
+# alike (benchmarks/results/alignment.json): upright parts measure 0.89 and 0.99, screws at every
+# angle in the middle of the image 0.68, cloth 0.43, roads 0.30, castings 0.16.
+_LIMIT = 0.7
+
+Windows = NDArray[np.uint8] | Tiles
+Stages = Callable[[Tensor], Sequence[Tensor]]  # of images (B, 3, H, W) in 0..1
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Whether parts lie alike, and the clause that says why."""
+
+    alike: bool
+    reason: str
+
+
+def decide_alignment(
+    windows: Windows, rows: NDArray[np.int64], any_angle: bool, stages: Stages, seed: int
+) -> Alignment:
+    """Compare the good images ``rows`` of ``windows`` place by place.
+
+    ``stages`` gives the teacher's stages of images in 0..1. Tiles, parts at any angle and fewer
+    than 8 images do not lie alike, and are not compared.
+    """
+    if len(rows) < LEAST:
+        return Alignment(False, f"as {len(rows)} good images are too few to compare")
+    if isinstance(windows, Tiles):
+        return Alignment(False, "as tiles may show any place of a part")
+    if any_angle:
+        return Alignment(False, "as parts lie at any angle")
+    some, others = set_apart(rows, seed)
+    device = torch.device("cpu")
+    with torch.no_grad():
+        unseen = describe_images(windows, some, stages, device)
+        seen = describe_images(windows, others[:_COMPARED], stages, device)
+        share = share_in_place(seen, unseen, seed)
+    alike = share >= _LIMIT
+    return Alignment(
+        alike,
+        f"as {100 * share:.0f} % of places look most like the same place of another good image "
+        f"(limit {100 * _LIMIT:.0f} %)",
+    )
+
+
+def set_apart(rows: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A few images that the others are measured against, and the others, at random."""
+    order = rows[generator(seed, Stream.MEMORY).permutation(len(rows))]
+    count = max(1, min(_UNSEEN, len(rows) // _UNSEEN_SHARE))
+    return order[:count], order[count:]
+
+
+def describe_images(
+    windows: Windows, rows: NDArray[np.int64], stages: Stages, device: torch.device
+) -> Tensor:
+    """The features (N, C, h, w) that a memory compares images by."""
+    found = []
+    for first in range(0, len(rows), _TOGETHER):
+        some = np.ascontiguousarray(windows[rows[first : first + _TOGETHER]])
+        images = torch.from_numpy(some).to(device).permute(0, 3, 1, 2).float() / 255.0
+        found.append(describe(stages(images)))
+    return torch.cat(found)

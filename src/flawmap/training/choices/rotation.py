@@ -1,0 +1,137 @@
+"""``--rotate auto``: does a turned part still look like a good one to the teacher?
+
+Each good image is described by the teacher's features of stages 2 and 3, averaged over the whole
+image (what is on it) and over a coarse grid of cells (where). How far a good image lies from its
+nearest *other* good image says how much good parts differ; a turned image that lies as near to
+the others is one that the line could show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from flawmap.backbones.resnet import Features
+from flawmap.synthesis.perlin import turn
+from flawmap.training.batches import SLIGHT_DEGREES, Rotation
+
+_GRIDS = (1, 4)  # cells a side
+_PIXELS = 128  # they are looked at this small
+# A turned part may lie at most this much farther off than good parts lie apart. By quarter turns
+# screws at every angle measure 1.8-4.1, a striped surface 11-23, an upright brush 60 and more; by
+# 5 degrees the first two measure 1.2-1.9 and the brush 3.6-7.6 (both teachers, 24-64 images).
+_QUARTER_LIMIT = 6.0
+_SLIGHT_LIMIT = 2.5
+
+Choice = Literal["auto", "none", "slight", "full", "draem"]
+
+
+@dataclass(frozen=True)
+class RotationDecision:
+    """What was chosen, and the sentence that says why; and whether parts lie at any angle."""
+
+    rotation: Rotation
+    reason: str
+    any_angle: bool = False
+
+
+def decide_rotation(
+    choice: Choice, images: np.ndarray, features: Callable[[Tensor], Features]
+) -> RotationDecision:
+    """Resolve ``--rotate`` from good images (N, H, W, 3) uint8; some 64 of them tell enough.
+
+    ``features`` gives the teacher's stages of images in 0..1. Images that are not square are
+    never given quarter turns, which would push them out of the picture; whether parts lie at any
+    angle is told from their middle.
+    """
+    if choice != "auto":
+        return RotationDecision(choice, "as asked for", choice == "full")
+    if len(images) < 3:
+        return RotationDecision("none", "too few good images to tell")
+    return _decide(images, features)
+
+
+def paper_note(
+    decision: RotationDecision, category: str, published: Mapping[str, str]
+) -> str | None:
+    """What to say where the paper turns the images of this category in another way."""
+    theirs = published.get(category.lower())
+    if theirs is None or theirs == decision.rotation:
+        return None
+    return (
+        f"The paper's choice for {category} is {theirs}, not {decision.rotation}: "
+        f"--rotate {theirs} is to its letter."
+    )
+
+
+def _decide(images: np.ndarray, features: Callable[[Tensor], Features]) -> RotationDecision:
+    square = images.shape[1] == images.shape[2]
+    middle = _shrink(_middle(images))
+    base = _describe(features(middle))
+    quarter = max(
+        _ratio(base, _describe(features(torch.rot90(middle, turns, (2, 3))))) for turns in (1, 2, 3)
+    )
+    any_angle = quarter <= _QUARTER_LIMIT
+    if any_angle and square:
+        reason = _reason("by quarter turns", quarter, _QUARTER_LIMIT)
+        return RotationDecision("full", reason, any_angle)
+    x = middle if square else _shrink(images)
+    base = base if square else _describe(features(x))
+    angles = (-SLIGHT_DEGREES, SLIGHT_DEGREES)
+    tilted = [turn(x, torch.full((len(x),), angle), padding="border") for angle in angles]
+    slight = max(_ratio(base, _describe(features(t))) for t in tilted)
+    reason = _reason(f"by ±{SLIGHT_DEGREES:g}°", slight, _SLIGHT_LIMIT)
+    if any_angle:
+        reason += "; by quarter turns it does, but pictures that are not square would lose parts"
+    return RotationDecision("slight" if slight <= _SLIGHT_LIMIT else "none", reason, any_angle)
+
+
+def _middle(images: np.ndarray) -> np.ndarray:
+    """The largest squares in the images' middle."""
+    side = min(images.shape[1:3])
+    top, left = ((whole - side) // 2 for whole in images.shape[1:3])
+    found: np.ndarray = images[:, top : top + side, left : left + side]
+    return found
+
+
+def _reason(how: str, ratio: float, limit: float) -> str:
+    verdict = "still looks good" if ratio <= limit else "no longer looks good"
+    return (
+        f"a part turned {how} {verdict} to the teacher: {ratio:.1f} times as far from the other "
+        f"good parts as they lie from each other (limit {limit:g})"
+    )
+
+
+def _shrink(images: np.ndarray) -> Tensor:
+    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255.0
+    return F.interpolate(x, size=(_PIXELS, _PIXELS), mode="bilinear", antialias=True)
+
+
+def _describe(stages: Features) -> list[Tensor]:
+    """Unit vectors (N, C·cells) of stages 2 and 3, for each grid."""
+    return [
+        F.normalize(F.adaptive_avg_pool2d(stage, grid).flatten(1), dim=1)
+        for stage in stages[1:]
+        for grid in _GRIDS
+    ]
+
+
+def _ratio(base: list[Tensor], turned: list[Tensor]) -> float:
+    """Median distance of turned images to their nearest other, over that of the upright ones."""
+    ratios = [
+        (_nearest_other(t, b).median() / _nearest_other(b, b).median().clamp(min=1e-9)).item()
+        for b, t in zip(base, turned, strict=True)
+    ]
+    return max(ratios)
+
+
+def _nearest_other(queries: Tensor, others: Tensor) -> Tensor:
+    distance = 1.0 - queries @ others.T
+    distance.fill_diagonal_(float("inf"))
+    return distance.min(1).values

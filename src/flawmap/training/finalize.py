@@ -1,0 +1,123 @@
+"""The end of training: export the graph, prove it equal, calibrate on it, write the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save as save_safetensors
+
+from flawmap.calibration.leaving_out import apart, without
+from flawmap.errors import FlawmapError
+from flawmap.exporting.onnx_graph import InferenceGraph, export_onnx
+from flawmap.inspection.bundle.graphs import file_digest
+from flawmap.inspection.bundle.manifest import (
+    GRAPH,
+    WEIGHTS,
+    Manifest,
+    Parity,
+    Preprocessing,
+    Teacher,
+    Training,
+)
+from flawmap.inspection.bundle.saving import save_manifest
+from flawmap.inspection.conformal import Calibration
+from flawmap.inspection.inspector import Inspector
+from flawmap.inspection.tiled import Look
+from flawmap.methods.base import Method
+from flawmap.runtime.base import Backend
+from flawmap.runtime.onnxruntime import OnnxRuntime
+from flawmap.training.device import exact
+from flawmap.utils.files import write_bytes
+from flawmap.utils.hardware import versions
+
+PARITY_LIMIT = 1e-4
+
+
+def fit_read_out(trained: Method, learned_from: Iterable[NDArray[np.uint8]]) -> None:
+    """Let the method take what its read-out needs from images (h, w, 3) that it was trained on.
+
+    Those held out set the thresholds alone, whose promise would not hold if they set this as well.
+    """
+    trained.module.eval()
+    device = next(trained.module.parameters()).device
+    with torch.no_grad(), exact(device):
+        trained.fit_read_out(
+            torch.tensor(image, device=device).permute(2, 0, 1)[None].float() / 255
+            for image in learned_from
+        )
+
+
+def finish(
+    folder: Path,
+    trained: Method,
+    preprocessing: Preprocessing,
+    windows: NDArray[np.uint8],
+    held_out: Iterable[NDArray[np.uint8]],
+    teacher: Teacher,
+    training: Training,
+    held_files: Sequence[str] = (),
+    calibration: Calibration | None = None,
+    leave_out_outliers: bool = False,
+    **named: Any,
+) -> Inspector:
+    """Turn a trained method into the inspector in ``folder``; the manifest is written last.
+
+    ``windows``: of good images, (h, w, 3), for parity. ``held_out``: good photographs (H, W, 3) for
+    thresholds, seen as the inspector will see them; ``held_files``: SHA-256 of their files. With a
+    ``calibration`` they are not looked at. ``leave_out_outliers``: those whose scores stand apart
+    do not count. Raises FlawmapError where the graph's outputs differ
+    from the module's by more than 1e-4.
+    """
+    twin = export_onnx(
+        trained.module,
+        preprocessing.size,
+        folder / GRAPH,
+        has_distances=trained.has_distances,
+    )
+    # The teacher's weights are in it: a file that was given as one need not be kept.
+    state = {k: v.cpu().contiguous() for k, v in trained.module.state_dict().items()}
+    write_bytes(folder / WEIGHTS, save_safetensors(state))
+    graph = OnnxRuntime((folder / GRAPH).read_bytes())
+    parity = measure_parity(graph, twin, windows)
+    if calibration is None:
+        look = Look.of(preprocessing.framing, named["configuration"])
+        seen = (look.one(graph, photograph) for photograph in held_out)
+        scores, peaks = zip(*((score, float(found.max())) for found, score in seen), strict=True)
+        calibration = Calibration.from_scores(scores, peaks, images=held_files)
+    if leave_out_outliers:
+        calibration = without(calibration, apart(calibration))
+    manifest = Manifest(
+        preprocessing=preprocessing,
+        teacher=teacher,
+        calibration=calibration,
+        training=training,
+        parity=parity,
+        files={name: file_digest(folder, name) for name in (GRAPH, WEIGHTS)},
+        versions=versions(),
+        **named,
+    )
+    save_manifest(folder, manifest)
+    return Inspector(manifest, graph)
+
+
+def measure_parity(graph: Backend, twin: InferenceGraph, images: NDArray[np.uint8]) -> Parity:
+    """Largest |difference| of map and score between graph and torch; FlawmapError above 1e-4."""
+    worst_map = worst_score = 0.0
+    for image in images:
+        maps, scores = graph(image[None])
+        with torch.no_grad():
+            twin_maps, twin_scores, *_ = twin(torch.from_numpy(image[None].copy()))
+        # np.maximum keeps a NaN, Python's max() loses it
+        worst_map = float(np.maximum(worst_map, np.abs(maps - twin_maps.numpy()).max()))
+        worst_score = float(np.maximum(worst_score, np.abs(scores - twin_scores.numpy()).max()))
+    if not (worst_map <= PARITY_LIMIT and worst_score <= PARITY_LIMIT):
+        raise FlawmapError(
+            f"The exported graph differs from the trained network by {worst_map:.2g} (map) and "
+            f"{worst_score:.2g} (score), more than {PARITY_LIMIT:g}: it is not to be trusted."
+        )
+    return Parity(images=len(images), map=worst_map, score=worst_score, limit=PARITY_LIMIT)

@@ -1,0 +1,229 @@
+"""The good images of a run: loaded once, a fifth of them held out for the thresholds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawmap.data.groups import group_images, path_below
+from flawmap.data.layouts import Dataset
+from flawmap.data.resize import Framing
+from flawmap.data.samples import plural
+from flawmap.data.store import LoadedImages, fingerprint, load_images
+from flawmap.data.tiles import load_tiles
+from flawmap.errors import FlawmapError, UsageError
+from flawmap.inspection.conformal import rounded_up
+from flawmap.training.choices.groups import burst_hint
+from flawmap.training.choices.shape import is_squeezed, kept_shape, told
+from flawmap.training.good_images.split import HELD_OUT_LEAST, LEAST_PARTS, Part
+from flawmap.training.good_images.usable import Usable, find_usable, mixture_hints
+from flawmap.utils.rng import Stream, generator
+
+_FEW = 20  # parts below which a word is due
+
+
+@dataclass(frozen=True)
+class GoodImages:
+    """Decoded good images, and which of them are for what: all windows of one are for the same.
+
+    ``train``, ``held`` and ``set_aside`` count among the images loaded; see :class:`Split`.
+    ``groups`` is how many groups they form, None where nothing was said of groups. ``notes`` are
+    lines for a person.
+    """
+
+    root: Path
+    loaded: LoadedImages
+    framing: Framing
+    train: NDArray[np.int64]
+    held: NDArray[np.int64]
+    set_aside: NDArray[np.int64]
+    copies: int = 0
+    useless: int = 0
+    groups: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def train_rows(self) -> NDArray[np.int64]:
+        """Rows of the windows to train on."""
+        return self.loaded.rows_of(self.train)
+
+    @property
+    def all_rows(self) -> NDArray[np.int64]:
+        """Rows of all windows in use, whatever for: the same for every twin of a run in folds."""
+        used = np.concatenate([self.train, self.held, self.set_aside])
+        return self.loaded.rows_of(np.sort(used))
+
+    def sample(self, count: int, seed: int) -> NDArray[np.uint8]:
+        """Up to ``count`` of the windows to train on, (n, h, w, 3), picked by seed."""
+        rows = self.train_rows
+        order = generator(seed, Stream.SAMPLE).permutation(len(rows))
+        return self.loaded.array[np.sort(rows[order[:count]])]
+
+    def parity_windows(self, count: int, seed: int) -> NDArray[np.uint8]:
+        """Up to ``count`` windows (n, h, w, 3) held out, evenly spread; to train on if none are."""
+        rows = self.loaded.rows_of(self.held)
+        if not len(rows):
+            return self.sample(count, seed)
+        count = min(count, len(rows))
+        return self.loaded.array[rows[np.arange(count) * len(rows) // count]]
+
+    @property
+    def held_out(self) -> Iterator[NDArray[np.uint8]]:
+        """Photographs (H, W, 3) that set the thresholds, read one by one."""
+        return (self.framing.decode(self.loaded.paths[index]) for index in self.held)
+
+    @property
+    def held_files(self) -> tuple[str, ...]:
+        """SHA-256 of each file that sets the thresholds."""
+        return self._digests(self.held)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Paths below the data folder, by SHA-256."""
+        found = zip(self.loaded.sha256, self.loaded.paths, strict=True)
+        return {sha256: path_below(path, self.root) for sha256, path in found}
+
+    @property
+    def fingerprint(self) -> str:
+        """One digest of the content of all that are used."""
+        return fingerprint((*self.trained_on, *self.held_files, *self.aside_files))
+
+    @property
+    def split_digest(self) -> str:
+        """One digest of which images are for what, in their order: names decide on it, too."""
+        sides = (self.trained_on, self.held_files, self.aside_files)
+        return hashlib.sha256("\n\n".join("\n".join(side) for side in sides).encode()).hexdigest()
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """SHA-256 of each file trained on."""
+        return self._digests(self.train)
+
+    @property
+    def aside_files(self) -> tuple[str, ...]:
+        """SHA-256 of each file set aside: another shot of a part that sets the thresholds."""
+        return self._digests(self.set_aside)
+
+    def _digests(self, images: NDArray[np.int64]) -> tuple[str, ...]:
+        return tuple(self.loaded.sha256[i] for i in images)
+
+    def shape_hint(self) -> str | None:
+        """What to say where squashing the images changes their shape by more than a third."""
+        size = self.framing.size
+        height, width = np.median(np.array(self.loaded.sizes), axis=0)
+        if self.framing.fit != "squash" or not is_squeezed((height, width), size):
+            return None
+        kept = kept_shape((height, width), min(size))
+        other = f"--size {told(kept)} or " if kept != size else ""
+        return (
+            f"The images are {height:.0f}x{width:.0f} (height x width) and worked on at "
+            f"{told(size)}: {other}--fit letterbox would keep their shape"
+            + (", --fit tiles every detail." if min(height, width) >= 2 * min(size) else ".")
+        )
+
+    def describe(self) -> str:
+        """One line for a person."""
+        skipped = len(self.loaded.skipped)
+        line = f"{len(self.train)} good images to learn from, "
+        line += f"{len(self.held) or 'none'} held out for the thresholds"
+        if self.framing.tiled:
+            line += f", in {len(self.train_rows)} tiles to learn from"
+        if self.groups is not None:
+            line += f", from {self.groups} groups"
+        if len(self.set_aside):
+            line += (
+                f", {len(self.set_aside)} set aside: of a group held out, one image sets the "
+                "thresholds"
+            )
+        return line + (f", {skipped} unreadable and skipped" if skipped else "")
+
+
+A_FIFTH = Part()
+
+
+def load_good_images(
+    dataset: Dataset,
+    framing: Framing,
+    cache: Path,
+    seed: int,
+    part: Part = A_FIFTH,
+    group: str | int | None = None,
+) -> GoodImages:
+    """Load the good images of ``dataset`` as windows and hold some out.
+
+    ``cache``: folder for tiles, or for an array that is too large for memory. ``group``: see
+    :func:`group_images`. Equal files count once; images of a few pixels or of one colour are left
+    out. Raises FlawmapError where fewer than 6 parts are left, or fewer than two folds' worth.
+    """
+    _check_enough(len(dataset.good_train), dataset.root, ())
+    group_images(dataset.good_train, dataset.root, group)  # a rule that is none is told at once
+    if framing.tiled:
+        loaded = load_tiles(dataset.good_train, framing, cache)
+    else:
+        size, fit, white = framing.size, framing.fit, framing.white_level
+        loaded = load_images(dataset.good_train, size, fit=fit, white_level=white, cache_dir=cache)
+    usable = find_usable(loaded)
+    # groups are joined by copies, so they are formed of all images and then taken of those used
+    every = group_images(loaded.paths, dataset.root, group, loaded.sha256)
+    _, groups = np.unique(every[usable.rows], return_inverse=True)
+    count = int(groups.max(initial=-1)) + 1
+    _check_enough(count, dataset.root, usable.notes, None if group is None else str(group))
+    if part.folds > count:
+        what = "images" if group is None else "groups"
+        raise UsageError(f"{part.folds} folds of {count} {what}: give at most as many folds.")
+    split = part.split(groups, seed)
+    train, held, aside = (usable.rows[one] for one in (split.train, split.held, split.set_aside))
+    return GoodImages(
+        dataset.root,
+        loaded,
+        framing,
+        train,
+        held,
+        aside,
+        copies=usable.copies,
+        useless=usable.useless,
+        groups=None if group is None else count,
+        notes=(*usable.notes, *_hints(loaded, usable, framing, count, part, group)),
+    )
+
+
+def _hints(
+    loaded: LoadedImages,
+    usable: Usable,
+    framing: Framing,
+    count: int,
+    part: Part,
+    group: str | int | None,
+) -> list[str]:
+    """What else to say of the images, for a person."""
+    hints = mixture_hints(loaded, usable.rows.tolist(), framing.fit == "squash")
+    if group is None and (burst := burst_hint(loaded.image, usable.rows)) is not None:
+        hints.append(burst)
+    if count < _FEW and not part.folds:
+        least = HELD_OUT_LEAST
+        hints.append(
+            f"{count} good {'images' if group is None else 'groups'} are few: with {least} held "
+            f"out no false-reject rate below {rounded_up(1 / (least + 1))} can be promised, and "
+            "little is learned from the rest. Take 50 or more, or give --folds 5."
+        )
+    return hints
+
+
+def _check_enough(count: int, root: Path, notes: Sequence[str], group: str | None = None) -> None:
+    if count >= LEAST_PARTS:
+        return
+    if group is not None:
+        raise FlawmapError(
+            f"--group {group} makes {plural(count, 'group(s)')} of the good images: at least "
+            f"{LEAST_PARTS} are needed, {HELD_OUT_LEAST} of which set the thresholds."
+        )
+    why = f" ({' '.join(notes)})" if notes else ""
+    raise FlawmapError(
+        f"{root} has {count} usable good images{why}: at least {LEAST_PARTS} are needed, "
+        f"{HELD_OUT_LEAST} of which set the thresholds. Photograph more good parts."
+    )

@@ -1,0 +1,74 @@
+"""Which good images teach, and which set the thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawmap.utils.rng import Stream, generator
+
+HELD_OUT_SHARE = 0.2
+HELD_OUT_LEAST = 5
+LEAST_PARTS = HELD_OUT_LEAST + 1
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions of the images to train on, held out for the thresholds, and set aside.
+
+    Of a group that is held out one image sets the thresholds, so that these come from different
+    parts and what they promise of the next part holds; the others are set aside.
+    """
+
+    train: NDArray[np.int64]
+    held: NDArray[np.int64]
+    set_aside: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which of the good images are held out: a share, one of several folds, or none.
+
+    ``fold`` counts from 0; None, where there are ``folds``, is the training on all.
+    """
+
+    folds: int = 0
+    fold: int | None = None
+
+    def describe(self) -> str:
+        """As the settings of a run have it."""
+        if self.folds == 0:
+            return f"{HELD_OUT_SHARE:.0%}, at least {HELD_OUT_LEAST}"
+        if self.fold is None:
+            return f"none; {self.folds} twins calibrate"
+        return f"fold {self.fold + 1} of {self.folds}"
+
+    def split(self, groups: NDArray[np.int64], seed: int) -> Split:
+        """Divide images, whose group numbers count from 0; each side is in order.
+
+        >>> split = Part().split(np.arange(48), seed=0)
+        >>> len(split.train), len(split.held)
+        (38, 10)
+        >>> len(Part(folds=5, fold=0).split(np.arange(24), seed=0).held)
+        5
+        """
+        count = len(np.unique(groups))
+        order = generator(seed, Stream.SPLIT).permutation(count)
+        if self.folds == 0:
+            out = order[: max(HELD_OUT_LEAST, round(HELD_OUT_SHARE * count))]
+        else:
+            out = order[:0] if self.fold is None else order[self.fold :: self.folds]
+        away = np.isin(groups, out)
+        held = _one_of_each(np.flatnonzero(away), groups, seed)
+        return Split(np.flatnonzero(~away), held, np.setdiff1d(np.flatnonzero(away), held))
+
+
+def _one_of_each(
+    rows: NDArray[np.int64], groups: NDArray[np.int64], seed: int
+) -> NDArray[np.int64]:
+    """One row of each group among ``rows``, picked by the seed."""
+    mixed = generator(seed, Stream.SPLIT, 1).permutation(rows)
+    _, first = np.unique(groups[mixed], return_index=True)
+    return np.sort(mixed[first])

@@ -1,0 +1,87 @@
+"""Which of the images that were read anything can be learned from, and what to say of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawmap.data.samples import plural
+from flawmap.data.store import LoadedImages
+
+SMALLEST = 16
+"""Pixels of an image's shorter side: below, the teacher's finest level sees four cells or fewer."""
+_ONE_COLOUR = 2  # of 255: how far the pixels of an image of one colour may lie apart
+_STEP = 8  # pixels between those that are looked at first
+_OTHER_SHAPE = 4 / 3
+
+
+@dataclass(frozen=True)
+class Usable:
+    """Positions of the images to use, and what there is to say of them, a line each."""
+
+    rows: NDArray[np.int64]
+    copies: int
+    useless: int
+    notes: tuple[str, ...]
+
+
+def find_usable(loaded: LoadedImages) -> Usable:
+    """Leave out images of a few pixels, of one colour, and all but the first of equal files."""
+    count = len(loaded.paths)
+    small = [index for index, size in enumerate(loaded.sizes) if min(size) < SMALLEST]
+    flat = [i for i in sorted({*range(count)} - {*small}) if _is_flat(loaded.image(i))]
+    kept = sorted({*range(count)} - {*small, *flat})
+    first = {loaded.sha256[index]: index for index in reversed(kept)}
+    rows = sorted(first.values())
+    copies = len(kept) - len(rows)
+    notes = []
+    if small:
+        notes.append(f"{plural(len(small), 'image(s)')} left out: smaller than {SMALLEST} pixels.")
+    if flat:
+        notes.append(f"{plural(len(flat), 'image(s)')} left out: of one colour.")
+    if copies:
+        notes.append(
+            f"{copies} of {plural(len(kept), 'good image(s)')} "
+            f"{'is a copy' if copies == 1 else 'are copies'} of another: each content counts once."
+        )
+    return Usable(np.array(rows, np.int64), copies, len(small) + len(flat), tuple(notes))
+
+
+def mixture_hints(loaded: LoadedImages, rows: Sequence[int], squashed: bool) -> list[str]:
+    """What to say where images differ in shape, or grey ones are among those in colour."""
+    hints = []
+    ratios = np.array([loaded.sizes[i][0] / loaded.sizes[i][1] for i in rows])
+    other = np.abs(np.log(ratios / np.median(ratios))) > np.log(_OTHER_SHAPE)
+    if squashed and other.any():
+        first = rows[int(np.flatnonzero(other)[0])]
+        height, width = loaded.sizes[first]
+        hints.append(
+            f"{int(other.sum())} of {len(rows)} good images have another shape than most, such as "
+            f"{loaded.paths[first].name} of {height}x{width} (height x width): leave out what the "
+            "line does not take."
+        )
+    grey = sum(_is_grey(loaded.image(index)) for index in rows)
+    if 0 < grey < len(rows):
+        hints.append(
+            f"{grey} of {len(rows)} good images are grey and the others in colour: leave out what "
+            "the line does not take."
+        )
+    return hints
+
+
+def _is_flat(image: NDArray[np.uint8]) -> bool:
+    """Whether an image (h, w, 3) is of one colour."""
+    return _spread(image[::_STEP, ::_STEP]) <= _ONE_COLOUR and _spread(image) <= _ONE_COLOUR
+
+
+def _spread(image: NDArray[np.uint8]) -> int:
+    pixels = image.reshape(-1, image.shape[-1])
+    return int((pixels.max(0).astype(int) - pixels.min(0)).max())
+
+
+def _is_grey(image: NDArray[np.uint8]) -> bool:
+    some = image[::_STEP, ::_STEP]
+    return bool((some == some[..., :1]).all())

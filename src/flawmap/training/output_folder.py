@@ -1,0 +1,105 @@
+"""Where a run may be written: never over, among or instead of files that flawmap did not write."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from flawmap.errors import UsageError
+from flawmap.inspection.bundle.manifest import CHECKPOINTS, MANIFEST, SETTINGS
+from flawmap.training.checkpoint import remove_checkpoints
+from flawmap.utils.files import OURS, exists, foreign, sweep
+
+WORK = f"{OURS}work"
+"""Folder in a run for what training deletes at its end: decoded images and the models of folds."""
+FOLDS = f"{WORK}/folds"
+"""Folder of the models that calibrate in folds, while there are any."""
+_SHOWN = 3
+
+
+def check_free(folder: Path, *, resume: bool) -> None:
+    """UsageError unless ``folder`` is new, empty, or with ``resume`` a flawmap run."""
+    if not exists(folder):
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file: give a folder as --out.")
+    if holds_run(folder):
+        if not resume:
+            raise UsageError(f"{folder} holds a run already: give --resume, or another --out.")
+        return
+    if others := foreign(folder):
+        shown = ", ".join(others[:_SHOWN]) + (", ..." if len(others) > _SHOWN else "")
+        raise UsageError(
+            f"{folder} is not empty and no flawmap run (it holds {shown}): give a new folder as "
+            f"--out, such as {folder / 'run'}."
+        )
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether ``folder`` holds a run of flawmap, complete or begun; a damaged one counts."""
+    if any(_is_ours(folder / name) for name in (MANIFEST, SETTINGS)):
+        return True
+    folds = folder / FOLDS
+    return folds.is_dir() and any(holds_run(place) for place in folds.iterdir())
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a manifest or settings are flawmap's, not those of another program."""
+    if not path.is_file():
+        return False
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return True
+    return isinstance(found, dict) and {"method", "preset"} <= found.keys()
+
+
+def check_apart(folder: Path, root: Path, images: Iterable[Path]) -> None:
+    """UsageError where the run would be the data folder, above it, or among its images.
+
+    A folder beside those with images (``parts/run`` beside ``parts/good``) is fine.
+    """
+    out, data = folder.resolve(), root.resolve()
+    if out == data:
+        raise UsageError(f"{folder} is the data folder: give another folder as --out.")
+    if out in data.parents:
+        raise UsageError(f"The data lie in {folder}: give a folder apart from them as --out.")
+    if data in out.parents:
+        first = out.relative_to(data).parts[0]
+        tops = {_top(image, root) for image in images}
+        if {first, ""} & tops:
+            raise UsageError(f"{folder} is among the images of {root}: give another --out.")
+
+
+def _top(image: Path, root: Path) -> str:
+    """Name of the folder in ``root`` that an image lies in; "" for ``root`` itself."""
+    try:
+        parts = image.relative_to(root).parts
+    except ValueError:  # a split file may name images elsewhere
+        return "/"
+    return parts[0] if len(parts) > 1 else ""
+
+
+def family(folder: Path) -> list[Path]:
+    """A run's own folder; then those of its twins, or of the other twins where it is one."""
+    one = folder.parent.parts[-2:] == Path(FOLDS).parts
+    twins = folder.parent if one else folder / FOLDS
+    return [folder, *sorted(twins.glob("*"))]
+
+
+def discard_unbegun(folder: Path) -> None:
+    """Delete what a training left that was refused before it began, and the folder if empty."""
+    if not holds_run(folder):
+        shutil.rmtree(folder / WORK, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def tidy(folder: Path) -> None:
+    """Leave the inspector alone: delete what training, and writes that were killed, left behind."""
+    shutil.rmtree(folder / WORK, ignore_errors=True)
+    sweep(folder)
+    remove_checkpoints(folder / CHECKPOINTS)  # the last: while they are there it is not tidy

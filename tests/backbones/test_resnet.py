@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from flawmap.backbones.resnet import WIDE_RESNET50_2, ImageNorm, ResNetTeacher, basic
+
+
+@pytest.mark.parametrize("widths", [(64, 128, 256), (32, 64, 128), (8, 12, 20)])
+def test_stages_at_strides_4_8_16(widths):
+    with torch.device("meta"):
+        stages = ResNetTeacher(basic(widths))(torch.empty(2, 3, 96, 160))
+    expected = [(2, w, 96 // s, 160 // s) for w, s in zip(widths, (4, 8, 16), strict=True)]
+    assert [tuple(stage.shape) for stage in stages] == expected
+
+
+def test_it_never_learns():
+    teacher = nn.Sequential(ResNetTeacher(basic((8, 8, 8)))).train()[0]
+    assert not teacher.training
+    assert not any(m.training for m in teacher.modules())
+    assert not any(p.requires_grad for p in teacher.parameters())
+
+
+def test_stages_are_after_their_relu_and_not_overwritten_by_the_next():
+    """Each stage equals the network cut off there, so no later in-place step touched it."""
+    torch.manual_seed(0)
+    teacher = ResNetTeacher(basic((8, 16, 32)))
+    x = torch.randn(1, 3, 64, 64)
+    stages = teacher(x)
+    alone = nn.functional.max_pool2d(teacher.conv1(x).relu(), 3, 2, 1)
+    for stage, layer in zip(stages, (teacher.layer1, teacher.layer2, teacher.layer3), strict=True):
+        alone = layer(alone.clone())
+        assert torch.equal(stage, alone)
+        assert (stage >= 0).all()
+
+
+def test_wide_resnet_has_the_parameters_that_the_paper_counts():
+    """About 24.9 million with its norms; folding leaves one bias of each."""
+    with torch.device("meta"):
+        wide = ResNetTeacher(WIDE_RESNET50_2)
+        stages = wide(torch.empty(1, 3, 64, 128))
+    assert sum(p.numel() for p in wide.parameters()) == 24_842_752
+    assert [tuple(s.shape[1:]) for s in stages] == [(256, 16, 32), (512, 8, 16), (1024, 4, 8)]
+
+
+def test_images_are_normalised_by_imagenet():
+    norm = ImageNorm()
+    x = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+    torch.testing.assert_close(norm(x), torch.zeros_like(x))
+    spread = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+    torch.testing.assert_close(norm(x + spread), torch.ones_like(x))
+    assert not norm.state_dict()

@@ -1,0 +1,110 @@
+"""The parts that count and order: intervals, outcomes, ticks, thinning, markup."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flawmap.evaluation.report.axes import Scale, linear_ticks, log_ticks, scale_over
+from flawmap.evaluation.report.charts import _running_median, score_histogram, score_scale, thinned
+from flawmap.evaluation.report.markup import Html, escape, tag
+from flawmap.evaluation.report.outcome import most_wrong_first, outcome_of, tally
+
+from .samples import THRESHOLDS, row
+
+
+def test_most_wrong_first() -> None:
+    rows = [
+        row("passed", "good", 0.1),
+        row("just passed", "good", 0.39),
+        row("just caught", "defective", 0.62),
+        row("caught", "defective", 0.95),
+        row("defect to review", "defective", 0.5),
+        row("good to review", "good", 0.5),
+        row("false alarm", "good", 0.7),
+        row("worse false alarm", "good", 0.8),
+        row("missed", "defective", 0.3),
+        row("worse missed", "defective", 0.2),
+        row("unreadable", "good", float("nan"), error="empty file"),
+    ]
+    assert [r.path for r in most_wrong_first(rows, THRESHOLDS)] == [
+        "unreadable",
+        "worse missed",
+        "missed",
+        "worse false alarm",
+        "false alarm",
+        "good to review",
+        "defect to review",
+        "just passed",
+        "just caught",
+        "passed",
+        "caught",
+    ]
+
+
+def test_unreadable_images_are_not_counted() -> None:
+    rows = [row("a", "good", 0.1), row("b", "good", 0.5), row("c", "good", 0.9, error="x")]
+    count = tally(rows)
+    assert (count.total, count.passed, count.review, count.rejected) == (2, 1, 1, 0)
+    assert outcome_of(rows[2]) == "unreadable"
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-3, 90), (0.0301, 0.0309), (0, 1e6)])
+def test_linear_ticks_are_few_even_and_inside(low: float, high: float) -> None:
+    ticks = linear_ticks(low, high)
+    assert 3 <= len(ticks) <= 9
+    assert low - 1e-9 <= ticks[0] < ticks[-1] <= high + 1e-9
+    assert np.allclose(np.diff(ticks), ticks[1] - ticks[0])
+
+
+def test_log_ticks() -> None:
+    assert log_ticks(0.5, 30) == [0.5, 1, 2, 5, 10, 20]
+    assert log_ticks(1e-4, 1.0) == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1])
+    assert 2 <= len(log_ticks(1e-30, 1.0)) <= 8
+
+
+def test_scale_of_equal_values_and_clipping() -> None:
+    assert scale_over([2.0, 2.0], 0, 100)(2.0) == 50
+    assert Scale(0, 1, 0, 100)(7) == 100
+    assert Scale(0.01, 1, 0, 100, log=True)(0.1) == 50
+    assert Scale(0.01, 1, 0, 100, log=True)(0.0) == 0
+
+
+def test_score_axis_is_logarithmic_only_where_it_can_and_pays() -> None:
+    assert score_scale([0.0, 0.001, 0.5], []).log
+    assert not score_scale([0.2, 0.9], []).log
+    assert not score_scale([-1.0, 0.001, 900.0], []).log
+
+
+def test_histogram_shows_every_image_once() -> None:
+    drawn = score_histogram([0.1, 0.1001, 0.5], [0.9], {"review": 0.4, "reject": 0.6})
+    assert drawn.count('class="bar good"') == 2
+    assert "<title>2 good</title>" in drawn
+    assert drawn.count('class="bar defective"') == 1
+    assert ">review<" in drawn
+    assert ">reject<" in drawn
+
+
+def test_thinning_keeps_ends_and_shape() -> None:
+    x = np.linspace(0, 1, 5000)
+    y = np.where(x < 0.001, 0.0, 1.0)  # a steep start, all of it within five points
+    thin_x, thin_y = thinned(x, y)
+    assert len(thin_x) <= 240
+    assert (thin_x[0], thin_x[-1]) == (0, 1)
+    assert thin_y[0] == 0
+    assert np.interp(0.01, thin_x, thin_y) == pytest.approx(1.0)
+    assert len(thinned(np.array([0, np.nan, 1.0]), np.zeros(3))[0]) == 2
+
+
+def test_markup_escapes_all_but_markup() -> None:
+    assert tag("p", "<", Html("<br>"), title='"<') == '<p title="&quot;&lt;">&lt;<br></p>'
+    assert escape("a\x00\ud800") == "a\ufffd\ud800"
+    assert tag("i", "<" + Html("<br>")) == "<i>&lt;&lt;br&gt;</i>"
+
+
+def test_running_median_drops_spikes_and_keeps_ends() -> None:
+    losses = np.array([9.0, 5, 4, 3, 80, 3, 2, 2, 2, 1, 0.5])
+    smooth = _running_median(losses)
+    assert (smooth[0], smooth[-1]) == (9.0, 0.5)
+    assert smooth.max() == 9.0
+    assert smooth[4] == 3.0

@@ -1,0 +1,50 @@
+"""Each image's line is given once, whenever the program is asked to stop."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flawmap.inspection.inspector import Inspector
+from flawmap.inspection.output.delivery import Delivery
+from flawmap.inspection.pipeline import inspect_files
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_line_that_is_being_given_is_given_once(
+    tiny_run, photographs: Path, tmp_path: Path, when: str, pictures: bool
+) -> None:
+    inspector = Inspector.load(tiny_run, threads=1)
+    given: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
+
+    def give(line: dict[str, Any]) -> None:
+        if when == "before" and len(given) == 1:
+            signal.raise_signal(signal.SIGINT)
+        given.append(line)
+        if when == "after" and len(given) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    folder = tmp_path / "out" if pictures else None
+    if folder is not None:
+        folder.mkdir()
+    paths = sorted(photographs.rglob("*.png"))
+    results = list(inspect_files(inspector, paths, 1, photographs=pictures))
+
+    def deliver() -> None:
+        with Delivery(inspector, folder, give, show=shown.append) as delivery:
+            for result in results:
+                delivery.add(result, result.path.stem)
+
+    with pytest.raises(KeyboardInterrupt):
+        deliver()
+    names = [line["path"] for line in given]
+    assert len(names) >= 2
+    assert names == [str(path) for path in paths[: len(names)]]
+    assert shown == given
+    if folder is not None:
+        assert len(list(folder.glob("*_overlay.png"))) == len(given)
