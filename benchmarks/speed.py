@@ -23,9 +23,10 @@ from flawmap.backbones.weights import load_teacher
 from flawmap.data.image_io.images import read_image, resize_image
 from flawmap.methods.optimisation import build_optimisers
 from flawmap.methods.registry import METHODS, find_preset
-from flawmap.training.batches import BatchMaker, Rotation
+from flawmap.training.batches import BatchMaker
 from flawmap.training.device import choose_device, choose_layout, choose_precision
 from flawmap.training.loop import Loop
+from flawmap.types import Rotation
 
 SHARED = ROOT.parent / "shared"
 IMAGES = sorted((SHARED / "data" / "mvtec_ad_256" / "screw" / "train" / "good").glob("*.png"))

@@ -25,12 +25,13 @@ from record import ROOT, write_result
 import flawmap
 from flawmap.data.image_io.images import read_image, write_png
 from flawmap.data.layouts import open_dataset
-from flawmap.data.resize import Framing, Layout, Size, default_overlap
+from flawmap.data.resize import Framing, Layout, default_overlap
 from flawmap.exporting.onnx_graph import export_onnx
 from flawmap.exporting.rebuild import rebuild
 from flawmap.inspection.bundle.manifest import GRAPH, Preprocessing, read_manifest, write_manifest
 from flawmap.inspection.tiled import Look
 from flawmap.runtime.onnxruntime import OnnxRuntime
+from flawmap.types import Size
 from flawmap.utils.files import digest
 
 DATA = ROOT.parent / "shared" / "data" / "kolektor_sdd"

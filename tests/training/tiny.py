@@ -11,8 +11,9 @@ import torch
 
 from flawmap.errors import FlawmapError
 from flawmap.synthesis.textures import draw_textures
-from flawmap.training.batches import BatchMaker, Rotation
+from flawmap.training.batches import BatchMaker
 from flawmap.training.loop import Loop, Progress
+from flawmap.types import Rotation
 from methods.tiny import SIZE, tiny_method
 
 CPU = torch.device("cpu")

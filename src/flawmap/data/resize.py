@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,8 @@ from flawmap.data.image_io.arrays import Colour, Frame, as_rgb
 from flawmap.data.image_io.images import Source, read_scaled, resize_image
 from flawmap.data.image_io.white_level import check_white_level
 from flawmap.errors import UsageError
+from flawmap.types import Fit, Size
 
-Fit = Literal["squash", "letterbox", "tiles"]
-Size = tuple[int, int]  # height, width
 Place = tuple[slice, slice]  # rows, columns
 
 

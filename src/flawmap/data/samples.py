@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from flawmap.data.masks.annotations import AnnotatedImage
 from flawmap.errors import FlawmapError
+from flawmap.types import Label
 
 _NUMBERS = re.compile(r"([0-9]+)")
-Label = Literal["good", "defective"]
 
 
 class DatasetError(FlawmapError):

@@ -19,9 +19,10 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from flawmap.data.image_io.images import ImageError, read_file, source_name
-from flawmap.data.resize import Fit, Framing
+from flawmap.data.resize import Framing
 from flawmap.data.samples import DatasetError, plural
 from flawmap.errors import UsageError
+from flawmap.types import Fit
 
 if TYPE_CHECKING:
     from flawmap.data.tiles import Tiles

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flawmap.data.resize import Framing, Layout, Size
+from flawmap.data.resize import Framing, Layout
 from flawmap.data.samples import DatasetError
 from flawmap.data.store import LoadedImages, Reading, decoders, fingerprint, warn_if_black
 from flawmap.errors import UsageError
+from flawmap.types import Size
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from flawmap.data.image_io.images import ImageError, resize_image
-from flawmap.data.resize import Size
 from flawmap.errors import FlawmapError
 from flawmap.evaluation.ground_truth import sample_mask
 from flawmap.evaluation.report import ImageRow, Panel, ReportData, most_wrong_first, write_report
@@ -14,6 +13,7 @@ from flawmap.inspection.bundle.training_log import TRAINING_LOG, read_log
 from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.output.records import resize_map, resize_mask
 from flawmap.inspection.read_outs.unfamiliar import load_memory
+from flawmap.types import Size
 from flawmap.utils.hardware import versions
 
 _PANELS = 24

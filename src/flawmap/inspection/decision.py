@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import cast
 
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.defects import Filters
-
-Verdict = Literal["good", "review", "reject"]
+from flawmap.types import Verdict
 
 
 def decide(calibration: Calibration, filters: Filters, score: float, defects: int) -> Verdict:

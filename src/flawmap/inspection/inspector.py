@@ -20,12 +20,13 @@ from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.devices import tell_if_unmeasured
 from flawmap.inspection.bundle.graphs import read_graph
 from flawmap.inspection.bundle.manifest import GRAPH, MANIFEST, Manifest, read_manifest, run_id
-from flawmap.inspection.decision import Verdict, decide
+from flawmap.inspection.decision import decide
 from flawmap.inspection.defects import Defect, find_defects
 from flawmap.inspection.roi.mask import Region, read_region
 from flawmap.inspection.tiled import Look, Seen
 from flawmap.runtime.base import Backend, RuntimeOptions
 from flawmap.runtime.registry import open_backend
+from flawmap.types import Verdict
 
 
 @dataclass(frozen=True, eq=False)

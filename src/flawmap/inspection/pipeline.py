@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from flawmap.data.image_io.arrays import Colour, Frame, check_colour, check_several
 from flawmap.data.image_io.images import ImageError, declared_pixels, read_file
-from flawmap.data.resize import Canvas, Size
+from flawmap.data.resize import Canvas
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.tiled import Seen
+from flawmap.types import Size
 from flawmap.utils.printable import printable
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from flawmap.methods.normality.config import MemoryConfig
 from flawmap.synthesis.anomalies import AnomalyConfig
-
-Size = tuple[int, int]  # height, width
+from flawmap.types import PrecisionChoice, RotationChoice, Size
 
 
 class MethodConfig(BaseModel):
@@ -38,13 +37,13 @@ class MethodConfig(BaseModel):
     epochs: int | None = Field(
         None, ge=1, description="passes over the good images, in place of both numbers of steps"
     )
-    rotation: Literal["auto", "none", "slight", "full", "draem"] = Field(
+    rotation: RotationChoice = Field(
         "auto", description="how good images are turned where --rotate leaves it open"
     )
     rotation_fill: Literal["grey", "black", "edge"] = Field(
         "grey", description="what a turned image shows outside the photograph"
     )
-    precision: Literal["auto", "float32", "bf16"] = Field(
+    precision: PrecisionChoice = Field(
         "float32",
         description="of convolutions in training; auto: bf16 where the processor multiplies it, "
         "else float32",

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from flawmap.types import Size
+
 Field = npt.NDArray[np.float32]
-Size = tuple[int, int]
 Rng = np.random.Generator
 Family = Callable[[Rng, Size], Field]
 

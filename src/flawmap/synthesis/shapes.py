@@ -9,7 +9,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from scipy.spatial import cKDTree
 
-from flawmap.synthesis.fields import Family, Field, Rng, Size, log_uniform
+from flawmap.synthesis.fields import Family, Field, Rng, log_uniform
+from flawmap.types import Size
 
 
 def _cells(rng: Rng, size: Size) -> Field:

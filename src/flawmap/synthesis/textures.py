@@ -16,7 +16,8 @@ from flawmap.data.image_io.images import read_image, resize_image
 from flawmap.data.listing.images import Folder, is_folder
 from flawmap.errors import FlawmapError
 from flawmap.synthesis import fields, shapes
-from flawmap.synthesis.fields import Field, Rng, Size, clouds, embossed, smoothstep, unit
+from flawmap.synthesis.fields import Field, Rng, clouds, embossed, smoothstep, unit
+from flawmap.types import Size
 from flawmap.utils.rng import Stream, generator
 
 Pixels = npt.NDArray[np.uint8]

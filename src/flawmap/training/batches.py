@@ -17,9 +17,9 @@ from flawmap.data.tiles import Tiles
 from flawmap.methods.batch import Batch
 from flawmap.synthesis.anomalies import AnomalyConfig, corrupt, draw_parameters
 from flawmap.synthesis.perlin import turn
+from flawmap.types import Rotation
 from flawmap.utils.rng import Stream, generator
 
-Rotation = Literal["none", "slight", "full", "draem"]
 SLIGHT_DEGREES = 5.0
 _DRAEM_DEGREES = 90.0
 _DRAEM_SHARE = 0.3  # of the images are turned

@@ -8,18 +8,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
-Precision = Literal["float32", "bf16"]
+from flawmap.types import Precision, PrecisionChoice
+
 _WIDE = 256  # channels
 
 
-def choose_precision(
-    device: torch.device, asked: Literal["auto", "float32", "bf16"] = "auto"
-) -> Precision:
+def choose_precision(device: torch.device, asked: PrecisionChoice = "auto") -> Precision:
     """What was asked for; for ``auto`` bf16 where the processor multiplies it, else float32.
 
     Emulated bf16 is slower than float32, so the instruction set is asked, not PyTorch's

@@ -29,7 +29,8 @@ from flawmap.training.checkpoint import (
     unpack_module,
     unpack_optimisers,
 )
-from flawmap.training.device import Precision, autocast, exact
+from flawmap.training.device import autocast, exact
+from flawmap.types import Precision
 from flawmap.utils.signals import stopping_signals
 
 _LOG_EVERY = 10  # steps; reading the loss more often would make a GPU wait

@@ -6,16 +6,17 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
-from flawmap.data.resize import Fit, Framing, default_overlap
+from flawmap.data.resize import Framing, default_overlap
 from flawmap.errors import UsageError
 from flawmap.methods.config import MethodConfig
 from flawmap.methods.registry import find_preset
-from flawmap.training.choices.rotation import Choice
 from flawmap.training.choices.shape import settle_size
+from flawmap.types import Fit, PrecisionChoice
+from flawmap.types import RotationChoice as Choice
 
 DEFAULT_TEACHER = "pocket"
 
@@ -38,7 +39,7 @@ class Options:
     white_level: int | None = None
     steps: int | None = None
     batch_size: int | None = None
-    precision: Literal["auto", "float32", "bf16"] | None = None
+    precision: PrecisionChoice | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: str = "auto"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from flawmap.data.resize import Fit
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import SETTINGS
-from flawmap.training.device import Precision, choose_precision, multiplies_bf16
+from flawmap.training.device import choose_precision, multiplies_bf16
+from flawmap.types import Fit, Precision, PrecisionChoice
 from flawmap.utils.files import write_json
 
 _DIGESTS = {
@@ -78,7 +78,7 @@ def check_split(folder: Path, twins: Iterable[Path], held_out: str, *, folds: in
 
 
 def settle_precision(
-    asked: Literal["auto", "float32", "bf16"],
+    asked: PrecisionChoice,
     device: torch.device,
     started: Iterable[Path],
     say: Callable[[str], None],

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from flawmap.backbones.resnet import Features, ImageNorm, ResNetTeacher
 from flawmap.backbones.weights import TeacherSource, load_teacher
 from flawmap.data.bit_depth import settle_white_level
 from flawmap.data.layouts import Dataset, open_dataset
-from flawmap.data.resize import Fit
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import (
     CHECKPOINTS,
@@ -46,7 +45,7 @@ from flawmap.training.choices.outliers import (
     warn_of_learned,
     warn_of_outliers,
 )
-from flawmap.training.choices.rotation import Choice, RotationDecision, decide_rotation, paper_note
+from flawmap.training.choices.rotation import RotationDecision, decide_rotation, paper_note
 from flawmap.training.device import choose_layout
 from flawmap.training.finalize import finish, fit_read_out
 from flawmap.training.folds import calibrate_in_folds
@@ -64,6 +63,8 @@ from flawmap.training.output_folder import (
     tidy,
 )
 from flawmap.training.settings import Settings, check_split, settle, settle_precision
+from flawmap.types import Fit, PrecisionChoice
+from flawmap.types import RotationChoice as Choice
 from flawmap.utils.files import check_space, check_writable, make_folder, only_writer
 from flawmap.utils.rng import Stream, generator
 
@@ -109,7 +110,7 @@ def train(
     white_level: int | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
-    precision: Literal["auto", "float32", "bf16"] | None = None,
+    precision: PrecisionChoice | None = None,
     changes: Mapping[str, Any] | None = None,
     seed: int = 0,
     folds: int = 0,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flawmap.evaluation.report import ImageRow, Panel, ReportData
-from flawmap.evaluation.report.data import Label, Verdict
+from flawmap.types import Label, Verdict
 
 THRESHOLDS = {"review": 0.4, "reject": 0.6, "pixel": 0.5}
 FIGURES: dict[str, float | int | None] = {

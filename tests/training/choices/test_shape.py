@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawmap.data.resize import Fit, Size
 from flawmap.methods.registry import METHODS
 from flawmap.training.choices.shape import settle_size
 from flawmap.training.options import Options
+from flawmap.types import Fit, Size
 
 
 def pictures(folder: Path, *shapes: Size) -> list[Path]:

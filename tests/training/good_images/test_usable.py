@@ -14,9 +14,10 @@ from PIL import Image
 
 import flawmap
 from flawmap.data.layouts import open_dataset
-from flawmap.data.resize import Fit, Framing
+from flawmap.data.resize import Framing
 from flawmap.errors import FlawmapError
 from flawmap.training.good_images.load import GoodImages, load_good_images
+from flawmap.types import Fit
 from flawmap.utils.files import digest
 
 Picture = NDArray[np.uint8]

@@ -21,8 +21,8 @@ from flawmap.data.image_io.images import (
 )
 from flawmap.data.masks.annotations import AnnotatedImage, draw_annotations
 from flawmap.data.masks.layers import layer_share
+from flawmap.types import Size
 
-Size = tuple[int, int]  # height, width
 CheckSize = Callable[[tuple[int, int]], None]
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Label = Literal["good", "defective"]
-Verdict = Literal["good", "review", "reject"]
+from flawmap.types import Label, Verdict
+
 Curve = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]
 
 

@@ -17,10 +17,11 @@ from pydantic import (
     model_validator,
 )
 
-from flawmap.data.resize import Fit, Framing
+from flawmap.data.resize import Framing
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.defects import Filters
+from flawmap.types import ExportPrecision, Fit, Rotation
 from flawmap.utils.files import check_writable, encode_json, only_writer, read_regular, write_bytes
 
 MANIFEST = "manifest.json"
@@ -115,7 +116,7 @@ class Training(_Model):
     )
     fingerprint: str = Field(description="digest of all good images used")
     trained_on: tuple[str, ...] = Field(description="SHA-256 of each image trained on")
-    rotation: Literal["none", "slight", "full", "draem"]
+    rotation: Rotation
     rotation_reason: str
     textures: str
     seed: int
@@ -139,7 +140,7 @@ class Parity(_Model):
 class Export(_Model):
     """Another form of the graph, and how near it is to the first."""
 
-    precision: Literal["float32", "bf16", "int8"]
+    precision: ExportPrecision
     files: dict[FileName, str] = Field(
         description="SHA-256 of each file of it, the graph first; none for bf16, in which the "
         "float32 graph is computed"

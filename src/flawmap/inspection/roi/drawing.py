@@ -15,9 +15,9 @@ from PIL import Image, ImageDraw
 from flawmap.data.image_io.decoding import MAX_PIXELS, stated_size
 from flawmap.data.masks.annotations import draw_annotations, only_image, states_size
 from flawmap.data.masks.decoding import read_mask
-from flawmap.data.resize import Size
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.roi.mask import Mask, scaled
+from flawmap.types import Size
 from flawmap.utils.files import read_regular
 
 _MOST_PIXELS = 2**24  # of a region that is kept

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from flawmap.methods.config import MethodConfig, check_size
 from flawmap.methods.optimisation import PhaseConfig
 from flawmap.synthesis.anomalies import AnomalyConfig
+from flawmap.types import RotationChoice
 
 _STRIDE = 16  # of stage 3
 
@@ -88,7 +89,7 @@ class AdpsConfig(MethodConfig):
         "RD4AD",
     )
     top_pixels: int = Field(1, ge=1, description="image score: mean of this many highest values")
-    rotation: Literal["auto", "none", "slight", "full", "draem"] = Field(
+    rotation: RotationChoice = Field(
         "draem",
         description="how good images are turned where --rotate leaves it open. Open: as DRAEM, "
         "by up to 90 degrees either way, three in ten",

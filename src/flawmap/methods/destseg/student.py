@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from flawmap.backbones.resnet import Architecture, Features, basic
 from flawmap.methods.modules.blocks import conv_norm_relu, init_kaiming, two_blocks, upsample
 from flawmap.methods.modules.encoder import ResNetEncoder
-
-Size = tuple[int, int]  # height, width
+from flawmap.types import Size
 
 
 class Encoder(ResNetEncoder):

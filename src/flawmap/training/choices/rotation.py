@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +18,8 @@ from torch.nn import functional as F
 
 from flawmap.backbones.resnet import Features
 from flawmap.synthesis.perlin import turn
-from flawmap.training.batches import SLIGHT_DEGREES, Rotation
+from flawmap.training.batches import SLIGHT_DEGREES
+from flawmap.types import Rotation, RotationChoice
 
 _GRIDS = (1, 4)  # cells a side
 _PIXELS = 128  # they are looked at this small
@@ -28,8 +28,6 @@ _PIXELS = 128  # they are looked at this small
 # 5 degrees the first two measure 1.2-1.9 and the brush 3.6-7.6 (both teachers, 24-64 images).
 _QUARTER_LIMIT = 6.0
 _SLIGHT_LIMIT = 2.5
-
-Choice = Literal["auto", "none", "slight", "full", "draem"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class RotationDecision:
 
 
 def decide_rotation(
-    choice: Choice, images: np.ndarray, features: Callable[[Tensor], Features]
+    choice: RotationChoice, images: np.ndarray, features: Callable[[Tensor], Features]
 ) -> RotationDecision:
     """Resolve ``--rotate`` from good images (N, H, W, 3) uint8; some 64 of them tell enough.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from flawmap.data.image_io.decoding import stated_size
-from flawmap.data.resize import Size
+from flawmap.types import Size
 
 CELL = 128  # pixels; sides that every method's defaults work on
 SQUEEZED = 4 / 3  # shapes that differ by more are kept

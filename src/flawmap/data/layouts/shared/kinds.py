@@ -10,7 +10,8 @@ from pathlib import Path
 from flawmap.data.listing.images import Folder, is_folder
 from flawmap.data.listing.names import Reason, mask_base, words_of
 from flawmap.data.masks.annotations import AnnotatedImage
-from flawmap.data.samples import Label, Sample, plural
+from flawmap.data.samples import Sample, plural
+from flawmap.types import Label
 from flawmap.utils.printable import printable
 
 _GOOD = frozenset(

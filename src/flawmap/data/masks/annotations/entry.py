@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from flawmap.data.masks.annotations.shapes import Shape, Size
+from flawmap.data.masks.annotations.shapes import Shape
+from flawmap.types import Size
 
 NO_DEFECT = frozenset({"__ignore__", "_background_"})
 """Labels of shapes that mark no defect, as LabelMe names them."""

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Size = tuple[int, int]  # height, width
+from flawmap.types import Size
+
 Point = tuple[float, float]  # x, y
 Filled = NDArray[np.bool_]
 

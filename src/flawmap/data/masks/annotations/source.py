@@ -13,7 +13,8 @@ from typing import TypeVar
 from flawmap.data.image_io.images import MAX_PIXELS, ImageError
 from flawmap.data.masks.annotations import coco, labelme, via
 from flawmap.data.masks.annotations.entry import Entry
-from flawmap.data.masks.annotations.shapes import Filled, NoArea, Runs, Shape, Size, draw
+from flawmap.data.masks.annotations.shapes import Filled, NoArea, Runs, Shape, draw
+from flawmap.types import Size
 from flawmap.utils.files import read_regular
 
 MAX_BYTES = 128 * 2**20  # parsed, a file takes some ten times as much memory
