@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
-from typing_extensions import Unpack
 
 from flawmap.benchmark.provenance import provenance
 from flawmap.data.resize import Canvas

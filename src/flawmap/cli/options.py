@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ import typer
 from flawmap.errors import FlawmapError, UsageError
 
 
-class Rotate(str, Enum):
+class Rotate(StrEnum):
     """How good images are turned in training."""
 
     auto = "auto"
@@ -21,7 +21,7 @@ class Rotate(str, Enum):
     full = "full"
 
 
-class TrainingPrecision(str, Enum):
+class TrainingPrecision(StrEnum):
     """What convolutions are computed in while training."""
 
     auto = "auto"
@@ -29,7 +29,7 @@ class TrainingPrecision(str, Enum):
     bf16 = "bf16"
 
 
-class Fit(str, Enum):
+class Fit(StrEnum):
     """How pictures come to the working size."""
 
     squash = "squash"

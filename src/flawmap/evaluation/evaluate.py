@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Unpack
 
 from flawmap.data.image_io.images import ImageError
 from flawmap.data.layouts import Dataset, Sample, open_dataset

@@ -8,11 +8,10 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Unpack
 
 from flawmap.data.image_io.arrays import Colour, Frame, as_source, check_colour
 from flawmap.data.resize import Canvas, Framing

@@ -7,9 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from typing_extensions import Unpack
+from typing import Any, Unpack
 
 from flawmap.data.listing.images import Paths
 from flawmap.data.targets import LINES, check_folder, check_target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing_extensions import Unpack
+from typing import Unpack
 
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.runtime.base import Backend, RuntimeOptions

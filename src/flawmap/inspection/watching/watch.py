@@ -12,8 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-
-from typing_extensions import Unpack
+from typing import Unpack
 
 from flawmap.data.targets import LINES, check_folder, check_target
 from flawmap.errors import FlawmapError, UsageError
