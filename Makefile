@@ -52,9 +52,12 @@ bench: install  ## figures on the real data beside the checkout, into benchmarks
 torture: install  ## kill training at 30 moments, resume it, compare bits; into benchmarks/results
 	$(BIN)/python benchmarks/torture.py
 
-docs: install  ## tables in the README from benchmarks/results
+docs: install  ## tables from benchmarks/results, the command line's reference, the site in site/
 	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python tools/cli_reference.py
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt '.[docs]'
+	$(BIN)/zensical build --strict
 
 clean:  ## everything that make made
-	rm -rf $(VENV) $(OUT) build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info \
+	rm -rf $(VENV) $(OUT) build site .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info \
 		examples/javascript/node_modules

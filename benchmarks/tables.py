@@ -20,12 +20,48 @@ ABLATIONS = ROOT / "docs" / "ablations.md"
 FAST = ROOT / "docs" / "fast.md"
 LINE = ROOT / "docs" / "line.md"
 MEMORY = ROOT / "docs" / "memory.md"
+RESULTS_PAGE = ROOT / "docs" / "results.md"
 SUITE = ROOT / "docs" / "suite.md"
 SYNTHESIS = ROOT / "docs" / "synthesis.md"
 _COMPARED = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
 _BRIEF = ("image_auroc", "pixel_ap", "iap")
 _GUIDED = ("pixel_ap", "iap", "image_auroc", "pro", "iap90")
 BEGIN, END = "<!-- results: made by benchmarks/tables.py -->\n", "<!-- end of results -->"
+
+
+def render_brief() -> str:
+    """The suite's metrics as they are now, in the fewest columns, beside a plain memory."""
+    plain = _load("plain_memory")
+    assert plain is not None
+    lines = [
+        "| product | image AUROC | pixel AP | instance AP | plain memory | training |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, runs in sorted(_by_product("destseg-fast-pocket").items()):
+        alone = [one["figures"] for one in plain["runs"] if one["category"] == name]
+        cells = [_spread([run["figures"][key] for run in runs]) for key in _BRIEF]
+        others = ", ".join(f"{fmean(run[key] for run in alone):.3f}" for key in _BRIEF)
+        minutes = fmean(run["seconds"]["train"] for run in runs) / 60
+        star = r"\*" if name == "toothbrush" else ""
+        cores = runs[0]["hardware"]["cores"]
+        lines.append(
+            f"| {name}{star} | {' | '.join(cells)} | {others} | {minutes:.0f} min on {cores} core"
+            f"{'s' if cores > 1 else ''} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _by_product(kind: str) -> dict[str, list[dict[str, Any]]]:
+    """Results of all seeds, by product."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(RESULTS.glob(f"*-{kind}-[0-9].json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        found.setdefault(record["category"], []).append(record)
+    return found
+
+
+def _spread(values: list[float]) -> str:
+    return f"{fmean(values):.3f} ± {stdev(values):.3f}"
 
 
 def render() -> str:
@@ -310,7 +346,8 @@ def _determinism(found: dict[str, Any]) -> str:
 def main() -> None:
     """Rewrite what lies between the markers of each page."""
     pages = {
-        README: render(),
+        README: render_brief(),
+        RESULTS_PAGE: render(),
         ABLATIONS: render_ablations(),
         FAST: render_guidance(),
         LINE: render_line(),

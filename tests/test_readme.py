@@ -1,7 +1,8 @@
-"""What the README says is what happens."""
+"""What the README and the documentation say is what happens."""
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -10,12 +11,22 @@ from pathlib import Path
 
 import pytest
 
+import flawmap
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    """Of the README and of every page of the documentation."""
+    texts = [README, *(page.read_text(encoding="utf-8") for page in DOCS)]
+    return [
+        block
+        for text in texts
+        for block in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    ]
 
 
 def test_its_python_runs(
@@ -48,6 +59,7 @@ def test_its_commands_are_real() -> None:
         "evaluate",
         "export",
         "info",
+        "demo",
         "bench",
         "--version",
     }
@@ -79,7 +91,8 @@ def test_its_make_targets_are_real() -> None:
 @pytest.mark.parametrize(
     ("page", "maker"),
     [
-        ("README.md", "render"),
+        ("README.md", "render_brief"),
+        ("docs/results.md", "render"),
         ("docs/ablations.md", "render_ablations"),
         ("docs/fast.md", "render_guidance"),
         ("docs/line.md", "render_line"),
@@ -100,9 +113,6 @@ def test_tables_are_made_from_the_results(page: str, maker: str) -> None:
     assert f"benchmarks/tables.py -->\n{made.stdout}<!-- end of results -->" in text
 
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_linked_files_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
@@ -111,4 +121,26 @@ def test_linked_files_exist(page: Path) -> None:
     assert [path for path in linked if not (page.parent / path).exists()] == []
     absent = {path for path in named if "squeeze" not in path and not (ROOT / path).exists()}
     assert absent == set(), "CONTRIBUTING's example alone names files to be made"
-    assert linked or named
+    assert linked or named or page.name.startswith("reference")
+
+
+def test_the_readme_is_read_in_five_minutes() -> None:
+    assert len(README.splitlines()) <= 120
+
+
+def test_the_site_has_every_page() -> None:
+    navigation = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+    named = re.findall(r'= "([\w-]+\.md)"', navigation)
+    assert sorted(named) == [page.name for page in DOCS]
+
+
+def test_the_reference_of_the_command_line_is_its_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    cli_reference = importlib.import_module("cli_reference")
+    assert (ROOT / "docs" / "reference-cli.md").read_text("utf-8") == cli_reference.render()
+
+
+def test_the_reference_of_python_has_every_public_name() -> None:
+    page = (ROOT / "docs" / "reference-python.md").read_text(encoding="utf-8")
+    listed = {line.rpartition(".")[2] for line in re.findall(r"^::: (\S+)", page, re.M)}
+    assert set(flawmap.__all__) <= listed | {"FlawmapError", "UsageError"}
