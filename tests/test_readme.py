@@ -22,11 +22,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 def blocks(language: str) -> list[str]:
     """Of the README and of every page of the documentation."""
     texts = [README, *(page.read_text(encoding="utf-8") for page in DOCS)]
-    return [
-        block
-        for text in texts
-        for block in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
-    ]
+    fenced = re.compile(rf"```{language}\n(.*?)```", re.DOTALL)
+    return [block for text in texts for block in fenced.findall(text)]
 
 
 def test_its_python_runs(
@@ -121,7 +118,6 @@ def test_linked_files_exist(page: Path) -> None:
     assert [path for path in linked if not (page.parent / path).exists()] == []
     absent = {path for path in named if "squeeze" not in path and not (ROOT / path).exists()}
     assert absent == set(), "CONTRIBUTING's example alone names files to be made"
-    assert linked or named or page.name.startswith("reference")
 
 
 def test_the_readme_is_read_in_five_minutes() -> None:

@@ -31,7 +31,7 @@ def train(
         typer.Option(metavar="HxW", help="Working height and width, such as 640x256."),
     ] = None,
     fit: Annotated[
-        Fit, typer.Option(help="How pictures come to that size: see the README.")
+        Fit, typer.Option(help="How pictures come to that size: see docs/settings.md.")
     ] = Fit.squash,
     overlap: Annotated[
         int | None,

@@ -11,7 +11,7 @@ from flawmap.data.samples import plural
 
 _USUAL = (
     "a plain folder: good/, defective/ and masks/; for MVTec AD's layout: train/good, test/TYPE "
-    "and ground_truth/TYPE; the README lists others"
+    "and ground_truth/TYPE; docs/images.md lists others"
 )
 _LOOKED_INTO = 200  # folders at most
 
