@@ -219,11 +219,17 @@ def test_two_do_not_keep_the_same_lines(camera):
 
 
 def test_lines_that_were_moved_away_begin_anew(camera):
+    old = camera.json.with_suffix(".old")
     camera.drop("a.png")
-    threading.Timer(0.5, lambda: camera.json.rename(camera.json.with_suffix(".old"))).start()
-    threading.Timer(0.7, lambda: camera.drop("b.png")).start()
-    camera.watch_until(lambda: camera.names() == ["b.png"])
-    assert "a.png" in camera.json.with_suffix(".old").read_text()
+
+    def moved_and_begun_anew() -> bool:
+        if not old.exists() and camera.names() == ["a.png"]:
+            camera.json.rename(old)
+            camera.drop("b.png")
+        return camera.names() == ["b.png"]
+
+    camera.watch_until(moved_and_begun_anew)
+    assert "a.png" in old.read_text()
 
 
 def test_an_image_that_the_graph_fails_on_gets_its_line_once(camera, monkeypatch):
