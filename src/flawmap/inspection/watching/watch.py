@@ -28,6 +28,7 @@ from flawmap.inspection.watching.arrivals import Arrivals, Version
 from flawmap.inspection.watching.ledger import Ledger
 from flawmap.runtime.base import RuntimeOptions
 from flawmap.utils.files import check_writable, make_folder, sweep_below
+from flawmap.utils.signals import undisturbed
 
 _PATIENCE = 5.0  # seconds that an unreadable image may stay as it is before it counts as broken
 _RETRY = 0.5  # seconds until it is read again
@@ -76,14 +77,13 @@ def watch(
     count = 0
     with Ledger(Path(json_file)) as ledger:
         arrivals = Arrivals(place, ledger.done, settle, written)
-        line_up = _LineUp(arrivals, ledger, place, written, json_file)
+        line_up = _LineUp(arrivals, ledger, place, written, json_file, show)
         while not stop():
             live.refresh()
             arrivals.look()
             before = count
-            for line in line_up.inspect(live.now, arrivals.ready(_TOGETHER)):
+            for _ in line_up.inspect(live.now, arrivals.ready(_TOGETHER)):
                 count += 1
-                show(Prediction(line), 0)
                 if stop():
                     break
             if count == before:
@@ -101,13 +101,14 @@ class _LineUp:
         place: Path,
         written: Path | None,
         lines: str | os.PathLike[str],
+        show: Callable[[Prediction, int], None],
     ) -> None:
         self._arrivals, self._ledger, self._place = arrivals, ledger, place
-        self._written, self._lines = written, lines
+        self._written, self._lines, self._show = written, lines, show
 
     def inspect(self, inspector: Inspector, ready: Sequence[Version]) -> Iterator[Line]:
-        """The line of each, already in the ledger. An image that fails may yet be whole: it comes
-        again, until it has stayed as it is for some seconds."""
+        """The line of each, already in the ledger and shown. An image that fails may yet be whole:
+        it comes again, until it has stayed as it is for some seconds."""
         paths = [Path(version[0]) for version in ready]
         pictures = self._written is not None
         with contextlib.closing(inspect_files(inspector, paths, photographs=pictures)) as results:
@@ -116,9 +117,12 @@ class _LineUp:
                     self._arrivals.later(version, _RETRY)
                     continue
                 line = self._line(result, inspector)
-                self._ledger.add(version, line)
-                self._arrivals.finish(version)
-                yield line | {"bytes": version[1], "modified_ns": version[2]}
+                with undisturbed():  # what is in the ledger is shown, too
+                    self._ledger.add(version, line)
+                    self._arrivals.finish(version)
+                    told = line | {"bytes": version[1], "modified_ns": version[2]}
+                    self._show(Prediction(told), 0)
+                yield told
 
     def _line(self, result: Inspected, inspector: Inspector) -> Line:
         if self._written is None or result.inspection is None:
