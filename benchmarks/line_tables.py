@@ -24,7 +24,7 @@ def render(load: Callable[[str], Result | None]) -> str:
     if found := load("int8"):
         parts += ["## INT8 on test pictures\n", _int8(found)]
     if peers := sorted((RESULTS / "peers").glob("*.json")):
-        parts += ["## Peers\n", *(_peers(path) for path in peers)]
+        parts += ["## Peers\n", *(_peers(path) for path in peers), _installed(peers[-1])]
     return "\n".join(parts)
 
 
@@ -96,6 +96,8 @@ def _peers(path: Path) -> str:
     for name, side in found["sides"].items():
         figures = side.get("figures") or {}
         fit = "-" if not figures else f"{side['fit_seconds'] / 60:.1f}"
+        if patches := side.get("patches"):
+            name += f": {patches:,} patches"
         epochs, default = side.get("epochs", (0, 0))
         if figures and epochs < default:
             name += f": {epochs} of its {default} epochs"
@@ -104,15 +106,19 @@ def _peers(path: Path) -> str:
                 name,
                 fit,
                 *(_percent(figures.get(key)) for key in ("image_auroc", "pixel_ap")),
-                *(_percent(figures.get(key)) for key in ("pixel_auroc", "pro")),
+                *(_percent(figures.get(key)) for key in ("pixel_auroc", "pro", "iap")),
                 f"{side['p50_ms']:.1f}",
                 str(side["peak_mb"]),
             ]
         )
-    head = f"{found['category']} | fit, min | image AUROC | pixel AP | pixel AUROC | PRO | "
-    install = found["install"]
-    return _table(head + "ms a picture | peak MB", rows) + (
-        f"\nanomalib {install['anomalib']}: {install['packages']} packages, {install['mb']} MB "
+    head = f"{found['category']} | fit, min | image AUROC | pixel AP | pixel AUROC | PRO | IAP | "
+    return _table(head + "ms a picture | peak MB", rows)
+
+
+def _installed(path: Path) -> str:
+    install = json.loads(path.read_text(encoding="utf-8"))["install"]
+    return (
+        f"anomalib {install['anomalib']}: {install['packages']} packages, {install['mb']} MB "
         f"installed ({install['mb_without_cuda']} MB without CUDA's).\n"
     )
 
