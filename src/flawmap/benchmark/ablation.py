@@ -1,7 +1,7 @@
 """The papers' ablations as changes of a preset, method by method.
 
-DeSTSeg's are its table 4 and section 4.4. ADPS's paper gives its tables as pictures: their rows
-are here, their figures are not.
+DeSTSeg's are from its table 4 and section 4.4. ADPS's paper prints its tables as images: their
+rows are listed here, their values are not.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _ALL_LEVELS = (1, 2, 3)
 
 
 def _read(changes: dict[str, Any], *levels: int) -> Variant:
-    """Without the segmentation network: the student is the one that was trained with it."""
+    """Variant read out without the segmentation network; the student was trained with it."""
     return Variant(changes=changes, distances=levels)
 
 
-# Named by what is there: denoising, encoder-decoder, segmentation network.
+# Named by the components present: denoising, encoder-decoder, segmentation network.
 _DESTSEG_ROWS: dict[str, Variant] = {
     "den+ed+seg": Variant(),
     "ed+seg": Variant(changes=_CLEAN),
@@ -78,20 +78,20 @@ _PUBLISHED = {
 
 
 def find_ablation(method: str) -> dict[str, Variant]:
-    """Rows of a method's ablation; UsageError where it has none."""
+    """Rows of a method's ablation; UsageError if it has none."""
     if method not in ABLATIONS:
         raise UsageError(f"No ablation of {method!r}: there are those of {', '.join(ABLATIONS)}.")
     return ABLATIONS[method]
 
 
 def ablation_rank(method: str, variant: str) -> int:
-    """Where a variant stands among its method's ablations, after all of them if it is none."""
+    """Position of a variant among its method's ablations; their number if it is not one."""
     rows = list(ABLATIONS.get(method, ()))
     return rows.index(variant) if variant in rows else len(rows)
 
 
 def published_ablation(method: str, variant: str) -> dict[str, Figure]:
-    """The paper's figures of a variant, as means over all 15 categories; empty if unknown."""
+    """The paper's metrics of a variant, as means over all 15 categories; empty if unknown."""
     found = _PUBLISHED.get(variant, ()) if method == "destseg" else ()
     keys = ("image_auroc", "pixel_ap", "iap")
     return {k: Figure(v / 100, None) for k, v in zip(keys, found, strict=False)}

@@ -1,4 +1,4 @@
-"""``flawmap bench compare``: what changed from side A to side B, and the protocol's verdict."""
+"""``flawmap bench compare``: differences from side A to side B, and the protocol's verdict."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from flawmap.utils.files import make_folder, write_json
 
 @dataclass(frozen=True)
 class Comparison:
-    """Figures of the products that both sides have, by product and figure, and their means.
+    """Metrics of the products that both sides have, by product and metric, and their means.
 
-    ``absent`` maps a product that one side alone has to that side, A or B; ``variants`` counts the
-    ways to train among all results read; ``notes`` is what to know about the figures.
+    ``absent`` maps each product that only one side has to that side, A or B; ``variants`` counts
+    the training variants among all results read; ``notes`` are caveats about the metrics.
     """
 
     a: Side
@@ -38,11 +38,11 @@ class Comparison:
 
     @property
     def pairs(self) -> int:
-        """How many results of A were compared with one of B."""
+        """Number of results of A that were compared with one of B."""
         return sum(product.seeds for product in self.products)
 
     def compared(self) -> str:
-        """What was compared, and how many things."""
+        """Sentence that says what was compared, with counts."""
         words = (
             f"Compared: {plural(self.pairs, 'pair(s)')} of results on "
             f"{plural(len(self.products), 'product(s)')}, 2 variants"
@@ -52,7 +52,7 @@ class Comparison:
         return f"{words} of {self.variants} there: the best of many looks better than it is."
 
     def to_dict(self) -> dict[str, Any]:
-        """The object that ``bench compare --json`` writes, but for its provenance."""
+        """Return the object that ``bench compare --json`` writes, without its provenance."""
         return {
             "a": self.a.to_dict(),
             "b": self.b.to_dict(),
@@ -92,10 +92,10 @@ def compare(
 ) -> Comparison:
     """Compare two sides of results of :func:`bench`, product by product and in the mean.
 
-    ``a`` and ``b`` are folders of results, patterns of their files, or lists of files; ``variants``
-    names that of A and that of B, or one for both. Without ``b`` both lie in ``a``. ``json_file``
-    names a file to write. Raises UsageError where a side has no results or those of several ways to
-    train, where no product is on both sides, and where a product's data differ.
+    ``a`` and ``b`` are folders of results, glob patterns, or lists of files; ``variants`` names
+    A's and B's variant, or one for both. Without ``b`` both sides are read from ``a``.
+    ``json_file`` names a file to write. Raises UsageError if a side has no results or those of
+    several training variants, if no product is on both sides, or if a product's data differ.
     """
     check_target(json_file, "compared")
     if len(variants) > 2 or (b is None and len({*variants}) < 2):
@@ -139,14 +139,14 @@ def _compare(a: Side, b: Side, variants: int) -> Comparison:
 
 
 def _names(a: Side, b: Side) -> dict[Name, str]:
-    """Every product's name for a reader: its category's, with the folder's where two are alike."""
+    """Display name of each product: its category, prefixed by the folder if ambiguous."""
     keys = sorted(a.products.keys() | b.products.keys())
     categories = [category for _, category in keys]
     return {(d, c): c if categories.count(c) == 1 else f"{d} {c}" for d, c in keys}
 
 
 def _check_data(product: Product) -> None:
-    """UsageError where results are of other good images, or of another number to test on."""
+    """Raise UsageError if results differ in their good images or number of test images."""
     told: dict[str, set[str]] = {
         "other good images": {str(run.training.fingerprint)[:12] for run in product.runs},
         "another number of test images": {str(run.figures.images) for run in product.runs},

@@ -1,4 +1,4 @@
-"""B - A of every figure on one product, and in the mean over products."""
+"""Difference B - A of every metric on one product, and in the mean over products."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FIGURES = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90", "mil
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure on both sides, means over seeds; None where it is not defined.
+    """One metric on both sides, as means over seeds; None where it is not defined.
 
-    ``deviation`` is the sample deviation of B - A over seeds: of the differences seed by seed,
-    ``by_seed``, where seeds match; else of one run of B less one run of A. None for one seed.
+    ``deviation`` is the sample deviation of B - A over seeds: of the per-seed differences
+    ``by_seed`` if seeds match, else of one run of B minus one run of A. None for one seed.
     """
 
     a: float | None = None
@@ -31,7 +31,7 @@ class Difference:
 class Product:
     """Results of both sides on one product.
 
-    Where ``paired`` they are as many, seed by seed; else no seed is on both sides.
+    If ``paired``, ``a`` and ``b`` match seed by seed; else no seed is on both sides.
     """
 
     name: str
@@ -41,22 +41,22 @@ class Product:
 
     @property
     def runs(self) -> tuple[Result, ...]:
-        """Those of both sides."""
+        """Results of both sides."""
         return self.a + self.b
 
     @property
     def seeds(self) -> int:
-        """How many seeds stand behind it, on the side that has fewer."""
+        """Number of seeds on the side that has fewer."""
         return min(len(self.a), len(self.b))
 
     def differences(self) -> dict[str, Difference]:
-        """Of every figure, over the seeds on which it is defined."""
+        """Difference of every metric, over the seeds on which it is defined."""
         find = _paired if self.paired else _unpaired
         return {figure: find(self.a, self.b, figure) for figure in FIGURES}
 
 
 def pair(name: str, a: dict[int, Result], b: dict[int, Result]) -> Product:
-    """Both sides' results by seed -> those of the seeds that match, or all if none does."""
+    """Pair both sides' results by seed: those of the matching seeds, or all if none match."""
     common = sorted(a.keys() & b.keys())
     if not common:
         return Product(name, tuple(a.values()), tuple(b.values()), paired=False)
@@ -91,9 +91,9 @@ def _of_seeds(a: float, b: float, by_seed: dict[int, float]) -> Difference:
 
 
 def mean_differences(products: Sequence[dict[str, Difference]]) -> dict[str, Difference]:
-    """Of every figure the mean over the products on which it is defined.
+    """Mean difference of every metric over the products on which it is defined.
 
-    Its deviation is the mean's over the seeds that all those products share.
+    Its deviation is that of this mean over the seeds that all those products share.
     """
     return {figure: _mean([found[figure] for found in products]) for figure in FIGURES}
 

@@ -1,4 +1,4 @@
-"""What to measure: a grid of methods, presets, teachers, categories and seeds."""
+"""Benchmark grids of methods, presets, teachers, categories and seeds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from flawmap.errors import UsageError
 
 
 def _listed(value: Any) -> Any:
-    """One value stands for a list of it."""
+    """Wrap a single value in a tuple."""
     return value if isinstance(value, (list, tuple)) else (value,)
 
 
@@ -34,7 +34,7 @@ Seeds = Annotated[
 
 
 class Options(BaseModel):
-    """What every run of a grid shares; ``None`` leaves the choice to ``flawmap train``."""
+    """Options shared by every run of a grid; ``None`` leaves the choice to ``flawmap train``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,7 +46,7 @@ class Options(BaseModel):
     device: str | None = None
 
     def arguments(self) -> list[str]:
-        """As ``flawmap train`` takes them."""
+        """Return the options as arguments of ``flawmap train``."""
         return [
             word
             for name, value in self
@@ -63,33 +63,33 @@ class Variant(BaseModel):
     changes: dict[str, Any] = {}
     """Changes of the preset's configuration; keys as ``flawmap train --set`` takes them."""
     distances: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    """Levels to read out, as ``flawmap evaluate --distances`` takes them; none for the map."""
+    """Levels to read out, as ``flawmap evaluate --distances`` takes them; empty for the map."""
 
 
 class Products(Options):
-    """Categories of one data folder, and the options that they alone have."""
+    """Categories of one data folder, and options that apply to them alone."""
 
     data: Path
     """Folder of categories, each in a layout that ``flawmap train`` reads."""
     category: Names = ()
-    """Folders in ``data``; all of them if none is named."""
+    """Folders in ``data``; empty for all of them."""
 
 
 class Grid(Options):
-    """A grid, as the keys of its YAML file. Any list may be given as a single value."""
+    """Grid with the keys of its YAML file; any list may be given as a single value."""
 
     data: Path | None = None
-    """As of products, where all have the same folder and options."""
+    """As in ``products``, if all share the same folder and options."""
     category: Names = ()
-    """As of products; where these are listed: of theirs, measure these alone."""
+    """As in ``products``; if ``products`` is given, measure only these of their categories."""
     products: tuple[Products, ...] = ()
-    """In place of ``data``; an option of theirs goes before the grid's own."""
+    """Replaces ``data``; a product's own option overrides the grid's."""
     method: Names = ("destseg",)
     preset: Names = ("fast",)
     teacher: Names = ("pocket",)
     seed: Seeds = (0,)
     variant: dict[str, Variant] = Field({"": Variant()}, min_length=1)
-    """Named variants. Those of the same changes are read-outs of one training."""
+    """Named variants. Those with equal changes are read-outs of one training."""
 
     @model_validator(mode="after")
     def _has_data(self) -> Self:
@@ -100,9 +100,9 @@ class Grid(Options):
         return self
 
     def cells(self) -> list[Cell]:
-        """Every run of the grid, seeds last, so that one seed of all is there first.
+        """All runs of the grid, ordered by seed, so that one seed of each finishes first.
 
-        UsageError where a folder is missing, or where two runs have one name.
+        Raises UsageError if a folder is missing or two runs have the same name.
         """
         axes = (self.seed, self._products(), self.method, self.preset, self.teacher, self.variant)
         cells = [
@@ -121,12 +121,12 @@ class Grid(Options):
         return cells
 
     def _trained_as(self, variant: str) -> str:
-        """The first variant of the same changes: one training serves them all."""
+        """Name of the first variant with the same changes: one training serves them all."""
         changes = self.variant[variant].changes
         return next(name for name, other in self.variant.items() if other.changes == changes)
 
     def _products(self) -> list[tuple[Path, Options]]:
-        """The folder and the options of every product that is asked for."""
+        """Folder and options of every requested product."""
         own = _options(self)
         if self.data is not None:
             return [(self.data / name, own) for name in _categories(self.data, self.category)]
@@ -142,7 +142,7 @@ class Grid(Options):
 
 
 def _categories(data: Path, named: tuple[str, ...]) -> tuple[str, ...]:
-    """Those named, or every folder of ``data``; UsageError where one, or any, is missing."""
+    """The named folders of ``data``, or all; UsageError if a named one is missing or none exist."""
     if not data.is_dir():
         raise UsageError(f"{data} is no folder: give the folder of categories as data.")
     there = sorted(p.name for p in data.iterdir() if p.is_dir() and p.name[0] != ".")
@@ -155,13 +155,13 @@ def _categories(data: Path, named: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _options(of: Options) -> Options:
-    """The shared options alone."""
+    """Copy only the fields of ``Options``."""
     return Options.model_validate({name: getattr(of, name) for name in Options.model_fields})
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run: train, then evaluate."""
+    """One run of a grid: train, then evaluate."""
 
     data: Path
     method: str
@@ -185,12 +185,12 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """File name of the result, without its ending; a teacher's file counts by its name."""
+        """File name of the result without suffix; a teacher file is represented by its stem."""
         return self._named(self.variant)
 
     @property
     def run(self) -> str:
-        """Name of the folder it trains in."""
+        """Name of the training folder."""
         return self._named(self.trained_as)
 
     def _named(self, variant: str) -> str:
@@ -201,7 +201,7 @@ class Cell:
 
 
 def read_grid(path: Path) -> Grid:
-    """Grid of a YAML file; paths in it count from its folder. UsageError where it is none."""
+    """Read a grid from YAML; paths are relative to its folder. UsageError if it is invalid."""
     import yaml
 
     try:
@@ -221,11 +221,11 @@ def read_grid(path: Path) -> Grid:
 
 
 def check_grid(values: dict[str, Any], where: str) -> Grid:
-    """Grid of plain values; UsageError that names the key which does not fit."""
+    """Validate plain values as a grid; UsageError names the key that does not fit."""
     try:
         return Grid.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        said = f"{key}: " if key else ""  # what is about the whole grid names its keys itself
+        said = f"{key}: " if key else ""  # errors about the whole grid name their keys themselves
         raise UsageError(f"{where}: {said}{first['msg'].lower()}.") from error

@@ -1,4 +1,4 @@
-"""How long it takes from an image's bytes to a verdict, part by part."""
+"""Latency from an image's bytes to its verdict, by stage."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def latency(
     say: Callable[[str], None] = lambda text: None,
     **runtime: Unpack[RuntimeOptions],
 ) -> dict[str, Any]:
-    """Time ``count`` inspections of images' bytes, again and again if there are fewer.
+    """Time ``count`` inspections of images' bytes, cycling through the images if there are fewer.
 
-    The bytes are in memory before the clock starts; a batch is decoded image by image and goes
-    through the graph at once, and its milliseconds are an image's share. ``peak_mb`` is this
-    process's. ``batches`` holds images a second for every batch size, ``cold_start_s`` the median
-    from a process's start to its first verdict. ``runtime``: as for :func:`load_inspector`. Raises
-    UsageError for a count or batch below 1, FlawmapError where there is no image or one cannot be
+    The bytes are in memory before the clock starts; a batch is decoded image by image and run
+    through the model at once, and milliseconds are per image. ``peak_mb`` is this process's peak
+    memory, ``batches`` images per second by batch size, ``cold_start_s`` the median time from a
+    process's start to its first verdict. ``runtime``: as for :func:`load_inspector`. Raises
+    UsageError for a count or batch below 1, FlawmapError if there is no image or one cannot be
     read.
     """
     if batch < 1 or count < 1:
@@ -113,10 +113,10 @@ def latency(
 
 
 def load_inspector(run: str | os.PathLike[str], **runtime: Unpack[RuntimeOptions]) -> Inspector:
-    """As :meth:`Inspector.load`, but ``torch`` is a backend as well: the network as trained.
+    """Load an inspector like :meth:`Inspector.load`; backend ``torch`` runs the trained network.
 
-    Its device is ``cpu`` or ``cuda``, its precision float32. Raises also FlawmapError where torch
-    or the device is not there.
+    With ``torch`` the device is ``cpu`` or ``cuda`` and the precision float32. Also raises
+    FlawmapError if torch or the device is not available.
     """
     if runtime.get("backend") != "torch":
         return Inspector.load(run, **runtime)
@@ -134,7 +134,7 @@ def load_inspector(run: str | os.PathLike[str], **runtime: Unpack[RuntimeOptions
 
 
 def _timed(inspector: Inspector, files: Sequence[bytes], batch: int, count: int) -> Any:
-    """Milliseconds an image of each part, one row a batch: (ceil(count / batch), 4)."""
+    """Milliseconds per image of each stage, one row per batch: (ceil(count / batch), 4)."""
     endless = itertools.cycle(files)
     rows = []
     for _ in range(-(-count // batch)):
@@ -155,7 +155,7 @@ def _timed(inspector: Inspector, files: Sequence[bytes], batch: int, count: int)
 
 
 def _read(inspector: Inspector, data: bytes) -> tuple[Canvas, float, float]:
-    """A photograph laid out, the seconds of decoding it, and those of scaling it."""
+    """Padded image, seconds to decode it, and seconds to resize it."""
     marks = [time.perf_counter()]
     canvas = inspector.framing.read(data, lambda: marks.append(time.perf_counter()))
     return canvas, marks[1] - marks[0], time.perf_counter() - marks[1]
@@ -168,7 +168,7 @@ def _percentile(values: Any, share: float) -> float:
 def _throughputs(
     inspector: Inspector, files: Sequence[bytes], say: Callable[[str], None]
 ) -> dict[str, float]:
-    """Images a second for every batch size."""
+    """Images per second for every batch size."""
     found = {}
     for batch in BATCHES:
         say(f"Batches of {batch}")
@@ -180,7 +180,7 @@ def _throughputs(
 
 
 def _cold_start(words: Sequence[object], say: Callable[[str], None]) -> float:
-    """Median seconds of a process that loads the inspector and inspects one image."""
+    """Median run time in seconds of a process that loads the inspector and inspects one image."""
     say(f"{_COLD_STARTS} cold starts")
     seconds = []
     for _ in range(_COLD_STARTS):
@@ -199,7 +199,7 @@ def _cold_start(words: Sequence[object], say: Callable[[str], None]) -> float:
 
 
 def _peak_mb() -> int | None:
-    """The most memory this process has held so far, None where the system does not tell."""
+    """Peak memory of this process so far in MB; None if the system does not report it."""
     try:
         import resource
     except ImportError:
@@ -209,12 +209,12 @@ def _peak_mb() -> int | None:
 
 
 def read_latencies(folder: Path) -> list[dict[str, Any]]:
-    """The result files in a folder, by name."""
+    """Read the result files in a folder, sorted by name."""
     return [json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob("*.json"))]
 
 
 def render_latencies(found: Sequence[dict[str, Any]]) -> str:
-    """A Markdown table of such results, with the hardware and versions under it."""
+    """Render results as a Markdown table, followed by hardware and versions."""
     head = (
         "| inspector | photograph | backend | batch | p50 ms | p90 | p99 | "
         + " | ".join(PARTS)

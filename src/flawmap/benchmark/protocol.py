@@ -1,6 +1,6 @@
-"""When a change may become the default: by the suite's mean, and at no product's cost.
+"""Rule for when a change may become the default: the mean rises, and no product loses much.
 
-The rule is written in ``docs/suite.md``, before anything is measured by it.
+The rule was written down in ``docs/suite.md`` before anything was measured by it.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ DECIDING = {"image_auroc": "image AUROC", "pixel_ap": "pixel AP", "iap": "IAP"}
 LOSS = 0.01
 SEEDS = 3
 PRODUCTS = 2
-_ROUNDED = 9  # digits: .50 - .51 is no more than .01
+_ROUNDED = 9  # digits, so that a loss from .51 to .50 does not exceed .01
 
 Differences = Mapping[str, float | None]
-"""B - A of the figures; None where it is not defined."""
+"""B - A by metric; None where it is not defined."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether B may become the default, and every reason why not.
+    """Whether B may become the default, with all reasons against it.
 
-    ``thin``: what the evidence lacks; ``against``: what it says.
+    ``thin``: what the evidence lacks; ``against``: results that speak against B.
     """
 
     thin: tuple[str, ...]
@@ -30,11 +30,11 @@ class Verdict:
 
     @property
     def may_become_default(self) -> bool:
-        """Whether nothing speaks against it on evidence enough."""
+        """Whether the evidence suffices and nothing speaks against B."""
         return not self.thin and not self.against
 
     def lines(self) -> list[str]:
-        """For a reader."""
+        """Sentences that state the verdict."""
         if self.may_become_default:
             return [
                 "B may become the default: the means of image AUROC, pixel AP and IAP rise, and no "
@@ -52,9 +52,9 @@ def judge(
     seeds: Mapping[str, int],
     absent: Sequence[str] = (),
 ) -> Verdict:
-    """The protocol's verdict on differences, each product's number of seeds given.
+    """Apply the protocol to differences in the mean and by product.
 
-    ``absent``: products that one side alone has.
+    ``seeds``: number of seeds by product; ``absent``: products that only one side has.
     """
     thin = []
     few = {name: count for name, count in seeds.items() if count < SEEDS}

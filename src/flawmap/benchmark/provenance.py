@@ -1,4 +1,4 @@
-"""Where a figure comes from: command, date, commit, versions, hardware."""
+"""Provenance of a result: command, date, commit, versions, hardware."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def commit() -> str | None:
-    """Commit of flawmap's own checkout, marked where its source differs; None if installed."""
+    """Commit of flawmap's checkout, marked if ``src`` has changes; None if there is no checkout."""
     if not (_CHECKOUT / ".git").exists():
         return None
     found = _git("rev-parse", "--short=12", "HEAD")
@@ -32,7 +32,7 @@ def _git(*words: str) -> str:
 
 
 def provenance(command: str) -> dict[str, Any]:
-    """What every result file says beside its figures."""
+    """Fields that every result file has besides its metrics."""
     return {
         "command": command,
         "date": datetime.date.today().isoformat(),

@@ -1,11 +1,11 @@
-"""What the papers report, to stand beside what was measured."""
+"""Metrics that the papers report, for comparison with measured ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 # DeSTSeg (arXiv 2211.11317), tables 2 and 3, in percent: mean and deviation over five seeds of
-# pixel AUROC, pixel AP, IAP and IAP90. Image AUROC by category stands in its supplement only.
+# pixel AUROC, pixel AP, IAP and IAP90. Image AUROC by category is in its supplement only.
 _KEYS = ("pixel_auroc", "pixel_ap", "iap", "iap90")
 _DESTSEG = {
     "bottle": ((99.2, 0.2), (90.3, 1.8), (90.5, 1.7), (82.5, 4.1)),
@@ -34,7 +34,7 @@ _STPM = {
     "transistor": (81.9, 44.4), "wood": (95.2, 47.0), "zipper": (98.0, 54.9),
 }  # fmt: skip
 
-# Good training images of MVTec AD: other counts are another split, which compares with nothing.
+# Good training images of MVTec AD: other counts mean another split, which is not comparable.
 MVTEC_TRAINING_IMAGES = {
     "bottle": 209, "cable": 224, "capsule": 219, "carpet": 280, "grid": 264, "hazelnut": 391,
     "leather": 245, "metal_nut": 220, "pill": 267, "screw": 320, "tile": 230, "toothbrush": 60,
@@ -45,14 +45,14 @@ DTD_TEXTURES = 5640
 
 @dataclass(frozen=True)
 class Figure:
-    """Mean and deviation over the paper's seeds, as fractions; None where it gives none."""
+    """Mean and deviation over the paper's seeds, as fractions; None if it gives no deviation."""
 
     mean: float
     deviation: float | None
 
 
 def published(method: str, category: str) -> dict[str, Figure]:
-    """The paper's figures of ``method`` on a category of MVTec AD, by key; empty if unknown."""
+    """The paper's metrics of ``method`` on a category of MVTec AD, by key; empty if unknown."""
     if method == "destseg" and category in _DESTSEG:
         pairs = zip(_KEYS, _DESTSEG[category], strict=True)
         return {key: Figure(mean / 100, deviation / 100) for key, (mean, deviation) in pairs}

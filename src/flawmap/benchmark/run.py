@@ -1,4 +1,4 @@
-"""Run a grid: train and evaluate each cell in processes of its own, and keep what came out."""
+"""Run a grid: train and evaluate each cell in separate processes, and store the results."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def bench(
 ) -> list[Path]:
     """Measure every run of a grid, or of its YAML file, that has no result in ``out`` yet.
 
-    One JSON file each. Runs stand in ``work`` (``out/runs``) while they train, so that a bench
-    that was stopped goes on where it was; ``keep`` leaves the inspectors there. A cell that fails
-    is named at the end, after all others were measured. Returns the files of all cells. Raises
-    FlawmapError where a cell failed, and UsageError where the grid does not fit or a result in
-    ``out`` was made with other options.
+    Writes one JSON file per run. Runs train in ``work`` (default ``out/runs``), so that a stopped
+    bench resumes where it was; ``keep`` leaves the inspectors there. Failed cells are named at
+    the end, after all others were measured. Returns the files of all cells. Raises FlawmapError
+    if a cell failed, UsageError if the grid is invalid or a result in ``out`` was made with other
+    options.
     """
     cells = (grid if isinstance(grid, Grid) else read_grid(Path(grid))).cells()
     results = make_folder(Path(out))
@@ -82,7 +82,7 @@ def _is_there(path: Path, cell: Cell) -> bool:
 
 
 def _claim(run: Path, cell: Cell) -> None:
-    """Mark a new folder as this bench's; FlawmapError where it is another's or of other options."""
+    """Mark a new folder as this bench's; FlawmapError if it is foreign or has other options."""
     marker = run / _MARKER
     trained = _asked(cell) | {"distances": ()}
     trained = json.loads(json.dumps({"data": str(cell.data.resolve()), **trained}))
@@ -101,7 +101,7 @@ def _claim(run: Path, cell: Cell) -> None:
 
 
 def _remove(run: Path) -> None:
-    """Delete the files that a bench made in ``run``; whatever else is there stays."""
+    """Delete the files that a bench made in ``run``; keep all others."""
     for name in (*_MADE, _MARKER):
         (run / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
@@ -109,7 +109,7 @@ def _remove(run: Path) -> None:
 
 
 def _asked(cell: Cell) -> dict[str, Any]:
-    """Options, changes and read-out as a result file holds them."""
+    """Options, changes and read-out as stored in a result file."""
     options = {"options": cell.options.model_dump(mode="json")}
     return options | cell.what.model_dump(mode="json")
 
@@ -117,9 +117,9 @@ def _asked(cell: Cell) -> dict[str, Any]:
 def measure(cell: Cell, run: Path) -> dict[str, Any]:
     """Train one cell in the folder ``run``, unless that is done, and evaluate it.
 
-    Gives the object of its result file. ``peak_mb`` is the training process's, None where the
-    system does not tell; ``milliseconds`` the median of an image in ``evaluate``, decoding to
-    verdict. In ``command`` the folder is called RUN.
+    Returns the object of its result file. ``peak_mb`` is the training process's peak memory, None
+    if the system does not report it; ``milliseconds`` the median per image in ``evaluate``, from
+    decoding to verdict. In ``command`` the folder is called RUN.
     """
     train = ["train", str(cell.data), "--out", str(run), "--method", cell.method]
     train += ["--preset", cell.preset, "--teacher", cell.teacher, "--seed", str(cell.seed)]
@@ -165,7 +165,7 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
 
 
 def _train(command: Sequence[str], run: Path) -> int | None:
-    """Train, or see that the run is trained; the training's peak memory in MB, from a note."""
+    """Train unless done; return the training's peak memory in MB, kept in a file of the run."""
     note = run / _PEAK
     done = (run / MANIFEST).is_file()
     peak = _flawmap(command)
@@ -179,13 +179,13 @@ def _train(command: Sequence[str], run: Path) -> int | None:
 
 
 def _told(commands: Sequence[Sequence[str]], run: Path) -> str:
-    """Command lines for a reader, who has no use for the name of a folder that is gone."""
+    """Format command lines with RUN in place of the run folder, which is removed afterwards."""
     lines = [["RUN" if word == str(run) else word for word in words] for words in commands]
     return " && ".join(shlex.join(["flawmap", *words]) for words in lines)
 
 
 def phase_seconds(lines: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Seconds of each phase of training, by the log."""
+    """Duration in seconds of each training phase, from the log."""
     ends: dict[str, float] = {}
     for line in lines:
         ends[f"train_{line['phase']}"] = float(line["seconds"])
@@ -194,7 +194,7 @@ def phase_seconds(lines: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def _flawmap(words: Sequence[str]) -> int | None:
-    """Run a verb to its end; its peak memory in MB where the system tells."""
+    """Run a command to its end; return its peak memory in MB, None if the system has no wait4."""
     process = subprocess.Popen([*_FLAWMAP, *words], stdout=subprocess.DEVNULL)
     peak = None
     try:
@@ -205,7 +205,7 @@ def _flawmap(words: Sequence[str]) -> int | None:
         else:
             process.wait()
     except BaseException:
-        process.terminate()  # it leaves a checkpoint
+        process.terminate()  # training then saves a checkpoint
         process.wait()
         raise
     if process.returncode:

@@ -1,4 +1,4 @@
-"""One side of a comparison: the results of one way to train, by product and seed."""
+"""One side of a comparison: the results of one training variant, by product and seed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from flawmap.benchmark.table import read_result
 from flawmap.errors import UsageError
 
 Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-"""A folder of results, a pattern of their files, or the files."""
+"""A folder of results, a glob pattern of files, or a list of files."""
 Name = tuple[str, str]
-"""A product: the folder of categories, and the category."""
+"""Key of a product: the folder of categories, and the category."""
 
 
 class Figures(BaseModel):
-    """What is compared of ``evaluate --json``, and what it was measured on."""
+    """Compared metrics of ``evaluate --json``, and the counts that they were measured on."""
 
     image_auroc: FiniteFloat | None = None
     pixel_auroc: FiniteFloat | None = None
@@ -34,26 +34,26 @@ class Figures(BaseModel):
 
 
 class Training(BaseModel):
-    """Which good images a run was trained on."""
+    """Fingerprint of the good images that a run was trained on."""
 
     fingerprint: str | None = None
 
 
 class Configuration(BaseModel):
-    """At which size, height x width."""
+    """Working size, height x width."""
 
     size: tuple[int, int] | None = None
 
 
 class Hardware(BaseModel):
-    """What milliseconds depend on, beside the change."""
+    """Hardware that milliseconds depend on."""
 
     processor: str | None = None
     cores: int | None = None
 
 
 class Result(BaseModel):
-    """What a comparison reads of a result file."""
+    """Fields of a result file that a comparison reads."""
 
     method: str
     preset: str
@@ -72,12 +72,12 @@ class Result(BaseModel):
 
     @property
     def product(self) -> Name:
-        """What it was measured on."""
+        """Product that the result was measured on."""
         return self.dataset, self.category
 
     @property
     def way(self) -> str:
-        """How it was trained, in the words of the table."""
+        """Method, preset, variant and teacher, worded as in the table."""
         return f"{self.method} {self.preset}{self.variant and f': {self.variant}'}, {self.teacher}"
 
     @property
@@ -91,21 +91,21 @@ class Result(BaseModel):
         return f"{self.device} {self.hardware}"
 
     def figure(self, name: str) -> float | None:
-        """A figure, or the milliseconds; None where it is not defined."""
+        """Value of a metric, or the milliseconds; None if it is not defined."""
         value = self.milliseconds if name == "milliseconds" else getattr(self.figures, name)
         return None if value is None else float(value)
 
 
 @dataclass(frozen=True)
 class Side:
-    """Results of one way to train: of every product a result a seed."""
+    """Results of one training variant: one per product and seed."""
 
     source: str
     way: str
     products: dict[Name, dict[int, Result]]
 
     def to_dict(self) -> dict[str, Any]:
-        """As a file of a comparison holds it."""
+        """Return the object stored in a comparison file."""
         runs = [run for seeds in self.products.values() for run in seeds.values()]
         return {
             "results": self.source,
@@ -116,10 +116,10 @@ class Side:
 
 
 def read_source(source: Source) -> tuple[str, list[Result]]:
-    """The source's name, and every result in it.
+    """Return the source's name and all results in it.
 
-    A folder's other files are passed over. UsageError where there is no result, or where a file
-    that was named or fits the pattern is none.
+    Other files of a folder are skipped. Raises UsageError if there is no result, or if a file
+    that was named or matches the pattern is not a result.
     """
     if isinstance(source, (str, os.PathLike)):
         name, folder = os.fspath(source), Path(source)
@@ -149,10 +149,10 @@ def _read(path: Path, *, named: bool) -> Result | None:
 
 
 def choose(source: str, runs: Iterable[Result], variant: str | None) -> Side:
-    """The side of one variant, or of all results if none is named.
+    """Build the side of one variant, or of all results if none is named.
 
-    UsageError where there is no such variant, where results of several ways to train are left, or
-    two of one product and seed.
+    Raises UsageError if there is no such variant, or if results of several training variants, or
+    two of one product and seed, remain.
     """
     runs = list(runs)
     chosen = [run for run in runs if variant in (None, run.variant)]

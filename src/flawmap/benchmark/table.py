@@ -1,4 +1,4 @@
-"""Result files -> Markdown: mean ± deviation over seeds, the paper's figures beside ours."""
+"""Render result files as Markdown: mean ± deviation over seeds, next to the paper's metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flawmap.benchmark.published import DTD_TEXTURES, MVTEC_TRAINING_IMAGES, Fig
 from flawmap.errors import UsageError
 
 _COLUMNS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
-_SETTLED = {"precision", "follows_shape"}  # how a field is settled; each became one later
+_SETTLED = {"precision", "follows_shape"}  # how a field is set; each became a field later
 _NEEDED = ("method", "preset", "teacher", "dataset", "category", "seed", "figures", "seconds")
 _SPLIT = "\\* another split than MVTec AD's: compares with runs on the same images only."
 _TEXTURES = "† anomalies cut from other pictures than the 5,640 of DTD, which the paper used."
@@ -26,23 +26,23 @@ _HELD = "‡ a share of the good images calibrates and does not train; in the pa
 
 @dataclass(frozen=True)
 class Row:
-    """The seeds of one cell of the grid."""
+    """Results of one cell of the grid, one per seed."""
 
     records: tuple[dict[str, Any], ...]
 
     @property
     def first(self) -> dict[str, Any]:
-        """The record that says what all share."""
+        """First record; it holds the fields that all share."""
         return self.records[0]
 
     def values(self, key: str) -> list[float]:
-        """A figure over the seeds, where it is defined."""
+        """Values of a metric over the seeds on which it is defined."""
         found = [record["figures"].get(key) for record in self.records]
         return [float(value) for value in found if value is not None]
 
     @property
     def another_split(self) -> bool:
-        """Whether the good images are not as many as MVTec AD's category of that name has."""
+        """Whether the number of good images differs from MVTec AD's category of that name."""
         official = MVTEC_TRAINING_IMAGES.get(self.first["category"])
         training = self.first.get("training") or {}
         counts = [training[k] for k in ("images", "held_out", "skipped") if k in training]
@@ -50,13 +50,13 @@ class Row:
 
     @property
     def other_textures(self) -> bool:
-        """Whether anomalies were cut from anything but all of DTD."""
+        """Whether anomaly textures came from anything but all of DTD."""
         told = str((self.first.get("training") or {}).get("textures", ""))
         return not told.startswith(f"{DTD_TEXTURES} pictures")
 
     @property
     def preset_has_changed(self) -> bool:
-        """Whether a field that the run left as the preset has it is another one there now."""
+        """Whether the preset has since changed a field that the run did not override."""
         given = {name for name, value in (self.first.get("options") or {}).items() if value}
         given |= {name.partition(".")[0] for name in self.first.get("changes") or {}}
         if "steps" in given:
@@ -65,11 +65,11 @@ class Row:
 
 
 def _differs(record: dict[str, Any], given: set[str]) -> bool:
-    """Whether a record's configuration is not its preset's, but for the fields ``given``.
+    """Whether a record's configuration differs from its preset's outside the fields ``given``.
 
-    A field that was not there yet had its default; but those of ``_SETTLED`` are not compared then:
-    the precision was chosen by the machine, and the size is a field of its own. Without torch there
-    are no methods to ask.
+    A field that did not exist yet is taken at its default, except that those of ``_SETTLED`` are
+    then not compared: the machine chose the precision, and the size is a field of its own. Without
+    torch the methods cannot be loaded, and the answer is False.
     """
     try:
         from flawmap.methods.registry import find_preset
@@ -78,21 +78,21 @@ def _differs(record: dict[str, Any], given: set[str]) -> bool:
         found = type(now).model_validate(record["configuration"])
     except (ImportError, UsageError, KeyError):
         return False
-    except ValidationError:  # it has a field that is there no more
+    except ValidationError:  # it has a field that no longer exists
         return True
     names = set(type(now).model_fields) - given - (_SETTLED - set(record["configuration"]))
     return any(_as_asked(getattr(found, name)) != getattr(now, name) for name in names)
 
 
 def _as_asked(value: Any) -> Any:
-    """A memory's configuration before the good images decided on its kind; all else as it is."""
+    """Reset a memory's kind to ``auto``, before the good images decided; return others as is."""
     from flawmap.methods.normality.config import MemoryConfig
 
     return value.model_copy(update={"kind": "auto"}) if isinstance(value, MemoryConfig) else value
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
-    """Every result of a bench in ``folder``, by file name. UsageError where there is none."""
+    """Read all bench results in ``folder``, sorted by file name. UsageError if there is none."""
     found = [record for path in sorted(folder.glob("*.json")) if (record := read_result(path))]
     if not found:
         raise UsageError(f"{folder} has no result of a bench in it: run flawmap bench first.")
@@ -100,9 +100,9 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
-    """The result of a bench in a JSON file, None where it holds something else.
+    """Read a bench result from a JSON file; None if it holds something else.
 
-    UsageError where it is no JSON.
+    Raises UsageError if it cannot be read or is not JSON.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -113,7 +113,7 @@ def read_result(path: Path) -> dict[str, Any] | None:
 
 
 def group(records: Iterable[dict[str, Any]]) -> list[Row]:
-    """Records that differ in their seed only, together."""
+    """Group records that differ only in their seed."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for record in records:
         names = ("dataset", "category", "method", "preset", "teacher")
@@ -129,7 +129,7 @@ def group(records: Iterable[dict[str, Any]]) -> list[Row]:
 
 
 def render(records: Iterable[dict[str, Any]]) -> str:
-    """Markdown table of all records, in percent, and what its marks mean."""
+    """Render all records as a Markdown table in percent, with notes explaining its marks."""
     rows = group(records)
     heads = ["data", "method", "teacher", "seeds", "training", "ms an image"]
     heads += [key.replace("_", " ") for key in _COLUMNS]
@@ -189,7 +189,7 @@ def _differences(row: Row, paper: dict[str, Figure]) -> list[str]:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean ± sample deviation in percent; a single value alone, none as a dash."""
+    """Format mean ± sample deviation in percent; a single value alone, no value as a dash."""
     if not values:
         return "-"
     mean = f"{100 * statistics.fmean(values):.1f}"
@@ -197,7 +197,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def _training_time(records: Sequence[dict[str, Any]]) -> str:
-    """Mean minutes; on a processor also on how many cores."""
+    """Mean training minutes; on a CPU also the number of cores."""
     told = f"{statistics.fmean([r['seconds']['train'] for r in records]) / 60:.1f} min"
     on_processor = [r["hardware"]["cores"] for r in records if r.get("device") == "cpu"]
     if len(on_processor) < len(records):

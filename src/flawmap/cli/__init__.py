@@ -1,4 +1,4 @@
-"""The command line: each verb a thin call of a function that anyone can import."""
+"""The command line: each command is a thin wrapper of a public function."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flawmap.data.image_io.notes import gathered
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.utils.signals import stopped_by_signals
 
-_STOPPED = 130  # as shells call a program that Ctrl-C ended
+_STOPPED = 130  # the exit status that shells use for a program ended by Ctrl-C
 
 app = typer.Typer(
     name="flawmap",
@@ -57,18 +57,18 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; a failure is a line or two for a person, and an exit status."""
+    """Run the command line; report failures in a line or two and by the exit status."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what it cannot encode
+        if isinstance(stream, io.TextIOWrapper):  # file names may hold characters it cannot encode
             stream.reconfigure(errors="backslashreplace")
-    with gathered(_say), stopped_by_signals():  # what reading decided, once a command
+    with gathered(_say), stopped_by_signals():  # notes on reading, printed once per command
         status = _run(app)
     sys.exit(status)
 
 
 def _stopped() -> int:
-    with contextlib.suppress(OSError):  # the terminal may be what closed
+    with contextlib.suppress(OSError):  # the terminal itself may have closed
         typer.echo("flawmap: stopped.", err=True)
     return _STOPPED
 
@@ -94,7 +94,7 @@ def _run(command: Any) -> int:
         return 1
     except KeyboardInterrupt:
         return _stopped()
-    except SystemExit as end:  # typer's own, after Ctrl-C without a word
+    except SystemExit as end:  # typer's own, after a silent Ctrl-C
         if end.code != _STOPPED:
             raise
         return _stopped()

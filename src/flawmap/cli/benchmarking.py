@@ -1,4 +1,4 @@
-"""``bench``: grids of trainings, what changed between two, and the time an inspector takes."""
+"""``bench``: run grids of trainings, compare two result sets, and time an inspector."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DEFAULT = "grid"
 
 
 class _GridUnlessNamed(TyperGroup):
-    """``flawmap bench GRID.yaml`` is short for ``flawmap bench grid GRID.yaml``."""
+    """Command group that reads ``flawmap bench GRID.yaml`` as ``flawmap bench grid GRID.yaml``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] != "--help"):
@@ -85,7 +85,7 @@ def measure_grid(
         base = read_grid(grid).model_dump(exclude_defaults=True) if grid else {}
     if not {"data", "products"} & (base | given).keys():
         raise UsageError("Nothing to measure: give a GRID.yaml, or --data.")
-    for product in base.get("products", ()):  # flags go before what the file has of a product, too
+    for product in base.get("products", ()):  # flags override the file's product options, too
         product.update({key: given[key] for key in given.keys() & Options.model_fields.keys()})
     asked = check_grid(base | given, "The grid")
     flawmap.bench(asked, out, work=work, keep=keep, say=lambda text: typer.echo(text, err=True))
@@ -93,7 +93,7 @@ def measure_grid(
 
 
 def _only(methods: list[str] | None) -> str:
-    """The one method that an ablation is of."""
+    """Return the single method of an ablation, ``destseg`` by default."""
     if methods and len(methods) > 1:
         raise UsageError("An ablation is of one method: give --method once.")
     return methods[0] if methods else "destseg"

@@ -1,4 +1,4 @@
-"""``calibrate``."""
+"""The ``calibrate`` command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line shows: progress on a terminal, a line now and then elsewhere, tables."""
+"""Console output: progress bars on a terminal, periodic lines elsewhere, and tables."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from flawmap.training.loop import Progress as Step
     from flawmap.training.train import Reporter
 
-_EVERY = 5.0  # seconds between lines where there is no terminal
+_EVERY = 5.0  # seconds between lines without a terminal
 _MEANING = {
     "image_auroc": "defective images score above good ones",
     "image_ap": "average precision over images",
@@ -51,14 +51,14 @@ _MEANING = {
 }
 _COLOURS = {"good": "green", "review": "yellow", "reject": "red"}
 
-# nothing in a path or message is markup
+# print paths and messages literally, without markup
 _plain: dict[str, Any] = {"highlight": False, "soft_wrap": True, "markup": False, "emoji": False}
 console = Console(**_plain)
 errors = Console(stderr=True, **_plain)
 
 
 class Bar:
-    """A progress bar on a terminal; elsewhere a line every few seconds."""
+    """Progress bar on a terminal; elsewhere a line every few seconds."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -80,7 +80,7 @@ class Bar:
         return int(self._bar.add_task(self._what, total=None))
 
     def update(self, done: int, total: int, note: str = "") -> None:
-        """Show that ``done`` of ``total`` are done."""
+        """Show progress: ``done`` of ``total``."""
         if self._bar is not None and self._task is not None:
             text = f"{self._what} {note}".strip()
             self._bar.update(self._task, completed=done, total=total, description=text)  # type: ignore[arg-type]
@@ -89,14 +89,14 @@ class Bar:
             errors.print(f"{self._what}: {done} of {total} {note}".rstrip())
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
 
 
 @contextmanager
 def counting_display(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar that counts, closed in any case."""
+    """Yield the update function of a bar; always close the bar at the end."""
     bar = Bar(what)
     try:
         yield bar.update
@@ -106,7 +106,7 @@ def counting_display(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def training_display() -> Iterator[Reporter]:
-    """Sentences and a bar for a training run."""
+    """Yield a reporter that prints messages and shows a bar for a training run."""
     from flawmap.training.train import Reporter
 
     bar: list[Bar] = []
@@ -124,7 +124,7 @@ def training_display() -> Iterator[Reporter]:
 
 
 class PredictionDisplay:
-    """A line an image as it is inspected, and the sum of verdicts at the end."""
+    """Print a line per inspected image, and the verdict counts at the end."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
@@ -143,19 +143,19 @@ class PredictionDisplay:
             console.print(f" {figures}  {printable(line['path'])}")
 
     def stopped(self, lines: Path | None) -> None:
-        """Print what was done until an early end, and where its lines are."""
+        """Print what was done before an early end, and where its lines are."""
         count = sum(self._counts.values())
         if count:
             self.close()
             if lines is not None and str(lines) != "-":
-                if lines.is_file():  # one more may be there than was told of
+                if lines.is_file():  # it may hold one more line than was counted
                     with contextlib.suppress(OSError), lines.open("rb") as file:
                         count = sum(1 for _ in file)
                 what = "1 line is" if count == 1 else f"{count} lines are"
                 errors.print(f"Ended early: {what} in {lines}, each of them whole.")
 
     def close(self) -> None:
-        """Print how many images got which verdict."""
+        """Print the number of images by verdict."""
         if not self._quiet:
             shown = {"good": "good", "review": "to review", "reject": "rejected"}
             sums = [f"{self._counts.get(name, 0)} {text}" for name, text in shown.items()]
@@ -166,7 +166,7 @@ class PredictionDisplay:
 
 
 def show_evaluation(found: Evaluation) -> None:
-    """Every figure with what it means."""
+    """Print every metric with its meaning."""
     values = found.to_dict()
     table = Table("figure", "value", "what it says", box=None, pad_edge=False)
     for name, meaning in _MEANING.items():
@@ -188,7 +188,7 @@ def show_evaluation(found: Evaluation) -> None:
 
 
 def _verdicts(rows: Sequence[ImageRow], label: str) -> str:
-    """What became of the good, or of the defective, images."""
+    """Verdict counts of the good, or of the defective, images."""
     count = tally(rows)
     return (
         f"{count.total} {label}: {count.passed} passed as good, {count.review} to review, "
@@ -199,7 +199,7 @@ def _verdicts(rows: Sequence[ImageRow], label: str) -> str:
 
 
 def show_calibration(found: Recalibration) -> None:
-    """New thresholds and what they promise."""
+    """Print the new thresholds and their guarantee."""
     limits = found.calibration
     console.print(limits.statement())
     console.print(_told_thresholds(limits))
@@ -221,7 +221,7 @@ def _told_thresholds(limits: Calibration) -> str:
 
 
 def show_regions(manifest: Manifest) -> None:
-    """Where an inspector looks, what counts, and what its thresholds promise."""
+    """Print the region, the filters and the guarantee of the thresholds."""
     console.print(_told_regions(manifest))
     console.print(manifest.calibration.statement())
 
@@ -246,7 +246,7 @@ def _told_regions(manifest: Manifest) -> str:
 
 
 def show_export(export: Export) -> None:
-    """How near an export is to the first graph, and what its own thresholds promise."""
+    """Print how far an export deviates from the original graph, and its thresholds' guarantee."""
     console.print(_told_export(export), soft_wrap=True)
     if export.calibration is not None:
         console.print(export.calibration.statement())
@@ -323,11 +323,11 @@ def _told_calibration(manifest: Manifest) -> str:
 
 
 def show_info(manifest: Manifest) -> None:
-    """What an inspector is, in a short table."""
+    """Print a short table that describes an inspector."""
     training, parity, limits = manifest.training, manifest.parity, manifest.calibration
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")  # a long path is shown whole
+    table.add_column(overflow="fold")  # a long path is shown in full
     rows = {
         "method": f"{manifest.method} ({manifest.preset})",
         "teacher": manifest.teacher.name,
@@ -381,7 +381,7 @@ _ROWS = {"a": "A", "b": "B", "difference": "B - A", "deviation": "±"}
 
 
 def show_comparison(found: Comparison) -> None:
-    """Both sides and their difference, product by product and in the mean; then the verdict."""
+    """Print both sides, their difference by product and in the mean, and the verdict."""
     for letter, side in (("A", found.a), ("B", found.b)):
         told = side.to_dict()
         seeds, commits = (", ".join(map(str, told[key])) for key in ("seeds", "commits"))

@@ -1,4 +1,4 @@
-"""``export``."""
+"""The ``export`` command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``evaluate``, ``predict``, ``drift`` and ``info``: what needs no torch."""
+"""The commands ``evaluate``, ``predict``, ``drift`` and ``info``, which need no torch."""
 
 from __future__ import annotations
 

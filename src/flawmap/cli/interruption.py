@@ -1,4 +1,4 @@
-"""Ctrl-C and polite kills: what was written is said."""
+"""Report what was written when a command is interrupted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def stopping_well(display: PredictionDisplay, lines: Path | None) -> Iterator[None]:
-    """Say how many lines are in the file ``lines`` where the block ends early, by whatever."""
+    """Report the number of lines in the file ``lines`` on Ctrl-C, a signal or a FlawmapError."""
     try:
         yield
     except (KeyboardInterrupt, FlawmapError):

@@ -1,4 +1,4 @@
-"""``regions`` and ``judge``: where to look, what counts as a defect, and verdicts anew."""
+"""``regions`` and ``judge``: set regions and defect filters, and judge stored maps again."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def regions(
 
 
 def _area(text: str | None) -> tuple[float | None, float | None]:
-    """In pixels, or in mm2."""
+    """Parse an area as (pixels, mm2); the unit not given is None."""
     if text is None:
         return None, None
     try:

@@ -1,4 +1,4 @@
-"""Options that several verbs share, and what they all need."""
+"""Options and checks that several commands share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flawmap.errors import FlawmapError, UsageError
 
 
 class Rotate(StrEnum):
-    """How good images are turned in training."""
+    """How good images are rotated in training."""
 
     auto = "auto"
     none = "none"
@@ -22,7 +22,7 @@ class Rotate(StrEnum):
 
 
 class TrainingPrecision(StrEnum):
-    """What convolutions are computed in while training."""
+    """Precision of convolutions in training."""
 
     auto = "auto"
     float32 = "float32"
@@ -30,7 +30,7 @@ class TrainingPrecision(StrEnum):
 
 
 class Fit(StrEnum):
-    """How pictures come to the working size."""
+    """How images are brought to the working size."""
 
     squash = "squash"
     letterbox = "letterbox"
@@ -62,7 +62,7 @@ Threads = Annotated[
 
 
 def rate(text: str | float) -> float:
-    """A rate within 0 < rate < 1 from ``1%`` or ``0.01``; UsageError else.
+    """Parse a rate, 0 < rate < 1, from ``1%`` or ``0.01``; UsageError otherwise.
 
     >>> rate("0.5%"), rate("0.01")
     (0.005, 0.01)
@@ -81,6 +81,6 @@ Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same res
 
 
 def need_torch() -> None:
-    """FlawmapError where training cannot be done."""
+    """Raise FlawmapError if torch, which training needs, is not installed."""
     if find_spec("torch") is None:
         raise FlawmapError("Training needs torch: pip install 'flawmap[train]'")

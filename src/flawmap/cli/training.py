@@ -1,4 +1,4 @@
-"""``train`` and ``demo``."""
+"""The commands ``train`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
 
 
 def _changes(words: list[str]) -> dict[str, Any]:
-    """``KEY=VALUE`` words as configuration; a value that is no JSON is text."""
+    """Parse ``KEY=VALUE`` words into configuration; a value that is not JSON is kept as text."""
     found: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")

@@ -1,4 +1,4 @@
-"""The fourth family: a printed circuit board with chips, passives, a header and traces."""
+"""Product family: a printed circuit board with a chip, passives, a header and traces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PITCH = 0.085
 
 @dataclass(frozen=True)
 class Board:
-    """A board; the features it can miss are passives and header pads."""
+    """A circuit board; its features that can be missing are passives and header pads."""
 
     mask: str
     finish: Finish
@@ -31,7 +31,7 @@ class Board:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, turn: int) -> Board:
-        """Shape and counts from `rng`; the solder mask is the next in turn."""
+        """Draw shape and counts from `rng`; `turn` cycles through the solder masks."""
         half = (rng.uniform(0.74, 0.80), rng.uniform(0.56, 0.72))
         pins, side = int(rng.integers(4, 7)), rng.choice([-1, 1])
         chip = (float(side * rng.uniform(0.24, 0.32)), rng.uniform(-0.18, -0.06))
@@ -82,7 +82,7 @@ class Board:
         return [(x0 + PITCH * 1.25 * i, self.half[1] - 0.12) for i in range(self.pads)]
 
     def _traces(self, s: Surface) -> None:
-        """Copper under the solder mask: a little lighter, a little higher."""
+        """Draw copper under the solder mask: slightly lighter and higher."""
         side = s.x.shape[0]
         picture = Image.new("L", (side, side))
         pen = ImageDraw.Draw(picture)
@@ -94,13 +94,13 @@ class Board:
         s.paint(line * np.float32(0.55), lighter, grain=0.6)
 
     def _routes(self) -> list[list[tuple[float, float]]]:
-        """From each pad up, slanting across, and on up to a pin or passive; few cross."""
+        """Routes from each pad up, diagonally across, and up to a pin or passive; few cross."""
         ends = sorted(self._pins() + [(x, y) for x, y, _ in self.passives])
         picks = np.linspace(0, len(ends) - 1, self.pads).round().astype(int)
         routes = []
         for i, (x, y) in enumerate(self._header()):
             ex, ey = ends[picks[i]]
-            rank = self.pads - i if ex > x else i + 1  # the one that goes furthest turns first
+            rank = self.pads - i if ex > x else i + 1  # the furthest route bends first
             bend = max(y - 0.05 - 0.028 * rank, ey + 0.02)
             slant = min(abs(ex - x), bend - ey)
             turn = (x + float(np.sign(ex - x)) * slant, bend - slant)
@@ -108,7 +108,7 @@ class Board:
         return routes + [[(x, y), (vx, y), (vx, vy)] for (x, y, _), (vx, vy) in self._vias()]
 
     def _vias(self) -> list[tuple[tuple[float, float, bool], tuple[float, float]]]:
-        """Every other passive is led down to a via beside it."""
+        """Pair every other passive with a via beside it."""
         chosen = zip(self.passives[::2], self.bends, strict=False)
         return [((x, y, w), (x + 0.11, y - bend / 2)) for (x, y, w), bend in chosen]
 
@@ -120,7 +120,7 @@ class Board:
                 s.drill(disc(s, x, y, 0.042), 0.006)
 
     def _pad(self, s: Surface, x: float, y: float, *, placed: bool) -> None:
-        """A plated through hole; left out, the bare mask stays."""
+        """Draw a plated through hole; if not `placed`, the bare mask remains."""
         if placed:
             s.paint(s.cover(disc(s, x, y, 0.040)), GOLD, gloss=0.8, grain=0.7)
             s.drill(disc(s, x, y, 0.017), 0.008)
@@ -146,7 +146,7 @@ class Board:
             s.paint(s.cover(box(s, cx + row / 4, cy + row, (0.075, 0.009), 0.003)) * 0.55, INK)
 
     def _passive(self, s: Surface, x: float, y: float, *, wide: bool, placed: bool) -> None:
-        """A resistor (dark) or capacitor (tan) with tinned ends; left out, its bare pads stay."""
+        """Draw a resistor (dark) or capacitor (tan) with tinned ends; bare pads if not `placed`."""
         length, half = (0.062, 0.032) if wide else (0.052, 0.030)
         for side in (-1, 1):
             end = box(s, x + side * length, y, (0.028, half + 0.006), 0.006)

@@ -1,4 +1,4 @@
-"""The camera: light, shadow, fresh surface texture, background, blur and noise."""
+"""Camera model: light, shadow, random surface texture, background, blur and noise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GRAIN: dict[Finish, float] = {"turned": 0.045, "brushed": 0.060, "moulded": 0.03
 
 @dataclass(frozen=True)
 class Scene:
-    """What all photographs of one product share: finish, table and main light."""
+    """Properties shared by all images of one product: finish, table and main light."""
 
     finish: Finish
     table: Colour
@@ -31,14 +31,14 @@ class Scene:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, finish: Finish, table: Colour) -> Scene:
-        """Where the light stands and how the table is woven, from `rng`."""
+        """Draw the light's direction and the table's weave from `rng`."""
         weave = float(rng.choice([0.0, 0.0, 0.5, 0.8]))
         return cls(finish, table, weave, float(rng.uniform(-2.6, -0.5)))
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One photograph's own conditions; the same shot of two surfaces differs only where they do."""
+    """Conditions of one image; the same shot of two surfaces differs only where they do."""
 
     angle: float
     shift: tuple[float, float]
@@ -52,7 +52,7 @@ class Shot:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, scene: Scene) -> Shot:
-        """Angle within 3 degrees, shift within 3 % of half a side, light within 7 %."""
+        """Draw an angle within 3 degrees, a shift within 3 % of half a side, light within 7 %."""
         return cls(
             angle=float(np.deg2rad(rng.uniform(-3, 3))),
             shift=(float(rng.uniform(-0.03, 0.03)), float(rng.uniform(-0.03, 0.03))),
@@ -67,7 +67,7 @@ class Shot:
 
 
 def photograph(s: Surface, scene: Scene, shot: Shot) -> Array:
-    """The picture, (size, size, 3) float32 in 0..255, noise included, not yet rounded."""
+    """Render the image, (size, size, 3) float32 in 0..255, with noise, not yet rounded."""
     rng = from_words(shot.key, 0)
     lit = _shade(s, scene, shot, _grain(s, scene.finish, rng))
     alpha = to_camera(s.part, shot)
@@ -78,7 +78,7 @@ def photograph(s: Surface, scene: Scene, shot: Shot) -> Array:
 
 
 def _grain(s: Surface, finish: Finish, rng: np.random.Generator) -> Array:
-    """Fresh texture of the surface, (S, S), zero mean, about unit deviation."""
+    """Random surface texture, (S, S), zero mean, about unit deviation."""
     side = s.x.shape[0]
     fine = _enlarged(_white(rng, side // 2), side)
     if finish == "moulded":
@@ -92,7 +92,7 @@ def _grain(s: Surface, finish: Finish, rng: np.random.Generator) -> Array:
 
 
 def _lines(rng: np.random.Generator, count: int, length: int) -> Array:
-    """Noise (count, length) that the camera's resolution can carry, about unit deviation."""
+    """Noise (count, length), smoothed to the camera's resolution, about unit deviation."""
     lines = rng.standard_normal((count, length + 2), dtype=np.float32)
     return as_layer((lines[:, :-2] + 2 * lines[:, 1:-1] + lines[:, 2:]) / np.float32(2.4))
 
@@ -110,7 +110,7 @@ def _enlarged(a: Array, side: int) -> Array:
 
 def _shade(s: Surface, scene: Scene, shot: Shot, grain: Array) -> Array:
     """Colour of the lit part, (S, S, 3): diffuse light, highlight, contact shadow, texture."""
-    turned = shot.azimuth - shot.angle  # the part turns under the lamp
+    turned = shot.azimuth - shot.angle  # the part rotates under the lamp
     lx, ly = np.float32(np.cos(turned)), np.float32(np.sin(turned))
     flat, up = np.float32(np.sin(shot.zenith)), np.float32(np.cos(shot.zenith))
     gy, gx = (as_layer(g) for g in np.gradient(s.height, np.float32(s.step)))
@@ -126,7 +126,7 @@ def _shade(s: Surface, scene: Scene, shot: Shot, grain: Array) -> Array:
 
 
 def _contact_shadow(s: Surface, lx: float, ly: float) -> Array:
-    """Darkening beside whatever stands higher towards the lamp, (S, S) in 0..0.6."""
+    """Shadow of higher structures on the lamp's side, (S, S) in 0..0.6."""
     side = s.x.shape[0]
     small = ndimage.gaussian_filter(_halved(s.height), side / 170)
     high = _enlarged(small, side)
@@ -143,10 +143,10 @@ def _highlight(
     length: Array,
     light: tuple[float, float],
 ) -> Array:
-    """Blinn highlight of a near lamp; on turned metal also its two bright wedges."""
+    """Blinn highlight of a near lamp, (S, S); on turned metal also its two bright wedges."""
     power, strength = HIGHLIGHT[finish]
     tilt = float(np.sin(shot.zenith / 2)), float(np.cos(shot.zenith / 2))
-    # The lamp is near: the half-way vector leans across the picture.
+    # The lamp is near: the half-way vector varies across the image.
     hx, hy = light[0] * tilt[0] - 0.22 * s.x, light[1] * tilt[0] - 0.22 * s.y
     facing = np.clip((tilt[1] - gx * hx - gy * hy) * length, 0, 1)
     shine = np.float32(strength) * facing ** np.float32(power)
@@ -157,9 +157,9 @@ def _highlight(
 
 
 def to_camera(layer: Array, shot: Shot) -> Array:
-    """A layer turned, shifted and reduced to the photograph's resolution, (size, size).
+    """Rotate and shift a layer, and reduce it to the image's resolution, (size, size).
 
-    Bilinear samples taken half-way between four of the layer's are their mean: the reduction.
+    Each bilinear sample lies half-way between four of the layer's and so averages them.
     """
     side, size = layer.shape[0], layer.shape[0] // OVERSAMPLING
     c, n = OVERSAMPLING * float(np.cos(shot.angle)), OVERSAMPLING * float(np.sin(shot.angle))
@@ -178,7 +178,7 @@ def _halved(a: Array) -> Array:
 
 
 def _table(alpha: Array, scene: Scene, shot: Shot, rng: np.random.Generator) -> Array:
-    """What lies under the part, with the part's shadow, (size, size, 3)."""
+    """Table under the part, with the part's shadow, (size, size, 3)."""
     size = alpha.shape[0]
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
     coarse = _enlarged(_white(rng, 10), size)
@@ -197,7 +197,7 @@ def _table(alpha: Array, scene: Scene, shot: Shot, rng: np.random.Generator) -> 
 
 
 def _expose(picture: Array, shot: Shot, rng: np.random.Generator) -> Array:
-    """Uneven light, lens blur, a soft shoulder towards white, sensor noise."""
+    """Apply uneven light, lens blur, soft clipping towards white and sensor noise."""
     size = picture.shape[0]
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     light = 1 + shot.slope[0] * axis[None, :] + shot.slope[1] * axis[:, None]

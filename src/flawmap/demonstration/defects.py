@@ -1,4 +1,4 @@
-"""What can go wrong with a part: each defect changes the surface, and the camera does the rest."""
+"""Defects of a part: each changes the surface, and the camera model renders the result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from flawmap.demonstration.surface import Array, Colour, Surface, as_layer, smooth
 
-PIXEL = 1 / 128  # one pixel of a 256-pixel photograph
+PIXEL = 1 / 128  # one pixel of a 256-pixel image
 Path2D = NDArray[np.float64]  # (n, 2) points, x then y
 
 FIBRES: tuple[Colour, ...] = ((0.12, 0.12, 0.14), (0.60, 0.12, 0.12), (0.85, 0.85, 0.82))
@@ -19,7 +19,7 @@ PARTICLES: tuple[Colour, ...] = ((0.10, 0.09, 0.08), (0.80, 0.80, 0.78), (0.45, 
 
 
 def scratch(s: Surface, rng: np.random.Generator) -> None:
-    """A thin bent groove, about 2 pixels wide, fading at its ends; pale on dark, dark on pale."""
+    """Add a thin bent groove, about 2 pixels wide, with faded ends; pale on dark, dark on pale."""
     path = _path_on_part(s, rng, length=rng.uniform(32, 70) * PIXEL, bend=rng.uniform(0, 0.5))
     fade = np.sin(np.linspace(0.25, np.pi - 0.25, len(path) - 1)) ** 0.5
     line = _stroke(s, [path], width=rng.uniform(1.6, 2.3), strengths=[fade])
@@ -29,7 +29,7 @@ def scratch(s: Surface, rng: np.random.Generator) -> None:
 
 
 def stain(s: Surface, rng: np.random.Generator) -> None:
-    """A smooth, faint film: the colour shifts by some 15 % of the full range."""
+    """Add a smooth, faint film that shifts the colour by some 15 % of the full range."""
     x, y = _spot(s, rng, margin=12)
     shape = _blob(s, rng, x, y, radius=rng.uniform(8, 13) * PIXEL, wobble=0.22)
     film = smooth(0.5 - shape / np.float32(6 * PIXEL))
@@ -40,7 +40,7 @@ def stain(s: Surface, rng: np.random.Generator) -> None:
 
 
 def dent(s: Surface, rng: np.random.Generator) -> None:
-    """A shallow oval hollow, given away by light and shadow."""
+    """Add a shallow oval hollow, visible by light and shadow."""
     x, y = _spot(s, rng, margin=7)
     angle, a, b = rng.uniform(0, np.pi), *(rng.uniform(6, 13, 2) * PIXEL)
     u = (s.x - x) * np.cos(angle) + (s.y - y) * np.sin(angle)
@@ -52,7 +52,7 @@ def dent(s: Surface, rng: np.random.Generator) -> None:
 
 
 def crack(s: Surface, rng: np.random.Generator) -> None:
-    """A dark, jagged line with a branch or two."""
+    """Add a dark, jagged line with one or two branches."""
     trunk = _path_on_part(s, rng, length=rng.uniform(24, 52) * PIXEL, bend=0.15, jag=1.3)
     paths = [trunk]
     for _ in range(rng.integers(1, 3)):
@@ -66,7 +66,7 @@ def crack(s: Surface, rng: np.random.Generator) -> None:
 
 
 def contamination(s: Surface, rng: np.random.Generator) -> None:
-    """Something foreign that lies on the part: a fibre or a particle."""
+    """Add a fibre or a particle that lies on the part."""
     if rng.random() < 0.5:
         path = _path_on_part(s, rng, length=rng.uniform(22, 46) * PIXEL, bend=rng.uniform(0.4, 1.3))
         line = _stroke(s, [path], width=rng.uniform(1.6, 2.4), strengths=[np.ones(len(path) - 1)])
@@ -79,7 +79,7 @@ def contamination(s: Surface, rng: np.random.Generator) -> None:
 
 
 def chip(s: Surface, rng: np.random.Generator) -> None:
-    """A bite out of the outer edge, with a paler broken flank."""
+    """Break a piece out of the outer edge, with a paler fracture flank."""
     solid = ndimage.binary_fill_holes(s.part > 0.5)
     edge = np.argwhere(solid & ~ndimage.binary_erosion(solid, iterations=2))
     row, column = edge[rng.integers(len(edge))]
@@ -103,12 +103,12 @@ SURFACE_DEFECTS: dict[str, Callable[[Surface, np.random.Generator], None]] = {
 
 
 def changed(with_defect: Array, without: Array, closing: int) -> NDArray[np.bool_]:
-    """Where two unrounded pictures (H, W, 3) in 0..255 differ to the eye, (H, W).
+    """Mask (H, W) of where two unrounded images (H, W, 3) in 0..255 differ visibly.
 
     The limit is a fifth of the strongest change, at least 2.5 and at most 10 levels: blur
-    spreads a strong defect's edge, and that spread is not the defect. Gaps up to
-    2 * `closing` pixels wide are closed (a dent's slope has a line that looks as before);
-    specks beside the defect's own regions are left out.
+    spreads a strong defect's edge, and that spread is not part of the defect. Gaps up to
+    2 * `closing` pixels wide are closed (a dent's slope has a line that looks unchanged);
+    specks beside the defect's main regions are left out.
     """
     difference = np.abs(with_defect - without).max(axis=-1)
     limit = np.clip(0.2 * difference.max(), 2.5, 10)
@@ -123,13 +123,13 @@ def changed(with_defect: Array, without: Array, closing: int) -> NDArray[np.bool
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest region alone."""
+    """Keep only the largest region."""
     regions, _ = ndimage.label(mask)
     return np.asarray(regions == np.bincount(regions[mask]).argmax())
 
 
 def _spot(s: Surface, rng: np.random.Generator, *, margin: float) -> tuple[float, float]:
-    """A point on the part at least `margin` pixels from every edge and hole."""
+    """Random point on the part, at least `margin` pixels from every edge and hole if possible."""
     depth = ndimage.distance_transform_edt(s.part[::2, ::2] > 0.99) * (2 * s.step)
     limit = min(margin * PIXEL, 0.7 * float(depth.max()))
     inside = np.argwhere(depth >= limit)
@@ -140,7 +140,7 @@ def _spot(s: Surface, rng: np.random.Generator, *, margin: float) -> tuple[float
 def _path_on_part(
     s: Surface, rng: np.random.Generator, *, length: float, bend: float, jag: float = 0.0
 ) -> Path2D:
-    """A curve (n, 2) that lies on the part; it is shortened until it fits."""
+    """Random curve (n, 2) on the part, shortened until it fits."""
     start = _spot(s, rng, margin=3)
     for attempt in range(200):
         if attempt % 8 == 7:
@@ -155,7 +155,7 @@ def _path_on_part(
 def _curve(
     rng: np.random.Generator, start: tuple[float, float], length: float, bend: float, jag: float
 ) -> Path2D:
-    """A walk of steps of 1.5 pixels whose heading turns by `bend` radians, and shakes by `jag`."""
+    """Walk in steps of 1.5 pixels whose heading bends by `bend` and jitters by `jag` radians."""
     steps = max(int(length / (1.5 * PIXEL)), 5)
     swing = np.linspace(0, rng.choice([-1, 1]) * 2 * bend, steps)
     sway = 0.6 * bend * np.sin(np.linspace(0, rng.uniform(2, 7), steps))
@@ -166,7 +166,7 @@ def _curve(
 
 
 def _branch(rng: np.random.Generator, trunk: Path2D, length: float) -> Path2D:
-    """A short curve that leaves the trunk at a slant."""
+    """Short curve that leaves the trunk at an oblique angle."""
     at = int(rng.integers(len(trunk) // 4, 3 * len(trunk) // 4))
     ahead = trunk[at + 1] - trunk[at]
     heading = np.arctan2(ahead[1], ahead[0]) + rng.choice([-1, 1]) * rng.uniform(0.6, 1.1)
@@ -179,7 +179,7 @@ def _branch(rng: np.random.Generator, trunk: Path2D, length: float) -> Path2D:
 def _stroke(
     s: Surface, paths: list[Path2D], *, width: float, strengths: list[NDArray[np.float64]]
 ) -> Array:
-    """Lines drawn `width` photograph pixels wide, (S, S) in 0..1."""
+    """Draw lines `width` image pixels wide, (S, S) in 0..1."""
     side = s.x.shape[0]
     picture = Image.new("L", (side, side))
     pen = ImageDraw.Draw(picture)
@@ -207,7 +207,7 @@ def _blob(
 def _lay(
     s: Surface, cover: Array, colour: Colour, thickness: float, bulge: Array | None = None
 ) -> None:
-    """Put an object on the part; it lies over holes too."""
+    """Put an object on the part; it also covers holes."""
     s.paint(cover, colour, gloss=0.35, grain=0.5)
     s.height += np.float32(thickness) * (cover if bulge is None else bulge)
 

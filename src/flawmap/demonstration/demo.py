@@ -1,4 +1,4 @@
-"""``flawmap demo``: the whole job on a product that the program draws."""
+"""``flawmap demo``: the whole workflow on a product that the program draws."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def demo(
     steps: int = DEMO_STEPS,
     reporter: Reporter | None = None,
 ) -> Evaluation:
-    """Draw a product, train on its good parts, evaluate; leaves all of it in ``out``.
+    """Draw a product, train on its good parts and evaluate; store everything in ``out``.
 
     ``out`` then holds ``data/`` (MVTec AD layout), ``run/`` (the inspector), ``metrics.json`` and
-    ``report.html``. A demo that was stopped goes on. Raises UsageError where ``out`` holds a
-    complete demo, one of another seed, or anything else.
+    ``report.html``. A stopped demo is resumed. Raises UsageError if ``out`` holds a complete demo,
+    one of another seed, or anything else.
     """
     from flawmap.training.train import Reporter, train
 
@@ -45,7 +45,7 @@ def demo(
     product = describe_product(seed)
     tell.say(f"Drawing the product: {product}")
     draw_dataset(folder / "data", seed)
-    resume = run.exists()  # a demo that was stopped goes on
+    resume = run.exists()  # continue a stopped demo
     train(
         folder / "data", run, teacher="pocket", seed=seed, steps=steps, resume=resume, reporter=tell
     )
@@ -55,7 +55,7 @@ def demo(
 
 
 def _claim(folder: Path, seed: int) -> None:
-    """Mark an empty folder as this demo's; UsageError where it is another's or complete."""
+    """Mark an empty folder as this demo's; UsageError if it is foreign or complete."""
     marker = folder / _MARKER
     if exists(folder) and not folder.is_dir():
         raise UsageError(f"{folder} is a file: give a folder as --out.")

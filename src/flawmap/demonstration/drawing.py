@@ -1,7 +1,7 @@
-"""The demo's product: photographs of good parts and of defective ones with exact masks.
+"""The demo's product: images of good parts, and of defective ones with exact masks.
 
-Everything follows from (seed, split, index) through a counter-based generator, so that any
-picture can be drawn alone, in any order, and comes out the same.
+Everything is derived from (seed, split, index) by a counter-based generator, so that any
+image can be drawn alone, in any order, with the same result.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from flawmap.utils.rng import from_words
 
 Picture = NDArray[np.uint8]
 
-# Streams of the random generator: the product's own shape, then one a split.
+# Streams of the random generator: the product's shape, then one per split.
 PRODUCT, TRAIN, TEST = 0, 1, 2
-DEFECTIVE = 16  # plus the place in KINDS
-CLOSING = {"dent": 4, "chip": 2, "missing": 2}  # pixels; 1 for what is thin or even
-REACH = {"missing": 16, "chip": 16}  # pixels that a shadow needs to fade in; 6 for the rest
+DEFECTIVE = 16  # plus the index in KINDS
+CLOSING = {"dent": 4, "chip": 2, "missing": 2}  # pixels; 1 for thin or uniform defects
+REACH = {"missing": 16, "chip": 16}  # pixels over which a shadow fades out; 6 for the rest
 KINDS = ("scratch", "stain", "dent", "crack", "missing", "contamination", "chip")
 
 TABLES: dict[str, Colour] = {
@@ -41,7 +41,7 @@ TABLES: dict[str, Colour] = {
 
 @dataclass(frozen=True)
 class Product:
-    """One product: its family with all shape parameters, where it lies, and its clean surface."""
+    """One product: its family with all shape parameters, table, scene and clean surface."""
 
     seed: int
     family: Family
@@ -51,7 +51,7 @@ class Product:
 
     @classmethod
     def from_seed(cls, seed: int, size: int = 256) -> Product:
-        """The product of `seed`; neighbouring seeds give different families."""
+        """Create the product of `seed`; neighbouring seeds give different families."""
         rng = _generator(seed, PRODUCT, 0)
         family = _sample_family(seed, rng)
         table = _pick_table(family.colour, rng)
@@ -60,20 +60,21 @@ class Product:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The defect types this product suffers: metal gets dents, the rest cracks."""
+        """Defect types of this product: metal gets dents, the rest cracks."""
         other = "dent" if self.family.brittle else "crack"
         return tuple(kind for kind in KINDS if kind != other)
 
     def good(self, split: int, index: int) -> Picture:
-        """Photograph number `index` of a good part, (size, size, 3)."""
+        """Image number `index` of a good part, (size, size, 3)."""
         shot = Shot.sample(_generator(self.seed, split, index), self.scene)
         return _rounded(photograph(self.surface, self.scene, shot))
 
     def defective(self, kind: str, index: int) -> tuple[Picture, Picture, Picture]:
-        """A defective part, the same part before the damage, and the mask {0, 255} (size, size).
+        """Images of a defective part and of the same part undamaged, and the mask.
 
-        The mask marks the part, not the change in the shadow it throws on the table: that
-        fades away beside the mask, and `REACH` pixels from it the two pictures are equal.
+        The images are (size, size, 3), the mask (size, size) in {0, 255}. It marks changes of the
+        part, not of its shadow on the table: these fade out beside the mask, and `REACH` pixels
+        from it the two images are equal.
         """
         rng = _generator(self.seed, DEFECTIVE + KINDS.index(kind), index)
         shot = Shot.sample(rng, self.scene)
@@ -106,9 +107,9 @@ def draw_dataset(
     test_good: int = 20,
     defective_per_type: int = 8,
 ) -> None:
-    """Write the product of `seed` under `root` in the layout of MVTec AD.
+    """Write images of the product of `seed` under `root` in the layout of MVTec AD.
 
-    Pictures are (size, size, 3) uint8 PNG; masks (size, size) uint8 {0, 255}, never empty.
+    Images are (size, size, 3) uint8 PNG; masks (size, size) uint8 {0, 255}, never empty.
     """
     product = Product.from_seed(seed, size)
     for folder, split, count in (("train", TRAIN, train_good), ("test", TEST, test_good)):
@@ -122,7 +123,7 @@ def draw_dataset(
 
 
 def describe_product(seed: int) -> str:
-    """One line that names the product, for the terminal and the report."""
+    """Describe the product in one line, for the terminal and the report."""
     product = Product.from_seed(seed, 16)
     return f"{product.family.describe()}, on {product.table}"
 
@@ -134,7 +135,7 @@ def _sample_family(seed: int, rng: np.random.Generator) -> Family:
 
 
 def _pick_table(colour: Colour, rng: np.random.Generator) -> str:
-    """A table that the part stands out from."""
+    """Pick a table that the part stands out from."""
     apart = [name for name, table in TABLES.items() if abs(np.mean(table) - np.mean(colour)) > 0.12]
     return str(rng.choice(apart))
 

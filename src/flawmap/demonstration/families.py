@@ -1,4 +1,4 @@
-"""Four families of product; a seed picks one and fixes its shape, counts and colours.
+"""Product families (the fourth is in `board`); a seed fixes shape, counts and colours.
 
 Every family draws itself onto a `Surface`, whole or without one of its numbered features
 (a bolt hole not drilled, a tooth broken off, a component not placed).
@@ -45,24 +45,24 @@ INK: Colour = (0.82, 0.83, 0.80)
 
 
 class Family(Protocol):
-    """What the camera and the defects need to know of a product."""
+    """Interface of a product family to the camera and the defects."""
 
     brittle: ClassVar[bool]
 
     @property
     def finish(self) -> Finish:
-        """What the surface is like."""
+        """Surface finish."""
 
     @property
     def features(self) -> int:
-        """How many features can be missing."""
+        """Number of features that can be missing."""
 
     @property
     def colour(self) -> Colour:
         """The part's main colour."""
 
     def describe(self) -> str:
-        """A few words that name the product."""
+        """Describe the product in a few words."""
 
     def draw(self, s: Surface, without: int | None) -> None:
         """Draw the part, leaving out feature number `without`."""
@@ -70,7 +70,7 @@ class Family(Protocol):
 
 @dataclass(frozen=True)
 class Flange:
-    """A machined disc: bore, raised hub, grooves, a circle of bolt holes."""
+    """A machined disc with a bore, a raised hub, grooves and a circle of bolt holes."""
 
     metal: str
     finish: Finish
@@ -85,7 +85,7 @@ class Flange:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, turn: int) -> Flange:
-        """Shape and counts from `rng`; the metal is the next in turn."""
+        """Draw shape and counts from `rng`; `turn` cycles through the metals."""
         radius, bore = rng.uniform(0.70, 0.78), rng.uniform(0.15, 0.23)
         return cls(
             metal=list(METALS)[turn % len(METALS)],
@@ -126,7 +126,7 @@ class Flange:
 
 @dataclass(frozen=True)
 class Gear:
-    """A moulded or sintered gear: teeth, a sunken web, spokes between pockets, a keyed bore."""
+    """A moulded gear with teeth, a sunken web, spokes between pockets and a keyed bore."""
 
     plastic: str
     finish: Finish
@@ -140,7 +140,7 @@ class Gear:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, turn: int) -> Gear:
-        """Shape and counts from `rng`; the plastic is the next in turn."""
+        """Draw shape and counts from `rng`; `turn` cycles through the plastics."""
         root = rng.uniform(0.62, 0.68)
         return cls(
             plastic=list(PLASTICS)[(turn + 1) % len(PLASTICS)],
@@ -178,9 +178,9 @@ class Gear:
         """Signed distance to a disc with straight-flanked teeth."""
         pitch = np.float32(2 * np.pi / self.teeth)
         turn = (s.theta - np.float32(self.phase)) / pitch
-        off = (turn - np.round(turn)) * pitch  # angle from the nearest tooth's middle
+        off = (turn - np.round(turn)) * pitch  # angle from the nearest tooth's centre
         along, across = s.r * np.cos(off), s.r * np.abs(np.sin(off))
-        half = np.float32(0.30 * self.root * pitch)  # of a tooth at its root
+        half = np.float32(0.30 * self.root * pitch)  # half width of a tooth at its root
         taper = 0.42 * half / np.float32(self.tip - self.root)
         flank = (across - half + taper * (along - np.float32(self.root))) / np.hypot(1, taper)
         tooth = np.maximum(flank, along - np.float32(self.tip))
@@ -191,7 +191,7 @@ class Gear:
 
 @dataclass(frozen=True)
 class Cap:
-    """A moulded cap: domed top, rim, ribs round it, a cross or bar, sometimes four holes."""
+    """A moulded cap with a domed top, a rim, ribs around it, and two or four holes."""
 
     plastic: str
     finish: Finish
@@ -204,7 +204,7 @@ class Cap:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, turn: int) -> Cap:
-        """Shape and counts from `rng`; the plastic is the next in turn."""
+        """Draw shape and counts from `rng`; `turn` cycles through the plastics."""
         return cls(
             square=float(rng.choice([2.0, 2.0, 3.2, 4.5])),
             radius=rng.uniform(0.66, 0.74),

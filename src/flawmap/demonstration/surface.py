@@ -1,7 +1,7 @@
 """The part as layers over its own plane: height, colour, gloss, grain and silhouette.
 
-Lengths are fractions of half the picture's side: x and y run from -1 to 1, one pixel of a
-256-pixel photograph is 1/128. Layers are drawn at twice the photograph's resolution.
+Lengths are fractions of half the image's side: x and y run from -1 to 1, one pixel of a
+256-pixel image is 1/128. Layers are drawn at twice the image's resolution.
 Shapes are signed distances (negative inside), so one formula gives edge, bevel and chamfer.
 """
 
@@ -22,7 +22,7 @@ OVERSAMPLING = 2
 
 @dataclass
 class Surface:
-    """Layers of one part, all (S, S) float32 with S = `OVERSAMPLING` * the picture's side.
+    """Layers of one part, all (S, S) float32 with S = `OVERSAMPLING` * the image's side.
 
     `albedo` is (S, S, 3) in 0..1; `part` is coverage in 0..1 (0 where the background shows);
     `gloss` and `grain` are 0..1 strengths of highlight and of surface texture.
@@ -38,7 +38,7 @@ class Surface:
 
     @classmethod
     def blank(cls, size: int) -> Surface:
-        """An empty plane for a photograph of `size` x `size` pixels."""
+        """Create an empty plane for an image of `size` x `size` pixels."""
         side = size * OVERSAMPLING
         axis = ((np.arange(side, dtype=np.float32) + 0.5) * 2 / side - 1).astype(np.float32)
         y, x = np.meshgrid(axis, axis, indexing="ij")
@@ -62,16 +62,16 @@ class Surface:
         return np.arctan2(self.y, self.x)
 
     def copy(self) -> Surface:
-        """A copy whose layers can be changed; the coordinates are shared."""
+        """Copy with independent layers; the coordinates are shared."""
         layers = ("height", "albedo", "part", "gloss", "grain")
         return replace(self, **{name: getattr(self, name).copy() for name in layers})
 
     def cover(self, distance: Array) -> Array:
-        """Antialiased inside of a shape, (S, S) in 0..1."""
+        """Antialiased coverage of a shape, (S, S) in 0..1."""
         return as_layer(np.clip(0.5 - distance / np.float32(self.step), 0, 1))
 
     def body(self, distance: Array, height: float, bevel: float) -> None:
-        """Add the part's blank: its silhouette, with a bevelled edge."""
+        """Add the part's body: its silhouette, with a bevelled edge."""
         self.part = np.maximum(self.part, self.cover(distance))
         self.swell(distance, height, bevel)
 
@@ -87,7 +87,7 @@ class Surface:
     def paint(
         self, weight: Array, colour: Colour, *, gloss: float | None = None, grain: float = 1.0
     ) -> None:
-        """Blend a colour (and gloss and grain) in where `weight` (S, S) is 1."""
+        """Blend in a colour, grain and optionally gloss by `weight` (S, S) in 0..1."""
         near = _window(weight)  # most shapes are small
         w, albedo = weight[near], self.albedo[near]
         albedo += w[..., None] * (np.asarray(colour, np.float32) - albedo)
@@ -97,7 +97,7 @@ class Surface:
 
 
 def _window(weight: Array) -> tuple[slice, slice]:
-    """Rows and columns that hold everything above zero."""
+    """Slices of the rows and columns that contain all nonzero weights."""
     rows, columns = (np.flatnonzero(weight.any(axis=axis)) for axis in (1, 0))
     if len(rows) == 0:
         return slice(0), slice(0)
@@ -105,12 +105,12 @@ def _window(weight: Array) -> tuple[slice, slice]:
 
 
 def as_layer(a: Any) -> Array:
-    """The same numbers as float32; NumPy's operators lose the type on the way."""
+    """Convert to float32, the type that NumPy's operators may lose."""
     return np.asarray(a, np.float32)
 
 
 def smooth(t: Array) -> Array:
-    """Smoothstep: 0 below 0, 1 above 1, with level ends."""
+    """Smoothstep: 0 below 0, 1 above 1, with zero slope at both ends."""
     t = as_layer(np.clip(t, 0, 1))
     return as_layer(t * t * (3 - 2 * t))
 
@@ -121,7 +121,7 @@ def disc(s: Surface, x: float, y: float, radius: float) -> Array:
 
 
 def ring(s: Surface, inner: float, outer: float) -> Array:
-    """Signed distance to a ring round the centre."""
+    """Signed distance to a ring around the centre."""
     middle, half = np.float32((inner + outer) / 2), np.float32((outer - inner) / 2)
     return as_layer(np.abs(s.r - middle) - half)
 
@@ -129,7 +129,7 @@ def ring(s: Surface, inner: float, outer: float) -> Array:
 def box(
     s: Surface, x: float, y: float, half: tuple[float, float], radius: float, angle: float = 0.0
 ) -> Array:
-    """Signed distance to a box with rounded corners, turned by `angle` radians."""
+    """Signed distance to a box with rounded corners, rotated by `angle` radians."""
     c, n = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     dx, dy = s.x - np.float32(x), s.y - np.float32(y)
     qx = np.abs(c * dx + n * dy) - np.float32(half[0] - radius)
@@ -139,6 +139,6 @@ def box(
 
 
 def around(count: int, radius: float, phase: float) -> list[tuple[float, float]]:
-    """`count` points evenly round the centre."""
+    """`count` points evenly spaced around the centre."""
     angles = phase + 2 * np.pi * np.arange(count) / count
     return [(float(radius * np.cos(a)), float(radius * np.sin(a))) for a in angles]

@@ -1,4 +1,4 @@
-"""``flawmap evaluate``: every figure of an inspector on a labelled data set."""
+"""``flawmap evaluate``: compute all metrics of an inspector on a labelled data set."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def evaluate(
     """Run the inspector in ``run`` over the test images of ``data`` and measure it.
 
     Good images that it was trained on are left out. Those that set its thresholds count for the
-    metrics and not for rates of verdicts: their rows are marked ``calibrated``.
+    metrics but not for rates of verdicts: their rows are marked ``calibrated``.
 
-    ``json_file`` and ``report`` name files to write. ``distances`` names levels, 1 the finest, the
-    product of whose distances is measured in place of the inspector's map: (1, 2, 3) is DeSTSeg's
-    "DeST"; they come from ONNX Runtime. ``runtime``: as for :meth:`Inspector.load`. Raises
-    FlawmapError where there is nothing to test on, UsageError where levels do not fit or a report
-    of them, or another runtime for them, is asked for.
+    ``json_file`` and ``report`` name files to write. ``distances`` lists feature levels, 1 the
+    finest: the product of their teacher-student distances, computed by ONNX Runtime, is measured
+    instead of the inspector's map; (1, 2, 3) is DeSTSeg's "DeST". ``runtime``: as for
+    :meth:`Inspector.load`. Raises FlawmapError if there is nothing to test on, UsageError if the
+    levels do not fit or are combined with a report or with another runtime.
     """
     if distances:
         _check_runtime(runtime)
@@ -172,7 +172,7 @@ def _row(sample: Sample, seen: Inspection | None, error: str | None, root: Path)
 
 
 def _check_runtime(runtime: RuntimeOptions) -> None:
-    """Refuse what distances would silently not be computed by."""
+    """Raise UsageError for runtime options that distances would silently ignore."""
     own = {"auto", "onnxruntime", "float32", "cpu", None}
     other = [name for name, value in runtime.items() if value not in own]
     if other:
@@ -183,8 +183,7 @@ def _check_runtime(runtime: RuntimeOptions) -> None:
 
 
 def _remembered(run: Path, evaluation: Evaluation) -> Evaluation:
-    """Keep the figures in the manifest; a run that cannot be written to now goes without, and it
-    is said."""
+    """Store the metrics in the manifest; if the run cannot be written to, add a warning."""
     metrics = evaluation.to_dict() | {
         "data": evaluation.dataset.root.name,
         "milliseconds": round(evaluation.milliseconds or 0.0, 3),

@@ -1,4 +1,4 @@
-"""The ground truth of a sample at the size of a map."""
+"""Ground-truth mask of a sample at the size of an anomaly map."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ from flawmap.data.masks.decoding import read_mask
 def sample_mask(
     sample: Sample, size: tuple[int, int], image_size: tuple[int, int]
 ) -> NDArray[np.uint8] | None:
-    """Ground truth (h, w) at the map's size; None without one. Raises as read_mask."""
+    """Ground-truth mask (h, w) at the map's size; None without one. Raises like read_mask."""
     masks = [read_mask(path, size, image_size=image_size) for path in mask_files(sample)]
     return np.maximum.reduce(masks) if masks else None

@@ -1,4 +1,4 @@
-"""What evaluation has to say about masks: empty, full, inverted, outside the region of interest."""
+"""Notes on suspicious masks: empty, full, inverted or outside the region of interest."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from flawmap.data.masks.decoding import marks_anything
 
 Mask = NDArray[np.uint8]
 
-_MOST = 0.5  # a mask that marks more of its image than this,
-_BORDER = 0.9  # and this much of the image's border, looks inverted
+_MOST = 0.5  # a mask looks inverted if it marks more than this share of its image
+_BORDER = 0.9  # and at least this share of the image's border
 _SAYS = {
     "empty": (
         "Masks of defective images that mark nothing",
@@ -43,7 +43,7 @@ _SAYS = {
 
 
 class MaskNotes:
-    """Counts the masks of defective images that are probably not meant so, with an example each."""
+    """Count suspicious masks of defective images by kind, with one example each."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -52,7 +52,7 @@ class MaskNotes:
         self._no_area_in: object = None
 
     def add(self, sample: Sample, mask: Mask | None, region: NDArray[np.bool_] | None) -> None:
-        """Look at the mask (h, w) of a sample, at the map's size."""
+        """Check the mask (h, w) of a sample, at the map's size."""
         if mask is None or sample.mask is None or sample.label == "good":
             return
         kind = _kind(sample, mask, region)
@@ -66,7 +66,7 @@ class MaskNotes:
                 self._no_area_in = self._no_area_in or sample.mask
 
     def lines(self) -> Iterator[str]:
-        """One line for each kind that occurs."""
+        """Yield one line for each kind that occurs."""
         for kind, (what, advice) in _SAYS.items():
             if self._counts[kind]:
                 yield f"{what}: {self._counts[kind]}, such as {self._first[kind]}; {advice}."
@@ -91,7 +91,7 @@ def _kind(sample: Sample, mask: Mask, region: NDArray[np.bool_] | None) -> str |
 
 
 def _marks_anything(sample: Sample) -> bool:
-    """Whether the mask marks a pixel at its own size; False for what cannot be told."""
+    """Whether the mask marks a pixel at its own size; False if it cannot be read."""
     try:
         return any(
             has_area(mask) if isinstance(mask, AnnotatedImage) else marks_anything(mask)

@@ -1,4 +1,4 @@
-"""From an evaluation to the HTML report."""
+"""Write the HTML report of an evaluation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from flawmap.types import Size
 from flawmap.utils.hardware import versions
 
 _PANELS = 24
-_LONGEST = 1024  # pixels of a side of a panel's pictures, all of which are held until it is written
+_LONGEST = 1024  # longest side in pixels of a panel's images, all held until the report is written
 
 
 def write_evaluation_report(
     path: Path, run: Path, inspector: Inspector, evaluation: Evaluation, product: str | None = None
 ) -> None:
-    """Write the report of ``evaluation``, with the most wrong images shown."""
+    """Write the report of ``evaluation``, showing the most wrongly scored images."""
     manifest = inspector.manifest
     calibration = manifest.calibration
     thresholds = {
@@ -59,7 +59,7 @@ def write_evaluation_report(
 
 
 def _memory(run: Path) -> tuple[Inspector | None, tuple[str, ...]]:
-    """What shows the memory's own map, if there is one, and why it cannot be shown."""
+    """Inspector for the memory's own map, None if absent, and the reason if it fails to load."""
     try:
         return load_memory(run), ()
     except FlawmapError as error:
@@ -91,6 +91,6 @@ def _panel(
 
 
 def _shown(size: Size) -> Size:
-    """The map's own size, or smaller."""
+    """Size of a panel: the map's own, scaled down if it exceeds ``_LONGEST``."""
     scale = min(1.0, _LONGEST / max(size))
     return max(1, round(scale * size[0])), max(1, round(scale * size[1]))

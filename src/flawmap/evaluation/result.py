@@ -1,4 +1,4 @@
-"""What an evaluation gives: metrics, one row an image, and what to know about both."""
+"""Result of an evaluation: metrics, one row per image, and warnings."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _KEYS = (
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures (the keys of ``evaluate --json``), one row an image, and what to know about both.
+    """Metrics (the keys of ``evaluate --json``), one row per image, and warnings.
 
-    There are no rows where ``distances`` were read out, which have no thresholds.
+    ``rows`` is empty if ``distances`` were measured, as they have no thresholds.
     """
 
     dataset: Dataset
@@ -31,15 +31,15 @@ class Evaluation:
     seconds: float
     warnings: tuple[str, ...]
     milliseconds: float | None = None
-    """Median time of an image, from decoding to verdict."""
+    """Median time per image, from decoding to verdict."""
     distances: tuple[int, ...] = ()
     calibrated: int = 0
-    """Images that set the thresholds: metrics include them, rates of verdicts must not."""
+    """Number of images that set the thresholds: metrics include them, verdict rates must not."""
     mask_notes: tuple[str, ...] = ()
-    """Those of the warnings that are about masks; ``evaluate --json`` holds all, in two notes."""
+    """The warnings about masks; ``evaluate --json`` writes these and the others as two notes."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The object that ``evaluate --json`` writes."""
+        """Return the object that ``evaluate --json`` writes."""
         found = self.figures.to_dict()
         notes = {str(k): str(v) for k, v in found["notes"].items()}
         if self.distances:

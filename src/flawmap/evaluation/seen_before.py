@@ -1,4 +1,4 @@
-"""Which test images a run has seen before: in training, or when its thresholds were set."""
+"""Find test images that a run has already used, for training or for setting its thresholds."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _WAY_OUT = "Put good images that served neither training nor calibration into te
 
 @dataclass(frozen=True)
 class EvaluationImages:
-    """Samples to measure on, and what to know about them.
+    """Samples to measure on, and warnings about them.
 
-    ``calibrated``: those that set the thresholds, by the content of their files, and other images
-    of the same parts, where training was told of groups. They count for the metrics, which use no
-    threshold, and for no rate of verdicts: by construction at most k - 1 of n of them score above
+    ``calibrated``: images that set the thresholds, identified by file content, and, if training
+    used groups, other images of the same parts. They count for the metrics, which use no
+    threshold, but for no rate of verdicts: by construction at most k - 1 of n of them score above
     the k-th largest.
     """
 
@@ -34,12 +34,12 @@ class EvaluationImages:
 def evaluation_images(dataset: Dataset, manifest: Manifest) -> EvaluationImages:
     """Test samples of a dataset without the good images that were trained on.
 
-    ``manifest``: that of the inspector, with the calibration of the precision in use. Raises
-    FlawmapError where nothing is left to test on.
+    ``manifest``: the inspector's, with the calibration of the precision in use. Raises
+    FlawmapError if nothing is left to test on.
     """
     trained = frozenset(manifest.training.trained_on)
     limits = manifest.calibration
-    # of the other shots of these parts, and of those left out by their scores, no rate tells much
+    # rates on other shots of these parts, or on images left out by their scores, mean little
     calibrating = frozenset((*limits.images, *manifest.training.set_aside, *limits.left_out))
     known = [(sample, digest_or_none(sample.path)) for sample in dataset.test]
     kept = [(s, sha256) for s, sha256 in known if s.label == "defective" or sha256 not in trained]
@@ -65,7 +65,7 @@ def evaluation_images(dataset: Dataset, manifest: Manifest) -> EvaluationImages:
 def _of_calibrating_parts(
     kept: Sequence[tuple[Sample, str | None]], calibrating: frozenset[str], rule: str | None
 ) -> frozenset[Path]:
-    """Images that calibrate, and good ones that show the same parts."""
+    """Paths of the calibration images and of good images that show the same parts."""
     good = [(sample.path, sha256 in calibrating) for sample, sha256 in kept if _is_good(sample)]
     paths, chosen = [path for path, _ in good], [one for _, one in good]
     same = {path for path, one in zip(paths, shots_of(paths, chosen, rule), strict=True) if one}
@@ -111,7 +111,7 @@ def _about_good(
 
 
 def _way_out(dataset: Dataset, *, folds: bool) -> str:
-    """How to get a false-reject rate: in a plain folder, good/ is for training and testing."""
+    """Advice on getting a false-reject rate; in a plain folder, good/ serves training and tests."""
     said = _WAY_OUT
     if dataset.layout == "folder":
         said += " of another folder, defective ones into test/defective"
