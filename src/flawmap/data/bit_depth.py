@@ -1,4 +1,4 @@
-"""How many bits a camera's 16-bit files hold: the white level of the images to learn from."""
+"""White level of the training images: how many bits a camera's 16-bit files actually hold."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from flawmap.data.store import decoders
 def settle_white_level(
     paths: Sequence[Path], asked: int | None, say: Callable[[str], None]
 ) -> int | None:
-    """The white level of the 16-bit images among `paths`; `asked`, or None where there are none.
+    """Return the white level of the 16-bit images in `paths`; `asked`, or None, if there are none.
 
-    It is what the files' tags say, where all of them say it and no value is higher; else the least
-    of 255, 1023, 4095, 16383 and 65535 that no value exceeds. `say` is told, in a line. Raises
-    UsageError where no white level is asked for that 16-bit values can have.
+    Take it from the files' tags if all files have one and no value is higher; otherwise use the
+    smallest of 255, 1023, 4095, 16383 and 65535 that no value exceeds. `say` gets a one-line
+    report. Raises UsageError if 16-bit values cannot have the white level asked for.
     """
     if asked is not None:
         check_white_level(asked)
@@ -55,7 +55,7 @@ def _white(tags: Sequence[int | None], highest: int) -> tuple[int, str]:
 
 
 def _alone(values: Sequence[int]) -> int | None:
-    """The highest value but for one image's, where that image alone makes the white level."""
+    """Return the second-highest value if a single image alone determines the white level."""
     if len(values) < 3:
         return None
     others, highest = sorted(values)[-2:]
@@ -63,7 +63,7 @@ def _alone(values: Sequence[int]) -> int | None:
 
 
 def _deep_images(paths: Sequence[Path]) -> list[tuple[int, int | None]]:
-    """Highest value and tagged white of each 16-bit image; loading tells of the unreadable."""
+    """Highest value and tagged white of each 16-bit image; loading reports unreadable files."""
     with ThreadPoolExecutor(decoders(None), "flawmap-depth") as pool:
         found = pool.map(_depth, paths)
         return [one for one in found if one is not None]

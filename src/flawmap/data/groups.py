@@ -1,7 +1,7 @@
-"""Which images are shots of one part, by the rule of ``--group``.
+"""Group images that are shots of the same part, by the rule of ``--group``.
 
-Shots of one part are no independent parts: one to learn from and another to set the thresholds
-would make these look better than they are, and of several that set thresholds each would count.
+Shots of one part are not independent: training on one and calibrating on another would make the
+thresholds look better than they are, and several calibration shots would each count as a part.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ FOLDER = "folder"
 def group_images(
     paths: Sequence[Path], root: Path, rule: str | int | None, sha256: Sequence[str] = ()
 ) -> NDArray[np.int64]:
-    """Group number of each image, counted from 0 in the order of the images.
+    """Return the group number of each image, counted from 0 in the order of the images.
 
-    ``rule``: a regular expression that is searched for in the path below ``root`` (with slashes):
-    images with the same text in its parentheses, or in the whole match where it has none, are one
-    group, and one without a match stands alone. "folder" or a number: images in the same folder,
-    or below the same folder so many levels up (1 is "folder"). None: every image stands alone.
-    Groups that share a file's content (``sha256``) are one. Raises UsageError where the rule is
-    none, or matches no image.
+    ``rule``: a regular expression, searched for in the path below ``root`` (with slashes). Images
+    with the same text in its parentheses, or in the whole match if it has none, form one group; an
+    image without a match is a group of its own. "folder" or a number: images in the same folder,
+    or below the same folder that many levels up (1 is "folder"). None: one group per image.
+    Groups that share a file's content (``sha256``) are merged. Raises UsageError if the rule is
+    invalid or matches no image.
     """
     if rule is None:
         names = [str(index) for index in range(len(paths))]
@@ -60,15 +60,15 @@ def _named(paths: Sequence[Path], root: Path, rule: str) -> list[str]:
 
 
 def path_below(path: Path, root: Path) -> str:
-    """The path of an image below a folder, with slashes; the whole path where it is elsewhere."""
+    """Return an image's path relative to a folder, with slashes; the whole path if outside it."""
     try:
         return path.relative_to(root).as_posix()
-    except ValueError:  # listed in a file, and elsewhere
+    except ValueError:  # listed in a file, outside the root
         return path.as_posix()
 
 
 def _text(match: re.Match[str] | None) -> str:
-    """What names the group; empty where nothing does."""
+    """Return the text that names the group; empty if there is none."""
     if match is None:
         return ""
     groups = [text or "" for text in match.groups()]
@@ -76,7 +76,7 @@ def _text(match: re.Match[str] | None) -> str:
 
 
 def _joined(names: Sequence[str], sha256: Sequence[str]) -> list[str]:
-    """Names where groups with a file in common have one."""
+    """Return the names with groups that share a file merged under one name."""
     leader: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -98,9 +98,9 @@ def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def tell_apart(paths: Sequence[Path], rule: str) -> NDArray[np.int64] | None:
-    """As :func:`group_images` for images that a finished run meets, below the folder they share.
+    """Group images given to a finished run by :func:`group_images`, below their common folder.
 
-    None where the rule says nothing of them: it matches none, or makes one part of them all.
+    Return None if the rule does not separate them: it matches none, or puts all in one group.
     """
     whole = [path.absolute() for path in paths]
     if len(whole) < 2:

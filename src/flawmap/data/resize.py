@@ -1,12 +1,12 @@
-"""How a photograph becomes windows of the working size, and where their maps belong.
+"""Conversion of an image to tiles of the working size, and placement of their anomaly maps.
 
-A photograph is scaled and, where it is smaller than a window, padded: that is its *canvas*. Windows
-are cut from the canvas, and a map has the scaled photograph's size, without the padding. The three
-ways to fit differ in the scale alone:
+An image is scaled and, if it is smaller than a tile, padded (``Canvas``). Tiles (``window``) are
+cut from the padded image; a map has the size of the scaled image, without the padding. The three
+ways to fit differ only in scale:
 
-- ``squash``: to the working size, whatever that does to the shape. One window.
-- ``letterbox``: keeping the shape, so that it just fits into the working size. One window.
-- ``tiles``: not at all. Windows in rows and columns, ``overlap`` pixels over each other.
+- ``squash``: scale to the working size regardless of aspect ratio. One tile.
+- ``letterbox``: keep the aspect ratio and scale to fit into the working size. One tile.
+- ``tiles``: keep native resolution and cut overlapping tiles on a grid, ``overlap`` pixels wide.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Place = tuple[slice, slice]  # rows, columns
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the windows of one photograph lie.
+    """Positions of the tiles of one image.
 
-    ``map_size`` is the scaled photograph's; ``tops`` and ``lefts`` are those of the rows and
-    columns of windows in the canvas, whose order is row by row.
+    ``map_size`` is the scaled image's size; ``tops`` and ``lefts`` are those of the rows and
+    columns of tiles in the padded image. Tiles are ordered row by row.
     """
 
     size: Size
@@ -42,58 +42,58 @@ class Layout:
 
     @property
     def count(self) -> int:
-        """How many windows there are."""
+        """Number of tiles."""
         return len(self.tops) * len(self.lefts)
 
     @property
     def canvas_size(self) -> Size:
-        """Of the scaled photograph with its padding."""
+        """Size of the padded image."""
         return max(self.map_size[0], self.size[0]), max(self.map_size[1], self.size[1])
 
     @property
     def padded(self) -> bool:
-        """Whether any window shows more than the photograph."""
+        """Whether any tile contains padding."""
         return self.canvas_size != self.map_size
 
     @property
     def picture(self) -> Place:
-        """The photograph in the canvas: in its middle."""
+        """Place of the scaled image in the padded image: its centre."""
         return _middle(self.map_size[0], self.size[0]), _middle(self.map_size[1], self.size[1])
 
     def window(self, index: int) -> Place:
-        """A window in the canvas."""
+        """Return the place of a tile in the padded image."""
         row, column = divmod(index, len(self.lefts))
         top, left = self.tops[row], self.lefts[column]
         return slice(top, top + self.size[0]), slice(left, left + self.size[1])
 
     @property
     def shown(self) -> Place:
-        """What of a window shows the photograph; it is the same in each."""
+        """The part of a tile that shows the image; it is the same in every tile."""
         rows, columns = self.picture
         return _first(rows, self.size[0]), _first(columns, self.size[1])
 
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """A photograph of (height, width) laid out: ``pixels`` uint8 (H, W, 3), scaled and padded."""
+    """A padded image: ``pixels`` uint8 (H, W, 3); ``photograph`` its unscaled (height, width)."""
 
     layout: Layout
     pixels: NDArray[np.uint8]
     photograph: Size
 
     def window(self, index: int) -> NDArray[np.uint8]:
-        """Its pixels (h, w, 3), not copied."""
+        """Return a tile's pixels (h, w, 3) as a view."""
         return self.pixels[self.layout.window(index)]
 
 
 @dataclass(frozen=True)
 class Framing:
-    """One way to fit photographs into windows of ``size``.
+    """One way to fit images into tiles of ``size``.
 
-    ``overlap``: pixels by which neighbouring tiles overlap at least. ``white_level``: the 16-bit
-    value that becomes 255; None for 65535 and for what a file's own tags say. Raises UsageError
-    where the overlap is more than half a tile, there are no tiles to overlap, or no 16-bit value is
-    the white level.
+    ``overlap``: minimum overlap of neighbouring tiles in pixels. ``white_level``: the 16-bit value
+    that becomes 255; None for the value in a file's own tags, else 65535. Raises UsageError if the
+    overlap exceeds half a tile or is given without tiles, or if 16-bit values cannot have the white
+    level.
     """
 
     size: Size
@@ -118,11 +118,11 @@ class Framing:
 
     @property
     def tiled(self) -> bool:
-        """Whether a photograph may become several windows."""
+        """Whether an image may become several tiles."""
         return self.fit == "tiles"
 
     def layout(self, photograph: Size) -> Layout:
-        """Of a photograph of this height and width."""
+        """Return the layout for an image of this (height, width)."""
         map_size = self._scaled(photograph)
         tops, lefts = (
             _starts(length, side, self.overlap)
@@ -131,10 +131,10 @@ class Framing:
         return Layout(self.size, map_size, tops, lefts)
 
     def lay(self, image: NDArray[np.uint8]) -> Canvas:
-        """Scale and pad a photograph (H, W, 3); where neither is needed its pixels are not copied.
+        """Scale and pad an image (H, W, 3); if neither is needed, its pixels are not copied.
 
-        Padding repeats the photograph's edge: any other colour would end it in an edge that no part
-        has, and a mirrored one would show a flaw twice.
+        Padding repeats the image's edge pixels: another colour would add an edge that no part has,
+        and mirroring would show a defect twice.
         """
         photograph = image.shape[0], image.shape[1]
         scaled = resize_image(np.ascontiguousarray(image), self._scaled(photograph))
@@ -143,13 +143,13 @@ class Framing:
     def decode(
         self, frame: Frame, colour: Colour | None = None, *, name: str | None = None
     ) -> NDArray[np.uint8]:
-        """The whole image as RGB, a copy of its own; see :func:`.arrays.as_rgb`."""
+        """Return the whole image as an RGB copy; see :func:`.arrays.as_rgb`."""
         return as_rgb(frame, colour, self.white_level, name=name)
 
     def read(self, source: Source, decoded: Callable[[], None] = lambda: None) -> Canvas:
-        """As :meth:`lay` of a file or its bytes, without the whole photograph's array in between.
+        """Apply :meth:`lay` to a file or its bytes, without an array of the full-size image.
 
-        ``decoded`` is called before scaling. Raises ImageError where it cannot be read.
+        ``decoded`` is called before scaling. Raises ImageError if it cannot be read.
         """
 
         def scaled(photograph: Size) -> Size:
@@ -182,17 +182,17 @@ class Framing:
 
 
 def default_overlap(size: Size) -> int:
-    """Of tiles of this size: a quarter of the shorter side, in steps of 32 pixels.
+    """Return the default overlap: a quarter of a tile's shorter side, in steps of 32 pixels.
 
-    Neighbours that are whole cells of the network apart see the same positions of a photograph in
-    the same places of their cells, and so agree where they overlap.
+    If neighbouring tiles are a whole number of network cells apart, image positions fall on the
+    same places in their cells, so that the tiles agree where they overlap.
     """
     quarter = min(size) // 4
     return quarter // 32 * 32 or quarter
 
 
 def _starts(length: int, side: int, overlap: int) -> tuple[int, ...]:
-    """Where windows begin along one direction, the last one moved inwards to end with it."""
+    """Return where tiles start along one axis; the last one is moved inwards to end at the edge."""
     last = max(0, length - side)
     return (*range(0, last, side - overlap), last)
 

@@ -1,4 +1,4 @@
-"""What every dataset layout gives: samples labelled by the folder they lie in."""
+"""Result of every dataset layout: samples labelled by the folder they are in."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _NUMBERS = re.compile(r"([0-9]+)")
 
 
 class DatasetError(FlawmapError):
-    """A folder that does not hold what was looked for; the message names it."""
+    """A folder does not hold the expected data; the message names it."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image: where it lies, and what its folder says of it.
+    """One image: its path and its label by folder.
 
     `defect_type` is the folder name for a defective image, None for a good one. `mask` is its
-    ground truth where there is one, a file or a folder of files, and `more_masks` are further
-    files of it; what any of them marks is defective. The label never depends on them.
+    ground-truth mask if there is one, a file or a folder of files, and `more_masks` are further
+    files; a pixel is defective if any of them marks it. The label never depends on them.
     """
 
     path: Path
@@ -38,9 +38,9 @@ class Sample:
 class Dataset:
     """The images below `root`: `train` holds good ones only, `test` both kinds.
 
-    A layout without a test split of its own gives the good images in both; leaving out of the test
-    what was trained on is up to the caller. `notes` are lines for a person about what was missing
-    or left aside; `left_out` are those about images and other files that are left out.
+    A layout without its own test split returns the good images in both; the caller must exclude
+    training images from the test. `notes` are lines for the user about missing or unused data;
+    `left_out` are those about images and other files that are left out.
     """
 
     root: Path
@@ -74,11 +74,11 @@ class Dataset:
 
     @property
     def mask_count(self) -> int:
-        """How many test samples have a mask."""
+        """Number of test samples with a mask."""
         return sum(sample.mask is not None for sample in self.test)
 
     def describe(self) -> str:
-        """One line for a person: the layout, and how many images of each kind."""
+        """Return one line for the user: the layout, and the number of images of each kind."""
         return f"{self.title}: {len(self.train)} good to train on; {self._describe_test()}"
 
     def _describe_test(self) -> str:
@@ -97,7 +97,7 @@ class Dataset:
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Sorts part2 before part10, capitals beside small letters, and always the same way.
+    """Sort key: part2 before part10, upper case beside lower case, always in the same order.
 
     >>> sorted(["b10", "B9", "a"], key=natural_key)
     ['a', 'B9', 'b10']
@@ -107,12 +107,12 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
 
 
 def good_samples(paths: Iterable[Path]) -> tuple[Sample, ...]:
-    """These images as good samples."""
+    """Return these images as good samples."""
     return tuple(Sample(path, "good") for path in paths)
 
 
 def plural(count: int, thing: str) -> str:
-    """The count and the thing, `thing` ending in "(s)" where it varies.
+    """Format a count and a noun; `thing` ends in "(s)" if it has a plural.
 
     >>> plural(2, "mask(s)")
     '2 masks'

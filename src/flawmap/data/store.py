@@ -1,4 +1,4 @@
-"""Many images, decoded once into one array: in memory, or memory-mapped past a limit."""
+"""Storage of many images, decoded once into one array: in memory, or memory-mapped if large."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 _NAMED = 5  # unreadable images named one by one
 _LOG = logging.getLogger("flawmap")
-_AHEAD = 64  # images decoded at most before the first of them is stored
+_AHEAD = 64  # maximum number of images decoded before the first of them is stored
 _BLACK = 16  # of 255
 
 
 @dataclass(frozen=True)
 class LoadedImages:
-    """The images that could be read, in the order asked for.
+    """The readable images, in the order given.
 
-    `array` is uint8 (N, h, w, 3), C-contiguous, or gives such windows for row numbers, where there
-    are several to an image. The other tuples have an entry an image, `sizes` with the (height,
-    width) that each file itself has. `skipped` names the unreadable, each with its reason.
+    `array` is uint8 (N, h, w, 3), C-contiguous, or, if an image has several tiles, returns such
+    tiles for row numbers. The other tuples have one entry per image, `sizes` the (height, width)
+    of each file itself. `skipped` names the unreadable files, each with its reason.
     """
 
     array: NDArray[np.uint8] | Tiles
@@ -49,11 +49,11 @@ class LoadedImages:
     skipped: tuple[tuple[Path, str], ...] = ()
 
     def rows_of(self, images: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Rows of the array that show these images."""
+        """Return the rows of the array that show these images."""
         return images if isinstance(self.array, np.ndarray) else self.array.rows_of(images)
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """One image (h, w, 3) as it was framed: the window, or all that tiles are cut from."""
+        """Return one image (h, w, 3) as fitted: its tile, or the padded image for several tiles."""
         if isinstance(self.array, np.ndarray):
             found: NDArray[np.uint8] = self.array[index]
             return found
@@ -71,14 +71,14 @@ def load_images(
     workers: int | None = None,
     max_unreadable: float = 0.05,
 ) -> LoadedImages:
-    """Decode images and fit them, squashed or in a letterbox, to `size`, (height, width).
+    """Decode images and fit them, squashed or letterboxed, to `size`, (height, width).
 
-    That is done in a few threads. Past `memory_limit_bytes` the array is kept as an .npy file in
+    A few threads decode. Above `memory_limit_bytes` the array is stored as an .npy file in
     `cache_dir` and memory-mapped, copy on write. Unreadable images are skipped, each with a line in
     the log "flawmap". `white_level`: the 16-bit value that becomes 255; see :class:`Framing`.
 
-    Raises `DatasetError` where more than the share `max_unreadable` of them, or all, cannot be
-    read, or the cache cannot be written.
+    Raises `DatasetError` if more than the fraction `max_unreadable` of them, or all, cannot be
+    read, or if the cache cannot be written.
     """
     paths = tuple(paths)
     if not paths:
@@ -95,18 +95,18 @@ def load_images(
 
 
 def decoders(asked: int | None) -> int:
-    """How many threads decode."""
+    """Return the number of decoding threads."""
     return asked or min(4, os.cpu_count() or 1)
 
 
 def warn_if_black(some: NDArray[np.uint8]) -> None:
-    """A word in the log where images (n, h, w, 3) are too dark to be meant so."""
+    """Log a warning if images (n, h, w, 3) are so dark that it is likely a mistake."""
     if some.max() <= _BLACK:
         _LOG.warning("the images are almost black: check the exposure, or give --white-level")
 
 
 def fingerprint(sha256s: Iterable[str]) -> str:
-    """One SHA-256 over a set of files' own, whatever their order."""
+    """Return one SHA-256 over the files' SHA-256s, independent of their order."""
     return hashlib.sha256("\n".join(sorted(sha256s)).encode()).hexdigest()
 
 
@@ -117,7 +117,7 @@ class _Read(NamedTuple):
 
 
 class Reading:
-    """Iterates once over the readable images, framed, and notes what became of each path."""
+    """Single-pass iterator over the readable images, fitted; it records the result of each path."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class Reading:
         self._check()
 
     def loaded(self, array: NDArray[np.uint8] | Tiles) -> LoadedImages:
-        """What was read, once it is."""
+        """Return the result, after iteration has ended."""
         paths, sizes, sha256 = tuple(self.paths), tuple(self.sizes), tuple(self.sha256)
         return LoadedImages(array, paths, sizes, sha256, tuple(self.skipped))
 
@@ -169,7 +169,7 @@ class Reading:
 def _read_all(
     paths: Sequence[Path], framing: Framing, workers: int, ahead: int
 ) -> Iterator[_Read | ImageError]:
-    """What became of each path, in order, a bounded number ahead."""
+    """Yield the result for each path, in order, reading a bounded number ahead."""
     with ThreadPoolExecutor(workers, "flawmap-decode") as pool:
         for start in range(0, len(paths), ahead):
             yield from pool.map(lambda path: _read(path, framing), paths[start : start + ahead])
@@ -219,12 +219,12 @@ def _in_file(kept: Reading, shape: tuple[int, ...], folder: Path | None) -> NDAr
 
 
 def _write_npy(file: BinaryIO, kept: Reading, shape: tuple[int, ...]) -> None:
-    """Header, images, and the header again: how many can be read is known only afterwards."""
+    """Write header, images and the header again, as the number readable is only known then."""
     _write_header(file, shape)
     for image in kept:
         file.write(image.tobytes())
     file.seek(0)
-    _write_header(file, (len(kept.paths), *shape[1:]))  # as long: NumPy leaves room to grow
+    _write_header(file, (len(kept.paths), *shape[1:]))  # same length: NumPy reserves space
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:

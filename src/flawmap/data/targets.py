@@ -1,4 +1,4 @@
-"""Where results may be written: never over an image, an input or anything else of a user's."""
+"""Checks of output paths: results never overwrite an image, an input or other user files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BESIDE = {
     "compared": {"products", "mean", "verdict"},
 }
 """Keys that go with the first: others write lines with a path and figures with an AUROC, too."""
-_READ_BYTES = 2**24  # of a file that exists, to tell whose it is
+_READ_BYTES = 2**24  # of an existing file, to recognise its kind
 
 _Target = str | os.PathLike[str] | None
 
@@ -32,12 +32,12 @@ _Target = str | os.PathLike[str] | None
 def check_target(
     target: _Target, holds: str, *, inputs: Iterable[_Target] = (), streamed: bool = False
 ) -> None:
-    """Refuse a file for results that must not be replaced; None and ``-`` are always right.
+    """Refuse a result path whose file must not be replaced; None and ``-`` are always accepted.
 
-    A file that exists is replaced only where it holds results of the same kind, or nothing:
-    ``holds`` is a key of the JSON object, or :data:`REPORT`. ``streamed``: the file is written line
-    by line, so that a pipe may be given. Raises UsageError for a name or content of an image, a
-    folder, one of ``inputs``, and any other file; FlawmapError where nothing can be written there.
+    An existing file is replaced only if it is empty or holds results of the same kind: ``holds`` is
+    a key of the JSON object, or :data:`REPORT`. ``streamed``: the file is written line by line, so
+    a pipe is allowed. Raises UsageError for an image (by name or content), a folder, one of
+    ``inputs``, and any other file; FlawmapError if the path is not writable.
     """
     if target is None or str(target) == "-":
         return
@@ -52,7 +52,7 @@ def check_target(
         raise UsageError(f"{path} is named twice: give another file for the results.")
     try:
         found = path.stat()
-    except (OSError, ValueError):  # not there yet, or trying to write will say why not
+    except (OSError, ValueError):  # does not exist yet, or writing will report why
         check_writable(path)
         return
     if stat.S_ISDIR(found.st_mode):
@@ -70,7 +70,7 @@ def check_target(
 
 
 def check_folder(target: _Target) -> None:
-    """UsageError where a folder for results is a file."""
+    """Raise UsageError if a folder for results is a file."""
     if target is not None and Path(target).exists() and not Path(target).is_dir():
         raise UsageError(f"{target} is a file: give a folder as --out.")
 

@@ -1,4 +1,4 @@
-"""Photographs at their own size in one memory-mapped file, and the tiles that are cut from them."""
+"""Images at native resolution in one memory-mapped file, and the tiles cut from them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from flawmap.types import Size
 
 @dataclass(frozen=True, eq=False)
 class Tiles:
-    """The tiles of photographs, cut when asked for.
+    """The tiles of images, cut on demand.
 
-    ``pixels`` uint8 (bytes,) holds the photographs one after another, each padded to a tile at
-    least; ``canvases`` (P, 3) says where each begins, its height and its width; ``places`` (N, 3)
-    of every tile which photograph it is of, and its top and left there.
+    ``pixels`` uint8 (bytes,) holds the images one after another, each padded to at least one tile;
+    ``canvases`` (P, 3) holds each padded image's start, height and width; ``places`` (N, 3) each
+    tile's image number, and its top and left in that image.
     """
 
     pixels: NDArray[np.uint8]
@@ -36,14 +36,14 @@ class Tiles:
         return len(self.places)
 
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Tiles (B, h, w, 3) of the rows (B,)."""
+        """Return tiles (B, h, w, 3) of the rows (B,)."""
         return np.stack([self._cut(*place) for place in self.places[rows].tolist()])
 
     def near(self, rows: NDArray[np.int64], moves: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """As many, moved down and right by ``moves`` (B, 2) of their distance, -0.5 to 0.5.
+        """Return tiles shifted down and right by ``moves`` (B, 2), -0.5 to 0.5 tile distances.
 
-        None is moved out of its photograph. Over all moves every place is as likely as the next,
-        but for those along the photographs' edges.
+        No tile leaves its image. Over uniform moves every position is equally likely, except along
+        the edges of the images.
         """
         strides = np.array(self.framing.size) - self.framing.overlap
         places = self.places[rows]
@@ -53,11 +53,11 @@ class Tiles:
         return np.stack([self._cut(*place) for place in places.tolist()])
 
     def rows_of(self, photographs: NDArray[np.int64]) -> NDArray[np.int64]:
-        """All tiles of these photographs, in order."""
+        """Return the rows of all tiles of these images, in order."""
         return np.flatnonzero(np.isin(self.places[:, 0], photographs))
 
     def photograph(self, number: int) -> NDArray[np.uint8]:
-        """One photograph (H, W, 3), with its padding."""
+        """Return one padded image (H, W, 3)."""
         start, height, width = self.canvases[number].tolist()
         return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
 
@@ -74,10 +74,10 @@ def load_tiles(
     workers: int | None = None,
     max_unreadable: float = 0.05,
 ) -> LoadedImages:
-    """Decode photographs into a file in ``cache_dir``, and lay tiles over them.
+    """Decode images into a file in ``cache_dir``, and lay tiles over them.
 
-    Their pixels stay in the file: what is in memory is the system's to keep or to drop. Unreadable
-    ones are skipped as :func:`load_images` does, which also says what is raised.
+    The pixels stay in the file; the operating system decides which are in memory. Unreadable images
+    are skipped, and errors raised, as by :func:`load_images`.
     """
     paths = tuple(paths)
     if not paths:
@@ -106,7 +106,7 @@ def load_tiles(
 
 
 def _write(reading: Reading, path: Path) -> list[Size]:
-    """The pixels of every canvas; its height and width."""
+    """Write the pixels of every padded image; return their heights and widths."""
     path.parent.mkdir(parents=True, exist_ok=True)
     shapes = []
     with path.open("xb") as file:

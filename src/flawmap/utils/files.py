@@ -1,4 +1,4 @@
-"""Writing files whole or not at all: a temporary name in the same folder, then a rename."""
+"""Atomic file writes: a temporary name in the same folder, then a rename."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ OURS = ".flawmap-"
 """Prefix of every name that flawmap gives to what it will delete again."""
 _PIECE = 2**20  # bytes
 _TEMPORARY = re.compile(re.escape(OURS) + r"(\d+)\.[0-9a-f]{8}\.tmp")
-_STILL = 2.0  # seconds since the last change of a file that nobody writes any more
-# What systems without flock on a folder answer; NFS wants it open for writing and says EBADF.
+_STILL = 2.0  # seconds without change after which a file counts as no longer being written
+# Errors of systems without flock on a folder; NFS requires it open for writing and gives EBADF.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
 _LITTER = {".ds_store", "thumbs.db", "desktop.ini", ".gitkeep", ".gitignore", "lost+found"}
 _PROBE_BYTES = 2**20  # more than a full disk may have left in its last block
@@ -44,12 +44,12 @@ _MENDS = {
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; it becomes ``path`` if the block succeeds.
+    """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds.
 
-    Raises FlawmapError where the folder cannot be written or the disk is full.
+    Raises FlawmapError if the folder is not writable or the disk is full.
     """
     temporary = path.with_name(_temporary_name())
-    sys.audit("flawmap.replacing", str(path))  # the temporary name does not tell what is written
+    sys.audit("flawmap.replacing", str(path))  # the temporary name hides the target
     try:
         yield temporary
         temporary.replace(path)
@@ -61,12 +61,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _temporary_name() -> str:
-    """A name that nothing of a user's has; short, so that it fits wherever the final name does."""
+    """Return a name that no user file has; short, so that it fits wherever the final name does."""
     return f"{OURS}{os.getpid()}.{secrets.token_hex(4)}.tmp"
 
 
 def exists(path: Path) -> bool:
-    """Whether anything is there; FlawmapError for a name that no file can have."""
+    """Whether the path exists; raise FlawmapError for a name that no file can have."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -79,10 +79,10 @@ def exists(path: Path) -> bool:
 
 
 def check_writable(path: Path) -> None:
-    """Write and delete a small file where ``path`` is or will be; FlawmapError where that fails.
+    """Write and delete a small file where ``path`` is or will be; raise FlawmapError on failure.
 
-    For the start of long work. ``path`` is a folder or a file, which need not exist yet: the
-    nearest folder above that exists is tried. Nothing is left behind.
+    Use it before long work. ``path`` is a folder or a file, which need not exist yet: the nearest
+    existing parent folder is tested. Nothing is left behind.
     """
     exists(path)
     try:
@@ -108,10 +108,10 @@ def _try_to_write(probe: Path) -> None:
 
 
 def check_space(folder: Path, needed_bytes: int) -> None:
-    """FlawmapError where the disk of ``folder`` has less than ``needed_bytes`` free."""
+    """Raise FlawmapError if the disk of ``folder`` has less than ``needed_bytes`` free."""
     try:
         free = shutil.disk_usage(folder).free
-    except OSError:  # some network drives do not say
+    except OSError:  # some network drives do not report it
         return
     if free < needed_bytes:
         raise FlawmapError(
@@ -121,19 +121,19 @@ def check_space(folder: Path, needed_bytes: int) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> FlawmapError:
-    """The error with its path, and what to do about it."""
+    """Return the error with its path, and what to do about it."""
     mend = _MENDS.get(error.errno or 0, "")
     return FlawmapError(f"Cannot write {path}: {error.strerror or error}.{mend}")
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:
-    """The content of a file; OSError for a pipe or device, which may never end, or a larger one."""
+    """Read a file; raise OSError for a pipe or device, which may never end, or a larger file."""
     check_regular(path, max_bytes)
     return path.read_bytes()
 
 
 def check_regular(path: Path, max_bytes: int) -> None:
-    """OSError for a pipe or device, which may never end, or a file of more bytes."""
+    """Raise OSError for a pipe or device, which may never end, or a larger file."""
     try:
         found = path.stat()
     except ValueError as error:  # a NUL in the name
@@ -150,10 +150,10 @@ def check_regular(path: Path, max_bytes: int) -> None:
 def only_writer(folder: Path) -> Iterator[None]:
     """Hold an exclusive advisory lock on ``folder`` while the block runs.
 
-    The lock is the folder's own (flock): it leaves no file, and ends with the process however that
-    ends. Windows and some network drives have none: the log "flawmap" says so once a folder, and
-    nothing is locked. Raises FlawmapError where another process holds the lock, or where the folder
-    cannot be opened.
+    The lock is on the folder itself (flock): it leaves no file, and ends with the process however
+    that ends. Windows and some network drives do not support it: then nothing is locked, and the
+    log "flawmap" says so once per folder. Raises FlawmapError if another process holds the lock, or
+    if the folder cannot be opened.
     """
     if sys.platform == "win32":
         _tell_no_lock(folder, "Windows has no such lock")
@@ -192,14 +192,14 @@ def _tell_no_lock(folder: Path, why: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write and flush to the disk before the name changes, so that a crash leaves old or new."""
+    """Write and flush to disk before renaming, so that a crash leaves the old or the new file."""
     write_together({path: data})
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:
-    """Write several files as :func:`write_bytes`; all are on the disk before any name changes.
+    """Write several files like :func:`write_bytes`; all are on disk before any is renamed.
 
-    A full disk therefore leaves all of them as they were. The last one gets its name last.
+    A full disk therefore leaves all of them unchanged. The last one is renamed last.
     """
     with contextlib.ExitStack() as renames:
         for path, data in reversed(list(files.items())):
@@ -217,7 +217,7 @@ def write_json(path: Path, value: Any) -> None:
 def encode_json(value: Any) -> bytes:
     """Return an indented JSON document in UTF-8, with a line end.
 
-    A path that is not UTF-8 is kept as Python names it, in escapes, so that it is found again.
+    A path that is not UTF-8 keeps Python's surrogate escapes, so that it can be opened again.
     """
     try:
         return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
@@ -226,27 +226,27 @@ def encode_json(value: Any) -> bytes:
 
 
 def sweep(folder: Path) -> None:
-    """Delete the temporary files of flawmap's own writes into ``folder`` that were killed."""
+    """Delete temporary files that killed flawmap processes left in ``folder``."""
     for path in folder.iterdir():
         if _TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 
 def sweep_below(folder: Path) -> None:
-    """As :func:`sweep`, of a folder and all below it, where other processes may be writing."""
+    """Apply :func:`sweep` to a folder tree in which other processes may be writing."""
     for place, _, names in os.walk(folder):
         for name in names:
             found = _TEMPORARY.fullmatch(name)
             if found is not None and not _is_running(int(found[1])):
                 path = Path(place) / name
                 with contextlib.suppress(OSError):
-                    # such a process may be another machine's, on a network drive
+                    # the process may run on another machine, on a network drive
                     if time.time() - path.stat().st_mtime > _STILL:
                         path.unlink()
 
 
 def _is_running(process: int) -> bool:
-    if sys.platform == "win32":  # where asking with a signal ends it
+    if sys.platform == "win32":  # where probing with a signal would end the process
         return True
     try:
         os.kill(process, 0)
@@ -258,7 +258,7 @@ def _is_running(process: int) -> bool:
 
 
 def foreign(folder: Path) -> list[str]:
-    """Names in ``folder`` that are neither flawmap's own nor a system's litter, sorted."""
+    """Return the sorted names in ``folder`` that are neither flawmap's nor system files."""
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
@@ -267,9 +267,9 @@ def foreign(folder: Path) -> list[str]:
 
 
 def digest(path: Path, max_bytes: int = 2**31) -> str:
-    """SHA-256 of a file, read in pieces.
+    """Return the SHA-256 of a file, read in pieces.
 
-    Raises FlawmapError where it cannot be read, is a pipe or device, or has more bytes.
+    Raises FlawmapError if it cannot be read, is a pipe or device, or exceeds ``max_bytes``.
     """
     sha256 = hashlib.sha256()
     try:
@@ -283,7 +283,7 @@ def digest(path: Path, max_bytes: int = 2**31) -> str:
 
 
 def make_folder(path: Path) -> Path:
-    """Create a folder with its parents; FlawmapError where that cannot be done."""
+    """Create a folder with its parents; raise FlawmapError on failure."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

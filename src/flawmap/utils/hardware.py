@@ -1,4 +1,4 @@
-"""What machine this is and which versions run on it, for manifests and result files."""
+"""Hardware and software versions of this machine, for manifests and result files."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _PACKAGES = (
 
 _CPUINFO = Path("/proc/cpuinfo")
 
-# A processor's name may hide its generation; figures of bf16 and INT8 depend on these.
+# A processor's name may hide its generation; bf16 and INT8 results depend on these.
 _ARITHMETIC = {
     "avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8",
 }  # fmt: skip
 
 
 def available_cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the installed packages that figures depend on."""
+    """Return the versions of Python and of the installed packages that results depend on."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -38,7 +38,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, str | int]:
-    """Processor, cores and system; on Linux also what arithmetic for networks it has."""
+    """Return processor, cores and system; on Linux also instruction sets for networks."""
     return {
         "processor": _processor(),
         "arithmetic": " ".join(sorted(_ARITHMETIC & set(_cpuinfo("flags").split()))),
@@ -52,7 +52,7 @@ def _processor() -> str:
 
 
 def _cpuinfo(key: str) -> str:
-    """The first value of a key in Linux's list; empty where there is none."""
+    """Return the first value of a key in /proc/cpuinfo; empty if there is none."""
     try:
         for line in _CPUINFO.read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition(":")

@@ -1,4 +1,4 @@
-"""Text of strangers, such as names of files, as it can be shown in one line."""
+"""Escaping of untrusted text, such as file names, to one printable line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def printable(path: str | os.PathLike[str]) -> str:
-    r"""A path in one line of text, whatever characters its name has.
+    r"""Return a path as one line of text, whatever characters its name has.
 
     >>> printable("a\nb.png")
     'a\\nb.png'

@@ -1,7 +1,7 @@
-"""Counter-based randomness: what is drawn is a pure function of (seed, stream, index).
+"""Counter-based random numbers: each draw is a pure function of (seed, stream, index).
 
-No generator carries state from one step to the next, so a run that is killed and resumed, or cut
-into slices over several ranks, draws what the run never killed draws.
+No generator keeps state between steps, so a run that is killed and resumed, or split over several
+ranks, draws the same numbers as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Stream(IntEnum):
-    """What a draw is for; two streams never share a number.
+    """Purpose of a draw; two streams never share a number.
 
     All are above 0 and below 2**32: the other words are :func:`from_words`'s.
     """
@@ -35,7 +35,7 @@ class Stream(IntEnum):
 
 
 def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:
-    """Philox generator keyed by (seed, stream) and starting at counter block ``index``.
+    """Return a Philox generator keyed by (seed, stream), starting at counter block ``index``.
 
     >>> a, b = generator(3, Stream.ORDER, 7), generator(3, Stream.ORDER, 7)
     >>> bool(a.random() == b.random())
@@ -47,9 +47,9 @@ def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:
 
 
 def from_words(seed: int, word: int) -> np.random.Generator:
-    """Philox generator keyed by (seed, word), for draws that are not training's.
+    """Return a Philox generator keyed by (seed, word), for draws outside training.
 
-    ``word`` is 0, or 2**32 and above, where no stream is; ValueError else.
+    ``word`` is 0 or at least 2**32, where there is no stream; raises ValueError otherwise.
     """
     if 0 < word < 2**32:
         raise ValueError(f"word {word} may be a stream's: give 0, or 2**32 and above")

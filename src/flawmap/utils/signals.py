@@ -1,4 +1,4 @@
-"""Which signals ask a program to stop, stopping at them as at Ctrl-C, and what they wait for."""
+"""Handling of stop signals: treat them like Ctrl-C, and delay them during short blocks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from types import FrameType
 
 
 def stopping_signals() -> list[signal.Signals]:
-    """Polite kills beside Ctrl-C: SIGTERM, and SIGHUP of a terminal that closes.
+    """Return the stop signals besides Ctrl-C: SIGTERM, and SIGHUP of a closing terminal.
 
-    SIGHUP is left out where it is ignored, as by nohup, and where the system has none.
+    SIGHUP is omitted if it is ignored, as by nohup, or if the system lacks it.
     """
     found = [signal.SIGTERM]
     hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)
@@ -23,7 +23,7 @@ def stopping_signals() -> list[signal.Signals]:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Let polite kills end the block as Ctrl-C does, so that no temporary file stays behind."""
+    """Let stop signals end the block like Ctrl-C, so that no temporary file is left behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -37,9 +37,9 @@ def stopped_by_signals() -> Iterator[None]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let the first signal that asks to stop wait for the end of a short block.
+    """Delay the first stop signal until the end of a short block.
 
-    A second one ends the block, which may be held up by a pipe that nobody reads.
+    A second one ends the block, which may be blocked by a pipe that nobody reads.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,6 +1,6 @@
-"""Heat colours, overlays and outlines: anomaly maps as pictures.
+"""Heat maps, overlays and outlines: anomaly maps as images.
 
-Shared by the report and by `flawmap predict`, so that both show a map in the same colours.
+Used by the report and by `flawmap predict`, so that both show a map in the same colours.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from PIL import Image
 
 Colour = tuple[int, int, int]
 
-# Nine anchors of matplotlib's "inferno" (CC0): lightness rises all the way, so that
-# hotter also reads as hotter in grey print and to colour-blind eyes.
+# Nine anchors of matplotlib's "inferno" (CC0): lightness rises monotonically, so that
+# hotter also looks hotter in greyscale print and to colour-blind users.
 ANCHORS: tuple[Colour, ...] = (
     (0, 0, 4),
     (31, 12, 72),
@@ -39,12 +39,12 @@ _TABLE = _table()  # (256, 3)
 
 
 def scale_top(threshold: float, low: float = 0.0) -> float:
-    """The map value drawn hottest, such that `threshold` sits in the middle of the scale."""
+    """Return the map value drawn hottest, such that `threshold` is in the middle of the scale."""
     return low + 2.0 * (threshold - low)
 
 
 def heatmap(anomaly_map: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
-    """Anomaly map (H, W) to heat colours, uint8 (H, W, 3).
+    """Convert an anomaly map (H, W) to heat colours, uint8 (H, W, 3).
 
     `low` and below is black, `high` and above pale yellow, linear between. A value that is not
     finite is drawn as `low` (NaN, -inf) or `high` (+inf). Where `high <= low` there is no scale:
@@ -63,12 +63,12 @@ def overlay(
     high: float | None = None,
     opacity: float = 0.7,
 ) -> NDArray[np.uint8]:
-    """The image (H, W, 3) with heat laid over it where the anomaly map (H, W) is high.
+    """Overlay heat colours on the image (H, W, 3) where the anomaly map (H, W) is high.
 
-    `high` defaults to `scale_top(threshold, low)`: the pixel threshold then sits mid-scale
-    (crimson), and orange to yellow means above it. Heat fades in with the square of the map's
-    way from `low` to the threshold, so that a quiet background shows the image as it is; from the
-    threshold on it has the full `opacity` (0..1). Returns uint8 (H, W, 3).
+    `high` defaults to `scale_top(threshold, low)`: the pixel threshold is then mid-scale
+    (crimson), and orange to yellow means above it. Opacity rises with the square of the map's
+    position between `low` and the threshold, so that a quiet background shows the image unchanged;
+    from the threshold on it is the full `opacity` (0..1). Returns uint8 (H, W, 3).
     """
     _require_same_size(image, anomaly_map)
     heat = heatmap(anomaly_map, low, scale_top(threshold, low) if high is None else high)
@@ -78,14 +78,14 @@ def overlay(
 
 
 def heat_levels(anomaly_map: NDArray[np.float32], threshold: float) -> NDArray[np.uint8]:
-    """Anomaly map (H, W) on the scale of `overlay` in 255 steps: 0 is cold, 128 the threshold."""
+    """Quantise an anomaly map (H, W) on `overlay`'s scale: 255 steps, 0 cold, 128 threshold."""
     return np.rint(_unit(anomaly_map, 0.0, scale_top(threshold)) * 255).astype(np.uint8)
 
 
 def lay_heat(image: NDArray[np.uint8], levels: NDArray[np.uint8], *, opacity: float = 0.7) -> None:
-    """As `overlay`, in place and several times as fast: for photographs of many megapixels.
+    """Apply `overlay` in place and several times as fast, for images of many megapixels.
 
-    `levels` (H, W) are those of `heat_levels`; colours differ from `overlay`'s by their rounding.
+    `levels` (H, W) come from `heat_levels`; colours differ from `overlay`'s only by rounding.
     """
     _require_same_size(image, levels)
     alpha = opacity * np.clip(np.arange(256) / 127.5, 0, 1) ** 2
@@ -102,11 +102,11 @@ def outline(
     width: int = 2,
     rim: bool = True,
 ) -> NDArray[np.uint8]:
-    """A copy of the image (H, W, 3) with a line of `colour` drawn around the regions of the mask.
+    """Return a copy of the image (H, W, 3) with the mask's regions outlined in `colour`.
 
-    The line lies just outside the region (H, W), `width` pixels wide, so that it does not cover a
-    thin defect; with a dark `rim` of one pixel beyond it is not lost on a bright part either. An
-    empty mask leaves the image as it is.
+    The line is just outside the mask's (H, W) regions, `width` pixels wide, so that it does not
+    cover a thin defect; a dark `rim` of one pixel beyond keeps it visible on a bright part. An
+    empty mask leaves the image unchanged.
     """
     _require_same_size(image, mask)
     region = np.asarray(mask) > 0
@@ -119,7 +119,7 @@ def outline(
 
 
 def _unit(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
-    """Values brought to 0..1, float32; never NaN."""
+    """Scale values to 0..1, float32; never NaN."""
     values = np.nan_to_num(np.asarray(values, dtype=np.float32), nan=low, posinf=None, neginf=None)
     if high <= low:
         return np.asarray(values > low, dtype=np.float32)
@@ -127,12 +127,12 @@ def _unit(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.fl
 
 
 def _ring(region: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    grown = _grown(_grown(region, width).T, width).T  # a square is far quicker in two passes
+    grown = _grown(_grown(region, width).T, width).T  # a square is much faster in two passes
     return grown & ~region
 
 
 def _grown(region: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """The region with `width` more rows above and below each pixel."""
+    """Grow the region by `width` rows above and below each pixel."""
     grown = region.copy()
     for step in range(1, min(width, len(region) - 1) + 1):
         grown[step:] |= region[:-step]

@@ -1,4 +1,4 @@
-"""Images as programs hold them (arrays, PIL images, file objects) to RGB arrays."""
+"""Conversion of in-memory images (arrays, PIL images, file objects) to RGB arrays."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ACCEPTED = (
 
 
 def check_colour(colour: str | None) -> None:
-    """UsageError for an order of channels that there is not."""
+    """Raise UsageError for an unknown channel order."""
     if colour is not None and colour not in get_args(Colour):
         raise UsageError(f"colour {colour!r}: give {', '.join(get_args(Colour))}.")
 
@@ -48,12 +48,12 @@ def as_rgb(
 
     The result never shares memory with `frame`: a camera may reuse its buffer at once.
 
-    `colour`: order of an array's channels; RGB, or RGBA for four, by default. Alpha is dropped.
-    An array of one channel is mono whatever `colour` says; files and PIL images know their own.
-    `white_level`: the 16-bit value that becomes 255; by a file's tags or 65535 by default. Higher
-    values become 255. Floating-point arrays hold 0..1. `name` is what a message calls a file.
+    `colour`: channel order of an array; by default RGB, or RGBA for four. Alpha is dropped. An
+    array of one channel is mono whatever `colour` says; files and PIL images state their own.
+    `white_level`: the 16-bit value that becomes 255; by default from a file's tags, else 65535.
+    Higher values become 255. Floating-point arrays hold 0..1. `name` is a file's name in messages.
 
-    Raises UsageError for anything that is no image, ImageError for a file that cannot be decoded.
+    Raises UsageError for anything but an image, ImageError for a file that cannot be decoded.
     """
     check_colour(colour)
     source = as_source(frame)
@@ -65,7 +65,7 @@ def as_rgb(
 
 
 def check_several(frames: Any) -> None:
-    """UsageError for one image where many are asked for: its rows or letters are no frames."""
+    """Raise UsageError if a single image is given instead of several (its rows are not frames)."""
     one = isinstance(frames, Image.Image | str | os.PathLike | bytes | bytearray | memoryview)
     shape = getattr(frames, "shape", None)
     if isinstance(shape, tuple):
@@ -79,10 +79,9 @@ def check_several(frames: Any) -> None:
 
 
 def as_source(frame: Frame) -> Source | None:
-    """The path or the bytes that `frame` stands for; None for an array or a PIL image.
+    """Return the path or bytes that `frame` stands for; None for an array or a PIL image.
 
-    A file object is read from its start where it can be rewound. Raises UsageError for a file
-    opened as text.
+    A seekable file object is read from its start. Raises UsageError for a file opened in text mode.
     """
     if isinstance(frame, bytes):
         return frame
@@ -111,7 +110,7 @@ def _content(file: Any) -> bytes:
 
 
 def _as_array(frame: Any) -> NDArray[Any]:
-    """An array, or what turns itself into one: tensors, memory of other libraries."""
+    """Convert to an array: arrays, tensors and other libraries' buffers."""
     if isinstance(frame, np.ndarray):
         return np.asarray(frame)
     protocols = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
@@ -145,7 +144,7 @@ def _from_array(
 
 
 def _channels(array: NDArray[Any], colour: Colour | None) -> slice:
-    """Where red, green and blue are, in this order."""
+    """Return the slice that selects red, green and blue in this order."""
     count = array.shape[2]
     if count not in (3, 4):
         raise _refused(array)

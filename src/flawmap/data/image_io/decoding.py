@@ -1,7 +1,7 @@
-"""Decoding of one image file: the only place where flawmap does.
+"""Decoding of one image file: the only place where flawmap decodes images.
 
 Every file is untrusted. Its size in bytes is capped before it is read, its pixels before they are
-decoded, and whatever a decoder raises comes out as one `ImageError` that names the file.
+decoded, and whatever a decoder raises becomes one `ImageError` that names the file.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ Source = str | os.PathLike[str] | bytes
 
 MAX_BYTES = 256 * 2**20
 # The largest area-scan cameras give 151 megapixels, and beyond 178.9 Pillow itself refuses TIFF
-# and WebP. Decoding so many takes about 1.5 GB for a moment; of WebP, 4 GB.
+# and WebP. Decoding that many briefly takes about 1.5 GB of memory; for WebP, 4 GB.
 MAX_PIXELS = 178_000_000
-# More pixels than the first, and more of them to a byte than the second, are no photograph, whose
-# noise alone takes more, but a file made small to be large: 34 bytes of WebP hold 177 megapixels.
+# A file above both limits is not a camera image, whose noise alone takes more bytes, but a
+# decompression bomb: 34 bytes of WebP hold 177 megapixels.
 _PLAUSIBLE_PIXELS = 32_000_000
 _PIXELS_A_BYTE = 100
 
@@ -54,11 +54,11 @@ class ImageError(FlawmapError):
 
 class _Jpeg(JpegImageFile):
     def _read_dpi_from_exif(self) -> None:
-        """Not wanted: it parses EXIF, and warns aloud of every oddity in it."""
+        """Do nothing: the original parses EXIF and prints a warning for every oddity in it."""
 
 
-# Opened by class rather than through `Image.open`: that warns of a large image before its size
-# can be asked, and its own limit is a setting of the whole process.
+# Files are opened by class rather than through `Image.open`, which warns of a large image before
+# its size can be queried and whose limit is a process-wide setting.
 _KINDS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"\x89PNG\r\n\x1a\n", PngImageFile),
     (b"\xff\xd8\xff", _Jpeg),
@@ -69,7 +69,7 @@ _KINDS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"MM\0+", TiffImageFile),
     (b"RIFF", WebPImageFile),
 )
-# Image formats that are not read, to name them in the refusal.
+# Unsupported image formats, to name them in the error message.
 _NOT_READ = (
     (b"GIF8", "GIF"),
     (b"8BPS", "Photoshop"),
@@ -88,9 +88,9 @@ _WARNINGS_LOCK = threading.Lock()
 class Decoded:
     """An image as it was stored, upright.
 
-    `pixels`: Pillow's image of 8 bits or less a channel, or deep values, grey (H, W) or RGB
-    (H, W, 3). `full_scale`: white by their format; 65535 of 16 bits and more, 1 of floats.
-    `tagged`: white by the file's own tags, of values whose full scale is 65535.
+    `pixels`: a Pillow image of at most 8 bits per channel, or deep values, grey (H, W) or RGB
+    (H, W, 3). `full_scale`: white by the format; 65535 for 16 bits and more, 1 for floats.
+    `tagged`: white by the file's own tags, for values whose full scale is 65535.
     """
 
     pixels: Image.Image | NDArray[Any]
@@ -106,9 +106,9 @@ class Decoded:
 
 
 def read_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> bytes:
-    """The whole content of a regular file, refused unread where it is above `max_bytes`.
+    """Read the whole content of a regular file; refuse it unread if it exceeds `max_bytes`.
 
-    Raises `ImageError`: missing, not a file, not permitted, too large.
+    Raises `ImageError` if it is missing, not a file, not permitted or too large.
     """
     try:
         found = Path(path).stat()
@@ -125,7 +125,7 @@ def read_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> by
 
 
 def declared_pixels(path: str | os.PathLike[str]) -> int:
-    """How many pixels a file's header states; 0 where it cannot be read, as decoding will say."""
+    """Number of pixels by a file's header; 0 if it is unreadable, which decoding will report."""
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):
             return 0
@@ -143,7 +143,7 @@ def declared_pixels(path: str | os.PathLike[str]) -> int:
 
 
 def stated_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """The upright (height, width) that a file's header states; None where it cannot be read."""
+    """Return the upright (height, width) by a file's header; None if it cannot be read."""
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):
             return None
@@ -163,7 +163,7 @@ def stated_size(path: str | os.PathLike[str]) -> tuple[int, int] | None:
 
 
 def is_deep(path: str | os.PathLike[str]) -> bool:
-    """Whether a file's header states values of 16 bits or more; False where it cannot be read."""
+    """Whether a file's header states values of 16 bits or more; False if it cannot be read."""
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):
             return False
@@ -188,12 +188,12 @@ def decode(
     *,
     deep_colour: bool = True,
 ) -> Decoded:
-    """Decode a file or its bytes; the first page or frame of several.
+    """Decode a file or its bytes; of several pages or frames, the first.
 
-    Without `deep_colour` PNG colour of 16 bits comes in 8, but with its alpha.
+    Without `deep_colour`, 16-bit colour PNG is decoded to 8 bits, but keeps its alpha.
 
-    `check_size` takes the stored (width, height) before pixels are decoded and raises where it is
-    wrong; without one, a file too small for its number of pixels is refused. Raises `ImageError`.
+    `check_size` gets the stored (width, height) before pixels are decoded and raises if it is
+    wrong; without it, a file too small for its number of pixels is refused. Raises `ImageError`.
     """
     data = source if isinstance(source, bytes) else read_file(source, max_bytes=max_bytes)
     _check_bytes(len(data), name, max_bytes)
@@ -223,9 +223,9 @@ def decode_image(
     max_pixels: int,
     check_size: Callable[[tuple[int, int]], None] | None = None,
 ) -> tuple[Image.Image, int]:
-    """As :func:`decode`, for masks: one image of Pillow's, and the value of its white.
+    """Decode a mask like :func:`decode`: return a Pillow image and the value of its white.
 
-    Deep values are of one channel, the highest of each pixel.
+    Deep values are reduced to one channel, the highest of each pixel.
     """
     found = decode(source, name, max_bytes, max_pixels, check_size, deep_colour=False)
     if isinstance(found.pixels, Image.Image):
@@ -248,7 +248,7 @@ def _decode_tiff(data: bytes, kind: _Kind, check: _Check) -> tuple[Decoded, bool
     if page.plain:
         with _quiet():
             image = kind(io.BytesIO(data))
-            image.load()  # most versions of Pillow turn it now
+            image.load()  # most versions of Pillow rotate it here
             turned = upright(image, image.getexif().get(ORIENTATION, 1))
         return Decoded(turned), page.pages
     values = upright_array(tiff.read(data, page), page.orientation)
@@ -298,7 +298,7 @@ def _kind(data: bytes, name: str) -> type[ImageFile.ImageFile]:
 
 @contextmanager
 def decoding(name: str) -> Iterator[None]:
-    """Whatever a hostile file makes a decoder raise, as an `ImageError`."""
+    """Convert whatever a hostile file makes a decoder raise to an `ImageError`."""
     try:
         yield
     except FlawmapError:
@@ -313,15 +313,15 @@ def decoding(name: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hides what Pillow has to say of TIFF and of animated PNG; one at a time, as filters are the
-    process's."""
+    """Hide Pillow's warnings on TIFF and animated PNG; one thread at a time, as warning filters
+    are process-wide."""
     with _WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def is_wide(image: Image.Image) -> bool:
-    """Grey of more than 8 bits, which Pillow would clip rather than scale."""
+    """Whether the image is grey of more than 8 bits, which Pillow would clip rather than scale."""
     return image.mode[0] in "IF"
 
 

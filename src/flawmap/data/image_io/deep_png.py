@@ -1,4 +1,4 @@
-"""PNG colour and grey-with-alpha of 16 bits, of which Pillow gives the high bytes only."""
+"""16-bit colour and grey-with-alpha PNG, of which Pillow returns only the high bytes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
 
-_IHDR = slice(24, 26)  # bit depth and colour type, in the chunk that every PNG begins with
+_IHDR = slice(24, 26)  # bit depth and colour type, in the first chunk of every PNG
 _COLOURS = {b"\x10\x02": "RGB", b"\x10\x06": "RGBA"}
 _GREY_ALPHA = b"\x10\x04"
 
 
 def is_deep_colour(data: bytes) -> bool:
-    """Whether the PNG has 16 bits a channel and more than one channel."""
+    """Whether the PNG has 16 bits per channel and more than one channel."""
     return data[_IHDR] in (*_COLOURS, _GREY_ALPHA)
 
 
 def read_deep(data: bytes) -> tuple[NDArray[np.uint16], bytes]:
-    """Grey (H, W) or RGB (H, W, 3) without alpha, and the EXIF block. Raises as Pillow."""
+    """Return grey (H, W) or RGB (H, W, 3) without alpha, and the EXIF block. Raises like Pillow."""
     if data[_IHDR] == _GREY_ALPHA:
         pairs, exif = _unpacked(data, "RGBA", "RGBA")  # bytes of grey, then of alpha
         return _joined(pairs[:, :, 0], pairs[:, :, 1]), exif
@@ -31,7 +31,7 @@ def read_deep(data: bytes) -> tuple[NDArray[np.uint16], bytes]:
 
 
 def _unpacked(data: bytes, mode: str, raw: str) -> tuple[NDArray[np.uint8], bytes]:
-    """The pixels with their bytes taken otherwise than Pillow would."""
+    """Decode with another raw mode than Pillow's own; return the bytes and the EXIF block."""
     image: Any = PngImageFile(io.BytesIO(data))
     image._mode = mode
     image.tile = [_tile(tile, raw) for tile in image.tile]

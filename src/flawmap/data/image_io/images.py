@@ -1,4 +1,4 @@
-"""Reading images as RGB, resizing and writing them; ``decoding.py`` decodes."""
+"""Reading images as RGB, resizing and writing them; ``decoding.py`` does the decoding."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from flawmap.data.image_io.white_level import FULL_16, lowest_white, to_bytes
 from flawmap.errors import UsageError
 from flawmap.utils.files import replacing
 
-__all__ = [  # with what of decoding belongs to reading, too
+__all__ = [  # includes the names from decoding that belong to reading
     "IMAGE_SUFFIXES", "MAX_BYTES", "MAX_PIXELS", "ImageError", "Source", "as_rgb", "check_range",
     "declared_pixels", "decode_image", "decoding", "encode_jpeg", "encode_png", "exif_orientation",
     "is_image_name", "is_wide", "read_file", "read_image", "read_scaled", "resize_image", "resized",
@@ -42,11 +42,11 @@ __all__ = [  # with what of decoding belongs to reading, too
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 WhiteLevel = int | Literal["guess"] | None
-_STRIP = 2**20  # pixels turned to RGB at once
+_STRIP = 2**20  # pixels converted to RGB at once
 
 
 def is_image_name(path: str | os.PathLike[str]) -> bool:
-    """Whether the name ends like an image's, in capitals or not."""
+    """Whether the name has an image suffix, in upper or lower case."""
     return Path(path).suffix.lower() in IMAGE_SUFFIXES
 
 
@@ -60,20 +60,20 @@ def read_image(
 ) -> NDArray[np.uint8]:
     """Decode a file, or its bytes, to RGB.
 
-    PNG, JPEG, BMP, TIFF or WebP, told by content and not by name; the first page of several, turned
-    upright by its EXIF orientation. Colour profiles are not applied.
+    PNG, JPEG, BMP, TIFF or WebP, recognised by content and not by name; of several pages the first,
+    rotated upright by its EXIF orientation. Colour profiles are not applied.
 
-    - Alpha is dropped and the stored colour kept: cameras' four-channel files often hold an alpha
-      of 0 that means nothing, and blending would blank the part and hide its flaws.
-    - Values of 16 bits are scaled so that `white_level` becomes 255; higher ones become 255, too. A
-      run keeps its white level, so that its images stay comparable. None takes it from the file's
-      tags, else 65535; "guess", for an image by itself, from the tags, else from the highest value:
-      255, 1023, 4095 or 16383, whichever holds it, else 65535.
-    - Values of 9 to 15 bits have the full scale that the file's header says. Whole numbers of 32
-      bits count as 16-bit values and must fit.
+    - Alpha is dropped and the stored colour kept: cameras' four-channel files often hold a
+      meaningless alpha of 0, and blending would blank the part and hide its defects.
+    - 16-bit values are scaled so that `white_level` becomes 255; higher ones become 255, too. A
+      run keeps its white level so that its images stay comparable. None takes it from the file's
+      tags, else 65535; "guess", for a single image, from the tags, else from the highest value:
+      the smallest of 255, 1023, 4095 and 16383 that holds it, else 65535.
+    - Values of 9 to 15 bits have the full scale stated in the file's header. 32-bit integers count
+      as 16-bit values and must fit.
     - Floating-point values must be finite and within 0..1, which becomes 0..255.
 
-    `name` is what a message calls the image; the path by default.
+    `name` is the image's name in messages; the path by default.
     Returns uint8 (H, W, 3). Raises `ImageError`. Safe to call from several threads.
     """
     name = name or source_name(source)
@@ -89,10 +89,10 @@ def read_scaled(
     scale: Callable[[tuple[int, int]], tuple[int, int]],
     white_level: WhiteLevel = "guess",
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """As `read_image` and `resize_image` one after the other, with fewer copies on the way.
+    """Combine `read_image` and `resize_image` with fewer copies in between.
 
-    `scale` tells from an image's (height, width) the size that is wanted. Returns uint8 (h, w, 3)
-    of that size, and the image's own. Raises `ImageError`.
+    `scale` maps an image's (height, width) to the wanted size. Returns uint8 (h, w, 3) of that
+    size, and the image's own size. Raises `ImageError`.
     """
     name = source_name(source)
     found = decode(source, name)
@@ -107,13 +107,13 @@ def read_scaled(
             image = Image.fromarray(np.ascontiguousarray(values))
         if size == own:
             return rgb_pixels(image), own
-        if image.mode == "L":  # one channel is resized as fast as three are slow
+        if image.mode == "L":  # resizing one channel is faster than three
             return _three(np.asarray(resized(image, size))), own
         return np.array(resized(as_rgb(image), size)), own
 
 
 def highest_value(source: Source) -> tuple[int, int | None] | None:
-    """The highest value of an image of 16 bits, and white by its tags; None of any other image.
+    """Return the highest value of a 16-bit image and white by its tags; None for other images.
 
     Raises `ImageError`.
     """
@@ -124,7 +124,7 @@ def highest_value(source: Source) -> tuple[int, int | None] | None:
 
 
 def _three(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB, C-contiguous, of grey or RGB."""
+    """Convert grey or RGB to C-contiguous RGB."""
     if values.ndim == 3:
         return np.ascontiguousarray(values)
     return np.repeat(values[:, :, None], 3, axis=2)
@@ -143,9 +143,9 @@ def _bytes(found: Decoded, white_level: WhiteLevel, name: str) -> NDArray[np.uin
 def white_for(
     highest: int, white_level: WhiteLevel, tagged: int | None = None, name: str | None = None
 ) -> int:
-    """The white of an image whose 16-bit values end at `highest`, with a note where it is in doubt.
+    """Return the white of a 16-bit image whose maximum is `highest`; add a note if it is in doubt.
 
-    `tagged`: white by the file's tags, which count where `white_level` is no number.
+    `tagged`: white by the file's tags, used if `white_level` is not a number.
     """
     given = white_level if isinstance(white_level, int) else tagged
     if given is not None:
@@ -161,14 +161,14 @@ def white_for(
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    image.info.pop("transparency", None)  # or a transparent colour would be blended in
+    image.info.pop("transparency", None)  # otherwise a transparent colour would be blended in
     if image.mode in ("La", "RGBa"):  # colour multiplied by alpha: only these convert from it
         image = image.convert(image.mode.upper())
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """The image as RGB, in strips, so that a large one is not in memory thrice."""
+    """Convert the image to RGB in strips, so that a large one is not in memory three times."""
     width, height = image.size
     rows = max(1, _STRIP // width)
     if height <= rows:
@@ -183,7 +183,7 @@ def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Resize uint8 (H, W, 3) bilinearly to `size`, (height, width); antialiased where it shrinks.
 
-    Returns uint8 (h, w, 3); the very array given where it fits already.
+    Returns uint8 (h, w, 3); the given array itself if it already has this size.
     """
     if image.shape[:2] == tuple(size):
         return image
@@ -191,21 +191,21 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 
 
 def encode_png(array: NDArray[Any]) -> bytes:
-    """A PNG file of uint8 (H, W), uint8 (H, W, 3) or uint16 (H, W), lossless."""
+    """Encode uint8 (H, W), uint8 (H, W, 3) or uint16 (H, W) as a lossless PNG file."""
     return _encode(array, "PNG")
 
 
 def encode_jpeg(array: NDArray[np.uint8], quality: int = 90) -> bytes:
-    """A JPEG file of uint8 (H, W) or (H, W, 3); `quality` 1..95."""
+    """Encode uint8 (H, W) or (H, W, 3) as a JPEG file; `quality` 1..95."""
     if array.dtype != np.uint8:
         raise UsageError(f"JPEG holds uint8, not {array.dtype}; write a PNG")
     return _encode(array, "JPEG", quality=quality)
 
 
 def write_png(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
-    """Write uint8 (H, W), uint8 (H, W, 3) or uint16 (H, W) as PNG, whole or not at all.
+    """Write uint8 (H, W), uint8 (H, W, 3) or uint16 (H, W) as PNG, atomically.
 
-    Raises `FlawmapError` where the folder is missing, full or not writable.
+    Raises `FlawmapError` if the folder is missing, full or not writable.
     """
     data = encode_png(array)
     with replacing(Path(path)) as temporary:
@@ -213,8 +213,8 @@ def write_png(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
 
 
 def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Scale along rows, then along columns: left to itself, Pillow from 13 on takes columns first
-    for some shapes, which moves bytes by one and would tie scores to Pillow's version.
+    """Scale along rows, then along columns: on its own, Pillow from 13 on takes columns first for
+    some shapes, which changes values by one and would make scores depend on Pillow's version.
     """
     height, width = size
     if height < 1 or width < 1:

@@ -1,4 +1,4 @@
-"""What was decided on the user's behalf while images were read: told once, not once a file."""
+"""Notes on decisions made for the user while reading images: reported once, not per file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 _LOG = logging.getLogger("flawmap")
-_PATIENCE = 10.0  # seconds after which a kind of note is told before the command ends
+_PATIENCE = 10.0  # seconds after which a kind of note is reported before the command ends
 
 
 class Kind(Enum):
-    """What was decided."""
+    """Kind of decision."""
 
     PAGES = "pages"
     DARK = "dark"
@@ -36,7 +36,7 @@ class _Tally:
 
 
 class Notes:
-    """Notes of one command, by kind."""
+    """Notes of one command, counted by kind."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -45,13 +45,13 @@ class Notes:
         self._tallies: dict[tuple[Kind, int], _Tally] = {}
 
     def add(self, kind: Kind, name: str | None, highest: int, white: int) -> None:
-        """Count one; it is told at once where the command is a long one that had none of it yet."""
+        """Count a note; in a long command, report it at once if its kind was not reported yet."""
         with self._lock:
             tally = self._tallies.setdefault((kind, white), _Tally())
             tally.highest = max(tally.highest, highest)
             if name is None:
                 tally.unnamed += 1
-            elif tally.told == 0:  # afterwards names would pile up as long as a camera is watched
+            elif tally.told == 0:  # else names pile up while a camera is watched
                 tally.names.add(name)
             late = tally.told == 0 and time.monotonic() - self._since > _PATIENCE
             tally.told = tally.count if late else tally.told
@@ -59,19 +59,19 @@ class Notes:
             self._say(_sentence(kind, tally.count, tally.highest, white))
 
     def close(self) -> None:
-        """Tell what was not told yet."""
+        """Report what was not reported yet."""
         for (kind, white), tally in self._tallies.items():
             if tally.told == 0:
                 self._say(_sentence(kind, tally.count, tally.highest, white))
 
 
 _gathering: Notes | None = None
-_said: set[Kind] = set()  # by a program that gathers none: once a process, as Python's warnings
+_said: set[Kind] = set()  # without `gathered`: once per process, like Python's warnings
 
 
 @contextmanager
 def gathered(say: Callable[[str], None]) -> Iterator[None]:
-    """Count the notes of the block and tell each kind in one line, at its end at the latest."""
+    """Count the notes of the block and report each kind in one line, at the end at the latest."""
     global _gathering
     before, _gathering = _gathering, Notes(say)
     try:
@@ -82,7 +82,7 @@ def gathered(say: Callable[[str], None]) -> Iterator[None]:
 
 
 def note(kind: Kind, name: str | None = None, *, highest: int = 0, white: int = 0) -> None:
-    """Note what was decided on an image; `highest` is its highest value, `white` what is white."""
+    """Note a decision on an image; `highest` is its highest value, `white` its white level."""
     if _gathering is not None:
         _gathering.add(kind, name, highest, white)
     elif kind not in _said:
@@ -92,7 +92,7 @@ def note(kind: Kind, name: str | None = None, *, highest: int = 0, white: int = 
 
 
 def _sentence(kind: Kind, count: int, highest: int, white: int) -> str:
-    from flawmap.data.image_io.white_level import (  # NumPy, which --help waits for
+    from flawmap.data.image_io.white_level import (  # imports NumPy, which would slow down --help
         FULL_16,
         bits_of,
         lowest_white,

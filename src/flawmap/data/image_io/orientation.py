@@ -1,4 +1,4 @@
-"""The orientation that EXIF and TIFF tags state, and turning images upright by it."""
+"""Image orientation from EXIF and TIFF tags, and rotation of images to upright."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UPRIGHT = {
 
 
 def exif_orientation(exif: bytes) -> int:
-    """The orientation, 1..8, that an EXIF block states; 1 where it states none, or nonsense."""
+    """Return the orientation, 1..8, of an EXIF block; 1 if it states none or an invalid one."""
     block = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
     if order is None:
@@ -34,19 +34,19 @@ def exif_orientation(exif: bytes) -> int:
             tag, _, _, value = struct.unpack_from(order + "HHIH", block, entry)
             if tag == ORIENTATION:
                 return value if 1 <= value <= 8 else 1
-    except struct.error:  # it points outside itself
+    except struct.error:  # an offset outside the block
         pass
     return 1
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """The image turned as `orientation` says; itself where there is nothing to turn."""
+    """Rotate or flip the image as `orientation` says; return it unchanged if nothing is to do."""
     turn = _UPRIGHT.get(orientation)
     return image if turn is None else image.transpose(turn)
 
 
 def upright_array(values: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """As :func:`upright`, of (H, W) or (H, W, C); a view."""
+    """Apply :func:`upright` to an array (H, W) or (H, W, C); return a view."""
     if orientation in (5, 6, 7, 8):
         values = values.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

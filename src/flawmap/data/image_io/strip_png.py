@@ -19,12 +19,12 @@ _SUB = 1  # PNG's filter: each value as its difference from the left neighbour's
 
 @contextmanager
 def strip_png(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
-    """A function that writes the next rows, uint8 (n, W) or (n, W, 3), of an image of ``shape``.
+    """Yield a function that writes the next rows, uint8 (n, W) or (n, W, 3), of a PNG of ``shape``.
 
-    The file is there whole or not at all. Pillow encodes whole images only, from a copy of four
-    bytes a pixel. Here runs are all that is looked for in the filtered rows, which is several times
-    as fast as what Pillow does, in files about as large. Raises FlawmapError where the folder is
-    missing, full or not writable.
+    The file is written atomically. Pillow encodes whole images only, from a copy of four bytes per
+    pixel. Here compression searches the filtered rows for runs only, which is several times as fast
+    as Pillow's and gives files about as large. Raises FlawmapError if the folder is missing, full
+    or not writable.
     """
     channels = 1 if len(shape) == 2 else shape[2]
     deflate = zlib.compressobj(1, strategy=zlib.Z_RLE)

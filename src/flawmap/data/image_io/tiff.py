@@ -1,7 +1,7 @@
-"""TIFF files that Pillow reads wrong or not at all; what cannot be read right is refused by name.
+"""Reader for TIFF files that Pillow misreads or refuses; unsupported kinds are named in an error.
 
-Pillow reads plain ones of 8 bits or less. This module reads deep samples (9 to 64 bits), floats,
-samples stored in planes and grey whose 0 is white, whatever the compression of Pillow's libtiff.
+Pillow reads plain files of up to 8 bits. This module reads deep samples (9 to 64 bits), floats,
+planar samples and grey whose 0 is white, in any compression that Pillow's libtiff knows.
 Aldus/Adobe, TIFF 6.0, 1992.
 """
 
@@ -41,16 +41,16 @@ _BIG_BIG = b"MM\0+"  # BigTIFF, the most significant byte first
 _EIGHT_BITS_ONLY = {PALETTE: "a palette", YCBCR: "YCbCr colour", LAB: "CIELab colour"}
 _MOST_SAMPLES = 1_500_000_000  # bytes of one image's samples
 _REDUCED = 1  # NewSubfileType: a smaller version of another page
-_WHITES = frozenset(2**bits - 1 for bits in range(8, 17))  # others say what this image holds
+_WHITES = frozenset(2**bits - 1 for bits in range(8, 17))  # others are this image's own maximum
 
 
 class UnsupportedError(ValueError):
-    """A kind of image that is not supported; the message names it and says what to do."""
+    """Unsupported kind of image; the message names it and says what to do."""
 
 
 @dataclass(frozen=True)
 class Tiff:
-    """The first page of a file, by its tags. `white` is the value that counts as white, if told."""
+    """The first page of a file, by its tags. `white` is the value of white, if tags state it."""
 
     width: int
     height: int
@@ -72,26 +72,26 @@ class Tiff:
 
     @property
     def samples(self) -> int:
-        """Channels of a pixel, alpha and others included."""
+        """Number of channels per pixel, including alpha and others."""
         return len(self.bits)
 
     @property
     def plain(self) -> bool:
-        """Whether Pillow reads it right."""
+        """Whether Pillow reads it correctly."""
         shallow = self.bits[0] == 8 or (self.samples == 1 and self.bits[0] in (1, 2, 4))
         known = self.photometric is not None and not self.big_big
         if self.predictor != 1 and self.compression == _PACKBITS and self.bits[0] == 8:
-            return False  # libtiff undoes predictors of LZW, Deflate and the like only
+            return False  # libtiff applies predictors for LZW, Deflate and the like only
         return shallow and self.kind == "unsigned" and not self.planar and known
 
     @property
     def full_scale(self) -> int:
-        """White by the samples' own format: 1 for floats, 65535 for whole numbers of 16 or more."""
+        """White by the sample format: 1 for floats, 65535 for integers of 16 bits or more."""
         return 1 if self.kind == "floating-point" else 2 ** min(16, self.bits[0]) - 1
 
 
 def parse(file: IO[bytes]) -> Tiff:
-    """Read the tags of the first page. Raises ValueError and others where they make no sense."""
+    """Read the tags of the first page. Raises ValueError and others if they are invalid."""
     directory = _directory(file)
     file.seek(0)
     start = file.read(4)
@@ -137,13 +137,13 @@ def _chunks(tags: _Tags, width: int, height: int, big_endian: bool) -> Chunks:
 
 
 def declared_size(file: IO[bytes]) -> tuple[int, int]:
-    """Width and height of the first page. Raises as :func:`parse`."""
+    """Return width and height of the first page. Raises like :func:`parse`."""
     tags = _Tags(_directory(file))
     return tags.one(256), tags.one(257)
 
 
 def check(tiff: Tiff) -> None:
-    """Raise ValueError for a kind that nobody here reads right."""
+    """Raise ValueError for a kind that neither Pillow nor this module reads correctly."""
     if tiff.compression not in _READ_HERE | _BY_PILLOW:
         known = _COMPRESSION.get(tiff.compression)
         raise unsupported(f"{known} compression" if known else f"compression {tiff.compression}")
@@ -167,9 +167,9 @@ def check(tiff: Tiff) -> None:
 
 
 def read(data: bytes, tiff: Tiff) -> NDArray[Any]:
-    """Samples of the first page, upright, black at 0: grey (H, W), RGB (H, W, 3), CMYK (H, W, 4).
+    """Read the samples of the first page, black at 0: grey (H, W), RGB (H, W, 3), CMYK (H, W, 4).
 
-    uint8, uint16, int32 or uint32, float32. Raises ValueError and others where it is damaged.
+    Returns uint8, uint16, int32, uint32 or float32. Raises ValueError and others if damaged.
     """
     colours = _colours(tiff)
     associated = tiff.extra[:1] == (1,) and tiff.samples > colours
@@ -187,7 +187,7 @@ def read(data: bytes, tiff: Tiff) -> NDArray[Any]:
 
 
 def unsupported(what: str) -> UnsupportedError:
-    """The error that names what a file has."""
+    """Return the error that names the unsupported feature."""
     return UnsupportedError(
         f"TIFF with {what} is not supported; save it as grey or RGB of 8 or 16 bits"
     )
@@ -223,7 +223,7 @@ def _check_read_here(tiff: Tiff) -> None:
 
 
 def _colours(tiff: Tiff) -> int:
-    if tiff.photometric is None:  # required, and yet left out: then 0 is black
+    if tiff.photometric is None:  # a required tag, but missing: assume 0 is black
         return 3 if tiff.samples >= 3 else 1
     if tiff.photometric not in _COLOURS:
         raise unsupported(f"photometric interpretation {tiff.photometric}")
@@ -231,7 +231,7 @@ def _colours(tiff: Tiff) -> int:
 
 
 def _divided(values: NDArray[Any], full: int) -> NDArray[Any]:
-    """Colour that was multiplied by alpha, the last channel, as it was before; 0 where alpha is."""
+    """Undo the multiplication of colour by alpha, the last channel; 0 where alpha is 0."""
     alpha = values[:, :, -1:].astype(np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
         colour = values[:, :, :-1] * (full / alpha)
@@ -242,7 +242,7 @@ def _divided(values: NDArray[Any], full: int) -> NDArray[Any]:
 
 
 class _Tags:
-    """Whole numbers of a directory."""
+    """Integer tags of a directory."""
 
     def __init__(self, directory: ImageFileDirectory_v2) -> None:
         self._directory = directory
@@ -264,7 +264,7 @@ class _Tags:
 
 
 def _white(tags: _Tags) -> int | None:
-    """White by the file's own word: MaxSampleValue, SMaxSampleValue, or DNG's WhiteLevel."""
+    """White by the file's own tags: MaxSampleValue, SMaxSampleValue, or DNG's WhiteLevel."""
     for tag in (50717, 341, 281):
         try:
             values = tags.all(tag)
@@ -276,10 +276,10 @@ def _white(tags: _Tags) -> int | None:
 
 
 def _directory(file: IO[bytes], at: int | None = None) -> ImageFileDirectory_v2:
-    """The first directory of tags, or the one at `at`."""
+    """Read the first directory of tags, or the one at offset `at`."""
     file.seek(0)
     header = file.read(16)
-    big_big = header[:4] == _BIG_BIG  # which Pillow takes for a small one
+    big_big = header[:4] == _BIG_BIG  # Pillow mistakes it for classic TIFF
     found = ImageFileDirectory_v2(header if b"+" in header[2:3] else header[:8])
     if big_big:
         found._bigtiff = True
@@ -290,7 +290,7 @@ def _directory(file: IO[bytes], at: int | None = None) -> ImageFileDirectory_v2:
 
 
 def _has_pages(file: IO[bytes], first: ImageFileDirectory_v2) -> bool:
-    """Whether another image of full size follows."""
+    """Whether another full-size image follows."""
     at = first.next
     for _ in range(16):
         if at == 0:

@@ -1,4 +1,4 @@
-"""Samples of a TIFF's page from its strips or tiles: decompression, predictors, unpacking."""
+"""Samples of a TIFF page from its strips or tiles: decompression, predictors, unpacking."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 _DEFLATE = frozenset({8, 32946})
 _SMALL = 2**26  # bytes that tiles may hold beyond their image
-_UNPACKED_ROWS = 2**22  # bits unpacked at once, about
+_UNPACKED_ROWS = 2**22  # approximate number of bits unpacked at once
 
 
 @dataclass(frozen=True)
 class Chunks:
-    """Where strips or tiles of `width` x `height` pixels lie in the file.
+    """Positions in the file of strips or tiles of `width` x `height` pixels.
 
-    Strips are as wide as the image, and the last one ends with it; tiles are all of one size.
+    Strips are as wide as the image, and the last one ends with it; all tiles have one size.
     """
 
     offsets: tuple[int, ...]
@@ -46,9 +46,9 @@ def read_samples(
     fill_order: int,
     kind: str,
 ) -> NDArray[Any]:
-    """The first `wanted` samples of every pixel, (H, W, wanted), in the machine's byte order.
+    """Read the first `wanted` samples of each pixel, (H, W, wanted), in native byte order.
 
-    Raises ValueError and OSError where the file does not hold them.
+    Raises ValueError or OSError if the file does not hold them.
     """
     height, width = size
     if min(height, width, chunks.width, chunks.height) < 1:
@@ -77,7 +77,7 @@ def _bytes(
     compression: int,
     fill_order: int,
 ) -> NDArray[np.uint8]:
-    """Decompressed rows (N, bytes of a row), the rows of one chunk after those of another."""
+    """Return decompressed rows (N, bytes per row), chunk after chunk."""
     height, width = size
     row = -(-chunks.width * pixel_bits // 8)
     rows = len(at) * chunks.height if chunks.tiled else height
@@ -103,7 +103,7 @@ def _bytes(
 
 
 def _inflated(parts: list[memoryview], lengths: list[int]) -> bytes:
-    """Without libtiff, which prints what is wrong with damaged ones."""
+    """Decompress without libtiff, which prints errors for damaged files."""
     found = []
     for part, length in zip(parts, lengths, strict=True):
         found.append(zlib.decompressobj().decompress(part, length))
@@ -115,7 +115,7 @@ def _inflated(parts: list[memoryview], lengths: list[int]) -> bytes:
 def _decompressed(
     parts: list[memoryview], shape: tuple[int, int], rows: int, compression: int, fill_order: int
 ) -> NDArray[np.uint8]:
-    """Bytes by libtiff: it is handed the compressed strips as those of an image of 8-bit grey."""
+    """Decompress by libtiff, which gets the strips as those of an 8-bit grey image."""
     at, offsets = 8, []
     for part in parts:
         offsets.append(at)
@@ -142,7 +142,7 @@ def _decompressed(
 def _values(
     raw: NDArray[np.uint8], chunks: Chunks, bits: int, samples: int, predictor: int, kind: str
 ) -> NDArray[Any]:
-    """Rows of samples (N, chunk width, samples)."""
+    """Return rows of samples (N, chunk width, samples)."""
     shape = (len(raw), chunks.width, samples)
     if predictor == 3:
         return _float_predicted(raw, shape, bits)
@@ -164,7 +164,7 @@ def _values(
 def _float_predicted(
     raw: NDArray[np.uint8], shape: tuple[int, int, int], bits: int
 ) -> NDArray[np.float32]:
-    """Predictor 3: bytes of equal weight side by side, the most significant first, as steps."""
+    """Undo predictor 3: bytes grouped by significance, highest first, stored as differences."""
     rows, width, samples = shape
     steps = raw.reshape(rows, -1, samples)
     planes = np.add.accumulate(steps, axis=1, dtype=np.uint8).reshape(rows, bits // 8, -1)
@@ -174,7 +174,7 @@ def _float_predicted(
 
 
 def _unpacked(raw: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.uint16]:
-    """`count` samples a row of 9 to 15 bits each, the highest bit first."""
+    """Unpack `count` samples per row of 9 to 15 bits each, highest bit first."""
     found = np.empty((len(raw), count), np.uint16)
     step = max(1, _UNPACKED_ROWS // max(1, count * bits))
     weights = (1 << np.arange(bits - 1, -1, -1)).astype(np.float32)
@@ -185,7 +185,7 @@ def _unpacked(raw: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.uint1
 
 
 def _assembled(values: NDArray[Any], chunks: Chunks, size: tuple[int, int]) -> NDArray[Any]:
-    """Strips are in order already; tiles are put beside each other, their overhang cut off."""
+    """Assemble the image: strips are in order already; tiles are joined and cropped."""
     height, width = size
     across = -(-width // chunks.width)
     if across > 1:

@@ -1,4 +1,4 @@
-"""Where images lie: layouts of folders, and loading many images at one size."""
+"""Folder layouts of data sets, and loading of many images at one size."""
 
 from flawmap.data.layouts.registry import LAYOUTS, Layout, open_dataset
 from flawmap.data.samples import Dataset, DatasetError, Sample

@@ -1,7 +1,7 @@
 """DAGM 2007 (Wieler and Hahn): ClassN/Train and ClassN/Test with Label/NNNN_label.PNG.
 
-An image is defective where it has a label, which marks the defect by an ellipse. Training takes the
-good images of Train/ alone; its defective ones, meant for supervised training, are left out.
+An image is defective if it has a label, which marks the defect by an ellipse. Training uses only
+the good images of Train/; its defective ones, meant for supervised training, are left out.
 """
 
 from __future__ import annotations

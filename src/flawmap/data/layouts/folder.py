@@ -1,10 +1,10 @@
-"""A plain folder: good/, and where there are any, defective images and their masks.
+"""The plain folder layout: good/ and, optionally, defective images and their masks.
 
-Defective images lie in defective/, in defective/TYPE/, or in one folder TYPE beside good/; whatever
-lies below is of the same type. Masks
-lie in masks/ under the name of their image, or NAME_mask, directly or in the same subfolder, or
-beside their image. Images directly in a folder without subfolders are all good. Other spellings of
-good and defective (ok and ko, OK and NG, normal and abnormal, ...) do as well.
+Defective images are in defective/, in defective/TYPE/, or in a folder TYPE beside good/; everything
+below it has the same type. Masks are in masks/, named like their image or NAME_mask, directly or in
+the same subfolder, or beside their image. Images directly in a folder without subfolders are all
+good. Other spellings of good and defective (ok and ko, OK and NG, normal and abnormal, ...) work,
+too.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def recognises(root: Folder) -> bool:
 
 
 def open_layout(root: Folder) -> Dataset:
-    """Read the layout below `root`; `train` is empty where there are no good images.
+    """Read the layout below `root`; `train` is empty if there are no good images.
 
     The good images are the train split, and part of the test split too.
     """
@@ -94,7 +94,7 @@ def _defective(root: Folder) -> Iterator[Sample]:
 
 
 def _kinds(root: Folder) -> Iterator[tuple[Folder, str]]:
-    """Folders of defective images with their types."""
+    """Yield folders of defective images with their defect types."""
     bad = bad_folders(root)
     for folder in bad:
         yield folder, folder.name
@@ -110,7 +110,7 @@ def _kinds(root: Folder) -> Iterator[tuple[Folder, str]]:
 
 
 def _collected(root: Folder) -> list[Folder]:
-    """Folders that hold all defective images; defect1/ and defect2/ are types beside others."""
+    """Return folders of all defective images; names like defect1/ and defect2/ are single types."""
     return [one for one in bad_folders(root) if not any(c.isdigit() for c in one.name)]
 
 
@@ -133,7 +133,7 @@ def _mask_roots(root: Folder) -> list[Folder]:
 
 
 def _labels(root: Folder) -> Folder | None:
-    """labels/ or the like, where every image in it is named like a defective one elsewhere."""
+    """Return labels/ or the like if each image in it is named like a defective one elsewhere."""
     folder = root.child(*_LABELS)
     if folder is None:
         return None
@@ -144,7 +144,7 @@ def _labels(root: Folder) -> Folder | None:
 
 
 def _mask_folders(root: Folder) -> Iterator[tuple[Path, str | None]]:
-    """masks/TYPE, masks/defective/TYPE and TYPE_masks first, then masks/defective and masks."""
+    """Yield masks/TYPE, masks/defective/TYPE and TYPE_masks, then masks/defective and masks."""
     flat = _mask_roots(root)
     for folder in flat:
         kinds = (kind for kind in folder.folders if not is_good(kind) and not is_bad(kind))

@@ -1,9 +1,9 @@
 """KolektorSDD (Tabernik et al., 2019): kosNN/PartN.jpg with kosNN/PartN_label.bmp.
 
-An image is defective where its label marks anything. The set has no split of its own; here items
+An image is defective if its label marks anything. The set has no split of its own; here items
 (``kosNN``) alternate between training and test, so that no item is in both. Items that share a
 file, as kos01 and kos26 do pixel for pixel, count as one. Defective images of training items are
-left out: they are never trained on, and the test has other items. So are images without label.
+left out, as training uses none and the test has other items. So are images without a label.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def recognises(root: Folder) -> bool:
 
 
 def open_layout(root: Folder) -> Dataset:
-    """Read the layout below `root`; every label is looked at."""
+    """Read the layout below `root`; this reads every label."""
     items = {item.path: Pairs.of(item, _LABEL) for item in _items(root)}
     groups = _together(list(items.values()))
     training, test = (
@@ -55,7 +55,7 @@ def _items(root: Folder) -> list[Folder]:
 
 
 def _together(items: Sequence[Pairs]) -> list[list[Pairs]]:
-    """Items in order, those that share an image with an earlier one beside it."""
+    """Group items that share an image, in order."""
     groups: list[list[Pairs]] = []
     seen: dict[str, set[int]] = {}  # by digest, the numbers of the items that have the file
     digests = [{digest(path) for path, _ in item.labelled} for item in items]
@@ -72,7 +72,7 @@ def _together(items: Sequence[Pairs]) -> list[list[Pairs]]:
 
 
 def _reach(start: int, digests: Sequence[set[str]], seen: dict[str, set[int]]) -> set[int]:
-    """All items that share a file with this one, or with one that does, and so on."""
+    """Return all items that share a file with this one, directly or through other items."""
     members, waiting = {start}, [start]
     while waiting:
         near = {other for sha256 in digests[waiting.pop()] for other in seen[sha256]}

@@ -1,9 +1,9 @@
 """KolektorSDD2 (Božič et al., 2021): train/ and test/, each NNNNN.png with NNNNN_GT.png.
 
-An image is defective where its ground truth marks anything. Training takes the good images of
-train/ alone; its defective ones, which the supervised protocol trains on, are left out. An image
-without ground truth may be either, as the set has one for every image, and is left out; only where
-train/ has none at all, its images are taken as good.
+An image is defective if its ground truth marks anything. Training uses only the good images of
+train/; its defective ones, which the supervised protocol trains on, are left out. The set has a
+ground truth for every image, so an image without one may be either and is left out; only if train/
+has none at all, its images count as good.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def recognises(root: Folder) -> bool:
 
 
 def open_layout(root: Folder) -> Dataset:
-    """Read the layout below `root`; every ground truth is looked at."""
+    """Read the layout below `root`; this reads every ground-truth mask."""
     train, test = (Pairs.of(root.child(split), _TRUTH) for split in ("train", "test"))
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()

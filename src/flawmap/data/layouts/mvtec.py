@@ -1,7 +1,7 @@
 """The MVTec AD layout: train/good, test/good, test/TYPE, ground_truth/TYPE/NAME_mask.png.
 
-Other data sets (MPDD and many that are made at home) have it too, with other words for good. The
-defect type is the first folder below test/, whatever lies in folders below that.
+Other data sets (MPDD and many in-house ones) use it too, with other words for good. The defect type
+is the first folder below test/, whatever folders are below that.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ EXPECTED = "train/good, test/good, test/TYPE, ground_truth/TYPE/NAME_mask.png"
 
 
 def recognises(root: Folder) -> bool:
-    """Whether `root` has a train folder of good images or a test folder of kinds."""
+    """Whether `root` has a train folder of good images or a test folder of defect types."""
     test = root.child(*TEST)
     return bool(good_to_train_on(root.child(*TRAIN))) or (test is not None and bool(test.folders))
 
 
 def open_layout(root: Folder) -> Dataset:
-    """Read the layout below `root`; `train` is empty where train/good holds no image."""
+    """Read the layout below `root`; `train` is empty if train/good holds no image."""
     return open_splits(root, NAME, TITLE, root.child(*TEST), root.child(*TRUTH))

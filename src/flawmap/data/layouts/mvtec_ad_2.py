@@ -1,6 +1,6 @@
 """MVTec AD 2 (Heckler-Kram et al., 2025): train/good, validation/good, test_public/good and bad.
 
-Masks are test_public/ground_truth/bad/NAME_mask.png. The good images in validation/ are used as
+Masks are test_public/ground_truth/bad/NAME_mask.png. The good images in validation/ are used like
 those in train/. Images in test_private and test_private_mixed have no labels and are left out.
 """
 
@@ -20,13 +20,13 @@ EXPECTED = (
 
 
 def recognises(root: Folder) -> bool:
-    """Whether `root` has test_public/ with folders of kinds."""
+    """Whether `root` has test_public/ with folders good or defect types."""
     test = root.child("test_public")
     return test is not None and bool(test.folders)
 
 
 def open_layout(root: Folder) -> Dataset:
-    """Read the layout below `root`; `train` is empty where train/good holds no image."""
+    """Read the layout below `root`; `train` is empty if train/good holds no image."""
     test = root.child("test_public")
     truth = None if test is None else test.child("ground_truth")
     dataset = open_splits(root, NAME, TITLE, test, truth)

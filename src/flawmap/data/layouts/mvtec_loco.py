@@ -1,7 +1,7 @@
 """MVTec LOCO AD (Bergmann et al., 2022) and AutoVI (Carvalho et al., 2024).
 
-As MVTec AD, but for a folder of masks for each image, ground_truth/TYPE/NNN/000.png: what any of
-them marks is defective. LOCO's good images in validation/ are used as those in train/.
+Like MVTec AD, but with a folder of masks for each image, ground_truth/TYPE/NNN/000.png: a pixel is
+defective if any of them marks it. LOCO's good images in validation/ are used like those in train/.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def recognises(root: Folder) -> bool:
 
 
 def open_layout(root: Folder) -> Dataset:
-    """Read the layout below `root`; `train` is empty where train/good holds no image."""
+    """Read the layout below `root`; `train` is empty if train/good holds no image."""
     test = root.child("test")
     loco = test is not None and test.child(*_TYPES) is not None
     return open_splits(
@@ -34,7 +34,7 @@ def open_layout(root: Folder) -> Dataset:
 
 
 def _is_of_folders(kind: Folder, test: Folder) -> bool:
-    """Whether ground_truth/KIND holds a folder of masks that is named like an image."""
+    """Whether ground_truth/KIND holds a folder of masks named like an image."""
     images = test.child(kind.name.casefold())
     stems = set() if images is None else {path.stem.casefold() for path in images.images}
     return any(folder.name.casefold() in stems and folder.files for folder in kind.folders)

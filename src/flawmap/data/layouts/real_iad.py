@@ -1,6 +1,6 @@
 """Real-IAD (Wang et al., 2024): PRODUCT/OK, PRODUCT/NG/TYPE, split by realiad_jsons/PRODUCT.json.
 
-Each part is seen from five sides, and each image is labelled by itself: a side of a defective part
+Each part is imaged from five sides, and each image has its own label: a side of a defective part
 that shows no defect is good. Without the JSON file the folder is read as a plain one.
 """
 
@@ -20,12 +20,12 @@ _JSONS = "realiad_jsons"
 
 
 def recognises(root: Folder) -> bool:
-    """Whether `root` is the folder of one product, with its JSON file within reach."""
+    """Whether `root` is the folder of one product whose JSON file can be found."""
     return root.child("ok", "ng") is not None and _table(root) is not None
 
 
 def open_layout(root: Folder) -> Dataset:
-    """Read the product in `root`; image and mask are named by the JSON file."""
+    """Read the product in `root`; the JSON file names images and masks."""
     table = _table(root)
     if table is None:
         raise DatasetError(
@@ -73,7 +73,7 @@ def _samples(
 
 
 def _table(root: Folder) -> Path | None:
-    """The product's JSON file: in its folder, or in realiad_jsons beside or above."""
+    """Find the product's JSON file: in its folder, or in realiad_jsons beside or above it."""
     place = root.named
     name = f"{place.name}.json"
     above = [place.parent, place.parent.parent]

@@ -1,4 +1,4 @@
-"""The known layouts, and which of them a folder has."""
+"""Registry of known layouts, and recognition of a folder's layout."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from flawmap.utils.printable import printable
 
 @dataclass(frozen=True)
 class Layout:
-    """A way images lie in folders: how to recognise it, how to read it, what it looks like."""
+    """A folder layout: how to recognise it, how to read it, and its description."""
 
     recognises: Callable[[Folder], bool]
     open: Callable[[Folder], Dataset]
@@ -36,7 +36,7 @@ class Layout:
 
 
 _LOOKED_INTO = 200  # folders at most
-# Asked in this order, the strictest first; the plain folder asks for least, so it comes last.
+# Tried in this order, strictest first; the plain folder requires least, so it comes last.
 LAYOUTS: dict[str, Layout] = {
     module.NAME: Layout(module.recognises, module.open_layout, module.EXPECTED)
     for module in (
@@ -56,12 +56,12 @@ LAYOUTS: dict[str, Layout] = {
 def open_dataset(
     root: str | os.PathLike[str], layout: str = "auto", *, training: bool = True
 ) -> Dataset:
-    """Find the images below `root`, reading names only; "auto" recognises the layout.
+    """Find the images below `root` by their names only; "auto" recognises the layout.
 
-    Returns a dataset with at least one good image to train on, or where it is not for `training`
-    at least one image to test on.
-    Raises `UsageError` for an unknown layout, `DatasetError` where the folder is missing or holds
-    no good images.
+    Returns a dataset with at least one good image to train on or, if not for `training`, at least
+    one image to test on.
+    Raises `UsageError` for an unknown layout, `DatasetError` if the folder is missing or holds no
+    good images.
     """
     if layout != "auto" and layout not in LAYOUTS:
         names = ", ".join(["auto", *LAYOUTS])
@@ -79,7 +79,7 @@ def open_dataset(
 
 
 def says_labels(path: Path) -> bool:
-    """Whether names in a folder say which of its images are good or defective."""
+    """Whether the names in a folder label its images as good or defective."""
     root = Folder(path)
     if any(layout.recognises(root) for name, layout in LAYOUTS.items() if name != folder.NAME):
         return True
@@ -90,7 +90,7 @@ def says_labels(path: Path) -> bool:
 
 
 def _named_defective(train: Sequence[Sample]) -> tuple[str, ...]:
-    """A note on good images whose names say otherwise, where those of the others do not."""
+    """Return a note on good images whose names say defective, if the others' names do not."""
     found = [sample.path for sample in train if says_defective(sample.path.stem)]
     if not found or len(found) == len(train):
         return ()

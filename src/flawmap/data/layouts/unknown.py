@@ -1,4 +1,4 @@
-"""What to say of a folder without good images: what was found, and what was expected."""
+"""Error messages for a folder without good images: what was found, and what was expected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOOKED_INTO = 200  # folders at most
 
 
 def categories(root: Folder, recognise: Iterable[Callable[[Folder], bool]]) -> list[Path]:
-    """The folders in ``root`` that are a dataset themselves, else those in its folders.
+    """Return the folders in ``root`` that are datasets, else those one level further down.
 
     A dataset has one of these layouts, or a folder of good parts.
     """
@@ -31,9 +31,9 @@ def categories(root: Folder, recognise: Iterable[Callable[[Folder], bool]]) -> l
 
 
 def why_not(root: Folder, categories: list[Path], expected: str | None = None) -> str:
-    """What is wrong with a folder that has no good images, and how to mend it.
+    """Explain what is wrong with a folder that has no good images, and how to fix it.
 
-    ``expected``: what the layout looks like that was asked for.
+    ``expected``: description of the layout asked for.
     """
     if categories:
         return f"{root.path}: not a dataset but a folder of them; choose one: {some(categories)}"
@@ -49,7 +49,7 @@ def why_not(root: Folder, categories: list[Path], expected: str | None = None) -
 
 
 def nothing_to_test(root: Folder) -> str:
-    """What is wrong with a folder that has no images to test on."""
+    """Explain what is wrong with a folder that has no images to test on."""
     return (
         f"{root.path}: no images to test on; add defective images, in "
         f"{(root.child('test') or root).path / 'defective'}"
@@ -57,7 +57,7 @@ def nothing_to_test(root: Folder) -> str:
 
 
 def _found(root: Folder) -> list[str]:
-    """Folders that hold images, below one another, with counts."""
+    """Return the folders that hold images, at any depth, with counts."""
     found = [plural(len(root.files), "image(s)")] if root.files else []
     for folder in root.first_below(_LOOKED_INTO):
         if folder.files:

@@ -1,8 +1,8 @@
 """VisA (Zou et al., 2022) as it is distributed: PRODUCT/Data/Images/Normal and Anomaly.
 
-The split is that of split_csv/1cls.csv beside the product's folder. Where that is missing, every
-tenth normal image is for the test, as in that file. Masks, Data/Masks/Anomaly, hold the number of a
-defect type at each pixel.
+The split comes from split_csv/1cls.csv beside the product's folder. If that is missing, every tenth
+normal image goes to the test split, as in that file. Masks, Data/Masks/Anomaly, hold the number of
+a defect type at each pixel.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _sample(root: Path, table: Path, row: dict[str, str]) -> Sample:
 
 
 def _named(root: Path, table: Path, text: str, product: str) -> Path:
-    """A file that the table names by PRODUCT/Data/..., in the product's folder `root`."""
+    """Return the file named PRODUCT/Data/... in the table, in the product's folder `root`."""
     relative = path_below(Path(), text, table)
     inside = relative.parts[0] == product
     return root.joinpath(*relative.parts[1:]) if inside else root / ".." / relative
@@ -89,7 +89,7 @@ def _by_folders(root: Folder, table: Path) -> Dataset:
 
 
 def _images(root: Folder) -> Folder | None:
-    """Data/Images where it has Normal or Anomaly."""
+    """Return Data/Images if it has Normal or Anomaly."""
     data = root.child("data")
     images = None if data is None else data.child("images")
     return images if images is not None and images.child("normal", "anomaly") else None

@@ -1,4 +1,4 @@
-"""Masks that only their content tells from images, such as 7.png beside 7.jpg, or 7_defect.png."""
+"""Masks recognised by content only, such as 7.png beside 7.jpg, or 7_defect.png."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from flawmap.data.image_io.images import read_image
 from flawmap.data.listing.names import drawing_base
 from flawmap.errors import FlawmapError
 
-_LOOKED_AT = 6  # pairs of a folder that speak for the rest where they agree
-_ENOUGH = 24  # pairs of a tree that speak for all folders where they agree
-_COLOURS = 32  # a drawn mask has at most as many
+_LOOKED_AT = 6  # pairs of a folder that decide for the rest if they agree
+_ENOUGH = 24  # pairs of a tree that decide for all folders if they agree
+_COLOURS = 32  # maximum number of colours in a drawn mask
 _EXTREME = 0.98  # share of pixels that are black or white, in a mask that was saved as JPEG
 
 
@@ -24,10 +24,10 @@ Seen = Counter[str | None]
 
 
 def masks_by_content(images: Sequence[Path], seen: Seen) -> Iterator[tuple[Path, Path]]:
-    """Image and mask where two files share a name and just one of them looks drawn.
+    """Yield image and mask if two files share a name and exactly one of them looks drawn.
 
-    A few pairs of a folder are read, and the rest only where these do not agree. ``seen`` counts
-    what was found in the folders before: many pairs that all agree speak for this folder, too.
+    A few pairs of a folder are read, and the rest only if these disagree. ``seen`` counts the
+    results of earlier folders: many pairs that all agree decide for this folder, too.
     """
     yield from _drawings(images)
     pairs = _pairs(images)
@@ -47,9 +47,9 @@ def masks_by_content(images: Sequence[Path], seen: Seen) -> Iterator[tuple[Path,
 
 
 def are_drawn(files: Sequence[Path]) -> bool | None:
-    """Whether files look like drawn masks and not like photographs, by a few of them.
+    """Whether files look like drawn masks and not like camera images, judged by a few of them.
 
-    None where there are none that can be read.
+    Return None if none can be read.
     """
     found = []
     for path in files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT]:
@@ -61,7 +61,7 @@ def are_drawn(files: Sequence[Path]) -> bool | None:
 
 
 def _drawings(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """Image and mask where NAME_defect or the like looks drawn, and its image NAME does not."""
+    """Yield image and mask if NAME_defect or the like looks drawn and its image NAME does not."""
     by_stem = {path.stem: path for path in images}
     for path in images:
         owner = by_stem.get(drawing_base(path.stem) or "")
@@ -70,7 +70,7 @@ def _drawings(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
 
 
 def _are_enough(counts: Seen, least: int) -> bool:
-    """Whether all agree, and there are so many."""
+    """Whether all agree and there are at least ``least``."""
     return len(counts) == 1 and sum(counts.values()) >= least
 
 
@@ -94,7 +94,7 @@ def _pairs(images: Sequence[Path]) -> list[tuple[Path, Path]]:
 
 
 def _drawn(pair: tuple[Path, Path]) -> Path | None:
-    """Which of two files of one size is a drawing; None where both are, or neither."""
+    """Return which of two files of one size is a drawing; None if both are, or neither."""
     try:
         first, second = (read_image(path) for path in pair)
     except FlawmapError:

@@ -1,4 +1,4 @@
-"""The one way to list images: folders in natural order, and what is left out of them."""
+"""Listing of images: folders in natural order, and what is left out of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from flawmap.errors import UsageError
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 _LOOKED_INTO = 20  # folders at most, for a first image
-_RUN = ("manifest.json", "model.onnx")  # the files by which a run of flawmap is recognised
+_RUN = ("manifest.json", "model.onnx")  # files that identify a flawmap run
 
 
 Skip = Callable[["Folder"], Reason | None]
@@ -43,11 +43,11 @@ class _Content(NamedTuple):
 
 
 class Folder:
-    """A folder, listed when something in it is asked for, and once.
+    """A folder, listed once on first access.
 
-    ``left_out`` is shared by a folder and all below it. A folder that cannot be listed is a
-    DatasetError or, where ``lenient``, counted as left out. ``by_name``: no file is opened, so that
-    a mask 7.png of 7.jpg counts as an image.
+    ``left_out`` is shared by a folder and all below it. A folder that cannot be listed raises
+    DatasetError or, if ``lenient``, counts as left out. ``by_name``: no file is opened, so that a
+    mask 7.png of 7.jpg counts as an image.
     """
 
     def __init__(
@@ -75,37 +75,37 @@ class Folder:
 
     @cached_property
     def real(self) -> str:
-        """Where the path leads; unlike ``Path.resolve``, whatever its links do."""
+        """The resolved path; unlike ``Path.resolve``, this works with any links."""
         if self._above is not None and not self._linked:
             return self._above.real.rstrip(os.sep) + os.sep + self.name
         return os.path.realpath(self.path)
 
     @property
     def named(self) -> Path:
-        """An absolute path with the folder's own name, also where . or .. was given."""
+        """An absolute path with the folder's own name, even if . or .. was given."""
         return self.path.absolute() if self.name not in ("", "..") else Path(self.real)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Files directly in it that are named like images, masks among them."""
+        """Files directly in it that are named like images, including masks."""
         return self._content.files
 
     @property
     def images(self) -> tuple[Path, ...]:
         """Images of parts directly in it.
 
-        A dangling link named like an image is listed, so that reading it can say so.
+        A dangling link named like an image is listed, so that reading it reports the problem.
         """
         return self._content.images
 
     @property
     def masks(self) -> Mapping[Path, tuple[Path, ...]]:
-        """The masks that lie beside the images, by image."""
+        """The masks beside the images, by image."""
         return self._content.masks
 
     @cached_property
     def folders(self) -> tuple[Folder, ...]:
-        """Folders directly in it, without hidden ones and without links to one above."""
+        """Folders directly in it, without hidden ones and links to a parent."""
         found = []
         for name, linked in self._entries[1]:
             path = self.path / name
@@ -131,9 +131,9 @@ class Folder:
         return tuple(found)
 
     def child(self, *names: str) -> Folder | None:
-        """The first folder in it that has one of these names, in capitals or not.
+        """Return the first folder in it with one of these names, ignoring case.
 
-        One whose words are only set apart in another way does where none has the name itself.
+        If none has the name itself, a folder with other separators between its words matches.
         """
         exact = {folder.name.casefold(): folder for folder in reversed(self.folders)}
         loose = {squeezed(folder.name): folder for folder in reversed(self.folders)}
@@ -141,9 +141,9 @@ class Folder:
         return next((folder for folder in found if folder is not None), None)
 
     def all_below(self, skip: Skip = lambda folder: None) -> list[Folder]:
-        """This folder and all below it, in natural order, each once whatever links there are.
+        """Return this folder and all below it, in natural order, each once despite links.
 
-        ``skip`` gives a reason for leaving a folder out, None for looking into it.
+        ``skip`` returns a reason to leave a folder out, or None to search it.
         """
         seen: set[str] = set()
         found: list[Folder] = []
@@ -163,11 +163,11 @@ class Folder:
         return sorted(found, key=lambda folder: _order(folder.path.relative_to(self.path)))
 
     def images_below(self) -> tuple[Path, ...]:
-        """Images of parts in it and below, each folder's own before those of its folders."""
+        """Images of parts in it and below, each folder's own before those of its subfolders."""
         return tuple(path for folder in self.all_below() for path in folder.images)
 
     def first_below(self, most: int) -> Iterator[Folder]:
-        """Folders below it, at most so many: the whole disk may have been given by mistake."""
+        """Yield at most ``most`` folders below it: the user may have given the whole disk."""
         waiting = list(reversed(self.folders))
         for _ in range(most):
             if not waiting:
@@ -187,7 +187,7 @@ class Folder:
 
     @cached_property
     def holds_masks(self) -> bool:
-        """Whether its name, or its name and what its images look like, say that it holds masks."""
+        """Whether it holds masks, by its name, or by its name and the look of its images."""
         if names_masks(self.name) or (self.name.casefold() == "gt" and self._is_beside_colour):
             return True
         if not may_hold_masks(self.name):
@@ -203,13 +203,13 @@ class Folder:
 
     @cached_property
     def is_depth(self) -> Reason | None:
-        """The reason to leave out a folder of depth images beside one of colour images."""
+        """Return the reason to leave out a folder of depth images beside one of colour images."""
         depth = self.name.casefold() in DEPTH_FOLDERS and self._is_beside_colour
         return Reason.DEPTH if depth else None
 
     @property
     def masks_beside(self) -> list[Folder]:
-        """Folders that may hold the masks of its images: in it, or beside it where it is rgb/."""
+        """Folders that may hold the masks of its images: in it, or beside it if it is rgb/."""
         above = self._above if self.name.casefold() == COLOUR_FOLDER else None
         places = [self] if above is None else [self, above]
         below = (folder for place in places for folder in place.folders)
@@ -221,13 +221,13 @@ class Folder:
 
     @cached_property
     def _is_run(self) -> bool:
-        """Whether it is a run of flawmap, whose images show no part."""
+        """Whether it is a flawmap run, whose images show no parts."""
         names = {name for name, _ in self._entries[0]}
         return all(name in names for name in _RUN)
 
     @cached_property
     def _entries(self) -> tuple[list[tuple[str, bool]], list[tuple[str, bool]]]:
-        """Names of files, and whether each can be read; of folders, and whether each is a link."""
+        """List files with whether each can be read, and folders with whether each is a link."""
         files: list[tuple[str, bool]] = []
         folders: list[tuple[str, bool]] = []
         try:
@@ -278,7 +278,7 @@ class Folder:
 
 
 def as_paths(given: Paths) -> list[Path]:
-    """Paths given as one or as several: text is one path and never its letters.
+    """Return one or several given paths as a list; a string is one path, not its letters.
 
     >>> [path.name for path in as_paths("parts")]
     ['parts']
@@ -295,7 +295,7 @@ def as_paths(given: Paths) -> list[Path]:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there; a name that no file can have is none."""
+    """Whether a folder exists; False for a name that no file can have."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -303,7 +303,7 @@ def is_folder(path: Path) -> bool:
 
 
 def exists(path: Path) -> bool:
-    """Whether something is there; a name that no file can have is nothing."""
+    """Whether the path exists; False for a name that no file can have."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -311,7 +311,7 @@ def exists(path: Path) -> bool:
 
 
 def list_images(folder: Path) -> tuple[Path, ...]:
-    """The images of parts directly in ``folder``; none where it is missing."""
+    """Return the images of parts directly in ``folder``; none if it is missing."""
     return Folder(folder).images if is_folder(folder) else ()
 
 
@@ -331,7 +331,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _may_be_read(entry: os.DirEntry[str]) -> bool:
-    """Neither a pipe nor a device; what a dangling link is, reading it will say."""
+    """Whether it is neither a pipe nor a device; reading a dangling link will report it."""
     try:
         return entry.is_file() or (entry.is_symlink() and not exists(Path(entry.path)))
     except OSError:
@@ -339,7 +339,7 @@ def _may_be_read(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_told(folder: Path, reason: Reason) -> bool:
-    """Whether a folder that is left out has anything in it that somebody may miss."""
+    """Whether a folder that is left out is reported, as it holds something the user may miss."""
     try:
         with os.scandir(folder) as entries:
             return any(reason is Reason.SYSTEM or is_listed(entry.name) for entry in entries)

@@ -1,4 +1,4 @@
-"""What a listing leaves out: counted by reason, told in one line each."""
+"""Files and folders that a listing leaves out: counted by reason, reported in one line each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LeftOut:
     _seen: set[Path] = field(default_factory=set)
 
     def add(self, reason: Reason, path: Path, count: int = 1) -> None:
-        """Count a file or folder once, however often it is met, as ``count`` of its kind."""
+        """Count a file or folder as ``count`` files, once however often it is met."""
         if reason is Reason.COMPANION or not count or path in self._seen:
             return
         self._seen.add(path)
@@ -44,12 +44,12 @@ class LeftOut:
             self.endings[path.suffix.lower() or "none"] += 1
 
     def tell(self) -> None:
-        """Write the lines to the log "flawmap": to standard error, unless set up otherwise."""
+        """Write the lines to the log "flawmap": standard error, unless configured otherwise."""
         for line in self.lines():
             _LOG.warning("%s", line)
 
     def lines(self) -> tuple[str, ...]:
-        """One line a reason."""
+        """Return one line per reason."""
         return tuple(self._line(reason) for reason in Reason if self.counts[reason])
 
     def _line(self, reason: Reason) -> str:

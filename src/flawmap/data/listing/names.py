@@ -1,4 +1,4 @@
-"""Which files of a folder are images of parts, judged by their names alone."""
+"""Rules for which files of a folder are images of parts, by their names alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flawmap.data.image_io.images import IMAGE_SUFFIXES
 
 
 class Reason(Enum):
-    """Why a file or a folder is left out; the value is what a person is told."""
+    """Why a file or a folder is left out; the value is the text shown to the user."""
 
     HIDDEN = "hidden file(s) or folder(s)"
     SYSTEM = "folder(s) of the operating system"
@@ -77,9 +77,9 @@ _ENDINGS = tuple(e for s in sorted(IMAGE_SUFFIXES) for e in (s, s.upper()))
 
 
 def why_not(name: str, there: Container[str] = ()) -> Reason | None:
-    """Why a file is no image of a part; None where it is one.
+    """Return why a file is not an image of a part; None if it is one.
 
-    ``there``: the names of the files in its folder, by which masks and own output are recognised.
+    ``there``: file names in its folder, needed to recognise masks and flawmap's own output.
 
     >>> why_not("a.png"), why_not("._a.png"), why_not("a_mask.png", {"a.jpg", "a_mask.png"})
     (None, <Reason.HIDDEN...>, <Reason.MASK...>)
@@ -102,12 +102,12 @@ def is_listed(name: str, there: Container[str] = ()) -> bool:
 
 
 def is_searched(name: str) -> bool:
-    """Whether images of parts are looked for in a folder of this name below another."""
+    """Whether a subfolder of this name is searched for images of parts."""
     return folder_why_not(name) is None and not names_masks(name)
 
 
 def squeezed(name: str) -> str:
-    """A folder's name in small letters, without what stands between its words.
+    """Return a folder's name in lower case, without separators between its words.
 
     >>> squeezed("Ground Truth")
     'groundtruth'
@@ -116,7 +116,7 @@ def squeezed(name: str) -> str:
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name in small letters, numbers left out.
+    """Return the words of a name in lower case, without numbers.
 
     >>> words_of("OK_front2"), words_of("DefectMasks")
     (['ok', 'front'], ['defect', 'masks'])
@@ -132,14 +132,14 @@ def names_masks(name: str) -> bool:
 
 
 def folder_why_not(name: str) -> Reason | None:
-    """Why a folder is not looked into at all; None where it is."""
+    """Return why a folder is not searched at all; None if it is."""
     if name.startswith("."):
         return Reason.HIDDEN
     return Reason.SYSTEM if name.casefold() in _SYSTEM else None
 
 
 def may_hold_masks(name: str) -> bool:
-    """Whether a folder of this name holds masks where its images look so.
+    """Whether a folder of this name holds masks if its images look like masks.
 
     >>> may_hold_masks("defect_masks"), may_hold_masks("scratch")
     (True, False)
@@ -148,7 +148,7 @@ def may_hold_masks(name: str) -> bool:
 
 
 def without_mask_words(name: str) -> str:
-    """What else a folder of masks is named after.
+    """Return a mask folder's name without the words for mask.
 
     >>> without_mask_words("scratch_gt"), without_mask_words("deep.scratch masks")
     ('scratch', 'deepscratch')
@@ -157,7 +157,7 @@ def without_mask_words(name: str) -> str:
 
 
 def mask_owner(name: str, there: Container[str]) -> str | None:
-    """The image among ``there`` that this file is a mask of, by its name; None if it is none.
+    """Return the image in ``there`` that this file is a mask of, by name; None if it is no mask.
 
     >>> mask_owner("7_GT.png", {"7.jpg", "7_GT.png"})
     '7.jpg'
@@ -172,7 +172,7 @@ def mask_owner(name: str, there: Container[str]) -> str | None:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Stem and ending of a name, quicker than ``Path``.
+    """Split a name into stem and suffix, faster than ``Path``.
 
     >>> split_name("a.b.png"), split_name(".png")
     (('a.b', '.png'), ('.png', ''))
@@ -182,7 +182,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def mask_base(stem: str) -> str:
-    """The stem of the image that a mask in a folder of masks is of, by the mask's stem.
+    """Return the stem of the image that a mask in a mask folder belongs to, by the mask's stem.
 
     >>> mask_base("000_mask"), mask_base("000"), mask_base("000_defect"), mask_base("000.jpg")
     ('000', '000', '000', '000')
@@ -195,7 +195,7 @@ def mask_base(stem: str) -> str:
 
 
 def drawing_base(stem: str) -> str | None:
-    """The stem of the image beside which a file of this stem may be a drawing of its defects.
+    """Return the stem of the image whose defects a file of this stem may show; None if none.
 
     >>> drawing_base("000_defect"), drawing_base("000")
     ('000', None)
@@ -205,18 +205,18 @@ def drawing_base(stem: str) -> str | None:
 
 
 def is_named_as_mask(name: str) -> bool:
-    """Whether the name says that it is a mask, such as 0576_label.PNG."""
+    """Whether the name says mask, such as 0576_label.PNG."""
     stem = split_name(name)[0]
     return any(p.fullmatch(stem) for p in (_MASK_AFTER, _MASK_BEFORE))
 
 
 def is_named_after_image(name: str) -> bool:
-    """Whether the name is that of an image and a word for mask, such as 0576_label.PNG."""
+    """Whether the name is an image's name plus a word for mask, such as 0576_label.PNG."""
     return _MASK_AFTER.fullmatch(split_name(name)[0]) is not None
 
 
 def _is_own(name: str, there: Container[str]) -> bool:
-    """Whether it is one of N_overlay.png, N_mask.png and N_map.npy, with another beside it."""
+    """Whether it is one of N_overlay.png, N_mask.png and N_map.npy beside another of them."""
     stem, ending = split_name(name)
     base, _, kind = stem.rpartition("_")
     if not base or ending != ".png" or kind not in ("overlay", "mask"):

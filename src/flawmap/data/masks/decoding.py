@@ -34,15 +34,15 @@ def read_mask(
     name: str | None = None,
     plain: bool = False,
 ) -> NDArray[np.uint8]:
-    """Decode a mask and bring it to `size`, (height, width); None for its own.
+    """Decode a mask and resize it to `size`, (height, width); None for its own size.
 
-    `layer_share` says which encodings are read, `marked_share` by which rule. The share of each
-    pixel that is marked is resized bilinearly with antialiasing, as the literature does; then 1
-    where at least half is marked.
+    See `layer_share` for the supported encodings, `marked_share` for the rule. The marked share of
+    each pixel is resized bilinearly with antialiasing, as in the literature; the result is 1 where
+    at least half is marked.
 
-    `image_size`, where given, is the (height, width) of the image that the mask belongs to;
-    annotations are drawn at this size, or else at the one that their file states. A mask file
-    without one is refused where its file is too small for its pixels, unless it may be `plain`.
+    `image_size`, if given, is the (height, width) of the image that the mask belongs to;
+    annotations are drawn at this size, else at the size that their file states. Without it, a mask
+    file too small for its number of pixels is refused, unless it may be `plain`.
     Returns uint8 {0, 1} of `size`. Raises `ImageError`, also for a mask of another size.
     """
     if isinstance(source, AnnotatedImage):
@@ -58,9 +58,9 @@ def read_mask(
 
 
 def marks_anything(source: Source) -> bool:
-    """Whether `read_mask` marks a pixel, for data sets whose labels are their masks.
+    """Whether `read_mask` marks any pixel, for data sets whose labels are their masks.
 
-    Raises `ImageError` where it cannot be read.
+    Raises `ImageError` if it cannot be read.
     """
     return bool((_read_share(source, source_name(source)) >= 0.5).any())
 
@@ -68,7 +68,7 @@ def marks_anything(source: Source) -> bool:
 def _read_share(
     source: Source, name: str, image_size: Size | None = None, check: CheckSize | None = None
 ) -> NDArray[np.float32]:
-    """How far each pixel of a mask is marked, 0..1."""
+    """Return how far each pixel of a mask is marked, 0..1."""
     data = source if isinstance(source, bytes) else read_file(source)
     if image_size is not None:
         check = _size_check(image_size, name)
@@ -87,13 +87,13 @@ def _is_lossy(data: bytes, image: Image.Image) -> bool:
 
 
 def _any_size(size: tuple[int, int]) -> None:
-    """Every size that `decode_image` allows at all."""
+    """Accept every size that `decode_image` allows."""
 
 
 def _size_check(image_size: Size, name: str) -> CheckSize:
-    """A check of a mask's stored (width, height), which may still be turned a quarter.
+    """Return a check of a mask's stored (width, height), which may still be rotated by 90 degrees.
 
-    A mask of its image's size may hold as many pixels in as few bytes as it likes.
+    A mask of its image's size may hold any number of pixels in any number of bytes.
     """
     return lambda size: _check_mask_size(_like(size[::-1], image_size), image_size, name)
 
@@ -107,7 +107,7 @@ def _check_mask_size(shape: Size, image_size: Size | None, name: str) -> None:
 
 
 def _like(shape: Size, other: Size) -> Size:
-    """The shape, turned by a quarter if that makes it the other."""
+    """Return the shape, with its sides swapped if that makes it equal to the other."""
     return shape[::-1] if shape[::-1] == tuple(other) else shape
 
 

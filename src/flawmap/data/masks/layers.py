@@ -1,4 +1,4 @@
-"""Where the drawing of a mask file is: in its grey values, colours, palette indices or alpha."""
+"""Decoding of a mask's marked pixels from grey values, colours, palette indices or alpha."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from flawmap.data.masks.values import marked_share
 Share = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-_FEW = 4  # palette entries in use that are labels even where they are grey
-_DARK, _BRIGHT = 32, 223  # black and white as JPEG leaves them
-_GREY_SPREAD = 24  # between the channels of a grey that was stored as JPEG
-_SEEN = 0.001  # share of the pixels that a background covers at least
-_DRAWN = 256  # a drawing has fewer colours, a photograph more
+_FEW = 4  # up to this many palette entries in use are labels even if they are grey
+_DARK, _BRIGHT = 32, 223  # limits of black and white after JPEG compression
+_GREY_SPREAD = 24  # between the channels of a grey stored as JPEG
+_SEEN = 0.001  # minimum share of the pixels that a background covers
+_DRAWN = 256  # a drawing has fewer colours, a camera image more
 _LOOKED_AT = 2**20  # pixels whose colours are counted
 
 
 def layer_share(image: Image.Image, *, lossy: bool = False) -> Share:
-    """How far each pixel (h, w) of a decoded mask is marked, 0..1; see `marked_share`.
+    """Return how far each pixel (h, w) of a decoded mask is marked, 0..1; see `marked_share`.
 
-    - Grey of any depth and 1 bit: by their values.
-    - Palette: every index but the background's is marked. The background is index 0, black or what
-      is transparent, whichever covers most. More than four shades of grey count as grey.
-    - Colour: by the distance from the background, which is black where black occurs, else white
-      where that occurs. Colour images that hold only grey count as grey.
-    - Alpha, where it varies: what is transparent is not marked. Of what is seen, colours mark a
-      part if they differ and are drawn, not photographed; else all of it is marked.
+    - Grey of any depth and 1 bit: by value.
+    - Palette: every index but the background's is marked. The background is index 0, black or
+      transparent, whichever covers most. More than four shades of grey count as grey.
+    - Colour: by distance from the background, which is black if black occurs, else white if white
+      occurs. Colour images that hold only grey count as grey.
+    - Alpha, if it varies: transparent pixels are not marked. Of the visible pixels, colours decide
+      which are marked if they differ and are drawn, not photographed; else all are marked.
     """
     if image.mode == "P":
         return _palette_share(image, lossy)
-    if image.mode == "1" or image.mode[0] in "IF":  # labels below 0 stand for what is not labelled
+    if image.mode == "1" or image.mode[0] in "IF":  # labels below 0 mean unlabelled
         return marked_share(np.maximum(np.asarray(image), 0), lossy=lossy)
     if "A" in image.mode.upper() or "transparency" in image.info:
         return _alpha_share(image, lossy)
@@ -62,7 +62,7 @@ def _palette_share(image: Image.Image, lossy: bool) -> Share:
 
 
 def _palette(image: Image.Image) -> Bytes:
-    """Colours (256, 3) of the indices, black where the file names none."""
+    """Return the colours (256, 3) of the indices, black if the file defines none."""
     found = np.zeros((256, 3), np.uint8)
     stored = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
     found[: len(stored)] = stored[:256]
@@ -70,7 +70,7 @@ def _palette(image: Image.Image) -> Bytes:
 
 
 def _hidden(image: Image.Image) -> NDArray[np.bool_]:
-    """Which indices (256,) are transparent."""
+    """Return which indices (256,) are transparent."""
     found = np.zeros(256, bool)
     transparent = image.info.get("transparency")
     if isinstance(transparent, bytes):
@@ -87,7 +87,7 @@ def _backgrounds(used: NDArray[Any], colours: Bytes, hidden: NDArray[np.bool_]) 
 
 
 def _is_ramp(colours: Bytes) -> bool:
-    """Whether used colours (n, 3) are many shades of grey: an edge is soft, or labels are grey."""
+    """Whether used colours (n, 3) are many shades of grey, from soft edges or grey labels."""
     grey = bool((colours == colours[:, :1]).all())
     return grey and len(colours) > _FEW and len(np.unique(colours[:, 0])) == len(colours)
 
@@ -117,7 +117,7 @@ def _as_rgba(image: Image.Image) -> Image.Image:
 
 
 def _colour_count(colours: Bytes) -> int:
-    """How many different colours (n, 3) there are among about a million of them."""
+    """Count the different colours among about a million of the given ones (n, 3)."""
     some = colours[:: max(1, len(colours) // _LOOKED_AT)].astype(np.uint32)
     return len(np.unique(some @ np.array([65536, 256, 1], np.uint32)))
 
@@ -126,7 +126,7 @@ def _colour_count(colours: Bytes) -> int:
 
 
 def _colour_share(colours: Bytes, seen: NDArray[np.bool_] | None, lossy: bool) -> Share:
-    """Of colours (h, w, 3); what is not `seen` is background."""
+    """Return the marked share by colours (h, w, 3); pixels not `seen` are background."""
     red, green, blue = colours[..., 0], colours[..., 1], colours[..., 2]
     high = np.maximum(np.maximum(red, green), blue)
     low = np.minimum(np.minimum(red, green), blue)

@@ -1,4 +1,4 @@
-"""The rule by which the numbers of a mask become marked or not."""
+"""The rule that decides from a mask's values which pixels are marked."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from numpy.typing import NDArray
 
 Values = NDArray[Any]
 
-_FEW = 4  # distinct values that are labels wherever they lie
-_NOISE = 32  # values below this may be the noise of a black image; labels of that size are flat
-_MARGIN = 8  # values within an eighth of 0 or of the highest are what JPEG makes of these two
-_SETTLED = 0.5  # share of the values in between that lie in regions of their own, for labels
+_FEW = 4  # up to this many distinct values are labels regardless of their position
+_NOISE = 32  # values below this may be noise of a black image; labels that small are flat
+_MARGIN = 8  # values within 1/8 of 0 or of the highest may be JPEG artefacts of these two
+_SETTLED = 0.5  # for labels, minimum share of the values in between that form regions
 _FLAT = 0.9  # the same share over all values between 0 and the highest
-_LOSSY_STEP = 24  # values this near count as equal in a JPEG
+_LOSSY_STEP = 24  # values this close count as equal in a JPEG
 _LOSSY_BLACK = 25  # label values up to this are background in a JPEG
 
 
 def marked_share(values: Values, *, lossy: bool = False) -> NDArray[np.float32]:
-    """How far each pixel of a mask (h, w) is marked, 0..1, by its values, of which 0 is background.
+    """Return how far each pixel of a mask (h, w) is marked, 0..1, by value; 0 is background.
 
-    A mask holds either *labels*, of which every value above 0 is marked, or *shares* of one drawing
-    with soft edges (antialiased, blurred, stored as JPEG), of which half the highest value and more
-    is marked. Nothing in a file says which, so its structure decides:
+    A mask holds either *labels*, where every value above 0 is marked, or *shares* of one drawing
+    with soft edges (antialiased, blurred, stored as JPEG), where values of at least half the
+    highest are marked. Files do not say which, so the structure decides:
 
     1. At most 4 distinct values are labels: 0/1, 0/255, 0/128/255, 0/7, 1/2.
-    2. Whole numbers below 32 are labels, unless they are noise over the whole image, which marks
+    2. Integers below 32 are labels, unless they are noise over the whole image, which marks
        nothing.
-    3. Other values are labels where they form regions. Of the pixels clearly between 0 and the
-       highest value (an eighth away from both, where JPEG leaves its noise), at least half lie in a
-       square of 2x2 equal pixels, or at least half of those beside the background do not climb,
-       which is to say that the pixel opposite is not higher. Or nine tenths of all pixels between
-       0 and the highest value lie in such squares.
+    3. Other values are labels if they form regions. Of the pixels clearly between 0 and the highest
+       value (an eighth away from both, which excludes JPEG noise), at least half are in a square of
+       2x2 equal pixels, or at least half of those beside the background do not climb: the pixel on
+       the opposite side is not higher. Or nine tenths of all pixels between 0 and the highest value
+       are in such squares.
     4. Anything else is a soft drawing: the values of a soft edge climb from the background.
 
     `lossy` (JPEG): values count as equal within 24, labels up to 25 are background, and climbing
-    is not looked at.
+    is not checked.
     """
     values = values.astype(np.uint8) if values.dtype == bool else values
     box = _box(values)
@@ -64,7 +64,7 @@ class _Kind(NamedTuple):
 
 
 def _kind(values: Values, pixels: int) -> _Kind:
-    """What the values say without their places, for a mask of so many `pixels`."""
+    """Classify the values regardless of position, for a mask of `pixels` pixels."""
     highest = values.max().item()
     whole = values.dtype.kind != "f"
     small = whole and highest < _NOISE
@@ -84,7 +84,7 @@ def _are_few(values: Values, highest: float) -> bool:
 
 
 def _is_noise(values: Values, pixels: int) -> bool:
-    """Whether small values lie all over the image, and hardly any beside its like."""
+    """Whether small values are all over the image, and hardly any has an equal neighbour."""
     above = values > 0
     if above.sum() < pixels / 8 or values.shape[0] < 3 or values.shape[1] < 3:
         return False
@@ -108,7 +108,7 @@ def _in_regions(values: Values, highest: float, lossy: bool) -> bool:
 
 
 def _equal_squares(values: Values, step: float) -> NDArray[np.bool_]:
-    """Pixels (h, w) in a square of 2x2 whose values differ by `step` at most."""
+    """Return the pixels (h, w) in a 2x2 square whose values differ by at most `step`."""
     if step:
         values = values.astype(np.float32)
         stacked = (values[:-1, :-1], values[:-1, 1:], values[1:, :-1], values[1:, 1:])
@@ -131,8 +131,8 @@ def _beside_background(values: Values) -> NDArray[np.bool_]:
 
 
 def _keeps_its_value(values: Values) -> NDArray[np.bool_]:
-    """Pixels (h, w) between background and their like, or between background on both sides, and
-    between background and a higher value in no direction."""
+    """Return the pixels (h, w) with background on one side and an equal value or background on the
+    opposite side, but in no direction a higher value opposite background."""
     same, climbs = np.zeros(values.shape, bool), np.zeros(values.shape, bool)
     for one, other in _opposites(values):
         same |= (one == 0) & ((other == values) | (other == 0))
@@ -142,7 +142,7 @@ def _keeps_its_value(values: Values) -> NDArray[np.bool_]:
 
 
 def _opposites(values: Values) -> Iterator[tuple[Values, Values]]:
-    """Of every pixel, the neighbours on two sides of it, each side once as the first."""
+    """Yield each pixel's neighbours on two opposite sides, each side once as the first."""
     padded = np.pad(values, 1, mode="edge")
     middle = slice(1, -1)
     rows = padded[:-2, middle], padded[2:, middle]
@@ -151,7 +151,7 @@ def _opposites(values: Values) -> Iterator[tuple[Values, Values]]:
 
 
 def _box(values: Values) -> tuple[slice, slice] | None:
-    """The rows and columns of all values above 0, with one pixel around; None where none is."""
+    """Return the bounding box of values above 0, plus one pixel around; None if there are none."""
     above = values > 0
     rows, columns = np.flatnonzero(above.any(axis=1)), np.flatnonzero(above.any(axis=0))
     if not len(rows):

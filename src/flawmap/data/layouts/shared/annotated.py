@@ -20,13 +20,13 @@ _FOLDERS = {
 def attach_annotations(
     samples: Sequence[Sample], places: Places, root: Path | None, shared: Container[str]
 ) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
-    """Give each defective sample without mask its annotations, where there are any.
+    """Give each defective sample without mask its annotations, if there are any.
 
-    A LabelMe file lies beside the image, in one of the `places` for masks (each with the defect
-    type that it serves, None for all), or in annotations/ or the like in `root`. A COCO or VIA file
-    lies in any of these folders or in one that holds it, up to `root`. A name that is `shared` by
-    several images needs its folder as well. Returns the samples, and notes on files that cannot be
-    read.
+    A LabelMe file is beside the image, in one of the `places` for masks (each with the defect type
+    that it serves, None for all), or in annotations/ or the like in `root`. A COCO or VIA file is
+    in any of these folders or one of their parents, up to `root`. A name that is `shared` by
+    several images must be given with its folder. Returns the samples, and notes on unreadable
+    files.
     """
     if all(sample.mask is not None for sample in samples):
         return tuple(samples), ()
@@ -64,7 +64,7 @@ def _of(
 def _kept_apart(
     root: Path | None, kinds: Iterable[str | None]
 ) -> Iterator[tuple[Path, str | None]]:
-    """Folders in the root that hold annotations by their names, those of a defect type first."""
+    """Yield folders in the root named as annotation folders, those of a defect type first."""
     if root is None:
         return
     found = sorted(f for f in root.iterdir() if f.name.lower() in _FOLDERS and f.is_dir())
@@ -73,7 +73,7 @@ def _kept_apart(
 
 
 def _folders(samples: Sequence[Sample], places: Places, root: Path | None) -> Iterator[Path]:
-    """Folders of the images and of the masks, and those that hold them, up to the root."""
+    """Yield the folders of images and masks, and their parents up to the root."""
     for folder in dict.fromkeys([*(s.path.parent for s in samples), *(f for f, _ in places)]):
         yield folder
         if root is not None and folder.is_relative_to(root):
@@ -81,7 +81,7 @@ def _folders(samples: Sequence[Sample], places: Places, root: Path | None) -> It
 
 
 def _of_other_tools(bare: Sequence[Path], folders: Iterable[Path]) -> Iterator[Path]:
-    """Files that may annotate images, by name, in forms that flawmap does not read."""
+    """Yield files that may be annotations, by name, in formats that flawmap does not read."""
     stems = {text.casefold() for path in bare for text in (path.stem, path.name)}
     for folder in folders if bare else ():
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():

@@ -1,4 +1,4 @@
-"""Folders named by what they hold, good parts or a defect type, and the samples in them."""
+"""Folders named after their content, good parts or a defect type, and the samples in them."""
 
 from __future__ import annotations
 
@@ -47,22 +47,22 @@ _UNDOES = frozenset({"no", "non", "not", "without", "zero", "free"})
 
 
 def is_good(folder: Folder) -> bool:
-    """Whether a folder's name says that it holds good parts, in one of the usual spellings."""
+    """Whether a folder's name says good parts, in one of the usual spellings."""
     return _plain(folder.name) in _GOOD
 
 
 def is_bad(folder: Folder) -> bool:
-    """Whether a folder's name says that it holds defective parts of no type in particular."""
+    """Whether a folder's name says defective parts without a particular type."""
     return _plain(folder.name) in _BAD
 
 
 def is_masks(folder: Folder) -> bool:
-    """Whether a folder beside images or kinds holds masks."""
+    """Whether a folder beside images or defect types holds masks."""
     return folder.holds_masks or folder.name.casefold() == "gt"
 
 
 def is_unsorted(folder: Folder) -> bool:
-    """Whether a folder's name says neither good nor what is wrong: test, unlabelled, good_old."""
+    """Whether a folder's name gives no label or defect type: test, unlabelled, good_old."""
     words = words_of(folder.name)
     if not words or is_good(folder) or is_bad(folder):
         return False
@@ -83,12 +83,12 @@ def says_defective(stem: str) -> bool:
 
 
 def good_folders(folder: Folder) -> list[Folder]:
-    """The folders of good parts directly in a folder."""
+    """Return the folders of good parts directly in a folder."""
     return [below for below in folder.folders if is_good(below)]
 
 
 def bad_folders(folder: Folder) -> list[Folder]:
-    """The folders of defective parts directly in a folder."""
+    """Return the folders of defective parts directly in a folder."""
     return [below for below in folder.folders if is_bad(below)]
 
 
@@ -100,12 +100,12 @@ def samples_below(
     *,
     deep: bool = True,
 ) -> list[Sample]:
-    """All images of parts in a folder and, if ``deep``, below, with the masks that are theirs.
+    """Return all images of parts in a folder and, if ``deep``, below, with their masks.
 
-    Masks lie beside the images, in a folder ``masks`` there, or below one of ``truths`` in the same
-    folders as the images below ``folder``; there a folder of an image's name holds several. Good
-    images get none, and theirs are counted as left out. So are images in a folder below whose name
-    says the other label.
+    Masks are beside the images, in a folder ``masks`` there, or below one of ``truths`` in the same
+    subfolders as the images below ``folder``; there a folder named like an image holds several.
+    Good images get no masks; theirs are counted as left out. So are images in a subfolder whose
+    name says the other label.
     """
     mask = Reason.MASK if label == "good" else Reason.COMPANION
     other = is_bad if label == "good" else is_good
@@ -131,7 +131,7 @@ def samples_below(
 
 
 def mask_files(sample: Sample) -> list[Path | AnnotatedImage]:
-    """The files that together are a sample's ground truth; none where it has no mask."""
+    """Return the files that together are a sample's ground truth; none if it has no mask."""
     found: list[Path | AnnotatedImage] = []
     for source in () if sample.mask is None else (sample.mask, *sample.more_masks):
         if isinstance(source, Path) and is_folder(source):
@@ -148,7 +148,7 @@ def count_masks(folder: Folder) -> None:
 
 
 def unlabelled(folders: Iterable[Folder], why: str) -> tuple[str, ...]:
-    """A note on all images in folders that say nothing of their label, if there are any."""
+    """Return a note on all images in folders that do not label them, if there are any."""
     paths = [path for folder in folders for path in folder.images_below()]
     if not paths:
         return ()
@@ -156,7 +156,7 @@ def unlabelled(folders: Iterable[Folder], why: str) -> tuple[str, ...]:
 
 
 def elsewhere(places: Iterable[Folder | None], known: Collection[str]) -> tuple[str, ...]:
-    """A note on images in folders of `places` that are not `known` by name to the layout."""
+    """Return a note on images in folders of `places` whose names the layout does not know."""
     others = [
         below
         for place in places
@@ -168,18 +168,18 @@ def elsewhere(places: Iterable[Folder | None], known: Collection[str]) -> tuple[
 
 
 def hold_images(folders: Iterable[Folder], most: int = 500) -> bool:
-    """Whether there are images in folders or below, as far as that many folders tell."""
+    """Whether there are images in or below the folders; searches at most ``most`` folders."""
     return any(place.images for folder in folders for place in (folder, *folder.first_below(most)))
 
 
 def some(names: Sequence[str | Path], most: int = 15) -> str:
-    """Names in a line, and how many more there are."""
+    """Return the first names in one line, and the number of others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(printable(str(name)) for name in names[:most]) + more
 
 
 def _masks_of(place: Folder, truths: Sequence[Folder | None]) -> dict[Path, tuple[Path, ...]]:
-    """The masks of images directly in a folder; of two with one name, none from elsewhere."""
+    """Return the masks of images in a folder; two of one name get none from other folders."""
     stems = Counter(path.stem.casefold() for path in place.images)
     found: dict[Path, tuple[Path, ...]] = dict(place.masks)
     for folder in (*place.masks_beside, *truths):
@@ -192,7 +192,7 @@ def _masks_of(place: Folder, truths: Sequence[Folder | None]) -> dict[Path, tupl
 
 
 def masks_by_stem(folder: Folder) -> dict[str, tuple[Path, ...]]:
-    """Folders of masks by their names; files by their stems, with and without ``_mask``."""
+    """Return folders of masks by name, and files by stem, with and without ``_mask``."""
     found = {below.name.casefold(): (below.path,) for below in folder.folders if below.files}
     plain: dict[str, tuple[Path, ...]] = {}
     marked: dict[str, tuple[Path, ...]] = {}
@@ -211,5 +211,5 @@ def _same_place(truth: Folder | None, relative: Path) -> Folder | None:
 
 
 def _plain(name: str) -> str:
-    """The words of a name as one: good_1, 0_good and Good are the same."""
+    """Join the words of a name: good_1, 0_good and Good become the same."""
     return "".join(words_of(name))

@@ -20,10 +20,10 @@ def attach_masks(
 ) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
     """Give each defective sample its masks, looked for as STEM, STEM_mask, STEM_gt and the like.
 
-    `folders` are the places to look in, best first, each with the defect type it serves; None
-    serves all types, but never a stem that two images share, as the mask could be either's.
+    `folders` are searched in order, best first, each with the defect type it serves; None serves
+    all types, but never a stem that two images share, as the mask could belong to either.
 
-    Samples without a mask get their annotations, looked for up to `root`; see `attach_annotations`.
+    Samples without a mask get their annotations, searched up to `root`; see `attach_annotations`.
     Returns the samples, and notes on defective images without mask and masks without image.
     """
     folders = tuple(folders)

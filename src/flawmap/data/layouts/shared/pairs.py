@@ -1,4 +1,4 @@
-"""Images that each have a file of labels beside them, under a name with a given end."""
+"""Images with a label file beside each of them, named with a given ending."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from flawmap.utils.printable import printable
 
 @dataclass(frozen=True)
 class Pairs:
-    """Images with their labels, and ``bare`` ones that have none."""
+    """Images with their labels, and ``bare`` images without."""
 
     labelled: tuple[tuple[Path, Path], ...]
     bare: tuple[Path, ...]
 
     @classmethod
     def of(cls, folder: Folder | None, end: str) -> Pairs:
-        """The images directly in a folder; ``end``: what a label's stem has more, in lower case."""
+        """Pair the images in a folder; ``end``: lower-case suffix of a label's stem."""
         paths = () if folder is None else folder.files
         files = {path.stem.casefold(): path for path in paths}
         labels = {
@@ -34,7 +34,7 @@ class Pairs:
 
     @staticmethod
     def note(bare: Sequence[Path], end: str) -> tuple[str, ...]:
-        """What to say of images without label that are left out; nothing where there are none."""
+        """Return a note on images left out for lack of a label; empty if there are none."""
         if not bare:
             return ()
         return (

@@ -1,4 +1,4 @@
-"""What layouts with train/ and test/ have in common: train/good, test/KIND, ground_truth/KIND."""
+"""Common parts of layouts with train/ and test/: train/good, test/KIND, ground_truth/KIND."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from flawmap.data.samples import Dataset, Sample, plural
 
 TRUTH = ("ground_truth", "gt", "masks", "mask")
 TRAIN, TEST = ("train", "training"), ("test", "testing")
-UNLABELLED = ("test_private", "test_private_mixed")  # MVTec AD 2's, of which its layout tells
+UNLABELLED = ("test_private", "test_private_mixed")  # MVTec AD 2's, which its layout reports
 VALIDATION = ("validation", "val", "valid")
 
 
 def good_to_train_on(train: Folder | None) -> list[Sample]:
-    """Images in train/good and below, or directly in train/ where nothing in it is sorted."""
+    """Return images in or below train/good, or directly in train/ if nothing in it is sorted."""
     if train is None:
         return []
     good = good_folders(train)
@@ -38,9 +38,9 @@ def good_to_train_on(train: Folder | None) -> list[Sample]:
 def open_splits(
     root: Folder, name: str, title: str, test: Folder | None, truth: Folder | None
 ) -> Dataset:
-    """Read train/ (and validation/) of ``root``, and the kinds in ``test`` with their masks.
+    """Read train/ (and validation/) of ``root``, and the types in ``test`` with their masks.
 
-    Where there is no train/, the good folders in ``root`` itself are what it would hold.
+    If there is no train/, the good folders in ``root`` itself are used instead.
     """
     first, held = root.child(*TRAIN), root.child(*VALIDATION)
     instead = good_folders(root) if first is None else []
@@ -65,7 +65,7 @@ def open_splits(
 def _test_samples(
     test: Folder | None, truth: Folder | None
 ) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
-    """The samples of a test folder, good ones first, and notes on their masks."""
+    """Return the samples of a test folder, good ones first, and notes on their masks."""
     if test is None:
         return (), ()
     kinds = [kind for kind in _kinds(test, truth) if not is_unsorted(kind)]
@@ -85,7 +85,7 @@ def _kinds(test: Folder, truth: Folder | None) -> list[Folder]:
 
 
 def _test_left_out(test: Folder | None, truth: Folder | None) -> tuple[str, ...]:
-    """Notes on images in a test folder that say nothing of their label."""
+    """Return notes on images without a label in a test folder."""
     if test is None:
         return ()
     why = "the name of their folder says neither good nor what is wrong; move or rename it"
@@ -99,7 +99,7 @@ def _test_left_out(test: Folder | None, truth: Folder | None) -> tuple[str, ...]
 
 
 def _elsewhere(root: Folder, known: Iterable[Path]) -> tuple[str, ...]:
-    """Notes on images beside the folders that are read."""
+    """Return notes on images outside the folders that are read."""
     names = {*UNLABELLED, *(path.name.casefold() for path in known)}
     notes = elsewhere([root], names)
     if root.images:
@@ -111,7 +111,7 @@ def _elsewhere(root: Folder, known: Iterable[Path]) -> tuple[str, ...]:
 
 
 def _beside_good(train: Folder | None) -> tuple[str, ...]:
-    """A note on folders of train/ that are not used."""
+    """Return a note on folders of train/ that are not used."""
     if train is None:
         return ()
     good = good_folders(train)
@@ -126,7 +126,7 @@ def _truth_of(truth: Folder | None, kind: Folder) -> Folder | None:
 
 
 def _flat(truth: Folder | None) -> Sequence[tuple[Path, str | None]]:
-    """Folders of masks for each kind and for any; those of good images are not looked into."""
+    """Return mask folders for each defect type and for any; those of good images are skipped."""
     if truth is None:
         return []
     kinds = [(kind.path, kind.name) for kind in truth.folders if not is_good(kind)]

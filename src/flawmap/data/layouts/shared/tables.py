@@ -1,4 +1,4 @@
-"""Reading the CSV and JSON files by which data sets name their images."""
+"""Readers for the CSV and JSON files in which data sets list their images."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _MOST = 2**28  # bytes
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file that has these columns, among others.
+    """Read the rows of a CSV file that has at least these columns.
 
-    Raises DatasetError where it cannot be read or lacks one.
+    Raises DatasetError if it cannot be read or lacks one.
     """
     reader = csv.DictReader(io.StringIO(_text(path)))
     try:
@@ -37,7 +37,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; DatasetError where there is none."""
+    """Read the object in a JSON file; raise DatasetError if there is none."""
     try:
         found = json.loads(_text(path))
     except (ValueError, RecursionError) as error:
@@ -48,7 +48,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def path_below(root: Path, text: str, table: Path) -> Path:
-    """A path that a table names, below ``root``; DatasetError where it leads out of it."""
+    """Return a table's path below ``root``; raise DatasetError if it leads out of ``root``."""
     relative = PurePosixPath(text.strip().replace("\\", "/"))
     if relative.is_absolute() or ".." in relative.parts or not relative.parts or "\0" in text:
         raise DatasetError(f"{table}: names {printable(text) or 'nothing'} as an image; mend it")
@@ -56,7 +56,7 @@ def path_below(root: Path, text: str, table: Path) -> Path:
 
 
 def missing_note(missing: Sequence[Path], table: Path) -> tuple[str, ...]:
-    """What to say of files that a table names and that are not there."""
+    """Return a note on files that a table names but that do not exist."""
     if not missing:
         return ()
     return (
@@ -66,7 +66,7 @@ def missing_note(missing: Sequence[Path], table: Path) -> tuple[str, ...]:
 
 
 def unnamed_note(root: Folder, named: Container[Path], table: Path) -> tuple[str, ...]:
-    """What to say of images of parts below `root` that the table does not name."""
+    """Return a note on images of parts below `root` that the table does not name."""
     places = root.all_below(lambda below: Reason.COMPANION if below.holds_masks else None)
     found = [path for place in places for path in place.images if path not in named]
     if not found:

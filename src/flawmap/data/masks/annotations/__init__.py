@@ -1,7 +1,7 @@
-"""Shapes drawn in labelling tools (LabelMe, COCO, VIA) as masks.
+"""Masks from shapes drawn in labelling tools (LabelMe, COCO, VIA).
 
 Every file is untrusted: its size is capped before it is read, its numbers are checked before they
-are drawn, and whatever is wrong with it comes out as one `ImageError` that names the file.
+are drawn, and any problem raises one `ImageError` that names the file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""COCO: one JSON file for the images of a folder, as CVAT, Label Studio and Roboflow write it."""
+"""COCO: one JSON file for the images of a folder, as written by CVAT, Label Studio, Roboflow."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from flawmap.data.masks.annotations.shapes import NoArea, Shape, number, points,
 
 
 def entries(value: Any) -> dict[str, Entry] | None:
-    """Every image of a COCO file by its name; None where the value is no such file.
+    """Return the images of a COCO file by name; None if the value is not such a file.
 
-    Raises ValueError, KeyError or TypeError where it is damaged.
+    Raises ValueError, KeyError or TypeError if it is damaged.
     """
     if not isinstance(value, dict) or not all(
         isinstance(value.get(key), list) for key in ("images", "annotations")
@@ -34,7 +34,7 @@ def entries(value: Any) -> dict[str, Entry] | None:
 
 
 def _parse(raw: Any) -> Iterator[Shape]:
-    """Polygons or run lengths; the box where there are none of them."""
+    """Yield polygons or run lengths; the box if there are neither."""
     segmentation = raw.get("segmentation")
     if isinstance(segmentation, dict):
         yield runs(segmentation)

@@ -1,4 +1,4 @@
-"""What a file of annotations says of one image, before its shapes are parsed."""
+"""One image's entry in an annotation file, before its shapes are parsed."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ NO_DEFECT = frozenset({"__ignore__", "_background_"})
 
 @dataclass
 class Entry:
-    """The shapes of one image as they lie in the file, and how they become `Shape`s."""
+    """The unparsed shapes of one image, and how to parse them to `Shape`s."""
 
     parse: Callable[[Any], Iterator[Shape]]
     size: Size | None = None
     raw: list[Any] = field(default_factory=list)
 
     def shapes(self) -> list[Shape]:
-        """Raises ValueError, KeyError or TypeError where the file holds something else."""
+        """Parse the shapes. Raises ValueError, KeyError or TypeError if the file is invalid."""
         return [shape for one in self.raw for shape in self.parse(one)]
 
 
 def stated_size(height: Any, width: Any) -> Size | None:
-    """The size of the image that was drawn on; None where the file states none."""
+    """Return the size of the annotated image; None if the file states none."""
     if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
         return height, width
     return None

@@ -1,4 +1,4 @@
-"""Finding the annotations that belong to an image of a data set."""
+"""Lookup of the annotations that belong to an image of a data set."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SINGLE = b'"shapes"'
 
 
 class Annotations:
-    """The annotations in some folders: a LabelMe file for an image, COCO and VIA files for many.
+    """The annotations in given folders: LabelMe files for one image, COCO and VIA files for many.
 
-    `problems` holds a line for each JSON file that cannot be read, `listing` those of COCO and VIA.
-    Files of other content are passed over.
+    `problems` holds a line for each unreadable JSON file, `listing` the COCO and VIA files. Files
+    with other content are ignored.
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
@@ -28,15 +28,15 @@ class Annotations:
             self._add(path)
 
     def beside(self, image: Path, folder: Path) -> AnnotatedImage | None:
-        """A LabelMe file in `folder` that is named like the image."""
+        """Return the LabelMe file in `folder` that is named like the image."""
         path = self._single.get((folder, _stem(image)))
         return None if path is None else AnnotatedImage(path)
 
     def listed(self, image: Path, *, alone: bool) -> AnnotatedImage | None:
-        """The image in a COCO or VIA file, of which most of the path agrees from its end.
+        """Return the entry in a COCO or VIA file whose path, from its end, matches best.
 
-        A name without a folder is not enough unless the image is `alone` in having it, or the file
-        lies in the image's own folder.
+        A name without a folder matches only if no other image has it (`alone`), or if the file is
+        in the image's own folder.
         """
         parts = _parts(image)
         found = self._listed.get(parts[0], [])
@@ -63,7 +63,7 @@ class Annotations:
 
 
 def _is_single(path: Path) -> bool:
-    """Whether it looks like LabelMe's, which is not parsed before it is wanted."""
+    """Whether it looks like a LabelMe file, which is parsed only when needed."""
     try:
         with path.open("rb") as file:
             return _SINGLE in file.read(_HEAD)
@@ -74,7 +74,7 @@ def _is_single(path: Path) -> bool:
 def _json_files(folder: Path) -> Iterator[Path]:
     try:
         found = sorted(folder.iterdir()) if folder.is_dir() else []
-    except OSError:  # the listing of its images says so
+    except OSError:  # listing its images reports it
         return
     for path in found:
         if path.suffix.lower() == ".json" and not path.name.startswith(".") and path.is_file():
@@ -82,7 +82,7 @@ def _json_files(folder: Path) -> Iterator[Path]:
 
 
 def _parts(path: PurePosixPath | Path) -> tuple[str, ...]:
-    """Stem, folder, its folder and so on."""
+    """Return stem, folder, parent folder and so on."""
     return (_stem(path), *(part.casefold() for part in reversed(path.parts[:-1])))
 
 

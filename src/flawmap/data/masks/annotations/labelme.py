@@ -23,7 +23,7 @@ from flawmap.data.masks.layers import layer_share
 
 
 def entries(value: Any) -> dict[str, Entry] | None:
-    """The one image of a LabelMe file; None where the value is no such file."""
+    """Return the one image of a LabelMe file; None if the value is not such a file."""
     if not isinstance(value, dict) or not isinstance(value.get("shapes"), list):
         return None
     size = stated_size(value.get("imageHeight"), value.get("imageWidth"))
@@ -51,7 +51,7 @@ def _parse(raw: Any) -> Iterator[Shape]:
 
 
 def _pixels(text: str, corner: tuple[float, float]) -> Shape:
-    """A shape that was found by an assistant: a small PNG file, and its top left corner."""
+    """Parse a shape made by an AI assistant: a small PNG file, and its top left corner."""
     data = base64.b64decode(text, validate=True)
     try:
         image, _ = decode_image(data, "the pixels of a shape", MAX_BYTES, MAX_PIXELS)

@@ -1,4 +1,4 @@
-"""Run lengths of COCO: pixels column by column, those of background first."""
+"""COCO run lengths: pixels column by column, background first."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from flawmap.data.masks.annotations.shapes import Runs
 
 
 def runs(value: Any) -> Runs:
-    """Of {"size": [h, w], "counts": numbers or their compressed text}.
+    """Parse {"size": [h, w], "counts": numbers or their compressed text}.
 
-    Raises ValueError, KeyError or TypeError for what is none.
+    Raises ValueError, KeyError or TypeError for anything else.
     """
     height, width = (int(side) for side in value["size"])
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
@@ -30,8 +30,8 @@ def runs(value: Any) -> Runs:
 
 
 def _uncompressed(text: str) -> Sequence[int]:
-    """COCO's text: numbers in digits of 5 bits, from the fourth on as difference to the last but
-    one (`rleFrString` of pycocotools)."""
+    """Decode COCO's text: numbers in 5-bit digits, from the fourth on as differences to the last
+    but one (`rleFrString` of pycocotools)."""
     counts: list[int] = []
     number = shift = 0
     for letter in text:

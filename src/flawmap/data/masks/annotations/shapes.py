@@ -1,4 +1,4 @@
-"""Shapes in pixels of an image, and which pixels they cover."""
+"""Shapes in pixel coordinates, and rasterisation to masks."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from flawmap.types import Size
 Point = tuple[float, float]  # x, y
 Filled = NDArray[np.bool_]
 
-LINE_WIDTH = 5.0  # pixels of a line, which labelling tools draw without a width
+LINE_WIDTH = 5.0  # pixels; labelling tools store lines without a width
 _CORNERS = 64  # of an ellipse
-_FURTHEST = 1e7  # pixels from the image's corner, of a coordinate
-_MANY_MARKED = 2**22  # pixels of a mask; more are not listed one by one
-_MOST_CROSSINGS = 50_000_000  # of rows of pixels by the edges of a shape
+_FURTHEST = 1e7  # largest coordinate, in pixels
+_MANY_MARKED = 2**22  # marked pixels of a mask; more are not listed one by one
+_MOST_CROSSINGS = 50_000_000  # of a shape's edges with rows of pixels
 
 
 @dataclass(frozen=True)
 class Polygon:
-    """An area within corners."""
+    """An area given by its corners."""
 
     corners: tuple[Point, ...]
 
 
 @dataclass(frozen=True)
 class Line:
-    """Straight pieces from point to point, `LINE_WIDTH` wide."""
+    """Straight segments from point to point, `LINE_WIDTH` wide."""
 
     points: tuple[Point, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """The pixels themselves, with the top left one at `corner`, (row, column)."""
+    """A pixel mask whose top left pixel is at `corner`, (row, column)."""
 
     filled: Filled
     corner: tuple[int, int] = (0, 0)
@@ -46,7 +46,7 @@ class Pixels:
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Pixels of a whole image of `size` by run lengths, column by column, background first."""
+    """Run lengths of a whole image of `size`, column by column, background first."""
 
     size: Size
     lengths: NDArray[np.int64]
@@ -63,10 +63,10 @@ Shape = Polygon | Line | Pixels | Runs | NoArea
 
 
 def draw(shapes: Iterable[Shape], size: Size) -> Filled:
-    """Which pixels (h, w) the shapes cover; what lies outside the image is cut off.
+    """Return which pixels (h, w) the shapes cover; parts outside the image are cut off.
 
-    A pixel is covered where its centre is. `Runs` must be of this size. Raises ValueError where a
-    shape is too large to draw.
+    A pixel is covered if its centre is. `Runs` must be of this size. Raises ValueError if a shape
+    is too large to draw.
     """
     found = np.zeros(size, bool)
     for shape in shapes:
@@ -84,12 +84,12 @@ def draw(shapes: Iterable[Shape], size: Size) -> Filled:
 
 
 def no_area(kind: Any) -> NoArea:
-    """A shape of a kind that a file names, in a few printable letters."""
+    """Return a shape without area; its kind is cut to a few printable letters."""
     return NoArea(ascii(str(kind)[:40])[1:-1])
 
 
 def number(value: Any) -> float:
-    """A coordinate or length of a file. Raises ValueError for what is none."""
+    """Check a coordinate or length from a file. Raises ValueError if it is invalid."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("a coordinate that is no number")
     if not abs(value) <= _FURTHEST:  # written so that NaN fails it
@@ -98,24 +98,24 @@ def number(value: Any) -> float:
 
 
 def points(values: Any) -> tuple[Point, ...]:
-    """Pairs of numbers of a file."""
+    """Parse pairs of numbers from a file."""
     return tuple((number(x), number(y)) for x, y in values)
 
 
 def polygon(values: Sequence[Point]) -> Polygon:
-    """Raises ValueError for less than three corners."""
+    """Return a polygon. Raises ValueError for fewer than three corners."""
     if len(values) < 3:
         raise ValueError("a polygon of less than three corners")
     return Polygon(tuple(values))
 
 
 def rectangle(one: Point, other: Point) -> Polygon:
-    """From two opposite corners."""
+    """Return a rectangle from two opposite corners."""
     return Polygon((one, (other[0], one[1]), other, (one[0], other[1])))
 
 
 def ellipse(centre: Point, radii: Point, turned: float = 0.0) -> Polygon:
-    """`turned` in radians, from the x axis to the y axis."""
+    """Return an ellipse rotated by `turned` radians, from the x axis to the y axis."""
     angles = np.arange(_CORNERS) * (2 * np.pi / _CORNERS)
     along, across = abs(radii[0]) * np.cos(angles), abs(radii[1]) * np.sin(angles)
     x = centre[0] + along * np.cos(turned) - across * np.sin(turned)
@@ -124,7 +124,7 @@ def ellipse(centre: Point, radii: Point, turned: float = 0.0) -> Polygon:
 
 
 def _bar(one: Point, other: Point) -> tuple[Point, ...]:
-    """Corners of a piece of a line, longer by half its width at both ends."""
+    """Return the corners of a line segment, extended by half its width at both ends."""
     start, end = np.array(one), np.array(other)
     length = float(np.hypot(*(end - start)))
     along = (end - start) / length if length else np.array([1.0, 0.0])
@@ -135,8 +135,8 @@ def _bar(one: Point, other: Point) -> tuple[Point, ...]:
 
 
 def _fill(found: Filled, corners: Sequence[Point]) -> None:
-    """Mark the pixels whose centre is inside, by the even-odd rule; an area thinner than pixels is
-    marked along its edges."""
+    """Mark the pixels whose centre is inside, by the even-odd rule; mark an area thinner than
+    pixels along its edges."""
     x, y = np.array(corners, np.float64).T
     rows, columns = _crossings(x, y, found.shape)
     marked = _between(rows, columns, found)
@@ -151,8 +151,8 @@ def _fill(found: Filled, corners: Sequence[Point]) -> None:
 def _crossings(
     x: NDArray[np.float64], y: NDArray[np.float64], size: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row, and first column with its centre to the right, wherever an edge crosses the middle of
-    a row of pixels."""
+    """Return, for each crossing of an edge with the middle of a row of pixels, the row and the
+    first column whose centre is to the right."""
     x1, y1 = np.roll(x, -1), np.roll(y, -1)
     first = np.ceil(np.minimum(y, y1) - 0.5).clip(0, size[0]).astype(np.int64)
     last = np.ceil(np.maximum(y, y1) - 0.5).clip(0, size[0]).astype(np.int64)
@@ -167,7 +167,7 @@ def _crossings(
 
 
 def _between(rows: NDArray[np.int64], columns: NDArray[np.int64], found: Filled) -> bool:
-    """Mark from every odd crossing of a row to the next; whether anything was."""
+    """Mark from every odd crossing of a row to the next; return whether anything was marked."""
     if not len(rows):
         return False
     top, left = int(rows.min()), int(columns.min())

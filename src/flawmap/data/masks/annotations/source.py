@@ -1,4 +1,4 @@
-"""Reading files of annotations: which tool wrote them, and the mask of one image."""
+"""Reader for annotation files: which tool wrote them, and the mask of one image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flawmap.data.masks.annotations.shapes import Filled, NoArea, Runs, Shape, d
 from flawmap.types import Size
 from flawmap.utils.files import read_regular
 
-MAX_BYTES = 128 * 2**20  # parsed, a file takes some ten times as much memory
+MAX_BYTES = 128 * 2**20  # a parsed file takes about ten times as much memory
 _TOOLS = (labelme.entries, coco.entries, via.entries)
 _T = TypeVar("_T")
 _WRONG = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
@@ -25,7 +25,7 @@ _WRONG = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowE
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """One image of a file of annotations, by the name that it has there; "" for the only one."""
+    """One image of an annotation file, by its name in the file; "" for the only one."""
 
     file: Path
     image: str = ""
@@ -35,9 +35,9 @@ class AnnotatedImage:
 
 
 def load_entries(path: Path) -> dict[str, Entry] | None:
-    """The images of a file of annotations by name; None where it is JSON of another kind.
+    """Load the images of an annotation file by name; None if it is JSON of another kind.
 
-    Raises ImageError where it cannot be read, is no JSON or is damaged.
+    Raises ImageError if it cannot be read, is not JSON or is damaged.
     """
     try:
         found = path.stat()
@@ -47,10 +47,10 @@ def load_entries(path: Path) -> dict[str, Entry] | None:
 
 
 def draw_annotations(source: AnnotatedImage, image_size: Size | None) -> Filled:
-    """Which pixels (h, w) of an image of this size its shapes cover; None for the stated size.
+    """Return which pixels (h, w) the shapes cover at this image size; None for the stated size.
 
-    Raises ImageError, also where the shapes were drawn on an image of another size, or the size is
-    wanted and not stated.
+    Raises ImageError, also if the shapes were drawn on an image of another size, or if the size is
+    neither given nor stated.
     """
     entry = _entry(source)
     shapes = _parsed(source, entry)
@@ -69,9 +69,9 @@ def draw_annotations(source: AnnotatedImage, image_size: Size | None) -> Filled:
 
 
 def only_image(path: Path) -> AnnotatedImage | None:
-    """The one image of a file that has shapes; None for JSON that is no file of annotations.
+    """Return the one image with shapes in a file; None for JSON that is not an annotation file.
 
-    Raises ImageError where there are several such images.
+    Raises ImageError if there are several such images.
     """
     entries = load_entries(path)
     if entries is None:
@@ -85,12 +85,12 @@ def only_image(path: Path) -> AnnotatedImage | None:
 
 
 def states_size(source: AnnotatedImage) -> Size | None:
-    """The size of the image that was drawn on, where the file says."""
+    """Return the size of the annotated image, if the file states it."""
     return _entry(source).size
 
 
 def left_out(source: AnnotatedImage) -> Counter[str]:
-    """How many shapes of an image cover no area, by kind, such as points."""
+    """Count the shapes of an image that cover no area, such as points, by kind."""
     shapes = _parsed(source, _entry(source))
     return Counter(shape.kind for shape in shapes if isinstance(shape, NoArea))
 

@@ -19,7 +19,7 @@ from flawmap.data.masks.annotations.shapes import (
 
 
 def entries(value: Any) -> dict[str, Entry] | None:
-    """Every image of a VIA file by its name; None where the value is no such file."""
+    """Return the images of a VIA file by name; None if the value is not such a file."""
     if not isinstance(value, dict):
         return None
     images = value.get("_via_img_metadata", value)
