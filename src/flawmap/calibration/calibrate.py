@@ -1,4 +1,4 @@
-"""``flawmap calibrate``: thresholds from other good images, or for other rates; no training."""
+"""``flawmap calibrate``: thresholds from other good images or for other rates, no training."""
 
 from __future__ import annotations
 
@@ -43,17 +43,16 @@ def calibrate(
     json_file: str | os.PathLike[str] | None = None,
     show: Show = lambda done, total: None,
 ) -> Recalibration:
-    """Set the inspector's thresholds anew, those of its INT8 exports too; nothing is trained.
+    """Recompute the thresholds of the inspector and its INT8 exports, without training.
 
-    ``images``: good images, or folders of them, in place of those that calibrate now; with ``add``
-    beside them. Those trained on are left out, and so is the second of two equal files. Where they
-    lie is kept in the manifest, for exports to find them again. Without ``images`` the stored
-    scores are read. ``false_reject`` and ``review``: shares of good parts
-    that may be rejected, and rejected or sent to review; as they are where not given. ``defects``:
-    known defective images, on which only recall is measured. ``leave_out_outliers``: images whose
-    scores stand apart do not count; they are named, and the promise says so. Raises FlawmapError
-    where no good image is left or the stored scores are not such that any can be added to,
-    UsageError for rates that make no sense.
+    ``images``: good images, or folders of them, that replace the calibration images or, with
+    ``add``, extend them. Images trained on and duplicate files are skipped. The manifest records
+    their location, so that exports can find them again. Without ``images`` the stored scores are
+    used. ``false_reject`` and ``review``: shares of good parts that may be rejected, and rejected
+    or sent to review; unchanged if not given. ``defects``: known defective images, used only to
+    measure recall. ``leave_out_outliers``: ignore images whose scores stand apart; they are
+    reported, and the guarantee mentions them. Raises FlawmapError if no good image is left or the
+    stored scores cannot be added to, UsageError for invalid rates.
     """
     named = None if images is None else _some(images, "images")
     known = None if defects is None else _some(defects, "defects")
@@ -95,7 +94,7 @@ def calibrate(
 
 
 def _some(given: Paths, what: str) -> list[Path]:
-    """Paths, at least one: a pattern that matches nothing must not read as no wish."""
+    """Return at least one path: a pattern without matches must not count as not given."""
     paths = as_paths(given)
     if not paths:
         raise UsageError(f"No {what} in the list: name some, or leave it out.")
@@ -103,7 +102,7 @@ def _some(given: Paths, what: str) -> list[Path]:
 
 
 def _check_addable(manifest: Manifest, run: Path) -> None:
-    """Refuse to add to scores that are of another kind, or of images that nobody knows."""
+    """Refuse to add to scores from folds or from images that are not recorded."""
     if manifest.calibration.folds:
         raise FlawmapError(
             "The thresholds come from folds: their scores and new ones are not of one kind. Leave "
@@ -118,7 +117,7 @@ def _check_addable(manifest: Manifest, run: Path) -> None:
 
 
 def _apart(calibration: Calibration, scored: Sequence[Scored]) -> list[str]:
-    """What to say of good images whose scores stand apart from all others; nothing if none do."""
+    """Return a warning about good images whose scores stand apart; empty if there are none."""
     apart = outliers(calibration.scores)
     if not apart:
         return []
@@ -136,7 +135,7 @@ def _apart(calibration: Calibration, scored: Sequence[Scored]) -> list[str]:
 
 
 def _left_out(gone: Sequence[str], good: Mapping[Path, str], manifest: Manifest) -> str:
-    """Which images were left out because their scores stand apart, by name where it is known."""
+    """Report the images left out because their scores stand apart, by name where known."""
     if not gone:
         return "No score stands apart: nothing was left out."
     paths = {sha256: path for path, sha256 in good.items()}
@@ -159,7 +158,7 @@ def _rates(before: Calibration, false_reject: float | None, review: float | None
 
 
 def good_paths(images: Paths) -> list[Path]:
-    """Images named, and those of folders: the good ones alone where folders below say which."""
+    """List the given images and those in folders; only good ones if subfolders are labelled."""
     found: list[Path] = []
     for given in as_paths(images):
         if is_folder(given) and says_labels(given):
@@ -174,7 +173,7 @@ def good_paths(images: Paths) -> list[Path]:
 
 
 def defect_paths(images: Paths) -> list[Path]:
-    """Images named, and those of folders: the defective ones alone where folders say which."""
+    """List the given images and those in folders; only defective ones if folders are labelled."""
     found: list[Path] = []
     for given in as_paths(images):
         if not is_folder(given) or not says_labels(given):
@@ -194,10 +193,10 @@ def defect_paths(images: Paths) -> list[Path]:
 def unseen(
     manifest: Manifest, paths: Sequence[Path], add: bool, warnings: list[str]
 ) -> dict[Path, str]:
-    """Images and their digests, without those learned from and those that come twice.
+    """Return images and their digests, without those trained on and without duplicates.
 
-    Of each part, as the run's ``--group`` tells parts apart, the first image alone is taken: the
-    promise is about parts.
+    Of each part, as identified by the run's ``--group``, only the first image is used: the
+    guarantee is about parts.
     """
     trained = manifest.spent
     known = [set(one.images) for one in calibrations(manifest).values()]
@@ -239,13 +238,13 @@ def unseen(
 
 
 def calibrations(manifest: Manifest) -> dict[str, Calibration]:
-    """The run's own under the empty name, and those of exports that have one."""
+    """Return the run's calibration under the empty name, and those of exports that have one."""
     exports = {name: one.calibration for name, one in manifest.exports.items()}
     return {"": manifest.calibration} | {k: one for k, one in exports.items() if one is not None}
 
 
 def _recalls(folder: Path, manifest: Manifest, defects: Paths) -> dict[str, Recall]:
-    """Of known defects, by the new thresholds."""
+    """Measure the recall on known defects with the new thresholds."""
     inspector = Inspector.open(folder, manifest, load_region(folder, manifest))
     paths = defect_paths(defects)
     seen = [one.inspection for one in inspect_files(inspector, paths)]

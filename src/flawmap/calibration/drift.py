@@ -1,4 +1,4 @@
-"""``flawmap drift``: do good parts still look like those that the inspector was calibrated on?"""
+"""``flawmap drift``: test whether good parts still look like those used for calibration."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from flawmap.inspection.bundle.manifest import read_manifest, region_id, run_id
 from flawmap.inspection.conformal import Calibration
 from flawmap.utils.files import make_folder, write_json
 
-_WRITER = ("run", "precision", "backend")  # what a line says of who wrote it
+_WRITER = ("run", "precision", "backend")  # fields that identify the writer of a line
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What the lines of ``predict`` say of the parts since calibration."""
+    """Result of the drift test on the lines of ``predict``."""
 
     parts: int
     """Parts that were tested."""
@@ -42,7 +42,7 @@ class Drift:
     false_alarm_rate: float
 
     def statement(self) -> str:
-        """The finding in words."""
+        """State the result in words."""
         tested = f"{plural(self.parts, 'part(s)')} tested"
         if self.rejected:
             tested += f", {self.rejected} rejected and left out"
@@ -61,7 +61,7 @@ class Drift:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The object that ``drift --json`` writes."""
+        """Return the object that ``drift --json`` writes."""
         return asdict(self) | {"statement": self.statement()}
 
 
@@ -76,13 +76,13 @@ def drift(
     """Test whether the parts in ``scores`` still look like those that ``run`` was calibrated on.
 
     ``scores``: lines that ``predict --json`` or ``--watch`` wrote with this inspector, in the order
-    in which the parts came. As long as good parts are as those held out for calibration, an alarm
-    is ever raised with probability ``false_alarm`` at most, however often one asks as lines are
-    added. Rejected parts are left out, and so are calibration scores that reach the threshold:
+    of the parts. As long as good parts resemble those held out for calibration, the probability of
+    ever raising an alarm is at most ``false_alarm``, however often the test is repeated as lines
+    are added. Rejected parts are left out, and so are calibration scores that reach the threshold:
     given the threshold, the scores below it are exchangeable on both sides. With ``rejected`` all
-    count: for parts that are known to be good. ``json_file``: file for the finding. Raises
-    FlawmapError where a line was not written with this run and its region, where lines are of two
-    precisions, or where the run was calibrated by folds; UsageError for a rate that is none.
+    parts count: for parts known to be good. ``json_file``: file for the result. Raises FlawmapError
+    if a line was not written with this run and its region, if precisions are mixed, or if the run
+    was calibrated by folds; UsageError for an invalid rate.
     Source: see :mod:`flawmap.calibration.martingale`.
     """
     check_target(json_file, "false_alarm_rate", inputs=[scores])
@@ -125,12 +125,12 @@ class _Line:
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """Scores of one kind have one calibration: INT8 graphs of two runtimes do not."""
+        """Key of the calibration that a score belongs to: INT8 has one per runtime."""
         return (self.precision, self.backend) if self.precision == "int8" else (self.precision,)
 
 
 def _read(path: Path) -> tuple[list[_Line], int]:
-    """Lines with a score, and how many have an error in its place."""
+    """Return the lines with a score, and the number of lines with an error instead."""
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -141,7 +141,7 @@ def _read(path: Path) -> tuple[list[_Line], int]:
 
 
 def _lines(text: bytes, path: Path) -> Iterator[_Line | None]:
-    whole = text[: text.rfind(b"\n") + 1]  # --watch may be writing the last one
+    whole = text[: text.rfind(b"\n") + 1]  # --watch may still be writing the last line
     for number, line in enumerate(whole.splitlines(), 1):
         if not line.strip():
             continue
@@ -168,7 +168,7 @@ def _lines(text: bytes, path: Path) -> Iterator[_Line | None]:
 
 
 def _calibration(run: Path, lines: list[_Line], path: Path) -> Calibration:
-    """The calibration whose scores are of one kind with those of the lines."""
+    """Return the calibration whose scores are comparable with those of the lines."""
     manifest = read_manifest(run)
     mine, region = run_id(manifest), region_id(manifest)
     for line in lines:

@@ -1,4 +1,4 @@
-"""The images that calibrate a run, found again on the disk by the digests of their files."""
+"""Locating of a run's calibration images on disk by their file digests."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from flawmap.inspection.bundle.manifest import Manifest
 from flawmap.inspection.sources import walk_images
 from flawmap.utils.files import digest
 
-_DIRECTLY = "*"  # FOLDER/* means the images directly in it
+_DIRECTLY = "*"  # FOLDER/* means the images directly in FOLDER
 
 
 @dataclass(frozen=True)
 class Located:
-    """Images that calibrate a run: path by SHA-256, in the order of the calibration.
+    """Calibration images of a run: path by SHA-256, in the order of the calibration.
 
-    ``wanted``: how many different ones there are; ``looked``: where they were looked for.
+    ``wanted``: number of distinct images; ``looked``: the places that were searched.
     """
 
     paths: dict[str, Path]
@@ -29,7 +29,7 @@ class Located:
 
     @property
     def complete(self) -> bool:
-        """Whether every one was found, and the run knows which they are."""
+        """Whether the run records its calibration images and all were found."""
         return 0 < self.wanted == len(self.paths)
 
     @property
@@ -38,7 +38,7 @@ class Located:
         return {path: sha256 for sha256, path in self.paths.items()}
 
     def describe(self) -> str:
-        """How many were found, and where they were looked for."""
+        """State how many were found and which places were searched."""
         if not self.wanted:
             return "the run does not record which images calibrate it"
         return f"{len(self.paths)} of the {self.wanted} images that calibrate it were found in " + (
@@ -47,8 +47,8 @@ class Located:
 
 
 def locate(manifest: Manifest, also: Sequence[Path] = ()) -> Located:
-    """Find the images that calibrate the run: in ``also``, where ``calibrate`` took them from, and
-    in the folder trained from. Only names are read, and files until all are found."""
+    """Find the run's calibration images in ``also``, where ``calibrate`` took them from, and in the
+    training folder. Names are listed, and files are read only until all are found."""
     wanted = set(manifest.calibration.images)
     looked = [*places_of(also), *manifest.calibration.places, manifest.training.folder]
     found: dict[str, Path] = {}
@@ -64,7 +64,7 @@ def locate(manifest: Manifest, also: Sequence[Path] = ()) -> Located:
 
 
 def places_of(images: Iterable[Path]) -> tuple[str, ...]:
-    """Folders as they are, and FOLDER/* for files in a folder: absolute, each once."""
+    """Return folders unchanged and FOLDER/* for files, as absolute paths without duplicates."""
     places = (
         path.absolute() if path.is_dir() else path.absolute().parent / _DIRECTLY for path in images
     )
@@ -72,7 +72,7 @@ def places_of(images: Iterable[Path]) -> tuple[str, ...]:
 
 
 def digest_or_none(path: Path) -> str | None:
-    """SHA-256 of a file; None where it cannot be read."""
+    """Return the SHA-256 of a file, or None if it cannot be read."""
     try:
         return digest(path)
     except (OSError, FlawmapError):
@@ -80,7 +80,7 @@ def digest_or_none(path: Path) -> str | None:
 
 
 def _candidates(place: str) -> Iterator[Path]:
-    """Images in a place, those first that the layout of a data folder calls good."""
+    """Yield images in a place, first those that a data folder's layout labels as good."""
     folder = Path(place)
     if folder.name == _DIRECTLY:
         if folder.parent.is_dir():
@@ -93,6 +93,6 @@ def _candidates(place: str) -> Iterator[Path]:
         dataset = open_dataset(folder, training=False)
         first = dict.fromkeys(s.path for s in (*dataset.train, *dataset.good_test))
     except FlawmapError:
-        pass  # a folder in no layout may hold them all the same
+        pass  # a folder without a known layout may still contain them
     yield from first
     yield from (path for path in walk_images(folder, None, lenient=True) if path not in first)

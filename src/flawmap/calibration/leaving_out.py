@@ -1,4 +1,4 @@
-"""Thresholds without held-out images whose scores stand apart: on demand, named and recorded."""
+"""Exclusion of held-out images whose scores stand apart: on request, reported and recorded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flawmap.inspection.conformal import Calibration
 
 
 def apart(calibration: Calibration) -> tuple[str, ...]:
-    """SHA-256 of the images whose scores stand apart, highest first; FlawmapError if unknown."""
+    """Return SHA-256 of images whose scores stand apart, highest first; FlawmapError if unknown."""
     found = outliers(calibration.scores)
     if found and not calibration.images:
         raise FlawmapError(
@@ -22,7 +22,7 @@ def apart(calibration: Calibration) -> tuple[str, ...]:
 
 
 def without(calibration: Calibration, images: Collection[str]) -> Calibration:
-    """The thresholds for the same rates without these images (SHA-256), which are recorded."""
+    """Recompute thresholds for the same rates without these images (SHA-256), and record them."""
     kept = [i for i, one in enumerate(calibration.images) if one not in images]
     gone = [one for one in calibration.images if one in images]
     if not gone:
@@ -40,7 +40,7 @@ def without(calibration: Calibration, images: Collection[str]) -> Calibration:
 
 
 def without_outliers(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
-    """The manifest without images that stand apart, in its exports too, and their SHA-256."""
+    """Return the manifest and its exports without images that stand apart, and their SHA-256."""
     gone = apart(manifest.calibration)
     exports = {
         name: export

@@ -1,14 +1,14 @@
-"""Do scores still come as they did? A test that may look after every part, for ever.
+"""Anytime-valid test for drift in anomaly scores (conformal test martingale).
 
-Each score's conformal p-value is its rank among the calibration scores and all scores before it,
-ties broken at random. While all are exchangeable these p-values are independent and uniform,
-however few calibration scores there are. Ranks among the calibration scores alone would not be: one
-unlucky draw of these would shift all of them.
+The conformal p-value of a score is its rank among the calibration scores and all scores before it,
+with ties broken at random. While all scores are exchangeable, these p-values are independent and
+uniform, however few calibration scores there are. Ranks among the calibration scores alone would
+not be: one unlucky calibration draw would shift all of them.
 
-A gambler who bets on such p-values with a capital of 1 comes to 1 / ``rate`` with probability at
-most ``rate``, whenever one looks (Ville's inequality). This one sets aside a little before each
-part, to bet from there on, that scores have grown or shrunk since: the bets of the "simple jumper",
-which at most double with a part, so that no single part raises an alarm.
+A gambler who bets on such p-values with a capital of 1 ever reaches 1 / ``rate`` with probability
+at most ``rate``, at any stopping time (Ville's inequality). Before each part this one stakes a
+little more of its capital on scores having grown or shrunk from that part on: the bets of the
+"simple jumper", which at most double per part, so that no single part raises an alarm.
 
 Vovk, Gammerman & Shafer (2005), section 7.1; Vovk (2021), "Testing randomness online".
 """
@@ -27,12 +27,12 @@ from flawmap.errors import UsageError
 from flawmap.utils.rng import Stream, generator
 
 Direction = Literal["higher", "lower"]
-_STEEPNESS = (1.0, 1.8)  # of a bet, at most 2: for small shifts, and for large ones
+_STEEPNESS = (1.0, 1.8)  # of the bets, at most 2: one for small shifts, one for large
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the test found; ``value`` is the highest that the capital has been before it ended."""
+    """Result of the test; ``value`` is the highest capital reached before it ended."""
 
     value: float
     alarm_at: int | None = None
@@ -41,10 +41,10 @@ class Evidence:
 
 
 def find_drift(calibration: Sequence[float], scores: Sequence[float], rate: float) -> Evidence:
-    """Test whether ``scores``, in the order in which they came, are as those of ``calibration``.
+    """Test whether ``scores``, in order of arrival, are exchangeable with ``calibration``.
 
-    While they are exchangeable an alarm is ever raised with probability at most ``rate``. The test
-    ends with the alarm. Raises UsageError where ``rate`` is not within 0 < rate < 1.
+    While they are, the probability of ever raising an alarm is at most ``rate``. The test ends with
+    the alarm. Raises UsageError if ``rate`` is not within 0 < rate < 1.
     """
     if not 0.0 < rate < 1.0:
         raise UsageError(f"A false-alarm rate of {rate} makes no sense: give one between 0 and 1.")
@@ -63,9 +63,9 @@ def find_drift(calibration: Sequence[float], scores: Sequence[float], rate: floa
 def conformal_p_values(
     calibration: Sequence[float], scores: Sequence[float]
 ) -> NDArray[np.float64]:
-    """P-values (T,) of ``scores`` (T,), each among ``calibration`` and the scores before it.
+    """Return p-values (T,) of ``scores`` (T,), each among ``calibration`` and the scores before it.
 
-    The same scores give the same p-values, and so do the first of them alone.
+    The result is deterministic, and further scores do not change earlier p-values.
 
     >>> bool(conformal_p_values([0.1, 0.2, 0.3], [0.4])[0] < 1 / 4)
     True
@@ -82,10 +82,10 @@ def conformal_p_values(
 
 
 def log_capital(p_values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logarithms of the capital after each part: not yet at stake (T,), and at stake (2, T).
+    """Return log capital after each part: not yet staked (T,), and staked (2, T).
 
-    The rows of the latter bet that scores are higher, and that they are lower. The sum of all three
-    is a martingale that starts from 1 where the p-values (T,) are independent and uniform.
+    The rows of the latter bet on higher and on lower scores. The sum of all three capitals is a
+    martingale starting at 1 if the p-values (T,) are independent and uniform.
     """
     part = np.arange(1, len(p_values) + 1)
     slopes = np.outer((1.0, -1.0), _STEEPNESS).ravel()

@@ -1,4 +1,4 @@
-"""Parts instead of shots, for a run that was trained with ``--group``."""
+"""Selection of one image per part, for a run trained with ``--group``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flawmap.inspection.bundle.manifest import Manifest
 def one_of_each_part(
     manifest: Manifest, found: Mapping[Path, str], add: bool, warnings: list[str]
 ) -> dict[Path, str]:
-    """The first image of each part, of those that no image calibrates yet where ``add``."""
+    """Return the first image of each part; with ``add``, only of parts not yet in calibration."""
     rule = manifest.training.group
     if rule is None:
         return dict(found)
@@ -47,7 +47,7 @@ def one_of_each_part(
 
 
 def shots_of(paths: Sequence[Path], chosen: Sequence[bool], rule: str | None) -> list[bool]:
-    """Which images show a part that one of the ``chosen`` ones shows; those themselves too."""
+    """Return which images show the same part as any ``chosen`` one, including those themselves."""
     groups = None if rule is None else tell_apart(paths, rule)
     if groups is None:
         return list(chosen)

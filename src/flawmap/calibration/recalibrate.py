@@ -29,7 +29,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class Scored:
-    """A good image's score and the highest value of its map."""
+    """Score of a good image and the highest value of its map."""
 
     path: Path
     score: float
@@ -37,7 +37,7 @@ class Scored:
 
 
 def from_stored(manifest: Manifest, rates: Rates) -> Manifest:
-    """The manifest with thresholds for other rates; nothing is inspected."""
+    """Return the manifest with thresholds for other rates; nothing is inspected."""
     exports = {
         name: export.model_copy(update={"calibration": _again(export.calibration, rates)})
         if export.calibration is not None
@@ -63,12 +63,12 @@ def _again(stored: Calibration, rates: Rates) -> Calibration:
 
 @dataclass
 class FromImages:
-    """Thresholds from good images, ``good`` with their files' SHA-256, as the graphs see them.
+    """Recalibration of a run and its exports from good images, ``good`` with their SHA-256.
 
-    ``region``: where to look. ``add``: beside the images that calibrate now; an image that
-    calibrates a graph already is not added to it again. ``places``: where the images lie; the
-    manifest's own places where not given. Afterwards ``scored`` holds what the inspector itself
-    said of them, and ``warnings`` why any are missing.
+    ``region``: where to look. ``add``: keep the current calibration images; an image that already
+    calibrates a model is not added to it again. ``places``: where the images are located; by
+    default the manifest's places. Afterwards ``scored`` holds the inspector's own results for them,
+    and ``warnings`` why any are missing.
     """
 
     folder: Path
@@ -83,7 +83,7 @@ class FromImages:
     warnings: list[str] = field(default_factory=list)
 
     def run(self) -> Manifest:
-        """The manifest with the new thresholds; FlawmapError where no image can be read."""
+        """Return the manifest with new thresholds; raise FlawmapError if no image can be read."""
         exports = {}
         for name, export in self.manifest.exports.items():
             if name == BF16 and not has_bf16_here():
@@ -92,7 +92,7 @@ class FromImages:
                 own, _ = self._calibration(backend_of(name), export.precision)
                 export = export.model_copy(update={"calibration": own})
             exports[name] = export
-        self.warnings.clear()  # the inspector's own are the same
+        self.warnings.clear()  # the inspector's own run repeats them
         calibration, self.scored = self._calibration("auto", "float32")
         if BF16 in self.manifest.exports.keys() - exports:
             self.warnings.append(
@@ -121,7 +121,7 @@ class FromImages:
             review=self.rates.review,
             images=[*(before.images if before else ()), *(fresh[one.path] for one in seen)],
             places=tuple(dict.fromkeys([*(before.places if before else ()), *places])),
-            # other images are another choice; the same ones, looked at anew, are not
+            # kept when the same images are inspected again, dropped for other images
             left_out=stored.left_out if self.add or self.places is None else (),
         )
         return found, seen

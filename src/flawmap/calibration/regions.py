@@ -1,4 +1,4 @@
-"""``flawmap regions``: where an inspector looks, and which regions count as defects."""
+"""``flawmap regions``: set where an inspector looks and which regions count as defects."""
 
 from __future__ import annotations
 
@@ -39,17 +39,16 @@ def regions(
     show: Show = lambda done, total: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Manifest:
-    """Set where the inspector looks and which regions are defects; what is not given stays.
+    """Set where the inspector looks and which regions are defects; keep settings not given.
 
-    ``roi`` and ``ignore``: as for :func:`draw_region`; together they take the place of the region
-    so far, and ``everywhere`` takes it away. Then maps and scores change, so the images that
-    calibrate are inspected again: those with the same digests in the folder trained from, or the
-    good ones among ``images``. The drawings must have the shape of these images, at any scale;
-    ``say`` gets a line on how much of the image is left. The filters are those of
-    :class:`Filters`; ``min_area_mm2`` needs a pixel pitch. ``say`` gets what else there is to know,
-    such as which images were left out. Raises UsageError for values that make
-    no sense, FlawmapError where a drawing cannot be read or calibration images are missing; the run
-    is then as it was.
+    ``roi`` and ``ignore``: as for :func:`draw_region`; together they replace the current region,
+    and ``everywhere`` removes it. This changes maps and scores, so the calibration images are
+    inspected again: those with the same digests in the training folder, or the good ones among
+    ``images``. The drawings must have the shape of these images, at any scale. The filters are
+    those of :class:`Filters`; ``min_area_mm2`` needs a pixel pitch. ``say`` gets a line on how much
+    of the image is left, and notes such as which images were left out. Raises UsageError for
+    invalid values, FlawmapError if a drawing cannot be read or calibration images are missing; the
+    run is then unchanged.
     """
     folder = Path(run)
     with changing(folder) as manifest:
@@ -108,7 +107,7 @@ def _looking_at(
     show: Show,
     notes: list[str],
 ) -> Manifest:
-    """The manifest with a region, its picture written, and the thresholds that go with it."""
+    """Write the region's image; return the manifest with the region and its thresholds."""
     limits = manifest.calibration
     rates = Rates(limits.reject.asked, limits.review.asked)
     region = None if mask is None else Region.of(mask, manifest.configuration)
@@ -122,12 +121,12 @@ def _looking_at(
         Image.fromarray(mask * 255).save(buffer, "PNG")
         sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
         write_bytes(folder / region_file(sha256), buffer.getvalue())
-    measured = manifest.metrics if sha256 == manifest.region else None  # maps are others now
+    measured = manifest.metrics if sha256 == manifest.region else None  # the maps have changed
     return changed.model_copy(update={"region": sha256, "metrics": measured})
 
 
 def _calibrating(manifest: Manifest) -> dict[Path, str]:
-    """The images that calibrate now, found again by their digests."""
+    """Locate the current calibration images by their digests."""
     if manifest.calibration.folds:
         raise FlawmapError(
             "The inspector learned from all the images that calibrate it: name good images that it "

@@ -1,4 +1,4 @@
-"""What ``flawmap calibrate`` found: new thresholds, and what to know about them."""
+"""Result of ``flawmap calibrate``: new thresholds and related findings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from flawmap.inspection.conformal import Calibration, share_interval
 
 @dataclass(frozen=True)
 class Recall:
-    """Of ``total`` known defective images, how many a verdict caught, and the 95 % interval of the
-    share behind that (Clopper and Pearson)."""
+    """Number of ``total`` known defective images that a verdict caught, and the 95 % interval of
+    the underlying share (Clopper and Pearson)."""
 
     caught: int
     total: int
@@ -20,7 +20,7 @@ class Recall:
 
     @classmethod
     def of(cls, caught: int, total: int) -> Recall:
-        """Counted."""
+        """Create from counts, computing the interval."""
         return cls(caught, total, share_interval(caught, total))
 
     def __str__(self) -> str:
@@ -30,11 +30,11 @@ class Recall:
 
 @dataclass(frozen=True)
 class Recalibration:
-    """New thresholds, and what to know about them.
+    """New thresholds and related findings.
 
-    ``oddest``: the images that scored highest, for a person to look at: a flawed one among the good
-    spoils the thresholds. ``rejected`` and ``noticed``: known defects that are rejected, and that
-    are rejected or sent to review.
+    ``oddest``: the highest-scoring images, to be checked by a person: a flawed one among the good
+    spoils the thresholds. ``rejected`` and ``noticed``: recall of known defects that are rejected,
+    and that are rejected or sent to review.
     """
 
     calibration: Calibration
@@ -44,7 +44,7 @@ class Recalibration:
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The object that ``calibrate --json`` writes."""
+        """Return the object that ``calibrate --json`` writes."""
         limits = self.calibration
         thresholds = {
             name: limit.model_dump() | {"bound": limits.bound(limit)}

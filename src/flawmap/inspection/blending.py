@@ -1,4 +1,4 @@
-"""Maps of overlapping windows become one map without seams."""
+"""Blending of the maps of overlapping tiles into one map without seams."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from flawmap.data.resize import Layout
 
-_MARGIN = 4  # the outermost fourth of an overlap counts for nothing, as the window sees too little
+_MARGIN = 4  # the outermost fourth of an overlap has weight 0: the tile has too little context
 
 
 class Blend:
-    """The one map of a photograph's canvas, to which windows' maps are added in any order.
+    """Map of a padded image, to which the maps of its tiles are added in any order.
 
-    Each counts by a weight that falls smoothly to 0 towards edges where another window goes on,
-    and never towards the photograph's own; together they are 1 everywhere. So where windows agree
-    the map is theirs, and a single window's map comes out as it went in.
+    The weight of a tile falls smoothly to 0 towards edges with a neighbouring tile, but not towards
+    the image's own edges; the weights sum to 1 everywhere. Where tiles agree, the map equals
+    theirs, and the map of a single tile is returned unchanged.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -27,18 +27,18 @@ class Blend:
         self._map = np.zeros(layout.canvas_size, np.float32)
 
     def add(self, index: int, anomaly_map: NDArray[np.float32]) -> None:
-        """The map (h, w) of a window."""
+        """Add the map (h, w) of a tile."""
         row, column = divmod(index, len(self._layout.lefts))
         weighted = anomaly_map * self._down[row][:, None] * self._across[column]
         self._map[self._layout.window(index)] += weighted
 
     def photograph(self) -> NDArray[np.float32]:
-        """The map without the padding, (H, W) of the layout's map size."""
+        """Return the map without padding, (H, W) of the layout's map size."""
         return np.ascontiguousarray(self._map[self._layout.picture])
 
 
 def axis_weights(starts: Sequence[int], side: int) -> NDArray[np.float32]:
-    """Weights (n, side) of windows that begin at ``starts`` along one direction, 1 in sum."""
+    """Return weights (n, side), summing to 1, of tiles that begin at ``starts`` along one axis."""
     raw = np.ones((len(starts), side))
     for k in range(1, len(starts)):
         overlap = starts[k - 1] + side - starts[k]
@@ -55,7 +55,7 @@ def axis_weights(starts: Sequence[int], side: int) -> NDArray[np.float32]:
 
 
 def _ramp(overlap: int) -> NDArray[np.float64]:
-    """From 0 to 1 across an overlap, in its middle half, with no corner anywhere."""
+    """Return a smooth ramp from 0 to 1 in the middle half of an overlap."""
     margin = overlap // _MARGIN
     way = (np.arange(overlap) + 0.5 - margin) / (overlap - 2 * margin)
     way = way.clip(0.0, 1.0)

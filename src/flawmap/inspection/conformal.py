@@ -2,10 +2,10 @@
 
 With n held-out good scores that are exchangeable with those of future good parts, a part whose
 score exceeds the k-th largest of them is one of at most k among n + 1: rejecting above it rejects
-at most k / (n + 1) of good parts on average (Vovk, Gammerman & Shafer, 2005, chapter 2). That is
-the mean over the draws of the n. For one draw of independent parts the share rejected is
-Beta(k, n + 1 - k) or, where scores tie, less (Vovk, "Conditional validity of inductive conformal
-predictors", 2012, section 2), and of the next m parts as many as the beta-binomial says.
+at most k / (n + 1) of good parts on average (Vovk, Gammerman & Shafer, 2005, chapter 2). This is
+the mean over draws of the n. For one draw of independent parts the rejected share is distributed
+as Beta(k, n + 1 - k) or, with tied scores, smaller (Vovk, "Conditional validity of inductive
+conformal predictors", 2012, section 2); the count among the next m parts is beta-binomial.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CONFIDENCE = 0.95
 
 
 class Threshold(BaseModel):
-    """A score above ``value`` is acted on; of good parts that befalls at most ``rate``."""
+    """Scores above ``value`` trigger the verdict; at most ``rate`` of good parts exceed it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -32,7 +32,7 @@ class Threshold(BaseModel):
 
 
 class Calibration(BaseModel):
-    """Held-out scores and the thresholds that come from them."""
+    """Held-out scores and the thresholds derived from them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -58,7 +58,7 @@ class Calibration(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Calibration:
-        """Refuse scores and thresholds that do not go together, as a file edited by hand has."""
+        """Reject inconsistent scores and thresholds, as in a file edited by hand."""
         count = len(self.scores)
         if len(self.peaks) != count:
             raise ValueError(f"{count} scores and {len(self.peaks)} peaks")
@@ -76,7 +76,7 @@ class Calibration(BaseModel):
 
     @property
     def computed(self) -> bool:
-        """Whether the thresholds are those of the scores, and not set by hand."""
+        """Whether the thresholds were computed from the scores and not set by hand."""
         sources = (self.scores, self.scores, self.peaks)
         return all(
             limit == conformal_threshold(scores, limit.asked)
@@ -96,11 +96,11 @@ class Calibration(BaseModel):
         places: Sequence[str] = (),
         left_out: Sequence[str] = (),
     ) -> Calibration:
-        """Thresholds of verdict and mask from held-out good images' scores and map maxima.
+        """Compute the thresholds from scores and map maxima of held-out good images.
 
-        ``images``: SHA-256 of each one's file. ``folds``: how many twins scored them, each those
-        that it had not learned from. ``places`` and ``left_out``: see the fields. Raises as
-        :func:`conformal_threshold`, UsageError where the lengths do not fit each other.
+        ``images``: SHA-256 of each file. ``folds``: number of fold models, each of which scored the
+        images it was not trained on. ``places`` and ``left_out``: see the fields. Raises as
+        :func:`conformal_threshold`, and UsageError if the lengths do not match.
         """
         if len(peaks) != len(scores) or len(images) not in (0, len(scores)):
             raise UsageError(
@@ -120,26 +120,26 @@ class Calibration(BaseModel):
         )
 
     def p_value(self, score: float) -> float:
-        """Share of good parts at least as odd: ``(1 + #{held-out >= score}) / (n + 1)``."""
+        """Share of good parts scoring at least this: ``(1 + #{held-out >= score}) / (n + 1)``."""
         return p_value(self.scores, score)
 
     def verdict(self, score: float) -> str:
-        """``reject`` above the reject threshold, ``review`` above the review one, else ``good``."""
+        """Return ``reject`` above the reject threshold, ``review`` above review, else ``good``."""
         if score > self.reject.value:
             return "reject"
         return "review" if score > self.review.value else "good"
 
     def bound(self, threshold: Threshold) -> float:
-        """False-reject rate of one of the thresholds, not exceeded with 95 % confidence."""
+        """Return the upper bound of a threshold's false-reject rate with 95 % confidence."""
         count = len(self.scores)
         return rejection_bound(min(count, max(1, round(threshold.rate * (count + 1)))), count)
 
     def statement(self) -> str:
-        """The guarantee in words; or, from folds, what is expected and not guaranteed.
+        """State the guarantee in words; or, for folds, what is expected but not guaranteed.
 
-        Scores of twins that saw fewer parts are rather higher than the inspector's own, but nothing
-        forbids the contrary (Barber et al., "Predictive inference with the jackknife+", 2021, show
-        how far it can go wrong, and what keeping all twins would guarantee).
+        Fold models saw fewer parts and tend to score higher than the inspector itself, but this is
+        not guaranteed (Barber et al., "Predictive inference with the jackknife+", 2021, show how
+        far it can go wrong, and what keeping all fold models would guarantee).
         """
         count = len(self.scores)
         if not self.computed:
@@ -174,7 +174,7 @@ class Calibration(BaseModel):
         return words + self._about_left_out()
 
     def _about_left_out(self) -> str:
-        """What the choice of images takes from the promise; empty where none were left out."""
+        """State how left-out images limit the guarantee; empty if none were left out."""
         count = len(self.left_out)
         if not count:
             return ""
@@ -186,7 +186,7 @@ class Calibration(BaseModel):
 
 
 def rounded_up(rate: float) -> str:
-    """Percent with one decimal, never less than ``rate``: it is a promise.
+    """Format as percent with one decimal, rounded up, as it states a guarantee.
 
     >>> rounded_up(1 / 12), rounded_up(0.01)
     ('8.4%', '1.0%')
@@ -195,7 +195,7 @@ def rounded_up(rate: float) -> str:
 
 
 def p_value(scores: Sequence[float], score: float) -> float:
-    """Split-conformal p-value of ``score`` among held-out good ``scores``.
+    """Return the split-conformal p-value of ``score`` among held-out good ``scores``.
 
     >>> p_value([0.1, 0.2, 0.3], 0.25)
     0.5
@@ -205,7 +205,7 @@ def p_value(scores: Sequence[float], score: float) -> float:
 
 
 def images_needed(rate: float) -> int:
-    """Fewest held-out good images that can vouch for a false-reject rate.
+    """Return the minimum number of held-out good images that can guarantee a false-reject rate.
 
     >>> images_needed(0.01)
     99
@@ -214,8 +214,8 @@ def images_needed(rate: float) -> int:
 
 
 def rejection_bound(rank: int, count: int, future: int | None = None) -> float:
-    """Share of good parts above the ``rank``-th largest of ``count``, not exceeded in 95 of 100
-    draws; of the next ``future`` parts where that is given, else of all.
+    """Return the share of good parts above the ``rank``-th largest of ``count`` that is not
+    exceeded in 95 of 100 draws: of the next ``future`` parts if given, else of all.
 
     >>> round(rejection_bound(1, 59), 3), round(rejection_bound(1, 59, 20), 3)
     (0.05, 0.1)
@@ -224,7 +224,7 @@ def rejection_bound(rank: int, count: int, future: int | None = None) -> float:
 
     if future is None:
         return float(special.betaincinv(rank, count + 1 - rank, CONFIDENCE))
-    # How many of the next lie above the rank-th largest, if all count + future come in any order:
+    # Number j of the next parts above the rank-th largest, if all count + future are exchangeable:
     # log of C(j + rank - 1, j) C(count - rank + future - j, future - j) / C(count + future, future)
     j = np.arange(future + 1)
     rest = count - rank
@@ -241,7 +241,7 @@ def _log_choose(n: NDArray[np.int64], k: NDArray[np.int64]) -> NDArray[np.float6
 
 
 def share_interval(hits: int, total: int) -> tuple[float, float]:
-    """Clopper and Pearson's 95 % interval of the share behind ``hits`` of ``total`` (1934).
+    """Return Clopper and Pearson's 95 % interval of the share behind ``hits`` of ``total`` (1934).
 
     >>> [round(end, 3) for end in share_interval(9, 10)]
     [0.555, 0.997]
@@ -257,10 +257,10 @@ def share_interval(hits: int, total: int) -> tuple[float, float]:
 
 
 def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
-    """The k-th largest score, k the most that keeps k / (n + 1) within ``rate``, at least 1.
+    """Return the k-th largest score, with the largest k with k / (n + 1) <= ``rate``, at least 1.
 
-    Raises UsageError where ``rate`` is not within 0 < rate < 1 or there is no score, FlawmapError
-    where a score is not a number.
+    Raises UsageError if ``rate`` is not within 0 < rate < 1 or there is no score, FlawmapError if a
+    score is not finite.
     """
     if not 0.0 < rate < 1.0:
         raise UsageError(f"A false-reject rate of {rate} makes no sense: give one between 0 and 1.")

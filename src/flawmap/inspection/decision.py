@@ -1,4 +1,4 @@
-"""The one rule from score and defects to a verdict, shared by every verb."""
+"""Decision rule from score and defects to a verdict, shared by all commands."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from flawmap.types import Verdict
 
 
 def decide(calibration: Calibration, filters: Filters, score: float, defects: int) -> Verdict:
-    """Verdict of an image with this score and this many defects left after the filters.
+    """Return the verdict for an image with this score and this many defects after filtering.
 
-    Without filters the score alone decides. Filters that can drop regions ask for more evidence:
-    an image without a defect left is good, whether they dropped its regions or it had none. So a
-    higher score or one defect more never gives a better verdict, and filters never give a worse
-    one, which keeps the promise of the thresholds.
+    Without filters only the score decides. Filters that can drop regions require more evidence:
+    an image with no defect left is good, whether its regions were dropped or it had none. A higher
+    score or an additional defect never improves the verdict, and filters never worsen it, so the
+    guarantee of the thresholds holds.
     """
     if filters.drop and not defects:
         return "good"

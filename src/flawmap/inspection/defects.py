@@ -1,4 +1,4 @@
-"""Defects: the connected regions of a thresholded anomaly map, and which of them count."""
+"""Defects: connected regions of a thresholded anomaly map that pass the filters."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from scipy import ndimage
 from flawmap.data.resize import Place
 
 _EIGHT = np.ones((3, 3), dtype=bool)
-_DIRECTIONS = np.linspace(0.0, np.pi, 36, endpoint=False)  # a length is true to 0.1 %
+_DIRECTIONS = np.linspace(0.0, np.pi, 36, endpoint=False)  # lengths are accurate to 0.1 %
 
 
 class Filters(BaseModel):
-    """Which regions are defects. Distances and areas are in pixels of the photograph."""
+    """Criteria for regions to count as defects. Distances and areas are in image pixels."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -28,15 +28,15 @@ class Filters(BaseModel):
 
     @property
     def drop(self) -> bool:
-        """Whether any region can be left out."""
+        """Whether any region can be dropped."""
         return self.min_area > 0.0 or self.min_peak > 0.0
 
 
 @dataclass(frozen=True)
 class Defect:
-    """One 8-connected region, or several near each other.
+    """One 8-connected region, or several close together.
 
-    Box, area and length are in pixels of the photograph, peak and mean are map values.
+    Box, area and length are in image pixels, peak and mean are map values.
     """
 
     box: tuple[int, int, int, int]
@@ -49,8 +49,8 @@ class Defect:
 
 
 class Found(NamedTuple):
-    """``mask`` (h, w) uint8 {0, 1} of the defects that count, worst first, and how many regions
-    there were before the filters."""
+    """``mask`` (h, w) uint8 {0, 1} of the defects that count, these ``defects``, worst first, and
+    the number of ``regions`` before filtering."""
 
     mask: NDArray[np.uint8]
     defects: list[Defect]
@@ -63,17 +63,16 @@ def find_defects(
     image_size: tuple[int, int],
     filters: Filters | None = None,
 ) -> Found:
-    """Regions of the map (h, w) above ``threshold`` that pass the filters.
+    """Find regions of the map (h, w) above ``threshold`` that pass the filters.
 
-    ``image_size`` is the photograph's (height, width), to which boxes, areas and lengths are
-    scaled.
+    Boxes, areas and lengths are scaled to ``image_size``, the image's (height, width).
     """
     limits = filters or Filters()
     above = anomaly_map > threshold
     if not above.any():
         return Found(above.astype(np.uint8), [], 0)
     scale = image_size[0] / above.shape[0], image_size[1] / above.shape[1]
-    part = _around(above)  # the rest of a large map need not be labelled
+    part = _around(above)  # no need to label the rest of a large map
     marked, values = above[part], anomaly_map[part]
     labels, count = _labelled(marked, limits.merge_distance, scale)
     peaks, means, pixels = _statistics(values[marked], labels[marked], count)
@@ -96,13 +95,13 @@ def find_defects(
 
 
 def _around(above: NDArray[np.bool_]) -> Place:
-    """The smallest box of the map that holds every pixel above; there is at least one."""
+    """Return the bounding box of all pixels above the threshold; there is at least one."""
     rows, columns = np.flatnonzero(above.any(1)), np.flatnonzero(above.any(0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _moved(place: Place, part: Place) -> Place:
-    """A place in a part of the map as one in the whole."""
+    """Translate a place in a part of the map to the whole map."""
     rows, columns = (
         slice(one.start + whole.start, one.stop + whole.start)
         for one, whole in zip(place, part, strict=True)
@@ -113,9 +112,9 @@ def _moved(place: Place, part: Place) -> Place:
 def _labelled(
     above: NDArray[np.bool_], merge_distance: float, scale: tuple[float, float]
 ) -> tuple[NDArray[np.int32], int]:
-    """Number of its region at every pixel, 0 for none."""
+    """Return the region label of every pixel, 0 for none, and the number of regions."""
     near = above
-    reach = (merge_distance - max(scale)) / 2.0  # neighbours in the map touch as they are
+    reach = (merge_distance - max(scale)) / 2.0  # neighbours in the map touch anyway
     if reach > 0.0:
         near = ndimage.distance_transform_edt(~above, sampling=scale) <= reach
     labels, count = ndimage.label(near, _EIGHT)
@@ -125,8 +124,8 @@ def _labelled(
 def _statistics(
     values: NDArray[np.float32], labels: NDArray[np.int32], count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.int64]]:
-    """Highest and mean value and number of pixels of every region; of all its pixels (n,), the
-    map's values and the region's number."""
+    """Return maximum, mean and pixel count of each region, from the map values (n,) and region
+    labels (n,) of all marked pixels."""
     pixels = np.bincount(labels, minlength=count + 1)[1:]
     sums = np.bincount(labels, values, minlength=count + 1)[1:]
     peaks = np.atleast_1d(ndimage.maximum(values, labels, np.arange(1, count + 1)))
@@ -134,7 +133,7 @@ def _statistics(
 
 
 def _length(region: NDArray[np.bool_], scale: tuple[float, float]) -> float:
-    """Largest extent, from outer edge to outer edge of its pixels."""
+    """Return the largest extent, measured between outer pixel edges."""
     rows, columns = _ends(region)
     across = np.cos(_DIRECTIONS)[:, None] * scale[1]
     down = np.sin(_DIRECTIONS)[:, None] * scale[0]
@@ -144,7 +143,7 @@ def _length(region: NDArray[np.bool_], scale: tuple[float, float]) -> float:
 
 
 def _ends(region: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of the first and last pixel in each row: no other can lie outermost."""
+    """Return rows and columns of the first and last pixel per row: only these can be extreme."""
     rows = np.flatnonzero(region.any(axis=1))
     first = region[rows].argmax(axis=1)
     last = region.shape[1] - 1 - region[rows, ::-1].argmax(axis=1)
@@ -154,12 +153,12 @@ def _ends(region: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]
 def _box(
     place: Place, size: tuple[int, ...], image_size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """Smallest box of whole photograph pixels around a region of the map."""
+    """Return the smallest box of whole image pixels around a region of the map."""
     y, bottom = _scaled(place[0], size[0], image_size[0])
     x, right = _scaled(place[1], size[1], image_size[1])
     return x, y, right - x, bottom - y
 
 
 def _scaled(place: slice, size: int, image_size: int) -> tuple[int, int]:
-    """First and one past last; in whole numbers, as a float may round past the image's edge."""
+    """Return start and end, by integer arithmetic: floats may round past the image's edge."""
     return place.start * image_size // size, -(-place.stop * image_size // size)

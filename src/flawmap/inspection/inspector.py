@@ -1,4 +1,4 @@
-"""The inspector: the artefact folder, and the object that runs it. No torch anywhere."""
+"""Inspector: loads a run folder and inspects images with it, without torch."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from flawmap.types import Verdict
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What the inspector says of one image.
+    """Result of inspecting one image.
 
-    ``anomaly_map`` float32 (h, w) and ``mask`` uint8 {0, 1} (h, w) have the working size where the
-    image was squashed to it; in a letterbox they have the image's shape, of tiles its very size.
-    Boxes, areas and lengths of ``defects`` are in pixels of the photograph. Outside the inspector's
-    region the map is 0; ``raw_map`` and ``raw_score`` are what the graph said, of the whole image.
+    ``anomaly_map`` float32 (h, w) and ``mask`` uint8 {0, 1} (h, w) have the working size if the
+    image was squashed to it, the image's aspect ratio for a letterbox, and the image's own size for
+    tiles. Boxes, areas and lengths of ``defects`` are in image pixels. Outside the inspector's
+    region the map is 0; ``raw_map`` and ``raw_score`` are the model's output for the whole image.
 
-    Two inspections are equal where they say the same, whatever time they took.
+    Inspections are equal if their results are, regardless of ``milliseconds``.
     """
 
     score: float
@@ -68,14 +68,14 @@ class Inspection:
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """From the graph's map and score to an inspection: thresholds, region and filters."""
+    """Thresholds, region and filters that turn the model's map and score into an inspection."""
 
     manifest: Manifest
     region: Region | None
 
     @classmethod
     def load(cls, folder: Path) -> Judge:
-        """Of a run; its graph is not read. Raises as :meth:`Inspector.load`."""
+        """Load the judge of a run without its model. Raises as :meth:`Inspector.load`."""
         manifest = read_manifest(folder)
         return cls(manifest, load_region(folder, manifest))
 
@@ -86,9 +86,9 @@ class Judge:
         image_size: tuple[int, int],
         start: float | None = None,
     ) -> Inspection:
-        """Verdict and defects, of a photograph of ``image_size`` (height, width).
+        """Return the inspection of an image of ``image_size`` (height, width) from its map (h, w).
 
-        ``start``: time.perf_counter() when work on the image began. The verdict: see
+        ``start``: time.perf_counter() when work on the image began. For the verdict see
         :func:`flawmap.inspection.decision.decide`.
         """
         begun = time.perf_counter() if start is None else start
@@ -112,17 +112,17 @@ class Judge:
 
 @dataclass(frozen=True)
 class Source:
-    """Where an inspector was loaded from, and the runtime that was asked for."""
+    """Folder and runtime options from which an inspector was loaded."""
 
     folder: str
     options: RuntimeOptions
 
 
 class Inspector:
-    """Decode -> graph -> verdict. Thread-safe; the graph is loaded once.
+    """Decode -> model -> verdict. Thread-safe; the model is loaded once.
 
-    Copies share the graph. A pickle holds the settings and the run folder's path: whoever reads it,
-    such as a process of a pool, loads the graph from there, on the same runtime.
+    Copies share the model. A pickle holds the settings and the run folder's path: the process that
+    unpickles it, such as a pool worker, loads the model from there, on the same runtime.
     """
 
     def __init__(
@@ -139,11 +139,11 @@ class Inspector:
 
     @classmethod
     def load(cls, run: str | os.PathLike[str], **runtime: Unpack[RuntimeOptions]) -> Inspector:
-        """Inspector of the folder that ``train`` wrote, on the runtime named.
+        """Load the inspector from a folder written by ``train``, on the given runtime.
 
-        ``runtime``: see :class:`flawmap.runtime.base.RuntimeOptions`. Raises FlawmapError where
-        the folder holds no inspector, or a file is not the one its manifest names; UsageError for
-        a runtime that is none.
+        ``runtime``: see :class:`flawmap.runtime.base.RuntimeOptions`. Raises FlawmapError if the
+        folder holds no inspector or a file is not the one listed in its manifest; UsageError for
+        an unknown runtime.
         """
         folder = Path(run)
         manifest = read_manifest(folder)
@@ -152,7 +152,7 @@ class Inspector:
                 return cls.open(folder, manifest, load_region(folder, manifest), **runtime)
             except FlawmapError:
                 before, manifest = manifest, read_manifest(folder)
-                if manifest == before:  # else a verb changed the run between its files
+                if manifest == before:  # otherwise a command changed the run between the reads
                     raise
 
     @classmethod
@@ -163,7 +163,7 @@ class Inspector:
         region: Region | None,
         **runtime: Unpack[RuntimeOptions],
     ) -> Inspector:
-        """As :meth:`load`, with a manifest and a region at hand."""
+        """As :meth:`load`, for a manifest and region already read."""
         found = read_graph(
             folder, manifest, runtime.get("backend", "auto"), runtime.get("precision", "float32")
         )
@@ -200,16 +200,16 @@ class Inspector:
         return type(self)(self.manifest, self.graph, self.region, self.source)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Inspector:
-        return self.__copy__()  # graph, settings and region are never changed in place
+        return self.__copy__()  # model, settings and region are never modified in place
 
     @property
     def run_id(self) -> str:
-        """First 16 hex digits of the SHA-256 of the run's graph: which run wrote a line."""
+        """First 16 hex digits of the SHA-256 of the run's model; they identify it in lines."""
         return run_id(self.manifest)
 
     @property
     def precision(self) -> str:
-        """In which the graph is computed, and whose thresholds judge."""
+        """Precision of the model, which also selects the thresholds."""
         return "float32" if self.source is None else self.source.options["precision"]
 
     @property
@@ -219,15 +219,15 @@ class Inspector:
 
     @property
     def framing(self) -> Framing:
-        """How photographs become windows of the working size."""
+        """How images are fitted into tiles of the working size."""
         return self.manifest.preprocessing.framing
 
     def inspect(self, image: Frame, colour: Colour | None = None) -> Inspection:
         """Inspect a file (path, bytes, file object), a PIL image or an array.
 
         Arrays are uint8, uint16 or floats within 0..1, of shape (H, W), (H, W, 1), (H, W, 3) or
-        (H, W, 4); ``colour`` is the order of their channels, RGB or RGBA by default, and alpha is
-        dropped. Raises ImageError where it cannot be read, UsageError for anything else.
+        (H, W, 4); ``colour`` is their channel order, RGB or RGBA by default, and alpha is dropped.
+        Raises ImageError if the image cannot be read, UsageError for anything else.
         """
         start = time.perf_counter()
         check_colour(colour)
@@ -240,9 +240,9 @@ class Inspector:
         return self.judge(anomaly_map, score, canvas.photograph, start)
 
     def see(self, canvases: Iterable[Canvas], at_once: int = 1) -> Iterator[Seen]:
-        """The graph's map and score of each photograph laid out by :attr:`framing`, in order.
+        """Yield the model's map and score of each image laid out by :attr:`framing`, in order.
 
-        ``at_once``: windows that go through the graph together.
+        ``at_once``: number of tiles in a batch.
         """
         return Look.of(self.framing, self.manifest.configuration)(self.graph, canvases, at_once)
 
@@ -254,12 +254,12 @@ class Inspector:
         batch: int = 1,
         ahead: int = 0,
     ) -> Iterator[Inspection]:
-        """Inspect a camera's frames as they come, each of a kind that :meth:`inspect` takes.
+        """Inspect a camera's frames as they arrive, each of a type that :meth:`inspect` accepts.
 
-        ``colour`` is the order of their channels: OpenCV gives BGR. ``batch`` frames go through
-        the graph at once, and ``ahead`` more are fetched before the oldest one's inspection is
-        given: 0 for a camera that must not wait for its next frame, more where frames come faster
-        than they are inspected. Raises UsageError for a frame of another kind.
+        ``colour`` is their channel order: OpenCV gives BGR. ``batch`` frames go through the model
+        at once, and ``ahead`` more are fetched before the oldest one's inspection is yielded: 0 if
+        a result must not wait for the next frame, more if frames arrive faster than they are
+        inspected. Raises UsageError for a frame of another type.
         """
         from flawmap.inspection.pipeline import inspect_frames
 
@@ -272,7 +272,7 @@ class Inspector:
         image_size: tuple[int, int],
         start: float | None = None,
     ) -> Inspection:
-        """As :class:`Judge`, by this inspector's settings."""
+        """As :class:`Judge`, with this inspector's settings."""
         return Judge(self.manifest, self.region)(anomaly_map, score, image_size, start)
 
 
@@ -283,10 +283,10 @@ def _reopened(
 
 
 def load_region(folder: Path, manifest: Manifest) -> Region | None:
-    """The run's region, where it has one; raises as :func:`read_region`."""
+    """Load the run's region, or None if it has none; raises as :func:`read_region`."""
     if manifest.region is None:
         return None
     squashed = manifest.preprocessing.fit == "squash"
-    size = manifest.preprocessing.size if squashed else None  # elsewhere maps differ in size
+    size = manifest.preprocessing.size if squashed else None  # otherwise map sizes vary
     mask = read_region(folder, manifest.region, size)
     return Region.of(mask, manifest.configuration)

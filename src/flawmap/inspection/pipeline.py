@@ -1,4 +1,4 @@
-"""Inspecting many images: decoding runs ahead of the graph, in bounded memory."""
+"""Inspection of many images: decoding runs ahead of the model, in bounded memory."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from flawmap.utils.printable import printable
 if TYPE_CHECKING:
     from flawmap.inspection.inspector import Inspection, Inspector
 
-_AHEAD = 8  # images decoded or in decoding at any time, beside the batch
-_BUDGET = 250_000_000  # bytes of images held at any time, unless a single one takes more
-_BYTES_A_PIXEL = 7  # decoded by Pillow and as an array, or as an array with its map
+_AHEAD = 8  # images decoded or being decoded at any time, besides the batch
+_BUDGET = 250_000_000  # bytes of images held at any time, unless a single one is larger
+_BYTES_A_PIXEL = 7  # as Pillow image plus array, or as array plus map
 _DECODERS = 2
 
 Item = TypeVar("Item")
@@ -35,8 +35,8 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, eq=False)
 class Inspected:
-    """One file's outcome: its inspection and the photograph's (height, width), or the reason why
-    there is none. ``image``: the photograph, where it was asked for."""
+    """Result of one file: its inspection and the image's (height, width), or the reason why there
+    is none. ``image``: the image itself, if requested."""
 
     path: Path
     size: Size = (0, 0)
@@ -58,11 +58,11 @@ _Outcome = tuple[_Decoded, "Inspection"] | Exception
 def inspect_files(
     inspector: Inspector, paths: Iterable[Path], batch: int = 1, *, photographs: bool = False
 ) -> Generator[Inspected, None, None]:
-    """Inspect files in order; one that cannot be read gives an ``error`` and the rest go on.
+    """Inspect files in order; an unreadable one yields an ``error`` and the rest continue.
 
-    ``batch``: images that go through the graph at once; all of a batch have its milliseconds,
-    shared out. Of tiled images it is the tiles that do, and images are taken one by one.
-    ``photographs``: give them, too. An image that the graph fails on gives an ``error``, too.
+    ``batch``: images per batch, which share its milliseconds equally. For tiled images it counts
+    tiles, and images are processed one by one. ``photographs``: also return the images. An image
+    on which the model fails yields an ``error`` too.
     """
 
     def decode(path: Path) -> _Decoded:
@@ -87,7 +87,7 @@ def inspect_files(
 
 
 def _told(path: Path, error: Exception) -> str:
-    """One line that names the file."""
+    """Return a one-line message that names the file."""
     if isinstance(error, ImageError):
         return str(error)
     reason = str(error) if isinstance(error, FlawmapError) else f"{type(error).__name__}: {error}"
@@ -102,7 +102,7 @@ def inspect_frames(
     batch: int = 1,
     ahead: int = 0,
 ) -> Iterator[Inspection]:
-    """What :meth:`Inspector.inspect_frames` does."""
+    """Implement :meth:`Inspector.inspect_frames`."""
     check_colour(colour)
     check_several(frames)
 
@@ -130,18 +130,17 @@ def inspect_frames(
 
 @dataclass(frozen=True, eq=False)
 class _Own:
-    """A frame that its owner cannot change any more: the content of a file, or an RGB array."""
+    """Frame that its owner can no longer change: the content of a file, or an RGB array."""
 
     frame: bytes | NDArray[np.uint8]
     name: str | None = None
 
 
 def _owned(frames: Iterable[Frame], own: Callable[[Frame], _Own]) -> Iterator[_Own | Exception]:
-    """Copies of frames, each taken before the next is fetched: a camera may reuse its buffer or
-    file.
+    """Copy each frame before the next is fetched: a camera may reuse its buffer or file.
 
-    A frame that is none, and a camera that fails, come as their error, in their place, so that the
-    frames before are inspected.
+    An invalid frame or a failing camera yields the error in its place, so that earlier frames are
+    still inspected.
     """
     source = iter(frames)
     while True:
@@ -168,10 +167,10 @@ def _stream(
     ahead: int,
     cost: Callable[[Item], int] = lambda item: 0,
 ) -> Iterator[tuple[Item, _Outcome]]:
-    """Items in order with what came of each; at most ``batch + ahead`` are held at any time.
+    """Yield items and their results in order; at most ``batch + ahead`` are held at any time.
 
-    Of tiled images ``1 + ahead``. ``cost``: bytes that an item takes; of several that are held
-    these are at most ``_BUDGET`` in sum.
+    For tiled images it is ``1 + ahead``. ``cost``: bytes that an item takes; several held items
+    take at most ``_BUDGET`` in total.
     """
     if batch < 1 or ahead < 0:
         raise UsageError("Give a batch of 1 or more, and 0 or more images ahead.")
@@ -198,14 +197,14 @@ def _stream(
 
 @dataclass
 class _Priced(Generic[Item]):
-    """Items and the bytes that each takes."""
+    """Iterator over items and the bytes that each takes."""
 
     items: Iterator[Item]
     cost: Callable[[Item], int]
     _next: list[tuple[Item, int]] = field(default_factory=list)
 
     def take(self, held: int) -> tuple[Item, int] | None:
-        """The next item, unless it does not go beside ``held`` bytes; None after the last, too."""
+        """Return the next item; None after the last or if it does not fit beside ``held`` bytes."""
         if not self._next:
             for item in self.items:
                 self._next.append((item, self.cost(item)))
@@ -220,7 +219,7 @@ class _Priced(Generic[Item]):
 def _inspect(
     inspector: Inspector, taken: Sequence[tuple[Item, Future[_Decoded]]], at_once: int
 ) -> Iterator[tuple[Item, _Outcome]]:
-    """Those that could be decoded go through the graph at once."""
+    """Run all decoded items through the model at once and judge them."""
     decoded = [_result(future) for _, future in taken]
     whole = [one.canvas for one in decoded if isinstance(one, _Decoded)]
     begun = time.perf_counter()
@@ -241,18 +240,18 @@ def _inspect(
 def _result(future: Future[_Decoded]) -> _Decoded | Exception:
     try:
         return future.result()
-    except Exception as error:  # such as no memory for it: one image's trouble
+    except Exception as error:  # such as out of memory: affects only one image
         return error
 
 
 def _seen(inspector: Inspector, canvases: Sequence[Canvas], at_once: int) -> list[Seen | Exception]:
-    """What the graph says of each; where it fails, image by image, so that only the culprit does.
+    """Return the model's output for each image; if it fails, retry image by image.
 
-    Runtimes raise what they like, and one image's failure must not end a stream.
+    Runtimes may raise any exception, and the failure of one image must not end a stream.
     """
     try:
         return list(inspector.see(canvases, at_once))
-    except UsageError:  # a wrong call, whatever the image
+    except UsageError:  # a wrong call, independent of the image
         raise
     except Exception as error:
         if len(canvases) == 1:

@@ -1,4 +1,4 @@
-"""``flawmap predict``: overlays, masks, raw maps and verdicts of one's own images."""
+"""``flawmap predict``: overlays, masks, raw maps and verdicts for images."""
 
 from __future__ import annotations
 
@@ -42,16 +42,15 @@ def predict(
     show: Callable[[Prediction, int], None] = lambda prediction, total: None,
     **runtime: Unpack[RuntimeOptions],
 ) -> list[dict[str, Any]]:
-    """Inspect files and folders of images; returns one dict an image, in input order.
+    """Inspect files and folders of images; return one dict per image, in input order.
 
-    Folders are searched with all below them, but for ground truth and ``out`` itself.
-    ``out``: folder for ``NAME_overlay.png``, ``NAME_mask.png`` (both of the photograph's size)
-    and ``NAME_map.npy`` (float32, of the map's size). ``json_file``: JSON lines, ``-`` for standard
-    output. They are written one by one, so that they are there whatever ends the call; an image
-    that cannot be read, inspected or written has ``error`` in its own. ``batch``: images that go
-    through the graph at once. ``runtime``: as for :meth:`Inspector.load`. Raises FlawmapError where
-    there is nothing to inspect or the disk is full, UsageError where ``json_file`` holds anything
-    but such lines.
+    Folders are searched recursively, except for ground-truth masks and ``out`` itself.
+    ``out``: folder for ``NAME_overlay.png``, ``NAME_mask.png`` (both of the image's size) and
+    ``NAME_map.npy`` (float32, of the map's size). ``json_file``: JSON lines, ``-`` for standard
+    output. Lines are written one by one, so they survive however the call ends; the line of an
+    image that cannot be read, inspected or written has an ``error``. ``batch``: images per batch.
+    ``runtime``: as for :meth:`Inspector.load`. Raises FlawmapError if there is nothing to inspect
+    or the disk is full, UsageError if ``json_file`` holds anything but such lines.
     """
     check_folder(out)
     check_target(json_file, LINES, inputs=[out], streamed=True)

@@ -1,4 +1,4 @@
-"""``flawmap judge``: verdicts anew from stored maps, by the settings that the run has now."""
+"""``flawmap judge``: recompute verdicts from stored maps with the run's current settings."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from flawmap.inspection.output.lines import Line, json_lines, map_place, map_ref
 from flawmap.inspection.output.records import region_of, verdict_of
 from flawmap.utils.files import read_regular
 
-_WRITER = ("run", "precision", "backend")  # what a line says of who wrote it
-_HEADER_BYTES = 4096  # of a map's file, at most
+_WRITER = ("run", "precision", "backend")  # fields that identify the writer of a line
+_HEADER_BYTES = 4096  # maximum, in a map's file
 
 
 def judge(
@@ -34,12 +34,12 @@ def judge(
     json_file: str | os.PathLike[str] | None = None,
     show: Callable[[dict[str, Any], int], None] = lambda line, total: None,
 ) -> list[dict[str, Any]]:
-    """Judge again what ``predict --out --json`` wrote to ``predictions``; no image is inspected.
+    """Re-judge the output of ``predict --out --json`` in ``predictions``; inspect no image.
 
-    Thresholds, region and filters are those that the run has now, in the precision in which a line
-    was written. Maps are found from the lines' own folder. Returns and writes lines as ``predict``
-    does, without milliseconds; a line with an error stays as it is. Raises FlawmapError where a
-    line or its map is not what ``predict`` wrote, or another run wrote it.
+    Uses the run's current thresholds, region and filters, in the precision in which each line was
+    written. Map paths are relative to the folder of the lines. Returns and writes lines as
+    ``predict`` does, without milliseconds; lines with an error stay unchanged. Raises FlawmapError
+    if a line or its map was not written by ``predict``, or was written by another run.
     """
     check_target(json_file, LINES, inputs=[predictions], streamed=True)
     again = _Again(Path(run), Path(predictions), json_file)
@@ -55,7 +55,7 @@ def judge(
 
 
 class _Again:
-    """Judges lines of one file by one run's settings."""
+    """Judge for the lines of one file, with the settings of one run."""
 
     def __init__(self, run: Path, source: Path, target: str | os.PathLike[str] | None) -> None:
         self._run, self._source, self._target = run, source, target
@@ -89,7 +89,7 @@ class _Again:
         }
 
     def _of(self, line: Line, which: str) -> Judge:
-        """The judge with the thresholds of the precision in which the line was written."""
+        """Return the judge with the thresholds for the precision in which the line was written."""
         wrote, precision, backend = (str(line.get(name, "")) for name in _WRITER)
         mine = run_id(self._judge.manifest)
         if not wrote or not precision or not backend:
@@ -112,7 +112,7 @@ class _Again:
 
 
 def _read_map(path: Path, judge: Judge, photograph: tuple[int, int]) -> NDArray[np.float32]:
-    """The map in a file, whose size is checked before anything of it is read or allocated."""
+    """Read a map; its size is checked before anything is read or allocated."""
     height, width = judge.manifest.preprocessing.framing.layout(photograph).map_size
     try:
         data = read_regular(path, 4 * height * width + _HEADER_BYTES)
@@ -122,7 +122,7 @@ def _read_map(path: Path, judge: Judge, photograph: tuple[int, int]) -> NDArray[
             raise _stranger(path) from error
         reason = error.strerror or error
         raise FlawmapError(f"Cannot read the map {path}: {reason}. Predict again.") from error
-    except Exception as error:  # a header is a piece of Python: its parser raises what it likes
+    except Exception as error:  # the header is Python code: its parser may raise anything
         told = " ".join(str(error).split())[:200]
         raise FlawmapError(f"Cannot read the map {path}: {told}. Predict again.") from error
     if shape == (height, width) and kind == np.float32 and not fortran:
@@ -139,7 +139,7 @@ def _stranger(path: Path) -> FlawmapError:
 
 
 def _header(data: bytes) -> tuple[tuple[int, ...], bool, Any, int]:
-    """Shape, order, type and where the values begin; ValueError where it is no ``.npy``."""
+    """Return shape, order, type and start of the values; raise ValueError if it is not ``.npy``."""
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     if version != (1, 0):

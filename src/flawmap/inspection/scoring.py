@@ -1,4 +1,4 @@
-"""From an anomaly map to an image score, as the method's configuration says."""
+"""Image score from an anomaly map, according to the method's configuration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Scoring(BaseModel):
 
     @classmethod
     def of(cls, configuration: Mapping[str, Any]) -> Scoring:
-        """From the method's configuration; FlawmapError where it holds no such numbers."""
+        """Read from the method's configuration; raise FlawmapError for invalid values."""
         try:
             return cls.model_validate(configuration)
         except ValidationError as error:
@@ -36,7 +36,7 @@ class Scoring(BaseModel):
     def __call__(
         self, anomaly_map: NDArray[np.float32], inside: NDArray[np.bool_] | None = None
     ) -> float:
-        """Score of a map (h, w); ``inside`` (h, w): where values count."""
+        """Return the score of a map (h, w); only values where ``inside`` (h, w) is true count."""
         blurred = anomaly_map
         if self.score_sigma > 0.0:
             blurred = ndimage.gaussian_filter(anomaly_map, self.score_sigma, mode="nearest")
@@ -45,6 +45,6 @@ class Scoring(BaseModel):
         return float(np.partition(values, -count)[-count:].mean())
 
     def share(self, part: NDArray[np.float32], whole: NDArray[np.float32]) -> float:
-        """What is left of the score of the ``whole`` map where a ``part`` of it alone counts."""
+        """Return the fraction of the score of the ``whole`` map that a ``part`` of it reaches."""
         highest = self(whole)
         return min(1.0, self(part) / highest) if highest > 0.0 else 1.0

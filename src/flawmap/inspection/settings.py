@@ -1,4 +1,4 @@
-"""Settings of a run that may change while an inspector of it works."""
+"""Reloading of a run's settings while an inspector is in use."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from flawmap.inspection.bundle.manifest import MANIFEST, Manifest, read_manifest
 from flawmap.inspection.inspector import Inspector, load_region
 from flawmap.runtime.base import RuntimeOptions
 
-_AGAIN = 1.0  # seconds until settings that could not be used are tried again
-_PATIENCE = 3.0  # seconds that a run may be half copied before it is said
+_AGAIN = 1.0  # seconds until unusable settings are tried again
+_PATIENCE = 3.0  # seconds for which a half-copied run is tolerated before a message
 
 _Signature = tuple[int, int, int] | None
 
 
 class LiveInspector:
-    """The inspector of a run by the settings that it has now.
+    """Inspector that follows the current settings of its run.
 
-    Settings that cannot be used, such as half a manifest, leave those before at work.
+    Unusable settings, such as half a manifest, leave the previous ones in force.
     """
 
     def __init__(self, run: Path, runtime: RuntimeOptions, say: Callable[[str], None]) -> None:
@@ -35,7 +35,7 @@ class LiveInspector:
         self.now.graph.warm_up()
 
     def refresh(self) -> None:
-        """Take over settings that were changed, and say so in a line."""
+        """Apply changed settings and report them in a line."""
         seen = _signature(self._run)
         if seen == self._seen and self._failing_since is None:
             return
@@ -80,7 +80,7 @@ class LiveInspector:
 
 
 def _differences(before: Manifest, after: Manifest) -> list[str]:
-    """What changed of that by which images are judged."""
+    """List which settings that affect verdicts have changed."""
     changed = {
         "thresholds": _calibrations(before) != _calibrations(after),
         "region": before.region != after.region,

@@ -1,4 +1,4 @@
-"""Which images a call names, and what each one's output files are called."""
+"""Listing of the images named in a call, and naming of their output files."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from flawmap.errors import FlawmapError, UsageError
 
 @dataclass(frozen=True)
 class Target:
-    """An image to inspect, and what its output files are called (may hold folders)."""
+    """Image to inspect, and the base name of its output files (may contain folders)."""
 
     path: Path
     name: str
 
 
 def list_images(inputs: Paths, out: Path | None = None) -> list[Target]:
-    """Images named and images in the folders named, in order, each with a name of its own.
+    """List the given images and those in the given folders, in order, with unique names.
 
-    Folders are searched with all below them. Masks, own output (``out`` too), hidden and partial
-    files are left out, and the log "flawmap" gets a line for each reason. Raises UsageError for a
-    path that is not there or is ``out``, FlawmapError where no image is left.
+    Folders are searched recursively. Masks, flawmap's own output (including ``out``), hidden and
+    partial files are skipped, with one line per reason in the log "flawmap". Raises UsageError for
+    a path that does not exist or is ``out``, FlawmapError if no image is left.
     """
     written = None if out is None else real(out)
     left_out = LeftOut()
@@ -46,7 +46,7 @@ def list_images(inputs: Paths, out: Path | None = None) -> list[Target]:
         elif not exists(given):
             raise UsageError(f"No such image or folder: {given}")
         elif (reason := why_not(given.name, named[given.parent])) in (Reason.MASK, Reason.OWN):
-            left_out.add(reason, given)  # named by a pattern such as *.png, with its image
+            left_out.add(reason, given)  # matched by a pattern such as *.png, along with its image
         else:
             found.append((given, Path(given.name)))
     left_out.tell()
@@ -56,20 +56,20 @@ def list_images(inputs: Paths, out: Path | None = None) -> list[Target]:
 
 
 def walk_images(folder: Path, written: Path | None, *, lenient: bool = False) -> Iterator[Path]:
-    """Images below a folder in natural order, each folder's own before those of its folders.
+    """Yield images below a folder in natural order, a folder's own before those of subfolders.
 
-    A folder that cannot be listed is a FlawmapError, or if ``lenient`` passed over.
+    A folder that cannot be listed raises FlawmapError or, with ``lenient``, is skipped.
     """
     return _search(Folder(folder, lenient=lenient, by_name=True), written)
 
 
 def real(path: Path) -> Path:
-    """Where a path leads; unlike ``Path.resolve``, whatever its links do."""
+    """Resolve a path; unlike ``Path.resolve``, this works whatever its links do."""
     return Path(os.path.realpath(path))
 
 
 def _search(folder: Folder, written: Path | None) -> Iterator[Path]:
-    """Images of parts in a folder and below; masks and own output are counted as left out."""
+    """Yield images in a folder and below; count masks and own output as left out."""
 
     def skip(below: Folder) -> Reason | None:
         if written is not None and below.real == str(written):
@@ -88,7 +88,7 @@ def _no_images(folder: Path, left_out: LeftOut) -> str:
 
 
 def _named_together(files: Iterable[Path]) -> defaultdict[Path, set[str]]:
-    """The names of files that were named, by folder."""
+    """Group the names of the given files by folder."""
     found: defaultdict[Path, set[str]] = defaultdict(set)
     for path in files:
         found[path.parent].add(path.name)
@@ -96,14 +96,14 @@ def _named_together(files: Iterable[Path]) -> defaultdict[Path, set[str]]:
 
 
 def _names(found: Iterable[tuple[Path, Path]]) -> Iterator[str]:
-    """Stem of each image, with its ending or a number where another has taken the stem."""
+    """Yield the stem of each image, with suffix or number if another image uses the stem."""
     taken: set[str] = set()
     for _, relative in found:
         yield free_name(relative, taken)
 
 
 def free_name(path: Path, taken: set[str]) -> str:
-    """The path without its ending, or with it or a number; its small letters join `taken`."""
+    """Return the path without suffix, or with it or a number; add it to `taken` in lower case."""
     stem = str(path.with_suffix(""))
     numbered = (f"{stem}_{n}" for n in itertools.count(2))
     tries = itertools.chain([stem, f"{stem}_{path.suffix.lstrip('.')}"], numbered)

@@ -1,4 +1,4 @@
-"""Photographs through a graph: windows in small batches, their maps put together as they come."""
+"""Run images through the model: tiles in small batches, whose maps are blended as they arrive."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from flawmap.inspection.blending import Blend
 from flawmap.inspection.scoring import Scoring
 from flawmap.runtime.base import Backend
 
-_PIXELS = 4 * 256 * 256  # of windows that go through the graph at once, unless more are asked for
+_PIXELS = 4 * 256 * 256  # of the tiles in a batch, unless more are requested
 
 Seen = tuple[NDArray[np.float32], float]
 
 
 @dataclass(frozen=True)
 class Look:
-    """How an inspector's graph sees photographs, whatever runs it."""
+    """Framing and scoring with which an inspector's model runs, on any backend."""
 
     framing: Framing
     scoring: Scoring
 
     @classmethod
     def of(cls, framing: Framing, configuration: Mapping[str, Any]) -> Look:
-        """With the method's configuration."""
+        """Create from a framing and the method's configuration."""
         return cls(framing, Scoring.of(configuration))
 
     def __call__(
         self, graph: Backend, canvases: Iterable[Canvas], at_once: int = 1
     ) -> Iterator[Seen]:
-        """Map of the layout's map size and score of each photograph, in order.
+        """Yield the map (H, W), of the layout's map size, and the score of each image, in order.
 
-        The score is that of its highest window. ``at_once``: windows that go through the graph
-        together, more where they are small. Only one photograph's map is held at any time.
+        The score is that of the highest-scoring tile. ``at_once``: tiles in a batch, more if they
+        are small. Only one image's map is in memory at any time.
         """
         height, width = self.framing.size
         together = max(at_once, _PIXELS // (height * width))
@@ -54,13 +54,13 @@ class Look:
                     yield blend.photograph(), highest
 
     def one(self, graph: Backend, image: NDArray[np.uint8]) -> Seen:
-        """Map and score of one photograph (H, W, 3)."""
+        """Return map and score of one image (H, W, 3)."""
         return next(self(graph, [self.framing.lay(image)]))
 
     def _score(self, canvas: Canvas, found: NDArray[np.float32], score: float) -> float:
-        """The graph's own, without what padding has in it.
+        """Return the model's score of a tile, without the contribution of padding.
 
-        It may hold more than the map does, so it is lowered as the map's highest values are.
+        It may depend on more than the map, so it is scaled down as the map's own score is.
         """
         layout = canvas.layout
         return score * self.scoring.share(found[layout.shown], found) if layout.padded else score

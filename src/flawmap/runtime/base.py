@@ -1,4 +1,4 @@
-"""What runs the inference graph: one small interface, whatever the library behind it."""
+"""Common interface of the runtimes that execute the inference model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from flawmap.errors import FlawmapError
 
 
 class RuntimeOptions(TypedDict, total=False):
-    """Where and how a graph runs; what is left out is chosen.
+    """Where and how a model runs; missing options are chosen automatically.
 
-    ``backend``: ``onnxruntime``, ``openvino``, or ``auto``: the first where it can. ``precision``:
-    ``float32``; ``bf16`` with OpenVINO, where ``flawmap export --to openvino`` was run; ``int8``
-    where ``flawmap export --int8`` was.
-    ``device``: ``cpu``; ``cuda`` with ONNX Runtime; ``GPU`` or ``NPU`` with OpenVINO. ``threads``:
-    of the processor, all by default.
+    ``backend``: ``onnxruntime``, ``openvino``, or ``auto``: the first one where possible.
+    ``precision``: ``float32``; ``bf16`` with OpenVINO, after ``flawmap export --to openvino``;
+    ``int8`` after ``flawmap export --int8``. ``device``: ``cpu``; ``cuda`` with ONNX Runtime;
+    ``GPU`` or ``NPU`` with OpenVINO. ``threads``: CPU threads, all cores by default.
     """
 
     backend: str
@@ -33,30 +32,30 @@ Found = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class Backend(ABC):
-    """A loaded graph. Calling it from several threads at once is safe."""
+    """Loaded model. Calls from several threads at once are safe."""
 
     name: ClassVar[str]
 
     @property
     @abstractmethod
     def size(self) -> tuple[int, int]:
-        """Height and width of the images it takes."""
+        """Height and width of the input images."""
 
     @abstractmethod
     def __call__(self, images: Images) -> Found:
         """Images (B, h, w, 3) uint8 RGB of the working size -> maps (B, h, w), scores (B,)."""
 
     def warm_up(self, batch: int = 1) -> None:
-        """Two calls on black images, so that the first true one is as fast as the rest."""
+        """Run twice on black images, so that the first real call is as fast as the rest."""
         black = np.zeros((batch, *self.size, 3), np.uint8)
         for _ in range(2):
             self(black)
 
 
 def sound(answers: Sequence[Any], count: int, size: tuple[int, int]) -> Found:
-    """Maps and scores of ``count`` images; FlawmapError where a graph gave something else.
+    """Check maps and scores of ``count`` images; raise FlawmapError for any other output.
 
-    A score that is no number lies above no threshold, and its part would pass for good.
+    A NaN score exceeds no threshold, so its part would pass as good.
     """
     maps, scores = answers
     for found, shape in ((maps, (count, *size)), (scores, (count,))):

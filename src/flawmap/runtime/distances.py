@@ -1,4 +1,4 @@
-"""Another read-out of the graph: the distances of teacher and student alone."""
+"""Alternative read-out of the model: only the distances between teacher and student."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ _NAME = "distances"
 
 
 class DistanceGraph(OnnxRuntime):
-    """Maps and scores from the product of the graph's distances at ``levels``, 1 the finest.
+    """Maps and scores from the product of the model's distances at ``levels``, 1 the finest.
 
-    The map is blurred and enlarged and the score taken as the method's configuration says of its
-    own map.
+    Blur, enlargement and score follow the method's configuration for its own map.
     """
 
     def __init__(self, graph: bytes, levels: Sequence[int], configuration: dict[str, object]):
@@ -46,8 +45,8 @@ class DistanceGraph(OnnxRuntime):
     def _enlarge(
         self, small: NDArray[np.float32], images: NDArray[np.uint8]
     ) -> NDArray[np.float32]:
-        """Maps (B, h, w) at the working size, as the graph does it to its own map."""
-        import torch  # giving_out has asked for the install that brings it
+        """Enlarge maps to (B, h, w), the working size, as the model does with its own map."""
+        import torch  # installed with onnx, which giving_out requires
 
         from flawmap.methods.modules.upsample import Enlargement
 

@@ -1,4 +1,4 @@
-"""Values inside a run's graph that it does not give out by itself."""
+"""Access to internal values of a run's ONNX graph that are not outputs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from flawmap.errors import FlawmapError
 
 
 def giving_out(graph: bytes, name: str) -> bytes | None:
-    """The graph with its inner value ``name`` as one more output; None where it has none such.
+    """Return the graph with its internal value ``name`` as an additional output; None if absent.
 
-    Raises FlawmapError where the onnx package is not installed.
+    Raises FlawmapError if the onnx package is not installed.
     """
     try:
         import onnx

@@ -1,4 +1,4 @@
-"""ONNX Runtime: on the processor; on a GPU where its CUDA package is installed."""
+"""ONNX Runtime backend: CPU, or GPU if its CUDA package is installed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from flawmap.runtime.base import Backend, Found, Images, sound
 from flawmap.utils.hardware import available_cores
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-# Without TF32, as thresholds were found in float32: it keeps 10 of its 23 bits.
+# No TF32, as thresholds are computed in float32: TF32 keeps only 10 of its 23 mantissa bits.
 _PROVIDER_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 
 
 class OnnxRuntime(Backend):
-    """The graph on ONNX Runtime."""
+    """Model on ONNX Runtime."""
 
     name: ClassVar[str] = "onnxruntime"
 
@@ -34,7 +34,7 @@ class OnnxRuntime(Backend):
         return sound(self._run(["map", "score"], images), len(images), self._size)
 
     def _run(self, names: list[str], images: Images) -> list[NDArray[np.float32]]:
-        """Values of the graph by name; what does not lead to them is not computed."""
+        """Return values of the graph by name; nodes not needed for them are not computed."""
         options = ort.RunOptions()
         options.only_execute_path_to_fetches = True
         try:
@@ -47,7 +47,7 @@ class OnnxRuntime(Backend):
 def open_session(
     graph: bytes, threads: int | None = None, device: str = "cpu"
 ) -> ort.InferenceSession:
-    """ONNX Runtime's session of a graph; FlawmapError where it cannot load it."""
+    """Open an ONNX Runtime session for a model; raise FlawmapError if it cannot be loaded."""
     provider = _PROVIDERS.get(device.lower())
     if provider is None or provider not in ort.get_available_providers():
         there = [
@@ -68,13 +68,13 @@ def open_session(
 
 
 def _failed(what: str, error: Exception) -> FlawmapError:
-    """ONNX Runtime's own error types share no base but Exception."""
+    """Wrap an error of ONNX Runtime, whose error types share no base but Exception."""
     reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
     return FlawmapError(f"ONNX Runtime {ort.__version__} cannot {what} the graph: {reason}")
 
 
 def _image_size(session: ort.InferenceSession) -> tuple[int, int]:
-    """Height and width that the graph takes; FlawmapError where it takes no images."""
+    """Return height and width of the input; raise FlawmapError if it takes no images."""
     given = [(one.name, one.type, len(one.shape)) for one in session.get_inputs()]
     if given == [("images", "tensor(uint8)", 4)]:
         _, height, width, _ = session.get_inputs()[0].shape

@@ -1,4 +1,4 @@
-"""OpenVINO: Intel's runtime, on any x86 or ARM processor, and on Intel's GPUs and NPUs."""
+"""OpenVINO backend: any x86 or ARM CPU, and Intel's GPUs and NPUs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from flawmap.errors import FlawmapError
 from flawmap.runtime.base import Backend, Found, Images, sound
 from flawmap.utils.hardware import available_cores
 
-# What of an INT8 graph is not quantised stays in float32.
+# Parts of an INT8 model that are not quantised stay in float32.
 _HINTS = {"float32": "f32", "int8": "f32", "bf16": "bf16"}
 
 
 class OpenVino(Backend):
-    """The graph on OpenVINO, compiled once for each batch size that it meets.
+    """Model on OpenVINO, compiled once per batch size.
 
-    ``graph`` is ONNX, or OpenVINO's own XML, whose ``weights`` are a file apart.
+    ``graph`` is ONNX, or OpenVINO's own XML with separate ``weights``.
     """
 
     name: ClassVar[str] = "openvino"
@@ -65,14 +65,14 @@ class OpenVino(Backend):
         try:
             request = self._request(len(images))
             request.infer({"images": np.ascontiguousarray(images)})
-            # The request's own memory is written again by the next call of this thread.
+            # This thread's next call overwrites the request's memory.
             answers = [request.get_tensor(name).data.copy() for name in ("map", "score")]
         except RuntimeError as error:
             raise _failed("run", error) from error
         return sound(answers, len(images), self._size)
 
     def _request(self, batch: int) -> Any:
-        """This thread's request for a batch of this size."""
+        """Return this thread's inference request for a batch of this size."""
         mine: dict[int, Any] = self._requests.__dict__.setdefault("by_batch", {})
         if batch not in mine:
             with self._lock:
@@ -82,7 +82,7 @@ class OpenVino(Backend):
         return mine[batch]
 
     def _compile(self, batch: int) -> Any:
-        """The graph for batches of one size, so that every shape in it is known beforehand."""
+        """Compile the model for one batch size, so that all its shapes are static."""
         model = self._model.clone()
         model.reshape([batch, *self._size, 3])
         return self._core.compile_model(model, self._device, self._options)
@@ -94,11 +94,11 @@ def has_bf16(device: str = "CPU") -> bool:
 
 
 def shared_core() -> Any:
-    """The one ``openvino.Core`` of this process, which lives as long as it does.
+    """Return the single ``openvino.Core`` of this process, which lives as long as the process.
 
-    Each sets a stack for signals and on its end brings back the one before. Of two the first to end
-    frees what the other brings back: the next signal, such as Ctrl-C, then ends the process
-    (OpenVINO 2026.4.1).
+    Each Core sets a signal stack and restores the previous one when destroyed. With two of them,
+    the first to be destroyed frees the stack that the other restores: the next signal, such as
+    Ctrl-C, then kills the process (OpenVINO 2026.4.1).
     """
     return _core(import_openvino())
 
@@ -116,7 +116,7 @@ def _failed(what: str, error: Exception) -> FlawmapError:
 
 
 def import_openvino() -> Any:
-    """The package; FlawmapError where it is not installed."""
+    """Import the package; raise FlawmapError if it is not installed."""
     try:
         import openvino
     except ImportError as error:

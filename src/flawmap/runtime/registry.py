@@ -1,4 +1,4 @@
-"""Backends by name."""
+"""Selection of backends by name."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ PRECISIONS = ("float32", "bf16", "int8")
 
 
 def choose(name: str, device: str = "cpu", precision: str = "float32") -> str:
-    """The name of a backend; ``auto``: ONNX Runtime, on which the thresholds were found.
+    """Return the name of a backend; ``auto`` is ONNX Runtime, which computed the thresholds.
 
-    Where device or precision is one that only OpenVINO has, ``auto`` is OpenVINO.
+    If only OpenVINO supports the device or precision, ``auto`` is OpenVINO.
     """
     if name == "auto":
         everywhere = precision == "float32" and device.lower() in ("cpu", "cuda")
@@ -25,7 +25,7 @@ def choose(name: str, device: str = "cpu", precision: str = "float32") -> str:
 
 
 def has_bf16_here() -> bool:
-    """Whether this processor computes in bf16, and what does it is installed."""
+    """Whether this CPU computes in bf16 and OpenVINO is installed."""
     from flawmap.runtime.openvino import has_bf16
 
     try:
@@ -37,10 +37,10 @@ def has_bf16_here() -> bool:
 def open_backend(
     graph: bytes, weights: bytes | None = None, **options: Unpack[RuntimeOptions]
 ) -> Backend:
-    """The graph, loaded as :class:`RuntimeOptions` say; OpenVINO's own has ``weights`` apart.
+    """Load the model according to :class:`RuntimeOptions`; ``weights`` only for OpenVINO's format.
 
-    Raises UsageError for a name or precision that is none, FlawmapError where the backend is not
-    installed or cannot load the graph.
+    Raises UsageError for an unknown name or precision, FlawmapError if the backend is not installed
+    or cannot load the model.
     """
     precision = options.get("precision", "float32")
     device = options.get("device", "cpu")

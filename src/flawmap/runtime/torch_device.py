@@ -1,4 +1,4 @@
-"""The device that torch computes on, and float32 that is float32 there."""
+"""Choice of the torch device, and full float32 precision on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flawmap.errors import UsageError
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` takes CUDA where there is one; UsageError for a device that is not there."""
+    """Return the device; ``auto`` prefers CUDA. Raises UsageError if the device is unavailable."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -25,9 +25,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def forbid_tf32() -> None:
-    """Let float32 on CUDA be float32, in this process: TF32 keeps 10 of its 23 bits.
+    """Disable TF32 on CUDA in this process: it keeps only 10 of float32's 23 mantissa bits.
 
-    torch allows it to convolutions by default, which moves a map by more than parity's 1e-4.
+    torch allows it for convolutions by default, which changes a map by more than parity's 1e-4.
     """
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

@@ -1,4 +1,4 @@
-"""What the memory of good images in a graph says, alone."""
+"""Alternative read-out of the model: only its memory of good images."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _NAME = "unfamiliar"
 
 
 class MemoryGraph(OnnxRuntime):
-    """Maps of how unfamiliar places are, in 0..1, and the mean of each one's highest few."""
+    """Maps of unfamiliarity in 0..1, and as score the mean of each map's highest few values."""
 
     @classmethod
     def within(cls, graph: bytes) -> MemoryGraph | None:
-        """That of an inspector's graph; None where it has no memory.
+        """Load the memory from an inspector's model; None if it has no memory.
 
-        Raises FlawmapError where the onnx package is not installed.
+        Raises FlawmapError if the onnx package is not installed.
         """
         giving = giving_out(graph, _NAME)
         return None if giving is None else cls(giving)
@@ -27,7 +27,7 @@ class MemoryGraph(OnnxRuntime):
         self, images: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Images (B, h, w, 3) uint8 of the working size -> maps (B, h, w), scores (B,)."""
-        import torch  # giving_out has asked for the install that brings it
+        import torch  # installed with onnx, which giving_out requires
 
         from flawmap.methods.modules.blocks import upsample
         from flawmap.methods.normality.memory import least_familiar

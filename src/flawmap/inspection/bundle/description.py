@@ -1,6 +1,6 @@
-"""What another program must know to give flawmap's verdict from an ONNX file alone.
+"""Metadata with which another program can reproduce flawmap's verdict from an ONNX file alone.
 
-``docs/other-languages.md`` explains each entry and shows such programs; the two must agree.
+``docs/other-languages.md`` explains each entry and shows such programs; keep the two in agreement.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.roi.mask import region_file
 from flawmap.inspection.scoring import Scoring
 
-FORMAT = "1"  # raised when an entry changes its meaning
+FORMAT = "1"  # incremented when the meaning of an entry changes
 _RESIZE = (
     "bilinear, antialiased (Pillow BILINEAR: a triangle filter, widened by the scale when "
     "shrinking; first along rows, then along columns, rounded to 8 bits after each)"
@@ -24,9 +24,9 @@ _PRECISION = (
 def describe(
     manifest: Manifest, calibration: Calibration, *, precision: str, digest: str
 ) -> dict[str, str]:
-    """Return the metadata of one of a run's ONNX files, whose thresholds are ``calibration``.
+    """Return the metadata for an ONNX file of a run, whose thresholds are ``calibration``.
 
-    Every key begins with ``flawmap.``; numbers are written so that they are read back exactly.
+    Every key begins with ``flawmap.``; numbers are formatted so that they round-trip exactly.
     """
     before = manifest.preprocessing
     height, width = before.size
@@ -71,7 +71,7 @@ def describe(
 
 
 def _requirements(manifest: Manifest) -> list[str]:
-    """Name what a program must do beyond squashing an 8-bit image and comparing scores."""
+    """List what a program must support beyond squashing an 8-bit image and comparing scores."""
     fit = manifest.preprocessing.fit
     found: list[str] = [] if fit == "squash" else [fit]
     if manifest.preprocessing.white_level is not None:

@@ -1,4 +1,4 @@
-"""Where a graph was compared with the trained network: by runtime and device."""
+"""Record of the runtimes and devices on which a model was compared with the trained network."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from flawmap.inspection.bundle.manifest import Manifest
 
 _log = logging.getLogger("flawmap")
-_TARGETS = {"onnxruntime": "onnx", "openvino": "openvino"}  # as `export --to` calls them
+_TARGETS = {"onnxruntime": "onnx", "openvino": "openvino"}  # names used by `export --to`
 
 
 def place(runtime: str, device: str) -> str:
-    """Key of a runtime's device in ``Manifest.devices``.
+    """Return the key of a runtime and device in ``Manifest.devices``.
 
     >>> place("openvino", "gpu.0")
     'openvino/GPU.0'
@@ -23,10 +23,10 @@ def place(runtime: str, device: str) -> str:
 def tell_if_unmeasured(
     folder: Path, manifest: Manifest, runtime: str, device: str, precision: str
 ) -> None:
-    """Warn where thresholds are used on a device on which the graph was never compared.
+    """Warn if thresholds are used on a device on which the model was never compared.
 
-    They were set on the processor, whose runtimes are compared in training, at export and by
-    flawmap's tests. Another device adds up in another order, and may round more coarsely.
+    Thresholds are set on the CPU, whose runtimes are compared in training, at export and by
+    flawmap's tests. Another device sums in another order and may round more coarsely.
     """
     if device.lower() == "cpu" or runtime not in _TARGETS:
         return

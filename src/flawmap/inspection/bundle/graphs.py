@@ -1,4 +1,4 @@
-"""The graph's files in a run: the one that was trained, and those that were exported."""
+"""Model files of a run: the trained ONNX graph and its exports."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from flawmap.inspection.bundle.onnx_metadata import network_digest
 from flawmap.inspection.conformal import Calibration
 from flawmap.utils.files import read_regular
 
-_MOST_BYTES = 2**31  # the most that ONNX can hold in one file
-BF16 = "openvino-bf16"  # its export has thresholds alone, and no files
+_MOST_BYTES = 2**31  # size limit of a single ONNX file
+BF16 = "openvino-bf16"  # its export has only thresholds and no files
 _EXPORTED_FOR = {"openvino": "openvino", "onnxruntime": "onnx"}
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph as its files hold it, which backend it is for, and the thresholds that go with it."""
+    """Serialized model, the backend it is meant for, and its thresholds."""
 
     graph: bytes
     weights: bytes | None
@@ -30,10 +30,10 @@ class Graph:
 def read_graph(
     folder: Path, manifest: Manifest, backend: str = "auto", precision: str = "float32"
 ) -> Graph:
-    """Files checked against their digests in the manifest; FlawmapError if they are not the same.
+    """Read the model and check it against the manifest; raise FlawmapError if the digests differ.
 
-    For ``int8`` the export for the backend; OpenVINO's before ONNX Runtime's where it is ``auto``.
-    For ``bf16`` the first graph, with the thresholds that were found for it when it was exported.
+    ``int8`` reads the export for the backend; ``auto`` prefers OpenVINO's over ONNX Runtime's.
+    ``bf16`` reads the trained graph, with the thresholds determined for it at export.
     """
     if precision != "int8":
         graph = read_checked(folder, GRAPH, manifest.files.get(GRAPH))
@@ -64,9 +64,9 @@ def _bf16(folder: Path, manifest: Manifest) -> Calibration:
 
 
 def calibration_of(manifest: Manifest, precision: str, backend: str) -> Calibration | None:
-    """Thresholds by which scores of a precision on a backend are judged; None where there are none.
+    """Return the thresholds for a precision on a backend, or None if there are none.
 
-    ``backend`` is that of the runtime itself, never ``auto``.
+    ``backend`` is the name of the actual runtime, never ``auto``.
     """
     if precision == "float32":
         return manifest.calibration
@@ -76,7 +76,7 @@ def calibration_of(manifest: Manifest, precision: str, backend: str) -> Calibrat
 
 
 def backend_of(export: str) -> str:
-    """The backend that runs an export, by the export's name in the manifest.
+    """Return the backend that runs an export, given the export's name in the manifest.
 
     >>> backend_of("onnx-int8")
     'onnxruntime'
@@ -85,11 +85,11 @@ def backend_of(export: str) -> str:
 
 
 def file_digest(folder: Path, name: str) -> str:
-    """Return the digest by which a manifest names a file of the run.
+    """Return the digest under which a manifest lists a file of the run.
 
-    Of an ONNX file it is that of the network, so that it stays valid when the thresholds in the
-    file's metadata change; of any other file, the SHA-256 of all bytes. Raises FlawmapError where
-    an ONNX file is damaged.
+    For an ONNX file it is the digest of the network, which stays valid when the thresholds in the
+    file's metadata change; for any other file, the SHA-256 of all bytes. Raises FlawmapError if an
+    ONNX file is damaged.
     """
     return _digest(name, (folder / name).read_bytes())
 
@@ -101,12 +101,12 @@ def _digest(name: str, data: bytes) -> str:
 def _is(name: str, data: bytes, sha256: str | None) -> bool:
     try:
         return _digest(name, data) == sha256
-    except FlawmapError:  # no ONNX file at all
+    except FlawmapError:  # not an ONNX file
         return False
 
 
 def read_checked(folder: Path, name: str, sha256: str | None) -> bytes:
-    """A file of the run; FlawmapError where it is not the one that the manifest names."""
+    """Read a file of the run; raise FlawmapError if it is not the one listed in the manifest."""
     try:
         found = read_regular(folder / name, _MOST_BYTES)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a killed verb leaves in a run, and what its manifest no longer names."""
+"""Clean-up of files that a killed command left in a run or its manifest no longer lists."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from flawmap.utils.files import sweep
 
 UNFINISHED = ".export-"
 """Prefix of the folder in which an export makes its files."""
-_UNFINISHED = re.compile(re.escape(UNFINISHED) + r"[a-z0-9_]{8}")  # as tempfile names them
+_UNFINISHED = re.compile(re.escape(UNFINISHED) + r"[a-z0-9_]{8}")  # the names tempfile gives them
 _EXPORTED = re.compile(r"model(-[0-9a-f]{12})?(\.int8)?\.(onnx|xml|bin)")
 _REGION = re.compile(r"region-[0-9a-f]{12}\.png")
 
 
 def remove_leftovers(run: Path, manifest: Manifest) -> None:
-    """Remove flawmap's files that ``manifest``, just written, does not name; others stay.
+    """Remove flawmap's files not listed in ``manifest``, which was just written; keep all others.
 
-    They are those of verbs that were killed, of former exports and of a former region. The caller
-    holds the run's lock, so none of them is in use. What cannot be removed is left.
+    These are files of killed commands, former exports and a former region. The caller holds the
+    run's lock, so none of them is in use. Files that cannot be removed are left in place.
     """
     with contextlib.suppress(OSError):
         sweep(run)

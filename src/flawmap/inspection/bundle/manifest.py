@@ -1,4 +1,4 @@
-"""The manifest: everything about an inspector that is not a weight, in one JSON file."""
+"""Manifest: one JSON file with everything about an inspector except its weights."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GRAPH = "model.onnx"
 WEIGHTS = "weights.safetensors"
 EXPORTS = "exports"
 FORMAT = 1
-_MOST_BYTES = 16 * 2**20  # of a manifest: 200,000 images to train on; parsed, it may take 0.4 GB
+_MOST_BYTES = 16 * 2**20  # of a manifest: 200,000 training images; up to 0.4 GB parsed
 _AGAIN = "copy the run folder again, or train anew."
 
 
@@ -40,7 +40,7 @@ class _Model(BaseModel):
 
 
 def _inside(name: str) -> str:
-    """A file in the run's folder or below: nothing outside it is read for a manifest's sake."""
+    """Validate that a file lies within the run's folder: a manifest must not refer outside it."""
     path = PurePosixPath(name)
     if (
         not path.name
@@ -57,7 +57,7 @@ FileName = Annotated[str, AfterValidator(_inside)]
 
 
 class Preprocessing(_Model):
-    """What happens to an image before the graph sees it."""
+    """Preprocessing of an image before it enters the model."""
 
     size: tuple[int, int] = Field(description="working height and width in pixels")
     colour: Literal["RGB"] = "RGB"
@@ -80,18 +80,18 @@ class Preprocessing(_Model):
 
     @classmethod
     def of(cls, framing: Framing) -> Preprocessing:
-        """What ``framing`` does, to be kept."""
+        """Return the storable form of ``framing``."""
         size, fit, overlap = framing.size, framing.fit, framing.overlap
         return cls(size=size, fit=fit, overlap=overlap, white_level=framing.white_level)
 
     @property
     def framing(self) -> Framing:
-        """How photographs become windows of the working size."""
+        """How images are fitted into tiles of the working size."""
         return Framing(self.size, self.fit, self.overlap, self.white_level)
 
 
 class Teacher(_Model):
-    """Which frozen teacher the method learned from."""
+    """Frozen teacher network that the method was trained with."""
 
     name: str
     file: str
@@ -99,7 +99,7 @@ class Teacher(_Model):
 
 
 class Training(_Model):
-    """How the method was trained, and on what."""
+    """Training settings and data."""
 
     data: str
     folder: str = Field(description="where the data lay when it was trained")
@@ -127,7 +127,7 @@ class Training(_Model):
 
 
 class Parity(_Model):
-    """Largest differences between the graph and the torch module, on the CPU, on real images."""
+    """Largest differences between model and torch module, on the CPU, on real images."""
 
     runtime: str = Field("onnxruntime", description="that the graph ran on")
     device: str = Field("cpu", description="that the graph ran on")
@@ -138,7 +138,7 @@ class Parity(_Model):
 
 
 class Export(_Model):
-    """Another form of the graph, and how near it is to the first."""
+    """Exported form of the model and its deviation from the original."""
 
     precision: ExportPrecision
     files: dict[FileName, str] = Field(
@@ -192,13 +192,13 @@ class Manifest(_Model):
 
     @property
     def spent(self) -> frozenset[str]:
-        """SHA-256 of images that say nothing of new good parts, trained on or of parts that
-        calibrate; those that set the thresholds are not among them."""
+        """SHA-256 of images that are no evidence on unseen good parts: those trained on, and other
+        shots of calibration parts. Images that set the thresholds are not included."""
         return frozenset((*self.training.trained_on, *self.training.set_aside))
 
 
 def read_manifest(run: Path) -> Manifest:
-    """Manifest of the inspector in folder ``run``; FlawmapError where there is no sound one."""
+    """Read the manifest in folder ``run``; raise FlawmapError if it is missing or invalid."""
     path = run / MANIFEST
     try:
         text = read_regular(path, _MOST_BYTES).decode()
@@ -226,10 +226,10 @@ def read_manifest(run: Path) -> Manifest:
 
 @contextmanager
 def changing(run: Path) -> Iterator[Manifest]:
-    """The manifest of a run that no other process writes to while the block runs.
+    """Hold an exclusive lock on a run and yield its manifest.
 
-    Raises as :func:`read_manifest`, and FlawmapError where another one does, or the folder cannot
-    be written, before any work is done.
+    Raises as :func:`read_manifest`, and FlawmapError if another process writes to the run or the
+    folder is not writable, before any work is done.
     """
     read_manifest(run)
     with only_writer(run):
@@ -238,7 +238,7 @@ def changing(run: Path) -> Iterator[Manifest]:
 
 
 def _printable(text: str) -> str:
-    """A key of the file as part of a message of one line, whatever the key holds."""
+    """Return a key of the file such that it fits a one-line message, whatever it contains."""
     return "".join(one if one.isprintable() else "?" for one in text[:80])
 
 
@@ -253,20 +253,20 @@ def _absent(run: Path) -> str:
 
 
 def run_id(manifest: Manifest) -> str:
-    """First 16 hex digits of the SHA-256 of the run's graph: which run wrote a line."""
+    """First 16 hex digits of the SHA-256 of the run's model; they identify it in lines."""
     return manifest.files.get(GRAPH, "")[:16]
 
 
 def region_id(manifest: Manifest) -> str | None:
-    """First 16 hex digits of the SHA-256 of the run's region, within which scores are taken."""
+    """First 16 hex digits of the SHA-256 of the region in which scores are computed, if any."""
     return None if manifest.region is None else manifest.region[:16]
 
 
 def write_manifest(run: Path, manifest: Manifest) -> None:
-    """Write the manifest alone, whole or not at all; a verb uses :func:`saving.save_manifest`."""
+    """Write only the manifest, atomically; commands use :func:`saving.save_manifest`."""
     write_bytes(run / MANIFEST, encode_manifest(manifest))
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Return the content of its file."""
+    """Return the content of the manifest's file."""
     return encode_json(manifest.model_dump(mode="json"))

@@ -2,8 +2,8 @@
 
 An ONNX file is one protobuf message, ``ModelProto``: a sequence of fields, each a key (field number
 and wire type) and a value. Field 14, ``metadata_props``, may occur any number of times and holds an
-entry of two strings. A field may stand anywhere in the message, so that entries are added by
-appending them, and the network itself is never parsed.
+entry of two strings. A field may stand anywhere in the message, so entries are added by appending
+them, and the network itself is never parsed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ PREFIX = "flawmap."
 _METADATA_PROPS = 14
 _KEY, _VALUE = 1, 2  # the fields of an entry
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types; groups (3, 4) are obsolete
-_MOST_FIELDS = 100_000  # at the top level; a network of ours has about ten
-_MOST_VARINT = 10  # bytes of 64 bits in groups of seven
+_MOST_FIELDS = 100_000  # at the top level; our networks have about ten
+_MOST_VARINT = 10  # bytes: 64 bits in groups of seven
 
 
 class _Field(NamedTuple):
-    """A field of a message: it begins at ``start``, its value is ``data[value:end]``."""
+    """Field of a message: it starts at ``start``, and its value is ``data[value:end]``."""
 
     number: int
     kind: int
@@ -33,9 +33,9 @@ class _Field(NamedTuple):
 
 
 def read_metadata(model: bytes) -> dict[str, str]:
-    """Return flawmap's entries of an ONNX file by their full keys.
+    """Return flawmap's entries of an ONNX file, by full key.
 
-    Raises FlawmapError where the bytes are no protobuf message, or an entry is not UTF-8.
+    Raises FlawmapError if the bytes are not a protobuf message or an entry is not UTF-8.
     """
     data = memoryview(model)
     entries = [_entry(data[field.value : field.end]) for field in _metadata(data)]
@@ -46,7 +46,7 @@ def read_metadata(model: bytes) -> dict[str, str]:
 
 
 def with_metadata(model: bytes, entries: Mapping[str, str]) -> bytes:
-    """Return the ONNX file with these entries in place of flawmap's own; others stay.
+    """Return the ONNX file with flawmap's entries replaced by these; other entries stay.
 
     Keys begin with ``flawmap.``. Raises as :func:`read_metadata`.
     """
@@ -61,7 +61,7 @@ def without_metadata(model: bytes) -> bytes:
 
 
 def network_digest(model: bytes) -> str:
-    """Return the SHA-256 of an ONNX file without flawmap's entries: it outlives new thresholds.
+    """Return the SHA-256 of an ONNX file without flawmap's entries; new thresholds keep it valid.
 
     Raises as :func:`read_metadata`.
     """
@@ -72,7 +72,7 @@ def network_digest(model: bytes) -> str:
 
 
 def _network(data: memoryview) -> Iterator[memoryview]:
-    """Yield what is left of the file without flawmap's entries, in order."""
+    """Yield the file without flawmap's entries, in pieces and in order."""
     kept = 0
     for field in _metadata(data):
         if _is_ours(_entry(data[field.value : field.end])[0]):
@@ -92,7 +92,7 @@ def _is_ours(key: bytes) -> bool:
 
 
 def _entry(data: memoryview) -> tuple[bytes, bytes]:
-    """Return key and value; of a string that occurs twice the last counts, as in protobuf."""
+    """Return key and value; if a string occurs twice, the last one counts, as in protobuf."""
     found = {_KEY: b"", _VALUE: b""}
     for field in _fields(data):
         if field.kind == _BYTES and field.number in found:
@@ -101,7 +101,7 @@ def _entry(data: memoryview) -> tuple[bytes, bytes]:
 
 
 def _fields(data: memoryview) -> Iterator[_Field]:
-    """Yield the fields of a message; FlawmapError where one is cut short or of no known kind."""
+    """Yield the fields of a message; raise FlawmapError if one is truncated or of unknown kind."""
     at = 0
     for _ in range(_MOST_FIELDS):
         if at == len(data):
@@ -117,7 +117,7 @@ def _fields(data: memoryview) -> Iterator[_Field]:
 
 
 def _extent(data: memoryview, at: int, kind: int) -> tuple[int, int]:
-    """Return where a value begins and ends."""
+    """Return the start and end of a value."""
     if kind == _VARINT:
         return at, _varint(data, at)[1]
     if kind == _BYTES:
@@ -129,7 +129,7 @@ def _extent(data: memoryview, at: int, kind: int) -> tuple[int, int]:
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    """Return a whole number and where the next byte is: seven bits a byte, the lowest first."""
+    """Return a varint and the position after it: seven bits per byte, lowest first."""
     found = 0
     for index, byte in enumerate(data[at : at + _MOST_VARINT]):
         found |= (byte & 0x7F) << (7 * index)
@@ -139,7 +139,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 
 
 def _tagged(number: int, value: bytes) -> bytes:
-    """Return a field of bytes: key, length, value."""
+    """Return an encoded bytes field: key, length, value."""
     return _as_varint(number << 3 | _BYTES) + _as_varint(len(value)) + value
 
 

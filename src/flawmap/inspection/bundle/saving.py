@@ -1,4 +1,4 @@
-"""The manifest and the metadata of the ONNX files that repeat it for other programs."""
+"""Saving of the manifest and of its copy in the ONNX metadata, for other programs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from flawmap.utils.files import write_together
 
 
 def save_manifest(run: Path, manifest: Manifest) -> None:
-    """Write the manifest of a run, and its thresholds into the metadata of the run's ONNX files.
+    """Write a run's manifest, and its thresholds into the metadata of the run's ONNX files.
 
-    All is written before anything gets its name, the manifest last: a full disk leaves the run as
-    it was, and a crash leaves one that works, as the manifest alone decides what flawmap does. An
-    ONNX file that is absent is passed over. Then what the manifest does not name is removed, such
-    as what a killed verb left. Raises FlawmapError where an ONNX file is not the one that the
-    manifest names.
+    All files are written before any is renamed into place, the manifest last: a full disk leaves
+    the run unchanged, and a crash leaves a working run, as only the manifest decides what flawmap
+    does. Missing ONNX files are skipped. Afterwards files that the manifest does not list are
+    removed, such as those of a killed command. Raises FlawmapError if an ONNX file is not the one
+    listed in the manifest.
     """
     changed: dict[Path, bytes] = {}
     for name, (sha256, precision, calibration) in _networks(manifest).items():
@@ -36,7 +36,7 @@ def save_manifest(run: Path, manifest: Manifest) -> None:
 
 
 def _networks(manifest: Manifest) -> dict[str, tuple[str, str, Calibration]]:
-    """Digest, precision and thresholds of each ONNX file of the run by its name."""
+    """Return digest, precision and thresholds of each ONNX file of the run, by name."""
     found = {}
     if GRAPH in manifest.files:
         found[GRAPH] = (manifest.files[GRAPH], "float32", manifest.calibration)

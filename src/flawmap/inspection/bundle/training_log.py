@@ -1,4 +1,4 @@
-"""The training log: one JSON line every few steps."""
+"""Training log: one JSON line every few steps."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _NUMBERS = ("step", "loss", "images_per_s", "seconds")
 
 
 class TrainingLog:
-    """Appends lines of ``step phase loss images_per_s seconds``; on resuming, lines past the
-    checkpoint are dropped, so that every step stands once."""
+    """Writer of lines with ``step phase loss images_per_s seconds``; on resuming, it drops lines
+    after the checkpoint, so that every step occurs once."""
 
     def __init__(self, path: Path, resume_step: int) -> None:
         self._path = path
@@ -28,7 +28,7 @@ class TrainingLog:
         self._start = self._last = time.monotonic()
 
     def write(self, step: int, phase: str, loss: float, images: int) -> None:
-        """Add the line of the steps since the last one, which took ``images`` images."""
+        """Append a line for the steps since the last one, which processed ``images`` images."""
         now = time.monotonic()
         line = {
             "step": step,
@@ -46,7 +46,7 @@ class TrainingLog:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Lines of a training log, oldest first; one cut short by a kill, or of no log, is left out."""
+    """Read a training log, oldest line first; skip truncated lines and those of no log."""
     lines = []
     if path.is_file():
         for text in path.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""Pictures written beside the inspection of what comes next, and lines once theirs are there."""
+"""Writing of output images in parallel to inspection, and of each line once its images exist."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from flawmap.inspection.pipeline import Inspected
 from flawmap.utils.signals import undisturbed
 
 _WRITERS = 2
-_BUDGET = 130_000_000  # bytes of photographs waiting to be written, unless a single one takes more
+_BUDGET = 130_000_000  # bytes of images waiting to be written, unless a single one is larger
 _MOST = 8  # images waiting to be written
-# No other image could be written either.
+# Errors after which no other image could be written either.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV}
 
 
@@ -34,13 +34,13 @@ class _Waiting:
 
 
 class Delivery:
-    """Gives each image's line in order, as soon as all its pictures are written.
+    """Delivery of each image's line, in order, as soon as all its output images are written.
 
-    An image whose pictures cannot be written gets an error line, and the others go on; a disk that
-    is full or fails ends it with a FlawmapError. Whatever ends the block, lines of all images
-    written until then are given. ``folder``: for pictures, if any. ``give`` keeps a line, ``show``
-    then tells of it. ``inputs``: absolute paths that must not be written. ``lines``: the file that
-    lines go to.
+    If the output of an image cannot be written, it gets an error line and the others continue; a
+    full or failing disk ends the delivery with a FlawmapError. However the block ends, the lines of
+    all images written so far are delivered. ``folder``: for output images, if any. ``give`` stores
+    a line, then ``show`` reports it. ``inputs``: absolute paths that must not be written.
+    ``lines``: the file that receives the lines.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Delivery:
         return self
 
     def add(self, result: Inspected, name: str) -> None:
-        """Take one image's outcome; ``name`` is what its pictures are called."""
+        """Add the result of an image; ``name`` is the base name of its output images."""
         if self._folder is None or result.image is None or result.inspection is None:
             line = line_of(result, self._inspector, None, self._lines)
             self._waiting.append(_Waiting(line, result.path, 0, None))
@@ -72,7 +72,7 @@ class Delivery:
             self._give_until(held)
             line = line_of(result, self._inspector, place, self._lines)
             waiting = _Waiting(line, result.path, held, Future())
-            self._waiting.append(waiting)  # first: whatever ends this, no picture lacks its line
+            self._waiting.append(waiting)  # first, so that no output image lacks its line
             self._pool.submit(self._write, waiting, place, result)
         while self._waiting and _is_done(self._waiting[0]):
             self._give_first()
@@ -87,7 +87,7 @@ class Delivery:
             waiting.written.set_result(None)
 
     def _give_until(self, coming: int) -> None:
-        """Give lines until there is room for one more photograph."""
+        """Deliver lines until there is room for one more image."""
         while self._waiting and (
             len(self._waiting) >= _MOST or sum(w.held for w in self._waiting) + coming > _BUDGET
         ):
@@ -103,7 +103,7 @@ class Delivery:
             if is_disk_error(error):
                 raise
             line = unwritten_line(first.path, error, self._inspector)
-        with undisturbed():  # or the end of the block would give the line again, or never
+        with undisturbed():  # otherwise the end of the block could repeat or lose the line
             self._give(line)
             self._waiting.popleft()
             self._show(line)
@@ -117,20 +117,20 @@ class Delivery:
         try:
             while error is None and self._waiting:
                 self._give_first()
-        finally:  # an interruption may come in giving the last ones, too
-            self._pool.shutdown(cancel_futures=True)  # what is being written ends first
+        finally:  # an interrupt may also arrive while the last ones are delivered
+            self._pool.shutdown(cancel_futures=True)  # writes in progress finish first
             while self._waiting and _can_be_told(self._waiting[0]):
                 self._give_first()
 
 
 def is_disk_error(error: BaseException) -> bool:
-    """Whether an error in writing lies with the disk, so that no other file can be written."""
+    """Whether a write error is caused by the disk, so that no other file can be written."""
     cause = error if isinstance(error, OSError) else error.__cause__
     return isinstance(cause, OSError) and cause.errno in _DISK
 
 
 def unwritten_line(path: Path, error: Exception, inspector: Inspector) -> Line:
-    """The line of an image whose pictures cannot be written."""
+    """Return the line of an image whose output images cannot be written."""
     reason = " ".join(str(error).split()) or type(error).__name__
     return error_line(path, f"{path}: its pictures cannot be written. {reason}", inspector)
 
@@ -140,7 +140,7 @@ def _is_done(waiting: _Waiting) -> bool:
 
 
 def _can_be_told(waiting: _Waiting) -> bool:
-    """Whether it was not given up, nor ended by a disk that takes nothing more."""
+    """Whether writing completed (or was not needed) without a disk error."""
     if waiting.written is None:
         return True
     if not waiting.written.done():

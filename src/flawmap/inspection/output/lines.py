@@ -1,4 +1,4 @@
-"""JSON lines of ``predict``, ``judge`` and ``--watch``: how they are written and read back."""
+"""Writing and reading of the JSON lines of ``predict``, ``judge`` and ``--watch``."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LOG = logging.getLogger("flawmap")
 
 
 class LinesFile:
-    """A file that JSON lines are written to one by one, each whole as soon as it is written.
+    """File to which JSON lines are written one by one, each of them complete.
 
-    Whatever ends the process, all lines written so far are there under the file's own name. What
-    the file held before goes with the first line; with ``append`` it stays. While it is open no
-    other process writes lines to it (flock, where the system has it). Raises FlawmapError where
-    another one does, or it cannot be written.
+    However the process ends, all lines written so far are in the file under its own name. The first
+    line replaces earlier content; with ``append`` it is kept. An exclusive lock (flock, where
+    available) keeps other processes from writing lines. Raises FlawmapError if another process
+    holds the lock or the file cannot be written.
     """
 
     def __init__(self, path: Path, *, append: bool = False) -> None:
@@ -55,7 +55,7 @@ class LinesFile:
         return descriptor
 
     def write(self, line: Line) -> None:
-        """Add one line. A disk that is full leaves none of it. Raises FlawmapError."""
+        """Append one line; raise FlawmapError if that fails. A full disk leaves no partial line."""
         if self._append and self._was_taken_away():
             os.close(self._descriptor)
             self._descriptor = self._open()
@@ -77,19 +77,19 @@ class LinesFile:
         self._written += 1
 
     def _was_taken_away(self) -> bool:
-        """Whether the file was moved or removed, as a rotation of logs does."""
+        """Whether the file was moved or removed, as log rotation does."""
         try:
             return not os.path.samestat(os.fstat(self._descriptor), self.path.stat())
         except OSError:
             return True
 
     def cut(self, size: int) -> None:
-        """Drop what follows the first ``size`` bytes."""
+        """Truncate the file to ``size`` bytes."""
         os.ftruncate(self._descriptor, size)
         os.lseek(self._descriptor, size, os.SEEK_SET)
 
     def close(self) -> None:
-        """Close the file; one that is new and has no line is removed."""
+        """Close the file; remove it if it is new and has no lines."""
         if self._created and not self._written and not self._append:
             with contextlib.suppress(OSError):
                 self.path.unlink()
@@ -98,7 +98,7 @@ class LinesFile:
 
 @contextlib.contextmanager
 def json_lines(target: str | os.PathLike[str] | None) -> Iterator[Callable[[Line], None]]:
-    """A function that writes one JSON line: to a :class:`LinesFile`, or to ``-``, or nowhere."""
+    """Yield a function that writes a JSON line: to a :class:`LinesFile`, to ``-``, or nowhere."""
     if target is None:
         yield lambda line: None
     elif str(target) == "-":
@@ -125,15 +125,15 @@ def _lock(descriptor: int, path: Path) -> None:
         raise FlawmapError(
             f"Another process is writing lines to {path}: stop it, or give another --json file."
         ) from error
-    except OSError:  # a network drive without locks
+    except OSError:  # a network drive without lock support
         pass
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, Line]]:
-    """Number, from 1, and object of each line that ``predict`` wrote.
+    """Yield number (from 1) and object of each line that ``predict`` wrote.
 
-    A last line that was cut short is left out, and the log "flawmap" says so; empty ones are
-    passed over. Raises FlawmapError for any other line that is no object with a path.
+    A truncated last line is skipped with a warning in the log "flawmap"; empty lines are skipped.
+    Raises FlawmapError for any other line that is not an object with a path.
     """
     for number, line, whole in _raw_lines(path):
         if not line.strip():
@@ -151,7 +151,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, Line]]:
 
 
 def _raw_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
-    """Number and bytes of each line, and whether it has its end."""
+    """Yield number and bytes of each line, and whether it ends with a newline."""
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -161,14 +161,14 @@ def _raw_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
 
 
 def map_reference(file: Path, lines: str | os.PathLike[str] | None) -> str:
-    """How a line names a map's file: by its way from the lines' own folder, so that both move.
+    """Return the path of a map's file relative to the folder of the lines, so that both can move.
 
-    Absolute where lines go to no file of their own, or to another drive.
+    The path is absolute if the lines go to no file, or to another drive.
     """
     real = os.path.realpath(file)
     if lines is None or str(lines) == "-":
         return real
-    with contextlib.suppress(ValueError):  # below it, perhaps by a link that is moved with it
+    with contextlib.suppress(ValueError):  # below it, perhaps through a link moved with it
         return file.absolute().relative_to(Path(lines).parent.absolute()).as_posix()
     try:
         return Path(os.path.relpath(real, _folder(lines))).as_posix()
@@ -177,10 +177,10 @@ def map_reference(file: Path, lines: str | os.PathLike[str] | None) -> str:
 
 
 def map_place(reference: str, lines: str | os.PathLike[str]) -> Path:
-    """Where the map lies that a line of the file ``lines`` names.
+    """Locate the map that a line of the file ``lines`` refers to.
 
-    Printed lines hold absolute paths. Where there is no such file, the map may have been moved with
-    the lines: it is looked for below their folder by the end of its path, a folder's name at least.
+    Printed lines hold absolute paths. If no such file exists, the map may have been moved with the
+    lines: it is searched below their folder by the end of its path, with at least one folder name.
     """
     folder = Path(_folder(lines))
     place = folder / reference

@@ -1,8 +1,8 @@
-"""Overlay and mask of a photograph of any size, made and written in strips.
+"""Overlay and mask of an image of any size, computed and written in strips.
 
-A photograph of 20 megapixels takes 60 MB; its map at that size, the heat and the encoder's copy of
-it would take five times as much. So the overlay is laid into the photograph itself, strip by strip,
-and each strip goes into the file before the next is made.
+An image of 20 megapixels takes 60 MB; its map at that size, the heat map and the encoder's copy
+would take five times as much. So the overlay is drawn into the image itself, strip by strip, and
+each strip is written before the next is computed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from flawmap.data.image_io.strip_png import strip_png
 from flawmap.inspection.inspector import Inspection
 
 _STRIP_PIXELS = 2**20
-_RIM = 3  # pixels that an outline reaches beyond its region
+_RIM = 3  # pixels by which an outline extends beyond its region
 _OPACITY = 0.7
 
 
@@ -34,9 +34,9 @@ def write_overlay_and_mask(
     *,
     drop: bool,
 ) -> None:
-    """Write both files at the photograph's size (H, W); ``image`` (H, W, 3) becomes the overlay.
+    """Write both files at the image's size (H, W); ``image`` (H, W, 3) becomes the overlay.
 
-    ``threshold``: of the map's pixels. ``drop``: only regions in the inspection's own mask count.
+    ``threshold``: of the map's pixels. ``drop``: count only regions in the inspection's mask.
     """
     from flawmap.visualization.colour import PREDICTED, heat_levels, lay_heat, outline
 
@@ -60,7 +60,7 @@ def write_overlay_and_mask(
 
 @dataclass(eq=False)
 class _Marks:
-    """Map and mask of an inspection at the photograph's size, rows at a time."""
+    """Map and mask of an inspection at the image's size, computed a range of rows at a time."""
 
     seen: Inspection
     threshold: float
@@ -68,7 +68,7 @@ class _Marks:
     drop: bool
 
     def values(self, top: int, bottom: int) -> NDArray[np.float32]:
-        """The map's rows, resized bilinearly as the whole map would be."""
+        """Return rows of the map, resized bilinearly as the whole map would be."""
         found = self.seen.anomaly_map
         if found.shape == self.size:
             return found[top:bottom]
@@ -79,7 +79,7 @@ class _Marks:
         return np.asarray(whole.resize(size, Image.Resampling.BILINEAR, box), dtype=np.float32)
 
     def mask(self, top: int, bottom: int, values: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Rows of the mask {0, 1}, of map values ``values``."""
+        """Return rows of the mask {0, 1} for the map values ``values``."""
         marked = values > self.threshold
         if self.drop:
             height, width = self._kept.shape
@@ -90,7 +90,7 @@ class _Marks:
 
     @cached_property
     def _kept(self) -> NDArray[np.bool_]:
-        """Around regions that count: enlarging the map may move their edges by half a pixel."""
+        """Regions that count, dilated: enlarging the map may shift their edges by half a pixel."""
         return np.asarray(ndimage.maximum_filter(self.seen.mask, 3) > 0)
 
 

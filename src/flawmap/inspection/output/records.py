@@ -1,4 +1,4 @@
-"""What is written of an inspected image: a JSON line, and pictures."""
+"""Output of an inspected image: a JSON line, overlay, mask and map."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def line_of(
     place: Path | None = None,
     lines: str | os.PathLike[str] | None = None,
 ) -> Line:
-    """The object of ``predict --json``; ``place`` is where pictures and map are written, if so.
+    """Return the object of ``predict --json``; ``place`` is the base path of output files, if any.
 
-    Then ``map`` names the map's file, as seen from the file ``lines``, the photograph's size and
-    the graph's own score, which is what judging it again takes. Where the inspector's filters know
-    the pixel pitch, areas and lengths are told in mm as well. ``run``, ``precision`` and
-    ``backend`` say who wrote the line.
+    With a ``place``, ``map`` holds the map's file relative to the file ``lines``, the image's size
+    and the model's own score, which is what ``judge`` needs. If the inspector's filters have a
+    pixel pitch, areas and lengths are also given in mm. ``run``, ``precision`` and ``backend``
+    identify the writer of the line.
     """
     if result.inspection is None:
         return error_line(result.path, result.error or "it could not be inspected", inspector)
@@ -53,7 +53,7 @@ def line_of(
 
 
 def error_line(path: Path, error: str, inspector: Inspector) -> Line:
-    """The line of an image without a verdict."""
+    """Return the line of an image without a verdict."""
     return {"path": str(path), "error": error, **_writer(inspector)}
 
 
@@ -67,13 +67,13 @@ def _writer(inspector: Inspector) -> Line:
 
 
 def region_of(manifest: Manifest) -> Line:
-    """What a line says of the region within which its score was taken; nothing without one."""
+    """Return a line's entry for the region of its score; empty without a region."""
     region = region_id(manifest)
     return {} if region is None else {"region": region}
 
 
 def verdict_of(seen: Inspection, filters: Filters) -> Line:
-    """What such a line says of an image."""
+    """Return a line's entries for score, verdict and defects."""
     return {
         "score": seen.score,
         "p_value": seen.p_value,
@@ -93,10 +93,10 @@ def _described(defect: Defect, pixel_pitch: float | None) -> dict[str, Any]:
 def write_pictures(
     place: Path, result: Inspected, inspector: Inspector, inputs: Container[str] = ()
 ) -> None:
-    """Overlay and mask of one image, and the graph's own map of it.
+    """Write overlay and mask of an image, and the model's raw map.
 
-    The image itself becomes the overlay. ``inputs``: absolute paths that must not be written.
-    Raises FlawmapError where a file cannot be written or one that is not ours is in the way.
+    The image array itself becomes the overlay. ``inputs``: absolute paths that must not be written.
+    Raises FlawmapError if a file cannot be written or would replace one not written by flawmap.
     """
     assert result.image is not None
     assert result.inspection is not None
@@ -105,7 +105,7 @@ def write_pictures(
     _refuse_replacing(stored, (overlay, mask), inputs)
     buffer = io.BytesIO()
     np.save(buffer, result.inspection.raw_map)
-    write_bytes(stored, buffer.getvalue())  # first: by it the others are known as ours
+    write_bytes(stored, buffer.getvalue())  # first: it marks the other files as ours
     write_overlay_and_mask(
         overlay,
         mask,
@@ -117,7 +117,7 @@ def write_pictures(
 
 
 def _refuse_replacing(stored: Path, pictures: tuple[Path, ...], inputs: Container[str]) -> None:
-    """FlawmapError for an image that predict did not write, such as a mask drawn by hand."""
+    """Raise FlawmapError for an image that predict did not write, such as a hand-drawn mask."""
     strange = [one for one in pictures if _exists(one) and not _exists(stored)]
     strange += [one for one in pictures if str(one.absolute()) in inputs and _exists(one)]
     if strange:
@@ -130,22 +130,22 @@ def _refuse_replacing(stored: Path, pictures: tuple[Path, ...], inputs: Containe
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a name too long, as writing it will say
+    except OSError:  # the name is too long; writing will report it
         return False
 
 
 def map_file(place: Path) -> Path:
-    """Where an image's map lies."""
+    """Return the path of an image's map."""
     return _beside(place, "_map.npy")
 
 
 def mask_file(place: Path) -> Path:
-    """Where an image's mask lies."""
+    """Return the path of an image's mask."""
     return _beside(place, "_mask.png")
 
 
 def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Mask at another size (height, width), of the nearest pixels."""
+    """Resize a mask to ``size`` (height, width), nearest neighbour."""
     from PIL import Image
 
     if mask.shape == size:
@@ -155,7 +155,7 @@ def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.ui
 
 
 def resize_map(anomaly_map: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Anomaly map at another size (height, width), bilinear."""
+    """Resize an anomaly map to ``size`` (height, width), bilinear."""
     from PIL import Image
 
     if anomaly_map.shape == size:

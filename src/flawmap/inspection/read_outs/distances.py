@@ -1,7 +1,7 @@
-"""Another read-out of an inspector: the distances of teacher and student alone.
+"""Alternative read-out of an inspector: only the distances between teacher and student.
 
-DeSTSeg calls the product over its levels, with no segmentation network, "DeST" (section 4.4); one
-level alone is what STPM's multi-level product is measured against.
+DeSTSeg calls the product over its levels, without segmentation network, "DeST" (section 4.4); STPM
+compares its multi-level product with single levels.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from flawmap.runtime.distances import DistanceGraph
 
 
 def load_distances(run: Path, levels: Sequence[int]) -> Inspector:
-    """Inspector of the folder ``run`` that maps the product of the distances at ``levels``.
+    """Load an inspector of the folder ``run`` that maps the product of distances at ``levels``.
 
-    Its verdicts mean nothing: thresholds belong to the map they were calibrated on. Raises
-    UsageError where the levels are not the method's.
+    Its verdicts are meaningless: the thresholds were calibrated on another map. Raises UsageError
+    for levels that the method does not have.
     """
     if not levels or min(levels) < 1 or len(set(levels)) < len(levels):
         raise UsageError("Levels are numbers from 1, each once, such as 1,2,3.")

@@ -1,4 +1,4 @@
-"""What a run's memory of good images alone says: its own map and score."""
+"""Alternative read-out: map and score of only a run's memory of good images."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from flawmap.runtime.unfamiliar import MemoryGraph
 
 
 def load_memory(run: Path) -> Inspector | None:
-    """Inspector of the folder ``run`` that maps what is unfamiliar; None where it has no memory.
+    """Load an inspector of the folder ``run`` that maps unfamiliarity; None if it has no memory.
 
-    Its verdicts mean nothing. Raises FlawmapError where the onnx package is not installed.
+    Its verdicts are meaningless. Raises FlawmapError if the onnx package is not installed.
     """
     manifest = read_manifest(run)
     kind = (manifest.configuration.get("memory") or {}).get("kind", "none")

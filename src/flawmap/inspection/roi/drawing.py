@@ -1,4 +1,4 @@
-"""Drawings of a region of interest: images, polygons, and annotations of labelling tools."""
+"""Reading of regions of interest from images, polygons and annotations of labelling tools."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from flawmap.inspection.roi.mask import Mask, scaled
 from flawmap.types import Size
 from flawmap.utils.files import read_regular
 
-_MOST_PIXELS = 2**24  # of a region that is kept
-_MOST_BYTES = 2**24  # of a file of polygons
-_SAME = 0.01  # by which two ratios of height to width may differ
+_MOST_PIXELS = 2**24  # of a stored region
+_MOST_BYTES = 2**24  # of a polygon file
+_SAME = 0.01  # tolerance between two ratios of height to width
 
 
 def draw_region(
@@ -31,14 +31,14 @@ def draw_region(
     size: Size | None = None,
     images: Collection[Size] = (),
 ) -> Mask:
-    """Mask (h, w) {0, 1} of where to look: what `roi` marks, but for what `ignore` marks.
+    """Return the mask (h, w) {0, 1} of where to look: what `roi` marks, minus what `ignore` marks.
 
-    Without a `size` it has that of the first of them, or at most 16 million pixels. Each is a mask
-    as `read_mask` reads it, or JSON: LabelMe, COCO or VIA with one image, or polygons
-    ``{"size": [height, width], "polygons": [[[x, y], ...], ...]}``.
+    Without a `size` the mask has the size of the first one given, limited to 16 million pixels.
+    Each is a mask as `read_mask` reads it, or JSON: LabelMe, COCO or VIA with one image, or
+    polygons ``{"size": [height, width], "polygons": [[[x, y], ...], ...]}``.
 
-    `images`: sizes of the images that are looked at; both must have their shape, at any scale.
-    Raises FlawmapError where one cannot be read or has another shape, or nothing is left.
+    `images`: sizes of the inspected images; both masks must have their shape, at any scale.
+    Raises FlawmapError if one cannot be read or has another shape, or nothing is left.
     """
     if roi is None and ignore is None:
         raise UsageError("Neither what to look at nor what to ignore: give one of them.")
@@ -61,7 +61,7 @@ def draw_region(
 
 
 def sizes_of(paths: Iterable[Path]) -> tuple[Size, ...]:
-    """The (height, width) of each image whose header can be read."""
+    """Return the (height, width) of each image whose header is readable."""
     return tuple(size for size in map(stated_size, paths) if size is not None)
 
 
@@ -85,14 +85,14 @@ def _check_shape(path: Path, drawn: Size, images: Collection[Size]) -> None:
 
 
 def _is_like(one: Size, other: Size) -> bool:
-    """Whether two sizes have one ratio of height to width, but for rounding to whole pixels."""
+    """Whether two sizes have the same aspect ratio, up to rounding to whole pixels."""
     rounding = 1 / min(*one, *other)
     ratio = (one[0] * other[1]) / (one[1] * other[0])
     return abs(math.log(ratio)) <= max(_SAME, rounding)
 
 
 def _json(path: Path, images: Collection[Size]) -> Mask:
-    """What a JSON file marks, at the size that it was drawn at."""
+    """Return the mask of a JSON file, at the size at which it was drawn."""
     annotated = only_image(path)
     if annotated is None:
         return _polygons(path)
@@ -130,13 +130,13 @@ def _parsed(path: Path) -> tuple[Sequence[Sequence[tuple[float, float]]], Size]:
 
 def _within(value: Any) -> float:
     number = float(value)
-    if not abs(number) < 1e6:  # written so that NaN fails it
+    if not abs(number) < 1e6:  # this form also rejects NaN
         raise ValueError("no place in an image")
     return number
 
 
 def _at_most(size: Size) -> Size:
-    """The size itself, or the largest of its shape that is allowed."""
+    """Return the size, or the largest allowed one of the same shape."""
     scale = min(1.0, math.sqrt(_MOST_PIXELS / math.prod(size)))
     return max(1, int(scale * size[0])), max(1, int(scale * size[1]))
 

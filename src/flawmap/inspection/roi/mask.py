@@ -1,4 +1,4 @@
-"""The region of interest: where an inspector looks, and what it scores by there."""
+"""Region of interest: where an inspector looks, and how it scores there."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from flawmap.utils.files import read_regular
 
 Mask = NDArray[np.uint8]
 _MOST_BYTES = 2**26  # of a region's file, which has at most 16 million pixels
-_MOST_SHAPES = 8  # of maps whose region is kept at hand
+_MOST_SHAPES = 8  # map sizes for which the scaled region is cached
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """``mask`` (h, w) bool as it was drawn, and the scoring of the method's configuration.
+    """Region of interest: ``mask`` (h, w) bool as drawn, and the method's scoring.
 
-    The graph's own score may come from anywhere in the image, so within a region the score is the
+    The model's own score may come from anywhere in the image, so the score within a region is the
     mean of the highest ``top_pixels`` values of the map there, after the method's blur.
     """
 
@@ -36,11 +36,11 @@ class Region:
 
     @classmethod
     def of(cls, mask: Mask, configuration: Mapping[str, Any]) -> Region:
-        """From a mask {0, 1} and the method's configuration."""
+        """Create a region from a mask {0, 1} and the method's configuration."""
         return cls(mask.astype(bool), Scoring.of(configuration))
 
     def inside(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Where to look in a map of this shape; never nowhere, however small it is."""
+        """Return the region in a map of this shape; it is never empty, however small the map."""
         if shape == self.mask.shape:
             return self.mask
         found = self._inside.get(shape)
@@ -51,21 +51,21 @@ class Region:
         return found
 
     def read_out(self, anomaly_map: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-        """The map (h, w) with 0 outside, and its score."""
+        """Return the map (h, w) with 0 outside the region, and its score."""
         inside = self.inside(anomaly_map.shape)
         masked = np.where(inside, anomaly_map, np.float32(0.0))
         return masked, self.scoring(masked, inside)
 
 
 def region_file(sha256: str) -> str:
-    """Its name in a run: another region never takes the place of one that a manifest names."""
+    """Return the file name of a region; a new region never overwrites one in use."""
     return f"region-{sha256[:12]}.png"
 
 
 def read_region(folder: Path, sha256: str, size: tuple[int, int] | None) -> Mask:
-    """The run's region, of this size or as it was drawn.
+    """Read the run's region, at this size or as drawn.
 
-    Raises FlawmapError where it is not the one that the manifest names.
+    Raises FlawmapError if it is not the one listed in the manifest.
     """
     path = folder / region_file(sha256)
     try:
@@ -78,7 +78,7 @@ def read_region(folder: Path, sha256: str, size: tuple[int, int] | None) -> Mask
 
 
 def scaled(mask: NDArray[np.bool_] | Mask, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Where at least half is marked; where that is nowhere, where anything is."""
+    """Scale a mask: mark pixels covered by half or more; if there are none, by any amount."""
     picture = Image.fromarray(mask.astype(np.float32))
     share = np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
     found: NDArray[np.bool_] = share >= 0.5

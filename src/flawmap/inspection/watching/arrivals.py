@@ -1,8 +1,8 @@
-"""New images in a watched folder, found at a cost that does not grow with those already there.
+"""Detection of new images in a watched folder, at a cost independent of the existing ones.
 
-A folder's time of change tells whether a name in it came, went or was replaced; only then is it
-listed. A file that is written over in place changes no folder: those of the last minutes are looked
-at again and again, all others a few at a time, in turn.
+A folder is listed only when its modification time shows that a name was added, removed or replaced.
+A file overwritten in place changes no folder: recent files are checked on every look, all others a
+few at a time, in turn.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from pathlib import Path
 
 from flawmap.data.listing.names import is_listed, is_searched
 
-Version = tuple[str, int, int]  # path, bytes, nanoseconds of the last change
+Version = tuple[str, int, int]  # path, size in bytes, modification time in ns
 
-_HOT = 200  # folders that changed last, looked at each time
-_COLD = 200  # of the other folders, looked at in turn each time
-_RECENT = 50  # images done last, looked at each time
-_SWEEP = 1500  # of all images, looked at in turn each second
-_AGAIN = 2.0  # seconds: within these a change may leave a folder's time as it is
-_LISTING_SHARE = 4  # times as long as listing a folder took is it left alone
+_HOT = 200  # most recently changed folders, checked on each look
+_COLD = 200  # other folders checked on each look, in turn
+_RECENT = 50  # most recently finished images, checked on each look
+_SWEEP = 1500  # images checked per second, in turn
+_AGAIN = 2.0  # seconds within which a change may not alter a folder's time
+_LISTING_SHARE = 4  # a folder rests for this many times its listing time
 
 
 @dataclass
 class _Place:
-    """A folder, and what its last listing found."""
+    """Folder and the result of its last listing."""
 
     path: str
     names: dict[str, int] = field(default_factory=dict)  # with their inodes
@@ -51,8 +51,8 @@ class _Pending:
 class Arrivals:
     """Images below ``folder`` whose version is not in ``done``.
 
-    Names are left out as in every listing, and so is the folder ``written``. A folder that cannot
-    be looked at now keeps what it had.
+    Names are skipped as in every listing, and so is the folder ``written``. A folder that is
+    temporarily inaccessible keeps its last listing.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Arrivals:
         self._add(str(folder))
 
     def look(self) -> None:
-        """Look at what may have changed; a bounded number of files and folders."""
+        """Check a bounded number of files and folders for changes."""
         for place in self._due():
             self._visit(place)
         for path in list(self._recent):
@@ -86,34 +86,34 @@ class Arrivals:
                 self._consider(path)
 
     def ready(self, most: int) -> list[Version]:
-        """Versions that have not changed for long enough, the oldest first, ``most`` at once."""
+        """Return at most ``most`` versions that have been stable for long enough, oldest first."""
         now = time.monotonic()
         settled = (one for one in self._pending.values() if now >= one.not_before)
         oldest = heapq.nsmallest(most, settled, key=lambda one: (one.version[2], one.version[0]))
         found = []
         for one in oldest:
-            self._consider(one.version[0])  # it may have changed since, or be gone
+            self._consider(one.version[0])  # it may have changed or disappeared since
             if self._pending.get(one.version[0]) is one:
                 found.append(one.version)
         return found
 
     def pause(self, most: float) -> float:
-        """Seconds until the next pending image may be ready, ``most`` at the most."""
+        """Return the seconds until the next pending image may be ready, at most ``most``."""
         now = time.monotonic()
         return max(0.0, min([most, *(one.not_before - now for one in self._pending.values())]))
 
     def age(self, version: Version) -> float:
-        """Seconds for which a pending image has been as it is."""
+        """Return the seconds for which a pending image has not changed."""
         found = self._pending.get(version[0])
         return 0.0 if found is None else time.monotonic() - found.since
 
     def later(self, version: Version, seconds: float) -> None:
-        """Give a pending image again, but not before some seconds."""
+        """Return a pending image again, but only after ``seconds``."""
         if version[0] in self._pending:
             self._pending[version[0]].not_before = time.monotonic() + seconds
 
     def finish(self, version: Version) -> None:
-        """Take note that a version is done."""
+        """Mark a version as done."""
         self._pending.pop(version[0], None)
         self._recent.append(version[0])
 
@@ -132,7 +132,7 @@ class Arrivals:
             return
         now = time.monotonic()
         if changed != place.changed and now >= place.not_before:
-            # Names alone take half the time. A change without a new one may have replaced a file.
+            # Listing only names takes half the time. Without a new name, a file may be replaced.
             news = place.changed >= 0 and self._list_names(place)
             if not news and not self._list(place):
                 return
@@ -147,7 +147,7 @@ class Arrivals:
         place.not_before = now + _LISTING_SHARE * (time.monotonic() - now)
 
     def _list_names(self, place: _Place) -> bool:
-        """Take in names that came; whether there were any."""
+        """Add new names; return whether there were any."""
         try:
             there = os.listdir(place.path)  # noqa: PTH208 - of 100,000 names
         except OSError:
@@ -159,7 +159,7 @@ class Arrivals:
         return bool(fresh)
 
     def _list(self, place: _Place) -> bool:
-        """Take in names that came, went, or stand for another file; False where that fails."""
+        """Update names that were added, removed or replaced; return False if listing fails."""
         try:
             with os.scandir(place.path) as entries:
                 there = {entry.name: entry.inode() for entry in entries}
@@ -200,13 +200,13 @@ class Arrivals:
             self._reals = {os.path.realpath(one) for one in self._places}
 
     def _consider(self, path: str) -> bool:
-        """Note an image that is there and not done, and since when it has been as it is.
+        """Record an existing image that is not done, and since when it has not changed.
 
-        False for a folder, or whatever else is no file.
+        Returns False for a folder or anything else that is not a file.
         """
         try:
             found = os.stat(path)  # noqa: PTH116 - thousands of them a second
-        except OSError:  # gone again, or not ours to see yet
+        except OSError:  # removed again, or not yet readable
             self._pending.pop(path, None)
             return True
         if not stat.S_ISREG(found.st_mode):
@@ -221,7 +221,7 @@ class Arrivals:
         return True
 
     def _every_file(self) -> Iterator[str]:
-        """Paths of all images, over and over; it ends a turn where there is none."""
+        """Yield the paths of all images in an endless cycle, and ``""`` after each pass."""
         while True:
             for place in list(self._places.values()):
                 for name in list(place.images):

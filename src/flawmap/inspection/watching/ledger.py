@@ -1,4 +1,4 @@
-"""The memory of ``--watch``: JSON lines, each with the version of the image that it is of."""
+"""Record of what ``--watch`` has done: JSON lines, each with the version of its image."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from flawmap.inspection.watching.arrivals import Version
 
 
 class Ledger:
-    """The JSON lines, and which versions of which images they are of.
+    """JSON lines, and the image versions they belong to.
 
-    While it is open no other process writes to it. Raises FlawmapError where another one does, or
-    a line is none of ``--watch``.
+    Holds an exclusive lock while open. Raises FlawmapError if another process writes to the file or
+    a line was not written by ``--watch``.
     """
 
     def __init__(self, path: Path) -> None:
         self.done: set[Version] = set()
-        self._names: dict[str, str] = {}  # what each image's output is called, by its path
-        self._taken: set[str] = set()  # those, in small letters: some disks do not tell them apart
+        self._names: dict[str, str] = {}  # base name of each image's output, by path
+        self._taken: set[str] = set()  # those in lower case: some disks ignore case
         self._file = LinesFile(path, append=True)
         try:
             self._read(path)
@@ -34,7 +34,7 @@ class Ledger:
         whole = 0
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):  # cut short by a kill: its image comes again
+                if not line.endswith(b"\n"):  # truncated by a kill: its image is inspected again
                     self._file.cut(whole)
                     return
                 version = _version_of(line, path, number)
@@ -54,13 +54,13 @@ class Ledger:
         self._file.close()
 
     def name(self, path: str) -> str:
-        """The image's path without its ending; with it or a number, where that is taken."""
+        """Return the image's path without suffix, or with suffix or number if that is taken."""
         if path not in self._names:
             self._names[path] = free_name(Path(path), self._taken)
         return self._names[path]
 
     def add(self, version: Version, line: Line) -> None:
-        """Write the line of a version. Raises FlawmapError where that fails."""
+        """Write the line of a version; raise FlawmapError if that fails."""
         self._file.write(line | {"bytes": version[1], "modified_ns": version[2]})
         self.done.add(version)
 

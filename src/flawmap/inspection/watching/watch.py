@@ -1,7 +1,7 @@
-"""``flawmap predict --watch``: inspect what a camera drops into a folder, each image once.
+"""``flawmap predict --watch``: inspect each image that a camera drops into a folder, once.
 
-The folder is looked at again and again rather than asked to report: that works on network drives,
-too. The JSON lines are the memory: an image with a line in them is not inspected again.
+The folder is polled rather than watched by system notifications, which works on network drives too.
+The JSON lines serve as the record: an image with a line in them is not inspected again.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from flawmap.runtime.base import RuntimeOptions
 from flawmap.utils.files import check_writable, make_folder, sweep_below
 from flawmap.utils.signals import undisturbed
 
-_PATIENCE = 5.0  # seconds that an unreadable image may stay as it is before it counts as broken
-_RETRY = 0.5  # seconds until it is read again
-_SHORTEST = 0.005  # seconds between two looks
-_TOGETHER = 32  # images between two looks at folder and settings
+_PATIENCE = 5.0  # seconds an unreadable image may stay unchanged before it counts as broken
+_RETRY = 0.5  # seconds until an unreadable image is read again
+_SHORTEST = 0.005  # seconds between two looks, at least
+_TOGETHER = 32  # images between two checks of folder and settings
 _LOG = logging.getLogger("flawmap")
 
 
@@ -50,20 +50,20 @@ def watch(
     say: Callable[[str], None] = _LOG.warning,
     **runtime: Unpack[RuntimeOptions],
 ) -> int:
-    """Inspect every image in ``folder``, and each that comes, until ``stop()`` says so.
+    """Inspect every image in ``folder`` and each one that arrives, until ``stop()`` is true.
 
-    An image is inspected when it has not changed for ``settle`` seconds, and again if it is written
-    anew. ``json_file`` gets a line each, as of ``predict``, with ``bytes`` and ``modified_ns`` of
-    the image; lines that it holds already are those of an earlier call, whose images are done.
-    ``out``: as for ``predict``. ``poll``: seconds between two looks. Settings of the run that
-    change meanwhile are used from then on, and ``say`` gets a line. Returns how many were
-    inspected. Raises UsageError where there is no such folder, FlawmapError where another process
-    writes to ``json_file`` or a disk is full.
+    An image is inspected once it has not changed for ``settle`` seconds, and again if it is
+    rewritten. ``json_file`` gets a line per image, as from ``predict``, with ``bytes`` and
+    ``modified_ns`` of the image; images with a line from an earlier call are done. ``out``: as for
+    ``predict``. ``poll``: seconds between two looks. Changed settings of the run are used from
+    then on, and ``say`` gets a line. Returns the number of inspected images. Raises UsageError if
+    the folder does not exist, FlawmapError if another process writes to ``json_file`` or a disk is
+    full.
     """
     place = Path(folder)
     if not place.is_dir():
         raise UsageError(f"No such folder: {place}. Give the one that images are dropped into.")
-    if json_file is None or str(json_file) == "-":  # a caller without types may give None
+    if json_file is None or str(json_file) == "-":  # an untyped caller may pass None
         raise UsageError("Watching takes a file for its lines, which remembers what is done.")
     check_folder(out)
     check_target(json_file, LINES, inputs=[out], streamed=True)
@@ -92,7 +92,7 @@ def watch(
 
 
 class _LineUp:
-    """Inspects images, and gives each its line once its pictures are written."""
+    """Inspection of images, and output of each line once its images are written."""
 
     def __init__(
         self,
@@ -107,8 +107,8 @@ class _LineUp:
         self._written, self._lines, self._show = written, lines, show
 
     def inspect(self, inspector: Inspector, ready: Sequence[Version]) -> Iterator[Line]:
-        """The line of each, already in the ledger and shown. An image that fails may yet be whole:
-        it comes again, until it has stayed as it is for some seconds."""
+        """Yield the line of each image, already in the ledger and shown. A failed image may still
+        be incomplete: it is retried until it has not changed for some seconds."""
         paths = [Path(version[0]) for version in ready]
         pictures = self._written is not None
         with contextlib.closing(inspect_files(inspector, paths, photographs=pictures)) as results:
@@ -117,7 +117,7 @@ class _LineUp:
                     self._arrivals.later(version, _RETRY)
                     continue
                 line = self._line(result, inspector)
-                with undisturbed():  # what is in the ledger is shown, too
+                with undisturbed():  # a line in the ledger is also shown
                     self._ledger.add(version, line)
                     self._arrivals.finish(version)
                     told = line | {"bytes": version[1], "modified_ns": version[2]}
