@@ -1,4 +1,4 @@
-"""``flawmap export``: an inspector for another runtime, or in INT8, proved near the first."""
+"""``flawmap export``: convert an inspector to another runtime or INT8 and verify its outputs."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from flawmap.utils.files import write_bytes
 TARGETS = ("onnx", "openvino")
 FLOAT_LIMIT = 1e-4
 AP_LIMIT = 0.01
-FLIP_LIMIT = 0.01  # of all verdicts
-P_VALUE_LIMIT = 0.02  # by which good images' p-values may move on average
+FLIP_LIMIT = 0.01  # share of all verdicts
+P_VALUE_LIMIT = 0.02  # mean change allowed in good images' p-values
 _DEFECTS = 200
 
 Say = Callable[[str], None]
@@ -48,7 +48,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class _Made:
-    """A graph that was written, and how it was found to be."""
+    """The files written, and the result of their comparison."""
 
     files: tuple[Path, ...]
     found: Export
@@ -64,25 +64,26 @@ def export(
     device: str = "cpu",
     say: Say = lambda text: None,
 ) -> Export:
-    """Write the inspector's graph for a runtime into its folder; into its manifest, how near it is.
+    """Export the inspector's model for a runtime and record the measured differences.
 
-    ``to`` is ``onnx`` or ``openvino``. In float32 map and score may differ by 1e-4 on good images,
-    from torch's for ``onnx``, else from the first graph's, and the run's thresholds go on to hold.
-    ``int8`` quantises convolutions, with ranges from images trained on. Its thresholds come from
-    the images that calibrate the run, all of them, for the same rates; for ``openvino`` in float32,
-    so do thresholds for bf16, where the processor has that. These images are found again by the
-    digests of their files: in ``images``, where ``calibrate`` took them from, and in the folder
-    trained from. Of a run that was calibrated by folds, ``images`` that it has not seen do that.
+    ``to`` is ``onnx`` or ``openvino``. In float32, map and score may differ by 1e-4 on good images
+    (from torch for ``onnx``, else from the original ONNX graph), and the run's thresholds still
+    hold. ``int8`` quantises convolutions, with ranges from training images. Its thresholds are set
+    for the same rates on all images that calibrate the run; so are thresholds for bf16, which are
+    added for ``openvino`` in float32 if the processor supports bf16. These images are found by
+    their files' digests: in ``images``, where ``calibrate`` took them from, and in the folder
+    trained from. For a run calibrated by folds, ``images`` that it has not seen are used instead.
 
     On another ``device``, such as ``cuda`` for ``onnx`` or ``GPU`` for ``openvino``, the float32
-    graph is compared with torch's on the CPU; no file is written, and the manifest keeps how near
-    it is.
+    model is compared with torch on the CPU; no file is written, and the manifest records the
+    difference.
 
-    On drawn defects INT8 may lose 0.01 of pixel AP; on these and the calibrating images it may
-    change 1 % of the verdicts, the run's own thresholds on one side and the export's on the other;
-    and it may move these images' p-values by 0.02 on average. Where nearly all convolutions are too
-    many for that, fewer are tried. Past the limits FlawmapError is raised and nothing kept, unless
-    ``force``, which the manifest records. Raises FlawmapError where calibrating images are missing.
+    INT8 may lose 0.01 of pixel AP on synthetic anomalies; on these and the calibrating images it
+    may change 1 % of the verdicts (the run's thresholds against the export's); and it may move the
+    calibrating images' p-values by 0.02 on average. If quantising nearly all convolutions exceeds
+    a limit, smaller sets are tried. If none passes, FlawmapError is raised and nothing is kept,
+    unless ``force``, which the manifest records. Raises FlawmapError if calibrating images are
+    missing.
     """
     if to not in TARGETS:
         raise UsageError(f"No runtime {to!r}: export to {' or '.join(TARGETS)}.")
@@ -116,7 +117,7 @@ def export(
 
 @dataclass(frozen=True)
 class _Job:
-    """One export: what is converted, with which images, and where its files are made."""
+    """One export: the model to convert, the images to use and the folder for its files."""
 
     place: Path
     graph: bytes
@@ -134,11 +135,11 @@ class _Job:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether it is compared on another device than the CPU."""
+        """Whether the comparison runs on a device other than the CPU."""
         return self.device.lower() != "cpu"
 
     def float32(self) -> _Made:
-        """The graph as it is, compared on a sample of good images."""
+        """Export the unquantised model and compare it on a sample of good images."""
         files: tuple[Path, ...] = ()
         first: Backend
         other: Backend
@@ -155,12 +156,12 @@ class _Job:
         self.say(f"Comparing on {plural(len(good.sample), 'good image(s)')}")
         found = self._compare(first, other, defects, good.sample)
         within = found.map_max <= FLOAT_LIMIT and found.score_max <= FLOAT_LIMIT
-        # These thresholds only told verdicts apart: in float32 the inspector's own go on to hold.
+        # These thresholds only served to count flips: in float32 the inspector's own still hold.
         told = _fields(found) | {"calibration": None}
         return _Made(files, Export(precision="float32", files={}, within_limits=within, **told))
 
     def bf16(self) -> Export:
-        """What computing in bf16 changes, to which there is no limit, and thresholds for it."""
+        """Measure what bf16 changes, without a limit, and set thresholds for it."""
         from flawmap.runtime.openvino import OpenVino
 
         self._say_calibrating("bf16")
@@ -169,7 +170,7 @@ class _Job:
         return Export(precision="bf16", files={}, within_limits=True, **_fields(found))
 
     def int8(self) -> _Made:
-        """The first scope of convolutions that keeps the limits; the last if none does."""
+        """Export the first scope of convolutions within the limits; the last if none is."""
         import onnx
 
         from flawmap.exporting.quantization_scope import scopes
@@ -201,7 +202,7 @@ class _Job:
         return _Made(files, found)
 
     def _learn(self) -> NDArray[np.uint8]:
-        """Images that set the ranges: some trained on, plain and with drawn defects."""
+        """Training images that set the ranges, plain and with synthetic anomalies."""
         if self.good.calibrating is None:
             raise FlawmapError(self.good.why_not)
         learn = self.good.learn()
@@ -223,7 +224,7 @@ class _Job:
         self.say(f"{count} {which} the thresholds for {what}")
 
     def _calibrated(self, first: Backend, other: Backend, defects: Corrupted) -> Comparison:
-        """A comparison that sets thresholds, with where the images lay."""
+        """Run a comparison that sets thresholds, and record where the images lay."""
         images = self.good.calibrating
         assert images is not None
         found = self._compare(
@@ -265,7 +266,7 @@ def _keeps_limits(found: Export) -> bool:
     assert found.calibration is not None
     good = len(found.calibration.scores)
     before, after = found.pixel_ap or (0.0, 0.0)
-    neighbours = 2.0 / good**2  # of few images, two next to each other may change places
+    neighbours = 2.0 / good**2  # with few images, two adjacent ranks may swap
     return (
         before - after <= AP_LIMIT
         and found.flips <= FLIP_LIMIT * found.images
@@ -282,7 +283,7 @@ def _openvino_files(path: Path) -> tuple[Path, Path]:
 
 
 def _write_openvino(model: object, files: tuple[Path, ...]) -> Backend:
-    """OpenVINO's own files of a model, or of an ONNX graph's bytes; and what runs them."""
+    """Save an OpenVINO model, or an ONNX graph's bytes, as OpenVINO files; return a backend."""
     from flawmap.runtime.openvino import OpenVino, import_openvino, shared_core
 
     if isinstance(model, bytes):

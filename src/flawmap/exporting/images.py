@@ -1,4 +1,4 @@
-"""Real images to convert an inspector with."""
+"""Find the real images that an export is calibrated and compared with."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from flawmap.inspection.bundle.manifest import Manifest
 _LOG = logging.getLogger("flawmap")
 _LEARN = 32
 _JUDGE = 100
-_STRIDE = 5  # windows from one image's to the next one's
+_STRIDE = 5  # step of the tile index from one image to the next
 
 
 @dataclass(frozen=True)
 class Calibrating:
     """Good images that set the thresholds of an export, SHA-256 by path.
 
-    ``stored``: their scores at which the run's own thresholds were set, where these are the images
-    that calibrate the run; ``places``: where they lay, if they are others.
+    ``stored``: if these images calibrate the run, their scores that set the run's thresholds.
+    ``places``: where they lay, if they are others.
     """
 
     sha256: dict[Path, str]
@@ -38,10 +38,10 @@ class Calibrating:
 
 @dataclass(frozen=True)
 class GoodImages:
-    """Good images of a run: to measure differences on, and to set thresholds.
+    """Good images of a run, used to measure differences and to set thresholds.
 
     ``sample``: up to 100 of them. ``calibrating``: all that set thresholds, or None with the reason
-    in ``why_not``. ``known``: good images at hand, whether trained on or not.
+    in ``why_not``. ``known``: available good images, whether trained on or not.
     """
 
     framing: Framing
@@ -52,32 +52,31 @@ class GoodImages:
     trained_on: frozenset[str]
 
     def learn(self) -> NDArray[np.uint8] | None:
-        """One window (N, h, w, 3) of each of 32 images trained on, evenly spread; None if none is
-        at hand.
+        """Return one tile of each of up to 32 evenly spread training images, (N, h, w, 3).
 
-        INT8 learns its ranges from them. Images that set the ranges must not set the thresholds,
-        whose guarantee would not hold.
+        None if none is available. INT8 takes its ranges from them. Images that set the ranges must
+        not set the thresholds, or their guarantee would not hold.
         """
         trained = [path for path in self.known if digest_or_none(path) in self.trained_on]
         return _windows(_spread(trained, _LEARN), self.framing) if trained else None
 
     @property
     def judge(self) -> NDArray[np.uint8]:
-        """One window (N, h, w, 3) of each image of the sample."""
+        """One tile of each image of the sample, (N, h, w, 3)."""
         return _windows(self.sample, self.framing)
 
     def canvases(self, paths: Sequence[Path]) -> Iterator[Canvas]:
-        """These images as the inspector sees them, read one by one."""
+        """Read these images one by one, as the inspector sees them."""
         return (self.framing.read(path) for path in paths)
 
 
 def good_images(run: Path, manifest: Manifest, images: Sequence[Path] = ()) -> GoodImages:
-    """Good images to export ``run`` with.
+    """Find the good images to export ``run`` with.
 
-    The images that calibrate the run are found by the digests of their files: in ``images``, where
-    ``calibrate`` took them from, and in the folder trained from. Where the run was calibrated by
-    folds, the images among ``images`` that it has not seen take their place. Raises FlawmapError
-    where there is no good image at all.
+    The images that calibrate the run are found by their files' digests: in ``images``, where
+    ``calibrate`` took them from, and in the folder trained from. If the run was calibrated by
+    folds, the images among ``images`` that it has not seen are used instead. Raises FlawmapError
+    if there is no good image at all.
     """
     named = good_paths(images) if images else []
     calibrating, why_not = _calibrating(run, manifest, images, named)
@@ -96,7 +95,7 @@ def good_images(run: Path, manifest: Manifest, images: Sequence[Path] = ()) -> G
 def _calibrating(
     run: Path, manifest: Manifest, images: Sequence[Path], named: Sequence[Path]
 ) -> tuple[Calibrating | None, str]:
-    """The images that set thresholds; or None and why there are none."""
+    """Return the images that set thresholds, or None and the reason."""
     stored = manifest.calibration
     way_out = f"flawmap calibrate {run} GOOD_IMAGES"
     if stored.folds and images:
@@ -123,7 +122,7 @@ def _calibrating(
 
 
 def _known_good(manifest: Manifest, named: Sequence[Path]) -> tuple[Path, ...]:
-    """Good images of the folder trained from and those named, whether trained on or not."""
+    """Return the good images named and of the training folder, whether trained on or not."""
     found = dict.fromkeys(named)
     folder = Path(manifest.training.folder)
     if folder.is_dir():
@@ -138,13 +137,13 @@ def _known_good(manifest: Manifest, named: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def _spread(paths: Sequence[Path], most: int) -> tuple[Path, ...]:
-    """As many of them as there may be, evenly."""
+    """Pick at most ``most`` paths, evenly spread."""
     count = min(most, len(paths))
     return tuple(paths[index * len(paths) // count] for index in range(count))
 
 
 def _windows(paths: Sequence[Path], framing: Framing) -> NDArray[np.uint8]:
-    """One window (h, w, 3) of each image; where there are several, from changing places."""
+    """Stack one tile of each image, (N, h, w, 3); the tile position varies between images."""
     found = []
     for index, path in enumerate(paths):
         canvas = framing.read(path)

@@ -1,4 +1,4 @@
-"""The trained method as one graph: uint8 images in, anomaly maps and image scores out."""
+"""Export the trained method as one ONNX graph: uint8 images to anomaly maps and image scores."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ OPSET = 18
 
 
 class InferenceGraph(nn.Module):
-    """``images`` (B, H, W, 3) uint8 RGB -> ``map`` (B, H, W), ``score`` (B,) and, where the method
-    has them, the teacher's and student's ``distances`` (B, levels, h, w) and what is
-    ``unfamiliar`` to its memory (B, 1, h, w), all float32."""
+    """The network for inference: ``images`` (B, H, W, 3) uint8 RGB to float32 outputs.
+
+    ``map`` (B, H, W), ``score`` (B,) and, where the method has them, the ``distances`` of teacher
+    and student (B, levels, h, w) and what is ``unfamiliar`` to its memory (B, 1, h, w).
+    """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -37,7 +39,7 @@ class InferenceGraph(nn.Module):
 
 
 def inference_graph(module: nn.Module) -> InferenceGraph:
-    """A float32 copy on the host, in evaluation mode, of a trained method's module."""
+    """Copy a trained method's module to the CPU, in float32 and evaluation mode."""
     copied = copy.deepcopy(module).cpu().float()
     copied.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     graph = InferenceGraph(copied)
@@ -46,10 +48,10 @@ def inference_graph(module: nn.Module) -> InferenceGraph:
 
 
 def fold_norms(module: nn.Module) -> None:
-    """Make every batch norm, in evaluation mode, part of the convolution before it, in place.
+    """Fold every batch norm, in evaluation mode, into the preceding convolution, in place.
 
-    That is the one that stands before it among the children of its parent. The exporter would
-    fold them as well, but only after tracing them.
+    That is the preceding child of the same parent. The exporter would fold them as well, but only
+    after tracing them.
     """
     for parent in list(module.modules()):
         children = list(parent.named_children())
@@ -60,7 +62,7 @@ def fold_norms(module: nn.Module) -> None:
 
 
 class _Centred(nn.Module):
-    """What is left of :class:`ImageNorm` once the convolutions behind it hold the deviation."""
+    """The rest of :class:`ImageNorm` once the convolutions after it contain the deviation."""
 
     mean: Tensor
 
@@ -73,11 +75,11 @@ class _Centred(nn.Module):
 
 
 def fold_deviation(module: nn.Module) -> None:
-    """Make ImageNet's deviation part of the convolutions that take the normalised image, in place.
+    """Fold ImageNet's deviation into the convolutions that take the normalised image, in place.
 
-    Those are the :class:`ImageConv`; a module that has none keeps its division. The mean cannot be
-    folded: they pad what is normalised with zeros, the mean colour, where an image that is not
-    would be padded with black.
+    Those are the :class:`ImageConv`; a module without any keeps its division. The mean cannot be
+    folded: a normalised image is padded with zeros, which are the mean colour, but an image that is
+    not normalised would be padded with black.
     """
     norms = [(name, norm) for name, norm in module.named_modules() if isinstance(norm, ImageNorm)]
     takers = [part for part in module.modules() if isinstance(part, ImageConv)]
@@ -92,12 +94,13 @@ def fold_deviation(module: nn.Module) -> None:
 def export_onnx(
     module: nn.Module, size: tuple[int, int], path: Path, *, has_distances: bool
 ) -> InferenceGraph:
-    """Write the graph for images of ``size`` (height, width) and any batch; give its twin.
+    """Write the ONNX graph for images of ``size`` (height, width) and any batch size.
 
-    The twin is the network as it was trained, so that comparing them checks the folding, too.
+    Returns the network as it was trained, so that comparing the two checks the folding, too.
 
-    Its outputs are ``map`` and ``score``. ``distances`` and ``unfamiliar`` stay values inside, for
-    :mod:`flawmap.runtime.inner_values` to ask for; ``has_distances`` says whether there are.
+    The graph's outputs are ``map`` and ``score``. ``distances`` and ``unfamiliar`` stay inner
+    values, read by :mod:`flawmap.runtime.inner_values`; ``has_distances`` says whether the former
+    exist.
     """
     names = ["map", "score"]
     if has_distances:
@@ -105,7 +108,7 @@ def export_onnx(
     if is_filled(module):
         names.append("unfamiliar")
     graph = inference_graph(module)
-    folded = copy.deepcopy(graph).requires_grad_(False)  # gradients would be traced, too
+    folded = copy.deepcopy(graph).requires_grad_(False)  # else gradients would be traced, too
     fold_norms(folded)
     fold_deviation(folded)
     example = torch.zeros(2, *size, 3, dtype=torch.uint8)
@@ -129,7 +132,7 @@ def export_onnx(
 
 @contextlib.contextmanager
 def _quiet():  # type: ignore[no-untyped-def]
-    """The exporter talks to its own developers; let it, where nobody hears."""
+    """Silence the exporter's output, which is meant for its own developers."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     with (

@@ -1,4 +1,4 @@
-"""How far another form of the graph is from the first, and what it does to figures and verdicts."""
+"""Measure how an exported model differs from the first in maps, scores, metrics and verdicts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flawmap.runtime.base import Backend
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two graphs on the same images. Pairs are the first one's value and the other's."""
+    """Comparison of two models on the same images; pairs are (first, other)."""
 
     images: int
     map_max: float
@@ -28,15 +28,15 @@ class Comparison:
     score_max: float
     score_mean: float
     flips: int
-    """Images whose verdict differs, by the thresholds of each; before filters of regions."""
+    """Images whose verdict differs, each model with its own thresholds; before region filters."""
     p_value_mean: float
-    """How far the good images' p-values move on average: the share of good parts whose verdict
-    differs at a threshold, whichever it is. Tells more than flips at the few thresholds set."""
+    """Mean change of the good images' p-values: the share of good parts whose verdict differs at
+    a threshold, whichever it is. More informative than flips at the few thresholds set."""
     pixel_ap: tuple[float, float] | None
     image_auroc: tuple[float, float] | None
-    """Both on good images against drawn defects; None where there are none."""
+    """Both metrics: good images against synthetic anomalies; None if there are none."""
     calibration: Calibration
-    """The other one's thresholds."""
+    """The other model's thresholds."""
 
 
 def compare(
@@ -51,15 +51,15 @@ def compare(
     images: Sequence[str] = (),
     stored: Sequence[float] | None = None,
 ) -> Comparison:
-    """Run both on every image, one by one; FlawmapError for a map that has NaNs.
+    """Run both models on every image, one by one; FlawmapError if a map contains NaNs.
 
-    ``good``: good images as the inspector sees them; defects are drawn on windows. The other one's
-    thresholds are set on the good images, for the false-reject rates of ``like``; ``images`` are
-    the SHA-256 of their files. Where they are the images that calibrate ``like``, and ``stored``
-    their scores there, the first one has the thresholds of ``like``, and these scores: those
-    computed here may differ in rounding, and a score at which a threshold was set would be counted
-    as a flip. Else the first one's thresholds are set like the other's. ``region``: where the
-    inspector looks; a window of a larger image does not know where it lies in it.
+    ``good``: good images as the inspector sees them; ``drawn``: tiles with synthetic anomalies.
+    The other model's thresholds are set on the good images, for the false-reject rates of ``like``;
+    ``images`` are the SHA-256 of their files. If these images calibrate ``like`` and ``stored`` are
+    their scores there, the first model uses the thresholds of ``like`` and these scores: those
+    computed here may differ in rounding, and a score that set a threshold would count as a flip.
+    Else the first model's thresholds are set like the other's. ``region``: where the inspector
+    looks; not applied to tiles of a larger image, whose position is unknown.
     """
     seen = (_Seen(look), _Seen(look))
     graphs = (first, other)
@@ -101,7 +101,7 @@ def _apart(
     mask: NDArray[np.uint8] | None,
     region: Region | None,
 ) -> tuple[float, float]:
-    """Largest and mean difference of the two maps."""
+    """Return the largest and mean absolute difference of the two maps."""
     first, other = (
         one.look(graph, canvas, mask, region) for one, graph in zip(seen, graphs, strict=True)
     )
@@ -111,7 +111,7 @@ def _apart(
 
 @dataclass
 class _Seen:
-    """What one graph said so far."""
+    """Scores, peaks and metrics of one model so far."""
 
     looks: Look
     scores: list[float] = field(default_factory=list)
@@ -147,7 +147,7 @@ class _Seen:
 
 
 def _moved(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
-    """Mean |difference| of the ranks of the same images by two scores, as a share of all."""
+    """Mean |difference| of the same images' ranks by two scores, as a share of all images."""
     ranks = [stats.rankdata(scores) for scores in (before, after)]
     return float(np.abs(ranks[0] - ranks[1]).mean() / len(before))
 

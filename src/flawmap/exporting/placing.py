@@ -1,7 +1,7 @@
-"""Where an export's files lie in a run, such that a killed export leaves a run that works.
+"""Place an export's files in a run such that a killed export leaves a working run.
 
-New files never replace files that the manifest names: where their names are taken they get others.
-Then the manifest is written, and with it goes what it no longer names.
+New files never replace files that the manifest names: if a name is taken, they get another one.
+Then the manifest is written, and files that it no longer names are deleted.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from flawmap.utils.files import make_folder
 
 @contextlib.contextmanager
 def workplace(run: Path) -> Iterator[Path]:
-    """A folder in the run for files in the making, gone after the block."""
+    """Create a temporary folder in the run for unfinished files; it is deleted after the block."""
     with tempfile.TemporaryDirectory(dir=run, prefix=UNFINISHED) as place:
         yield Path(place)
 
 
 def keep(made: Sequence[Path], run: Path, manifest: Manifest, to: str) -> dict[str, str]:
-    """Move what was made to its place in the run; returns digests by name.
+    """Move the files ``made`` to their place in the run and return their digests by name.
 
-    Names are those of the files, with a part of their digest where the manifest gives one of the
-    names to other content.
+    The file names are kept; if the manifest uses one of them for other content, part of a digest
+    is added to all of them.
     """
     if not made:
         return {}
@@ -46,7 +46,7 @@ def keep(made: Sequence[Path], run: Path, manifest: Manifest, to: str) -> dict[s
 
 
 def _named(manifest: Manifest) -> dict[str, str]:
-    """Digest by name of the files of all exports."""
+    """Return the digests of the files of all exports, by name."""
     files: dict[str, str] = {}
     for export in manifest.exports.values():
         files |= export.files
@@ -54,7 +54,7 @@ def _named(manifest: Manifest) -> dict[str, str]:
 
 
 def _marked(name: str, mark: str) -> str:
-    """The name with a mark before its endings.
+    """Insert a mark before the extensions of a file name.
 
     >>> _marked("model.int8.onnx", "0a")
     'model-0a.int8.onnx'

@@ -1,4 +1,4 @@
-"""Which convolutions may be quantised: from nearly all down to the robust ones."""
+"""Select which convolutions to quantise: from nearly all down to the robust ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 @dataclass(frozen=True)
 class Scope:
-    """``float32``: names of the convolutions' nodes that are left as they are."""
+    """A set of convolutions to quantise; ``float32`` names the nodes that stay as they are."""
 
     what: str
     float32: frozenset[str]
@@ -23,22 +23,22 @@ class _Convolution:
     name: str
     teachers: bool
     compared: bool
-    """Teacher and student are compared after it: it is one of theirs."""
+    """It belongs to the teacher or student, which are compared after it."""
     stem: bool
-    """It reads the image: no other convolution lies before it."""
+    """It reads the image: no other convolution precedes it."""
     pointwise: bool
     height: int
 
 
 def scopes(graph: onnx.ModelProto) -> list[Scope]:
-    """Ever smaller scopes of a method's graph; the first that keeps the limits is the fastest.
+    """List ever smaller scopes of a method's graph; the first within the limits is the fastest.
 
-    The read-out's filters, of one channel, are in none of them, and neither are the networks'
-    first convolutions: 8 bits of 8-bit pixels around a mean lose half a grey level, which
-    everything after them sees. What compares teacher and student, and segments, asks more of its
-    numbers than the two networks do. Of these the most is asked of the finest level, whose small
-    distances are what good parts look like, and of the student's 1x1 convolutions, which bring its
-    features to the next level or the teacher's scale. (Found by quantising one layer at a time.)
+    No scope includes the read-out's one-channel filters or the networks' first convolutions:
+    8 bits for 8-bit pixels around a mean lose half a grey level, which affects all later layers.
+    The layers that compare teacher and student, and that segment, need more precision than the two
+    networks. Within the networks, the most sensitive are the finest level, whose small distances
+    are what good parts look like, and the student's 1x1 convolutions, which bring its features to
+    the next level or the teacher's scale. (Measured by quantising one layer at a time.)
     """
     found = _convolutions(graph)
     finest = max((one.height for one in found if one.compared and not one.stem), default=0)
@@ -68,7 +68,7 @@ def scopes(graph: onnx.ModelProto) -> list[Scope]:
 
 
 def _convolutions(graph: onnx.ModelProto) -> list[_Convolution]:
-    """All with weights of their own, but for the read-out's."""
+    """List all convolutions with weights of their own, except the read-out's."""
     shaped = onnx.shape_inference.infer_shapes(graph).graph
     weights = {tensor.name: tensor for tensor in shaped.initializer}
     heights = {
@@ -102,7 +102,7 @@ def _names(graph: onnx.ModelProto) -> set[str]:
 
 
 def _leading_to(value: str, graph: onnx.GraphProto) -> set[str]:
-    """Names of all nodes that a value depends on; none where the graph has no such value."""
+    """Return the names of all nodes that a value depends on; empty if the graph lacks it."""
     makers = {name: node for node in graph.node for name in node.output}
     found: set[str] = set()
     waiting = [value]

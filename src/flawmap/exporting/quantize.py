@@ -1,4 +1,4 @@
-"""Post-training quantisation: convolutions in 8-bit integers, the rest as it was."""
+"""Post-training quantisation of convolutions to 8-bit integers; the rest stays unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CONVOLUTIONS = ("Convolution", "ConvolutionBackpropData")  # as OpenVINO calls 
 
 
 def quantise_onnx(graph: bytes, images: NDArray[np.uint8], float32: Collection[str]) -> bytes:
-    """ONNX Runtime's static quantiser, weights by channel.
+    """Quantise with ONNX Runtime's static quantiser, weights per channel.
 
     ``images`` (N, h, w, 3) set the ranges; ``float32`` names the nodes to leave alone.
     """
@@ -51,7 +51,7 @@ def quantise_onnx(graph: bytes, images: NDArray[np.uint8], float32: Collection[s
             op_types_to_quantize=["Conv", "ConvTranspose", "Relu"],
             nodes_to_exclude=list(float32),
             per_channel=True,
-            reduce_range=True,  # without it processors that lack VNNI overflow
+            reduce_range=True,  # else processors without VNNI overflow
             weight_type=QuantType.QInt8,
             activation_type=QuantType.QUInt8,
         )
@@ -59,7 +59,7 @@ def quantise_onnx(graph: bytes, images: NDArray[np.uint8], float32: Collection[s
 
 
 def quantise_openvino(graph: bytes, images: NDArray[np.uint8], float32: Collection[str]) -> Any:
-    """NNCF's quantiser; arguments as above. Gives OpenVINO's model."""
+    """Quantise with NNCF; arguments as in :func:`quantise_onnx`. Return OpenVINO's model."""
     try:
         import nncf
     except ImportError as error:
@@ -79,13 +79,13 @@ def quantise_openvino(graph: bytes, images: NDArray[np.uint8], float32: Collecti
             ignored_scope=nncf.IgnoredScope(
                 names=_openvino_names(model, graph, float32), types=sorted(others), validate=False
             ),
-            # As above: the inspector may run on another processor than the one that exported it.
+            # As above: the inspector may run on a processor other than the one that exported it.
             advanced_parameters=AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE),
         )
 
 
 def _openvino_names(model: Any, graph: bytes, nodes: Collection[str]) -> list[str]:
-    """What OpenVINO calls the convolutions of these nodes: the bias became a node of its own."""
+    """Return OpenVINO's names of these nodes' convolutions; there, the bias is a separate node."""
     import onnx
 
     made_by = {name: port.get_node() for op in model.get_ops() for port in op.outputs()
@@ -102,7 +102,7 @@ def _openvino_names(model: Any, graph: bytes, nodes: Collection[str]) -> list[st
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Both quantisers talk at length; errors are still raised."""
+    """Silence the verbose output of both quantisers; errors are still raised."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""A trained inspector as torch's network again, from its weights and its manifest."""
+"""Rebuild the torch network of a trained inspector from its weights and manifest."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from flawmap.runtime.torch_device import choose_device, forbid_tf32
 
 
 class TorchBackend(Backend):
-    """The network that the graph was exported from, norms not folded.
+    """The torch network that the ONNX graph was exported from, with norms not folded.
 
-    ``device``: ``cpu`` or ``cuda``. ``threads``: of the processor, for all that torch does in this
-    process. Raises FlawmapError where the device is not there.
+    ``device``: ``cpu`` or ``cuda``. ``threads``: number of CPU threads, for all torch work in this
+    process. Raises FlawmapError if the device is not available.
     """
 
     name: ClassVar[str] = "torch"
@@ -53,10 +53,10 @@ class TorchBackend(Backend):
 
 
 def rebuild(folder: Path, manifest: Manifest, **changes: Any) -> InferenceGraph:
-    """The inspector's network, in float32 on the host; ``changes`` of its configuration's read-out.
+    """Rebuild the inspector's network in float32 on the CPU.
 
-    Its teacher is of the run's own weights. Raises FlawmapError where these are not of its
-    configuration.
+    ``changes`` override read-out fields of its configuration. The teacher comes from the run's own
+    weights. Raises FlawmapError if the weights do not match the configuration.
     """
     preset = find_preset(manifest.method, manifest.preset)
     weights = read_checked(folder, WEIGHTS, manifest.files.get(WEIGHTS))

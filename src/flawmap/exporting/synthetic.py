@@ -1,4 +1,4 @@
-"""Drawn defects on good pictures: what quantisation is fed and judged with, no test set needed."""
+"""Synthetic anomalies on good images, to calibrate and judge quantisation without a test set."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _TEXTURES = 64
 
 @dataclass(frozen=True)
 class Corrupted:
-    """Images (N, h, w, 3) uint8 with their masks (N, h, w) uint8 {0, 1}, none of them empty."""
+    """Images (N, h, w, 3) uint8 with their non-empty masks (N, h, w) uint8 {0, 1}."""
 
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8]
 
 
 def no_defects(good: NDArray[np.uint8]) -> Corrupted:
-    """None at all, in the shape of such images."""
+    """Return zero images, with the shapes that images like ``good`` have."""
     return Corrupted(good[:0], good[:0, ..., 0])
 
 
 def draw_defects(good: NDArray[np.uint8], count: int, seed: int) -> Corrupted:
-    """``count`` images with drawn defects, the good ones in turn; less those that got none."""
+    """Add synthetic anomalies to ``count`` images, cycling through ``good``; drop empty masks."""
     good = good[np.arange(count) % len(good)]
     config = AnomalyConfig(foreground_share=0.5, line_share=0.3)
     size = (good.shape[1], good.shape[2])

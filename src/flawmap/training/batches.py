@@ -1,6 +1,6 @@
 """Batch *t* as a pure function of (seed, *t*): images, rotations, noise, textures.
 
-Images and textures live decoded in uint8 arrays; a batch is a handful of row reads and tensor
+Images and textures are kept decoded in uint8 arrays; a batch takes a few row reads and tensor
 operations on the training device. There are no workers and no hidden state.
 """
 
@@ -22,17 +22,17 @@ from flawmap.utils.rng import Stream, generator
 
 SLIGHT_DEGREES = 5.0
 _DRAEM_DEGREES = 90.0
-_DRAEM_SHARE = 0.3  # of the images are turned
+_DRAEM_SHARE = 0.3  # share of the images that are rotated
 _GREY = 114.0 / 255.0
 
 
 @dataclass(frozen=True)
 class BatchMaker:
-    """Makes batch ``t`` from good images (N, H, W, 3) and textures (M, H, W, 3), both uint8.
+    """Maker of batch ``t`` from good images (N, H, W, 3) and textures (M, H, W, 3), both uint8.
 
-    ``rows``: which of the images to use, all of them if None. ``anomalies`` None: the images stay
-    good, and textures are not looked at. ``layout``: of images in memory. Where images are tiles of
-    photographs each is moved at random, so that all places of a photograph are learned from.
+    ``rows``: which of the images to use, all of them if None. ``anomalies``: if None, the images
+    stay good and textures are not used. ``layout``: memory format of the images. Tiles are shifted
+    at random, so that all places of an image are trained on.
     """
 
     images: np.ndarray | Tiles
@@ -74,7 +74,7 @@ class BatchMaker:
         return corrupt(clean, textures, parameters, anomalies)
 
     def order(self, step: int) -> np.ndarray:
-        """Rows (B,) of the step's images: each epoch is a fresh permutation of all of them."""
+        """Return the rows (B,) of the step's images; each epoch is a new permutation of all."""
         count = len(self.images) if self.rows is None else len(self.rows)
         positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         epochs = {int(e): self._permutation(int(e), count) for e in np.unique(positions // count)}
@@ -85,7 +85,7 @@ class BatchMaker:
         return generator(self.seed, Stream.ORDER, epoch).permutation(count)
 
     def _degrees(self, step: int) -> np.ndarray | None:
-        """Angle of each image: ±5°, for ``full`` a quarter turn besides; ``draem``: ±90°, or 0."""
+        """Draw each image's angle: ±5°, for ``full`` plus quarter turns; ``draem``: ±90°, or 0."""
         if self.rotation == "none":
             return None
         rng = generator(self.seed, Stream.ROTATION, step)

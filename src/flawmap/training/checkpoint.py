@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file each, there whole or not at all."""
+"""Checkpoints: one safetensors file each, written atomically."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _log = logging.getLogger("flawmap")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that training carries from one step to the next."""
+    """The complete training state between two steps."""
 
     step: int
     tensors: dict[str, Tensor]
 
 
 def learned_state(module: nn.Module) -> dict[str, Tensor]:
-    """All weights and running statistics but the frozen teacher's, by name."""
+    """Return all weights and running statistics, except the frozen teacher's, by name."""
     return {k: v for k, v in module.state_dict().items() if not k.startswith("teacher.")}
 
 
 def load_learned_state(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Put :func:`learned_state` back; FlawmapError where it belongs to another network."""
+    """Restore :func:`learned_state`; FlawmapError if it belongs to another network."""
     try:
         missing, unexpected = module.load_state_dict(state, strict=False)
     except RuntimeError as error:
@@ -50,9 +50,9 @@ def load_learned_state(module: nn.Module, state: dict[str, Tensor]) -> None:
 
 
 def pack(module: nn.Module, optimisers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
-    """Module and optimisers' state as one flat table of contiguous host tensors.
+    """Pack the state of module and optimisers into one flat dict of contiguous CPU tensors.
 
-    Optimisers' hyper-parameters are not part of it: they are the configuration's.
+    The optimisers' hyper-parameters are not included: they come from the configuration.
     """
     tensors = {f"module.{k}": v for k, v in learned_state(module).items()}
     for place, optimiser in enumerate(optimisers):
@@ -64,17 +64,17 @@ def pack(module: nn.Module, optimisers: Sequence[torch.optim.Optimizer]) -> dict
 
 
 def unpack_module(module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put the packed module state back."""
+    """Restore the packed module state."""
     load_learned_state(module, _under(tensors, "module."))
 
 
 def unpack_optimisers(
     optimisers: Sequence[torch.optim.Optimizer], tensors: dict[str, Tensor]
 ) -> None:
-    """Put the packed optimisers' state back, each buffer in its parameter's memory layout.
+    """Restore the packed optimisers' state, each buffer in its parameter's memory layout.
 
-    torch's own ``load_state_dict`` knows on which device an optimiser wants what: a fused AdamW's
-    counts of steps are on its parameters'.
+    torch's own ``load_state_dict`` puts each value on the right device: a fused AdamW keeps its
+    step counts on its parameters' device.
     """
     for place, optimiser in enumerate(optimisers):
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
@@ -105,7 +105,7 @@ def save_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor]) -> Path
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that reads whole; a damaged one is passed over, and said so."""
+    """Return the newest intact checkpoint; damaged ones are skipped with a warning."""
     for path in sorted(folder.glob(_PATTERN), reverse=True):
         try:
             return _read(path)
@@ -118,13 +118,13 @@ def _read(path: Path) -> Checkpoint:
     with safe_open(path, framework="pt") as file:
         state = json.loads(file.metadata()["state"])
         tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-    if "sha256" in state and state["sha256"] != _digest(tensors):  # the first ones had none
+    if "sha256" in state and state["sha256"] != _digest(tensors):  # early checkpoints had none
         raise ValueError("its digest does not match")
     return Checkpoint(int(state["step"]), tensors)
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 of names, types, shapes and values: safetensors itself checks no values."""
+    """SHA-256 of names, types, shapes and values; safetensors itself does not check values."""
     found = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -133,7 +133,7 @@ def _digest(tensors: dict[str, Tensor]) -> str:
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Delete every checkpoint, and the folder where nothing else is in it."""
+    """Delete every checkpoint, and the folder if nothing else is in it."""
     if not folder.is_dir():
         return
     for path in folder.glob(_PATTERN):

@@ -1,6 +1,6 @@
-"""Which device trains, in which precision, and how exactly.
+"""Precision, determinism and memory layout of training on a device.
 
-This is the one place that sets what torch may do with numbers; the backends hold to the same.
+This is the only place that sets torch's numeric options; the backends follow the same rules.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ _WIDE = 256  # channels
 
 
 def choose_precision(device: torch.device, asked: PrecisionChoice = "auto") -> Precision:
-    """What was asked for; for ``auto`` bf16 where the processor multiplies it, else float32.
+    """Return the precision asked for; for ``auto``, bf16 if the hardware multiplies it.
 
-    Emulated bf16 is slower than float32, so the instruction set is asked, not PyTorch's
-    willingness.
+    Else float32: emulated bf16 is slower, so the instruction set decides, not PyTorch's support.
     """
     if asked != "auto":
         return asked
@@ -38,10 +37,10 @@ def multiplies_bf16(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def exact(device: torch.device) -> Iterator[None]:
-    """On CUDA: no TF32, and kernels that give the same bits again, where torch has them.
+    """On CUDA, disable TF32 and use deterministic kernels where torch has them.
 
-    Where it has none it warns, naming the operation. A CPU's kernels do so as they are, for one
-    number of threads. Settings are as before when the block ends.
+    Where torch has none, it warns and names the operation. CPU kernels are deterministic anyway,
+    for a fixed number of threads. The previous settings are restored after the block.
     """
     if device.type != "cuda":
         yield
@@ -55,7 +54,7 @@ def exact(device: torch.device) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32,
     )
     torch.use_deterministic_algorithms(True, warn_only=True)
-    memory.fill_uninitialized_memory = False  # it costs time, and finds bugs
+    memory.fill_uninitialized_memory = False  # it costs time and only serves to find bugs
     torch.backends.cuda.matmul.allow_tf32 = False
     try:
         with torch.backends.cudnn.flags(
@@ -79,10 +78,10 @@ def _cpu_multiplies_bf16() -> bool:
 def choose_layout(
     module: nn.Module, device: torch.device, precision: Precision
 ) -> torch.memory_format:
-    """Channels last, but for wide convolutions in float32 on a CPU.
+    """Choose channels last, except for wide convolutions in float32 on a CPU.
 
-    There PyTorch's gradient of the weights is half as fast that way (256 channels at 64x64: 8
-    against 18 GMAC/s on one AVX2 core); of narrow ones nothing is gained by either.
+    There, channels last halves the speed of PyTorch's weight gradient (256 channels at 64x64: 8
+    against 18 GMAC/s on one AVX2 core); for narrow convolutions the layout makes no difference.
     """
     widest = max((m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)), default=0)
     if device.type == "cpu" and precision == "float32" and widest > _WIDE:
@@ -93,7 +92,7 @@ def choose_layout(
 def autocast(
     device: torch.device, precision: Precision
 ) -> contextlib.AbstractContextManager[object]:
-    """Context in which convolutions run in ``precision``."""
+    """Return a context in which convolutions run in ``precision``."""
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)

@@ -1,4 +1,4 @@
-"""The end of training: export the graph, prove it equal, calibrate on it, write the manifest."""
+"""Finish training: export the ONNX graph, check parity, calibrate, write the manifest."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ PARITY_LIMIT = 1e-4
 
 
 def fit_read_out(trained: Method, learned_from: Iterable[NDArray[np.uint8]]) -> None:
-    """Let the method take what its read-out needs from images (h, w, 3) that it was trained on.
+    """Fit the method's read-out on images (h, w, 3) that it was trained on.
 
-    Those held out set the thresholds alone, whose promise would not hold if they set this as well.
+    Held-out images only set the thresholds, whose guarantee would not hold if they were used here.
     """
     trained.module.eval()
     device = next(trained.module.parameters()).device
@@ -67,11 +67,10 @@ def finish(
 ) -> Inspector:
     """Turn a trained method into the inspector in ``folder``; the manifest is written last.
 
-    ``windows``: of good images, (h, w, 3), for parity. ``held_out``: good photographs (H, W, 3) for
-    thresholds, seen as the inspector will see them; ``held_files``: SHA-256 of their files. With a
-    ``calibration`` they are not looked at. ``leave_out_outliers``: those whose scores stand apart
-    do not count. Raises FlawmapError where the graph's outputs differ
-    from the module's by more than 1e-4.
+    ``windows``: tiles (h, w, 3) of good images, for parity. ``held_out``: good images (H, W, 3) for
+    thresholds, processed as the inspector does; ``held_files``: SHA-256 of their files. Both are
+    ignored if ``calibration`` is given. ``leave_out_outliers``: exclude images whose scores are
+    outliers. Raises FlawmapError if the outputs of ONNX graph and module differ by more than 1e-4.
     """
     twin = export_onnx(
         trained.module,
@@ -79,7 +78,7 @@ def finish(
         folder / GRAPH,
         has_distances=trained.has_distances,
     )
-    # The teacher's weights are in it: a file that was given as one need not be kept.
+    # Includes the teacher's weights, so that a teacher file given by the user need not be kept.
     state = {k: v.cpu().contiguous() for k, v in trained.module.state_dict().items()}
     write_bytes(folder / WEIGHTS, save_safetensors(state))
     graph = OnnxRuntime((folder / GRAPH).read_bytes())
@@ -106,13 +105,13 @@ def finish(
 
 
 def measure_parity(graph: Backend, twin: InferenceGraph, images: NDArray[np.uint8]) -> Parity:
-    """Largest |difference| of map and score between graph and torch; FlawmapError above 1e-4."""
+    """Measure the largest |difference| of ONNX graph and torch; FlawmapError above 1e-4."""
     worst_map = worst_score = 0.0
     for image in images:
         maps, scores = graph(image[None])
         with torch.no_grad():
             twin_maps, twin_scores, *_ = twin(torch.from_numpy(image[None].copy()))
-        # np.maximum keeps a NaN, Python's max() loses it
+        # np.maximum propagates NaN, Python's max() may lose it
         worst_map = float(np.maximum(worst_map, np.abs(maps - twin_maps.numpy()).max()))
         worst_score = float(np.maximum(worst_score, np.abs(scores - twin_scores.numpy()).max()))
     if not (worst_map <= PARITY_LIMIT and worst_score <= PARITY_LIMIT):

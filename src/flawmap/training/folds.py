@@ -1,7 +1,7 @@
-"""Cross-conformal calibration: every good image is scored by a twin that did not learn from it.
+"""Cross-conformal calibration: each good image is scored by a fold model not trained on it.
 
-Vovk, "Cross-conformal predictors" (2015). There all twins go on to judge; here the inspector is one
-training on all images, for its speed, and what is promised is an expectation.
+Vovk, "Cross-conformal predictors" (2015). There, all fold models are used for prediction; here, for
+speed, the inspector is one model trained on all images, and its guarantee is an expectation.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Train = Callable[[Path, Part], Inspector]
 def calibrate_in_folds(
     folds: int, folder: Path, train: Train, say: Callable[[str], None]
 ) -> Calibration:
-    """Train the twins below ``folder`` and pool what each says of its own images.
+    """Train the fold models below ``folder`` and pool the scores of their held-out images.
 
-    Twins that are complete already are taken as they are.
+    Fold models that are already complete are reused.
     """
     found = []
     for fold in range(folds):

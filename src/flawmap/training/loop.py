@@ -1,7 +1,7 @@
-"""The training loop: plain torch, one step a batch, resumable at any step.
+"""The training loop: plain torch, one step per batch, resumable at any step.
 
-The state after step *t* depends on nothing but the seed and *t*: batches come from a counter-based
-generator, and a checkpoint carries weights, running statistics and the optimiser's buffers.
+The state after step *t* depends only on the seed and *t*: batches come from a counter-based
+generator, and a checkpoint stores weights, running statistics and the optimiser's buffers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LOG_EVERY = 10  # steps; reading the loss more often would make a GPU wait
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands, for a progress display."""
+    """Training progress, for a display."""
 
     step: int
     steps: int
@@ -48,7 +48,7 @@ class Progress:
 
 @dataclass
 class Loop:
-    """Trains ``method`` for ``steps`` steps on ``batches``, leaving checkpoints and a log."""
+    """Training of ``method`` for ``steps`` steps on ``batches``, with checkpoints and a log."""
 
     method: Method
     batches: BatchMaker
@@ -68,8 +68,8 @@ class Loop:
     def run(self) -> None:
         """Train from the newest checkpoint, or from the start, to the end.
 
-        Raises FlawmapError when interrupted (after leaving a checkpoint) or when the loss is no
-        longer a number.
+        Raises FlawmapError if interrupted (after writing a checkpoint) or if the loss is not
+        finite.
         """
         found = newest_checkpoint(self.checkpoints)
         done = found.step if found else 0
@@ -118,7 +118,7 @@ class Loop:
                 or at_end
                 or time.monotonic() - saved_at > self.checkpoint_seconds
             ):
-                # at the end of a phase its optimisers have done their work
+                # at the end of a phase its optimisers are no longer needed
                 save_checkpoint(
                     self.checkpoints, done, pack(self.method.module, [] if at_end else optimisers)
                 )
@@ -132,7 +132,7 @@ class Loop:
     def step(
         self, phase: Phase, optimisers: list[torch.optim.Optimizer], step: int
     ) -> torch.Tensor:
-        """Learn from batch ``step``; the loss, still on the device."""
+        """Train on batch ``step`` and return the loss, still on the device."""
         batch = self.batches(step)
         with autocast(self.device, self.precision):
             loss = phase.loss(batch)
@@ -144,7 +144,7 @@ class Loop:
         return loss.detach()
 
     def set_modes(self, phase: Phase) -> None:
-        """For a phase: what learns is in training mode and takes gradients; all else is frozen."""
+        """Put the phase's modules in training mode with gradients; freeze all others."""
         self.method.module.eval().requires_grad_(False)
         for module in phase.groups:
             module.train().requires_grad_(True)
@@ -161,7 +161,7 @@ class Loop:
 
 @contextmanager
 def _interruptible(stop: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C and a polite kill end training after the step in hand, with a checkpoint."""
+    """Let Ctrl-C and termination signals end training after the current step, with a checkpoint."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

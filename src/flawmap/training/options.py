@@ -1,4 +1,4 @@
-"""What ``flawmap train`` is asked for, checked and resolved into a configuration."""
+"""Options of ``flawmap train``, checked and resolved into a configuration."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Options:
     checkpoint_seconds: float = 30.0
 
     def configure(self) -> MethodConfig:
-        """The preset's configuration with what was asked for in place; UsageError if it is none."""
+        """Return the preset's configuration with the options applied; UsageError if invalid."""
         asked: dict[str, Any] = {
             "size": self.size,
             "batch_size": self.batch_size,
@@ -64,7 +64,7 @@ class Options:
     def settled(
         self, images: Sequence[Path], white_level: int | None, say: Callable[[str], None]
     ) -> Options:
-        """With the white level, and the working size where it is left open: see settle_size."""
+        """Return options with the white level and, if left open, the size from settle_size."""
         config = self.configure()
         size = self.size
         if size is None and "size" not in self.changes and self.fit == "squash":
@@ -72,7 +72,7 @@ class Options:
         return replace(self, white_level=white_level, size=size)
 
     def framing(self, size: tuple[int, int]) -> Framing:
-        """How images come to the working size."""
+        """Return how images are brought to the working size."""
         overlap = self.overlap
         if overlap is None:
             overlap = default_overlap(size) if self.fit == "tiles" else 0
@@ -100,11 +100,11 @@ def _configure(
 
 
 def _refusal(error: ValidationError, asked: Mapping[str, Any]) -> str:
-    """Which option did not fit, and why."""
+    """Return a message that names the invalid option and the reason."""
     first = error.errors()[0]
     why = first["msg"].removeprefix("Value error, ")
     why = why[:1].lower() + why[1:]
-    if not first["loc"]:  # two fields that do not go together
+    if not first["loc"]:  # two fields contradict each other
         return f"These settings do not fit each other: {why}."
     name = ".".join(str(part) for part in first["loc"])
     option = f"--{name.replace('_', '-')}" if name in asked else f"--set {name}"

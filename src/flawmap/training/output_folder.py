@@ -1,4 +1,4 @@
-"""Where a run may be written: never over, among or instead of files that flawmap did not write."""
+"""Check where a run may be written: never over or among files that flawmap did not write."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHOWN = 3
 
 
 def check_free(folder: Path, *, resume: bool) -> None:
-    """UsageError unless ``folder`` is new, empty, or with ``resume`` a flawmap run."""
+    """Raise UsageError unless ``folder`` is new, empty, or with ``resume`` a flawmap run."""
     if not exists(folder):
         return
     if not folder.is_dir():
@@ -39,7 +39,7 @@ def check_free(folder: Path, *, resume: bool) -> None:
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether ``folder`` holds a run of flawmap, complete or begun; a damaged one counts."""
+    """Whether ``folder`` holds a flawmap run, complete, unfinished or damaged."""
     if any(_is_ours(folder / name) for name in (MANIFEST, SETTINGS)):
         return True
     folds = folder / FOLDS
@@ -47,7 +47,7 @@ def holds_run(folder: Path) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a manifest or settings are flawmap's, not those of another program."""
+    """Whether a manifest or settings file is flawmap's, not another program's."""
     if not path.is_file():
         return False
     try:
@@ -58,7 +58,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def check_apart(folder: Path, root: Path, images: Iterable[Path]) -> None:
-    """UsageError where the run would be the data folder, above it, or among its images.
+    """Raise UsageError if the run would be the data folder, above it, or among its images.
 
     A folder beside those with images (``parts/run`` beside ``parts/good``) is fine.
     """
@@ -75,7 +75,7 @@ def check_apart(folder: Path, root: Path, images: Iterable[Path]) -> None:
 
 
 def _top(image: Path, root: Path) -> str:
-    """Name of the folder in ``root`` that an image lies in; "" for ``root`` itself."""
+    """Name of the top-level folder in ``root`` that holds an image; "" for ``root`` itself."""
     try:
         parts = image.relative_to(root).parts
     except ValueError:  # a split file may name images elsewhere
@@ -84,14 +84,14 @@ def _top(image: Path, root: Path) -> str:
 
 
 def family(folder: Path) -> list[Path]:
-    """A run's own folder; then those of its twins, or of the other twins where it is one."""
+    """List a run's folder, then its fold models' folders; for a fold model, those of its run."""
     one = folder.parent.parts[-2:] == Path(FOLDS).parts
     twins = folder.parent if one else folder / FOLDS
     return [folder, *sorted(twins.glob("*"))]
 
 
 def discard_unbegun(folder: Path) -> None:
-    """Delete what a training left that was refused before it began, and the folder if empty."""
+    """Delete what a training refused before its start left, and the folder if empty."""
     if not holds_run(folder):
         shutil.rmtree(folder / WORK, ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -99,7 +99,7 @@ def discard_unbegun(folder: Path) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Leave the inspector alone: delete what training, and writes that were killed, left behind."""
+    """Delete all leftovers of training and of killed writes; only the inspector remains."""
     shutil.rmtree(folder / WORK, ignore_errors=True)
     sweep(folder)
-    remove_checkpoints(folder / CHECKPOINTS)  # the last: while they are there it is not tidy
+    remove_checkpoints(folder / CHECKPOINTS)  # last: while they exist, tidying is not complete

@@ -1,4 +1,4 @@
-"""What a run was asked to do, kept beside its checkpoints so that ``--resume`` goes on with it."""
+"""The settings of a run, stored beside its checkpoints and checked by ``--resume``."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _DIGESTS = {
     "images": "other good images, other names of theirs or another --group",
     "teacher_sha256": "other weights of the teacher",
 }
-_DERIVED = {"rotation", "precision"}  # they may differ because another setting does
+_DERIVED = {"rotation", "precision"}  # they may differ only because another setting does
 
 
 class Settings(BaseModel):
-    """Everything that decides the weights, and nothing else."""
+    """All settings that determine the weights, and no others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,9 +45,9 @@ class Settings(BaseModel):
 
 
 def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
-    """Write the settings of a fresh run, or check those of the one to resume.
+    """Write the settings of a new run, or check those of the run to resume.
 
-    Raises UsageError where the resumed run was started with other settings.
+    Raises UsageError if the resumed run was started with other settings.
     """
     path = folder / SETTINGS
     if resume and path.is_file():
@@ -63,9 +63,9 @@ def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
 
 
 def check_split(folder: Path, twins: Iterable[Path], held_out: str, *, folds: int) -> None:
-    """Refuse at once to resume with other folds, which is else found when the twins are trained.
+    """Raise UsageError at once, not only when fold models are trained, if ``--folds`` changed.
 
-    ``twins``: folders of twins that there may be. Raises UsageError.
+    ``twins``: possible folders of fold models.
     """
     if (folder / SETTINGS).is_file():
         if (then := _read(folder / SETTINGS).held_out) != held_out:
@@ -83,9 +83,9 @@ def settle_precision(
     started: Iterable[Path],
     say: Callable[[str], None],
 ) -> Precision:
-    """The precision that was asked for; for ``auto`` that of the run that goes on, else the best.
+    """Return the precision asked for; for ``auto``, that of the resumed run, else the best.
 
-    ``started``: folders, of which the first that holds a run says what it was started in.
+    ``started``: folders; the first that holds a run determines the precision it was started in.
     """
     best = choose_precision(device, asked)
     before = _settled_precision(started) if asked == "auto" else None

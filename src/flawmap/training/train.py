@@ -1,4 +1,4 @@
-"""``flawmap train``: from a folder of good images to an inspector."""
+"""``flawmap train``: train an inspector from a folder of good images."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ from flawmap.types import RotationChoice as Choice
 from flawmap.utils.files import check_space, check_writable, make_folder, only_writer
 from flawmap.utils.rng import Stream, generator
 
-_CACHE = f"{WORK}/cache"  # decoded images, where they are too many for memory
-_READ_OUT_SAMPLE = 64  # good images that a method's read-out is fitted on
-_PARITY_SAMPLE = 8  # windows of good images for parity
+_CACHE = f"{WORK}/cache"  # decoded images, if too many for memory
+_READ_OUT_SAMPLE = 64  # good images to fit a method's read-out on
+_PARITY_SAMPLE = 8  # tiles of good images for parity
 _ROTATION_SAMPLE = 64  # good images that decide on rotation
-_TEXTURES = 256  # drawn ones; about four seconds on one core
-_TEXTURE_LIMIT = 6000  # read ones: all of DTD
+_TEXTURES = 256  # synthetic textures; about four seconds on one core
+_TEXTURE_LIMIT = 6000  # textures read from files: all of DTD
 
 
 @dataclass(frozen=True)
 class Reporter:
-    """What a run tells as it goes: sentences, and steps of training."""
+    """Callbacks of a run for messages and for training progress."""
 
     say: Callable[[str], None] = lambda text: None
     show: Callable[[Progress], None] = lambda progress: None
@@ -122,24 +122,24 @@ def train(
     checkpoint_seconds: float = 30.0,
     reporter: Reporter | None = None,
 ) -> Inspector:
-    """Learn from the good images in ``data`` and leave an inspector in ``out``.
+    """Train on the good images in ``data`` and write an inspector to ``out``.
 
-    20 % of the good images (at least 5) are held out for calibration. Where images are few,
-    ``folds`` (2 or more, 5 is usual) trains as many twins, each without a part of the images, which
-    it then scores, and at last the inspector on all: thresholds come from all images, and what they
-    promise is an expectation. It takes ``folds`` + 1 times as long. Left open, ``size`` (height,
-    width) follows the images' shape (:mod:`flawmap.training.choices.shape`); it,
-    ``steps``, ``batch_size`` and ``precision`` override the preset's, and ``changes`` any other
-    field of its configuration (``{"anomalies.foreground_share": 0.0}``). ``fit`` says how
-    photographs come to that size: squashed, in a letterbox or in tiles, ``overlap`` pixels over
-    each other, by default a quarter; see :mod:`flawmap.data.resize`. ``white_level`` is the value
-    that counts as white in images of 16 bits; by default their tags or highest value say whether
-    they hold 8, 10, 12, 14 or 16 bits. ``group`` keeps shots of one part
-    on one side of the split: a regular expression, "folder" or a number of folders up; see
-    :func:`flawmap.data.groups.group_images`. ``leave_out_outliers`` sets the thresholds without
-    held-out images whose scores stand apart, which are named and recorded. With ``resume`` a run
-    that was stopped goes on from its newest checkpoint and ends with the weights of one never
-    stopped. Raises FlawmapError or UsageError with the mend.
+    20 % of the good images (at least 5) are held out for calibration. For few images, ``folds`` (2
+    or more, 5 is usual) trains as many fold models, each without a part of the images, which it
+    then scores, and finally the inspector on all: thresholds come from all images, and their
+    guarantee is an expectation. This takes ``folds`` + 1 times as long. If not given, ``size``
+    (height, width) follows the images' shape (:mod:`flawmap.training.choices.shape`); ``size``,
+    ``steps``, ``batch_size`` and ``precision`` override the preset's values, and ``changes`` any
+    other field of its configuration (``{"anomalies.foreground_share": 0.0}``). ``fit`` says how
+    images are brought to that size: squashed, letterboxed or cut into tiles that overlap by
+    ``overlap`` pixels, by default a quarter; see :mod:`flawmap.data.resize`. ``white_level`` is the
+    value of white in 16-bit images; by default their tags or highest value decide whether they hold
+    8, 10, 12, 14 or 16 bits. ``group`` keeps shots of one part on one side of the split: a regular
+    expression, "folder" or a number of folders up; see :func:`flawmap.data.groups.group_images`.
+    ``leave_out_outliers`` sets the thresholds without held-out images whose scores are outliers,
+    which are named and recorded. With ``resume``, a stopped run continues from its newest
+    checkpoint and ends with the same weights as an uninterrupted one. Raises FlawmapError or
+    UsageError with a message that says how to fix the problem.
     """
     if folds == 1 or folds < 0:
         raise UsageError(f"{folds} folds make no sense: give 2 or more, 5 is usual.")
@@ -148,9 +148,9 @@ def train(
     check_free(folder, resume=resume)
     if folder.exists():
         with only_writer(folder):
-            pass  # told now, not when all images are read
+            pass  # fail now, not after reading all images
     if resume and (folder / MANIFEST).is_file():
-        if (folder / CHECKPOINTS).is_dir():  # killed when all but the tidying was done
+        if (folder / CHECKPOINTS).is_dir():  # killed during the final tidying
             tidy(folder)
         tell.say(f"{folder} is complete already: nothing was trained. Another --out trains anew.")
         return Inspector.load(folder)
@@ -178,7 +178,7 @@ def train(
         leave_out_outliers=leave_out_outliers,
         checkpoint_seconds=checkpoint_seconds,
     )
-    options.framing(options.configure().size)  # what makes no sense is refused first
+    options.framing(options.configure().size)  # refuse invalid options first
     dataset = open_dataset(data, layout)
     samples = (sample.path for sample in (*dataset.train, *dataset.test))
     check_apart(folder, dataset.root, samples)
@@ -214,9 +214,9 @@ def _train(
     calibration: Calibration | None,
     tell: Reporter,
 ) -> Inspector:
-    """One training, from the images to the inspector in ``folder``.
+    """Run one training, from the images to the inspector in ``folder``.
 
-    A complete one of the same settings, which a fold may have left, is taken as it is.
+    A complete inspector with the same settings, such as a finished fold model, is reused.
     """
     clock = _Clock()
     seed, resume = options.seed, options.resume
@@ -228,7 +228,7 @@ def _train(
     network, source = load_teacher(options.teacher)
     images = load_good_images(dataset, framing, folder / _CACHE, seed, part, options.group)
     tell.say(images.describe())
-    if not part.folds or part.fold == 0:  # the same for every fold
+    if not part.folds or part.fold == 0:  # they are the same for every fold
         for line in (*images.notes, images.shape_hint()):
             if line is not None:
                 tell.say(line)
@@ -247,7 +247,7 @@ def _train(
     if (note := paper_note(rotation, dataset.root.resolve().name, published)) is not None:
         tell.say(note)
     windows, rows = images.loaded.array, images.train_rows
-    told_by = images.all_rows if part.folds else rows  # twins must decide alike
+    told_by = images.all_rows if part.folds else rows  # fold models must decide alike
 
     def alignment() -> Alignment:
         return decide_alignment(windows, told_by, rotation.any_angle, stages, seed)
@@ -278,7 +278,7 @@ def _train(
         white_level=framing.white_level,
     )
     with only_writer(make_folder(folder)):
-        check_free(folder, resume=resume or part.folds > 0)  # twins lie in it by now
+        check_free(folder, resume=resume or part.folds > 0)  # fold models lie in it by now
         if not (folder / MANIFEST).is_file():
             check_space(folder, _bytes_to_write(trained))
         settle(folder, settings, resume=resume)
@@ -342,13 +342,13 @@ def _tell_promise(
     options: Options,
     say: Callable[[str], None],
 ) -> None:
-    """What the thresholds promise, and which of the images behind them look odd."""
+    """Report the guarantee of the thresholds and the suspicious images behind them."""
     calibration = inspector.manifest.calibration
     if options.leave_out_outliers:
         say(tell_left_out(calibration.left_out, images.names))
     say(tell_oddest(calibration, images.names))
     say(calibration.statement())
-    # of folds every image is held out once
+    # with folds, every image is held out once
     learned = None if calibration.folds else warn_of_learned(images, inspector, options.seed)
     if learned is not None:
         say(learned)
@@ -357,14 +357,14 @@ def _tell_promise(
 
 
 def _bytes_to_write(method: Method) -> int:
-    """Bytes of three checkpoints of AdamW, and of weights and graph."""
+    """Bytes of three checkpoints with AdamW state, plus weights and ONNX graph."""
     every: int = sum(tensor.nbytes for tensor in method.module.state_dict().values())
     learned: int = sum(tensor.nbytes for tensor in learned_state(method.module).values())
     return 3 * 3 * learned + every + every
 
 
 def _logged_seconds(folder: Path) -> float:
-    """Seconds of all steps, those before a stop and a resumption too."""
+    """Seconds of all steps, including those before a resumption."""
     lines = read_log(folder / TRAINING_LOG)
     return float(lines[-1]["seconds"]) if lines else 0.0
 
@@ -378,7 +378,7 @@ def _features(teacher: ResNetTeacher, x: Tensor) -> Features:
 def _textures(
     folder: str | os.PathLike[str] | None, size: tuple[int, int], seed: int, *, needed: bool
 ) -> tuple[NDArray[np.uint8], str]:
-    """Texture bank (M, h, w, 3), and what to call it."""
+    """Return the texture bank (M, h, w, 3) and its description."""
     if not needed:
         return np.empty((0, *size, 3), np.uint8), "none: this method draws no anomalies"
     if folder is None:
@@ -390,7 +390,7 @@ def _textures(
 
 @functools.lru_cache(maxsize=1)
 def _drawn_textures(size: tuple[int, int], seed: int) -> NDArray[np.uint8]:
-    """The drawn bank, read-only: a run in folds needs the same one ``folds`` + 1 times."""
+    """Make the synthetic bank, read-only; a run in folds reuses it ``folds`` + 1 times."""
     bank = draw_textures(_TEXTURES, size, seed)
     bank.flags.writeable = False
     return bank
@@ -403,7 +403,7 @@ def _teacher(source: TeacherSource) -> Teacher:
 def _record(
     images: GoodImages, data: Path, layout: str, settings: Settings, rotation: RotationDecision
 ) -> dict[str, Any]:
-    """What the manifest says of the training, but for its steps and seconds."""
+    """Return the manifest's record of the training, except steps and seconds."""
     return {
         "data": data.name,
         "folder": str(data),

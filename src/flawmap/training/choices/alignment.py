@@ -1,4 +1,4 @@
-"""Do parts lie alike in all good images? A placed memory depends on it."""
+"""Decide whether parts are aligned in all good images, as a placed memory requires."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from flawmap.methods.normality.alignment import share_in_place
 from flawmap.methods.normality.memory import describe
 from flawmap.utils.rng import Stream, generator
 
-LEAST = 8  # good images below which nothing can be told
+LEAST = 8  # fewest good images for a decision
 _UNSEEN_SHARE = 5  # one good image in five is compared with the others
-_UNSEEN = 20  # but as many at most
+_UNSEEN = 20  # but at most this many
 _COMPARED = 60  # good images that it is compared with
-_TOGETHER = 8  # images that go through the teacher
-# Share of places that look most like the same place of another good image, from which on parts lie
-# alike (benchmarks/results/alignment.json): upright parts measure 0.89 and 0.99, screws at every
-# angle in the middle of the image 0.68, cloth 0.43, roads 0.30, castings 0.16.
+_TOGETHER = 8  # images per batch through the teacher
+# Parts count as aligned from this share of places that look most like the same place of another
+# good image (benchmarks/results/alignment.json): upright parts measure 0.89 and 0.99, screws at
+# every angle in the middle of the image 0.68, cloth 0.43, roads 0.30, castings 0.16.
 _LIMIT = 0.7
 
 Windows = NDArray[np.uint8] | Tiles
@@ -31,7 +31,7 @@ Stages = Callable[[Tensor], Sequence[Tensor]]  # of images (B, 3, H, W) in 0..1
 
 @dataclass(frozen=True)
 class Alignment:
-    """Whether parts lie alike, and the clause that says why."""
+    """Whether parts are aligned, and a clause with the reason."""
 
     alike: bool
     reason: str
@@ -42,8 +42,8 @@ def decide_alignment(
 ) -> Alignment:
     """Compare the good images ``rows`` of ``windows`` place by place.
 
-    ``stages`` gives the teacher's stages of images in 0..1. Tiles, parts at any angle and fewer
-    than 8 images do not lie alike, and are not compared.
+    ``stages`` returns the teacher's stages for images in 0..1. Tiles, parts at any angle and fewer
+    than 8 images count as not aligned, without a comparison.
     """
     if len(rows) < LEAST:
         return Alignment(False, f"as {len(rows)} good images are too few to compare")
@@ -66,7 +66,7 @@ def decide_alignment(
 
 
 def set_apart(rows: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """A few images that the others are measured against, and the others, at random."""
+    """Split ``rows`` at random into a few images to compare with the others, and the others."""
     order = rows[generator(seed, Stream.MEMORY).permutation(len(rows))]
     count = max(1, min(_UNSEEN, len(rows) // _UNSEEN_SHARE))
     return order[:count], order[count:]
@@ -75,7 +75,7 @@ def set_apart(rows: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], ND
 def describe_images(
     windows: Windows, rows: NDArray[np.int64], stages: Stages, device: torch.device
 ) -> Tensor:
-    """The features (N, C, h, w) that a memory compares images by."""
+    """Compute the features (N, C, h, w) by which a memory compares images."""
     found = []
     for first in range(0, len(rows), _TOGETHER):
         some = np.ascontiguousarray(windows[rows[first : first + _TOGETHER]])

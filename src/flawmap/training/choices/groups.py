@@ -1,4 +1,4 @@
-"""Whether good images look like shots of one part, where no ``--group`` says which are."""
+"""Detect good images that look like shots of one part, if no ``--group`` is given."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from numpy.typing import NDArray
 
 from flawmap.utils.rng import Stream, generator
 
-_SIDE = 32  # pixels of a side at which neighbours are compared
+_SIDE = 32  # pixels of a side for comparing neighbours
 _COMPARED = 400  # images looked at
-_FEWEST = 10  # images of which anything can be said
-_SPAN = 10  # files that lie farther apart than this show different parts
-_PAIRS = 4000  # of such files
-# In the good images of screw, toothbrush, transistor, KolektorSDD, a fabric and a road at most 2 %
-# of neighbours lie nearer than half of what 1 in 20 pairs of others does; of shots in twos 51 %.
+_FEWEST = 10  # fewest images for a hint
+_SPAN = 10  # files farther apart than this in the list show different parts
+_PAIRS = 4000  # number of pairs of such files
+# In the good images of screw, toothbrush, transistor, KolektorSDD, a fabric and a road, at most 2 %
+# of neighbours are nearer than half the 5 % quantile of other pairs; with two shots a part, 51 %.
 _NEAR = 0.5
 _QUANTILE = 0.05
 _SHARE = 0.2
 
 
 def burst_hint(image: Callable[[int], NDArray[np.uint8]], rows: NDArray[np.int64]) -> str | None:
-    """What to say where many neighbours in a list of images are nearly the same image.
+    """Return a hint if many neighbours in a list of images are nearly the same image.
 
-    ``image`` gives that of a row, (h, w, 3); ``rows`` is in the order of the files.
-    Neighbours are compared with images that lie farther apart, so that products that all look
-    alike are not taken for shots of one part.
+    ``image`` returns the image (h, w, 3) of a row; ``rows`` is in the order of the files.
+    Distances of neighbours are judged against those of images farther apart, so that products
+    that all look alike are not taken for shots of one part.
     """
     count = min(len(rows), _COMPARED)
     if count < _FEWEST:
         return None
     small = [_shrink(image(row)) for row in rows[:count].tolist()]
-    if len({one.shape for one in small}) > 1:  # photographs in tiles, of several sizes
+    if len({one.shape for one in small}) > 1:  # tiled images of several sizes
         return None
     near = np.abs(np.diff(np.stack(small), axis=0)).mean(1)
     first, second = generator(0, Stream.PAIRS).integers(0, count, (2, _PAIRS))
@@ -50,7 +50,7 @@ def burst_hint(image: Callable[[int], NDArray[np.uint8]], rows: NDArray[np.int64
 
 
 def _shrink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Mean brightness in cells, (_SIDE * _SIDE,), or of what there are in a smaller image."""
+    """Mean brightness of cells, (_SIDE * _SIDE,); fewer cells in a smaller image."""
     height, width = (max(1, side // _SIDE) for side in image.shape[:2])
     rows, columns = (min(side, _SIDE) for side in image.shape[:2])
     cells = image[: rows * height, : columns * width].reshape(rows, height, columns, width, -1)

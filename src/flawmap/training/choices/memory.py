@@ -1,4 +1,4 @@
-"""A memory of good images: whether it suits them, and filling it."""
+"""Decide whether a memory suits the good images, and fill it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flawmap.methods.normality.fill import fill
 from flawmap.training.choices.alignment import LEAST, Alignment, Windows, describe_images, set_apart
 from flawmap.training.device import exact
 
-_BYTES = 256 * 2**20  # of descriptions that are held at once
+_BYTES = 256 * 2**20  # of features held at once
 
 Config = TypeVar("Config", bound=MethodConfig)
 
@@ -25,10 +25,10 @@ Config = TypeVar("Config", bound=MethodConfig)
 def decide_memory(
     config: Config, images: int, alignment: Callable[[], Alignment]
 ) -> tuple[Config, str | None]:
-    """The configuration with the memory that suits this many good ``images``.
+    """Return the configuration with the memory kind that suits this many good ``images``.
 
-    Where it says "auto", that is a placed one where parts lie alike, else none. The second is a
-    line for a person, None where no memory was asked for.
+    "auto" becomes "placed" if parts are aligned, else "none". The second value is a line for the
+    user, None if no memory was asked for.
     """
     memory = config.memory
     if memory is None or memory.kind == "none":

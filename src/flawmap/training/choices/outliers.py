@@ -1,4 +1,4 @@
-"""Which of the good images look least like the others: a flawed part among them spoils a run."""
+"""Find the good images least like the others: a defective part among them spoils a run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from flawmap.training.good_images.load import GoodImages
 
 _SHOWN = 3
-_WINDOWS = 400  # of images learned from: some seconds
-_NAMED = 10  # of those that stand apart
+_WINDOWS = 400  # tiles of training images to score; takes some seconds
+_NAMED = 10  # outliers named at most
 
 
 def tell_oddest(calibration: Calibration, names: Mapping[str, str]) -> str:
-    """One line that names the held-out images of the highest scores; ``names`` by SHA-256."""
+    """Name the highest-scoring held-out images in one line; ``names`` by SHA-256."""
     ranked = _ranked(calibration)
     if ranked[0][0] == ranked[-1][0]:
         return (
@@ -34,7 +34,7 @@ def tell_oddest(calibration: Calibration, names: Mapping[str, str]) -> str:
 
 
 def warn_of_outliers(calibration: Calibration, names: Mapping[str, str], run: Path) -> str | None:
-    """What to say where scores stand apart; None where none do."""
+    """Return a warning if scores of held-out images are outliers, else None."""
     odd = apart(calibration)
     if not odd:
         return None
@@ -51,15 +51,15 @@ def warn_of_outliers(calibration: Calibration, names: Mapping[str, str], run: Pa
 
 
 def _ranked(calibration: Calibration) -> list[tuple[float, str]]:
-    """Score and SHA-256 of each image, highest first."""
+    """Return score and SHA-256 of each image, highest score first."""
     pairs = zip(calibration.scores, calibration.images, strict=True)
     return sorted(pairs, key=lambda one: -one[0])
 
 
 def warn_of_learned(images: GoodImages, inspector: Inspector, seed: int) -> str | None:
-    """What to say where images that were learned from stand apart; None where none do.
+    """Return a warning if scores of training images are outliers, else None.
 
-    They are flawed more often than not, as a training that saw them gives them lower scores.
+    Such images are usually defective, as training on an image lowers its score.
     """
     rows = _some(images, seed)
     scores = [inspector.inspect(images.loaded.paths[row]).raw_score for row in rows]
@@ -75,14 +75,14 @@ def warn_of_learned(images: GoodImages, inspector: Inspector, seed: int) -> str 
 
 
 def _some(images: GoodImages, seed: int) -> list[int]:
-    """Images learned from, as many as have the windows that are looked at; picked by the seed."""
+    """Pick training images by the seed, as many as make up the number of tiles to score."""
     of_each = max(1, len(images.train_rows) // len(images.train))
     order = generator(seed, Stream.ODDEST).permutation(images.train)
     return sorted(order[: max(1, _WINDOWS // of_each)].tolist())
 
 
 def tell_left_out(gone: tuple[str, ...], names: Mapping[str, str]) -> str:
-    """One line on the images that were left out of the thresholds."""
+    """Report in one line the images left out of the thresholds."""
     if not gone:
         return "No score stands apart: no image was left out of the thresholds."
     return (

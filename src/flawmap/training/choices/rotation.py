@@ -1,9 +1,9 @@
-"""``--rotate auto``: does a turned part still look like a good one to the teacher?
+"""``--rotate auto``: decide whether a rotated part still looks good to the teacher.
 
 Each good image is described by the teacher's features of stages 2 and 3, averaged over the whole
-image (what is on it) and over a coarse grid of cells (where). How far a good image lies from its
-nearest *other* good image says how much good parts differ; a turned image that lies as near to
-the others is one that the line could show.
+image (what it shows) and over a coarse grid of cells (where). The distance of a good image to its
+nearest *other* good image measures how much good parts differ; a rotated image that is as near to
+the others could occur on the line.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from flawmap.training.batches import SLIGHT_DEGREES
 from flawmap.types import Rotation, RotationChoice
 
 _GRIDS = (1, 4)  # cells a side
-_PIXELS = 128  # they are looked at this small
-# A turned part may lie at most this much farther off than good parts lie apart. By quarter turns
-# screws at every angle measure 1.8-4.1, a striped surface 11-23, an upright brush 60 and more; by
-# 5 degrees the first two measure 1.2-1.9 and the brush 3.6-7.6 (both teachers, 24-64 images).
+_PIXELS = 128  # images are compared at this size
+# Largest distance of a rotated part to good parts, relative to theirs to each other. For quarter
+# turns, screws at every angle measure 1.8-4.1, a striped surface 11-23, an upright brush 60 and
+# more; for 5 degrees, the first two 1.2-1.9, the brush 3.6-7.6 (both teachers, 24-64 images).
 _QUARTER_LIMIT = 6.0
 _SLIGHT_LIMIT = 2.5
 
 
 @dataclass(frozen=True)
 class RotationDecision:
-    """What was chosen, and the sentence that says why; and whether parts lie at any angle."""
+    """The rotation chosen, the reason, and whether parts lie at any angle."""
 
     rotation: Rotation
     reason: str
@@ -42,11 +42,11 @@ class RotationDecision:
 def decide_rotation(
     choice: RotationChoice, images: np.ndarray, features: Callable[[Tensor], Features]
 ) -> RotationDecision:
-    """Resolve ``--rotate`` from good images (N, H, W, 3) uint8; some 64 of them tell enough.
+    """Resolve ``--rotate`` from good images (N, H, W, 3) uint8; about 64 are enough.
 
-    ``features`` gives the teacher's stages of images in 0..1. Images that are not square are
-    never given quarter turns, which would push them out of the picture; whether parts lie at any
-    angle is told from their middle.
+    ``features`` returns the teacher's stages for images in 0..1. Images that are not square never
+    get quarter turns, which would rotate parts of them out of the frame; whether parts lie at any
+    angle is decided on their central squares.
     """
     if choice != "auto":
         return RotationDecision(choice, "as asked for", choice == "full")
@@ -58,7 +58,7 @@ def decide_rotation(
 def paper_note(
     decision: RotationDecision, category: str, published: Mapping[str, str]
 ) -> str | None:
-    """What to say where the paper turns the images of this category in another way."""
+    """Return a note if the paper rotates the images of this category in another way."""
     theirs = published.get(category.lower())
     if theirs is None or theirs == decision.rotation:
         return None
@@ -91,7 +91,7 @@ def _decide(images: np.ndarray, features: Callable[[Tensor], Features]) -> Rotat
 
 
 def _middle(images: np.ndarray) -> np.ndarray:
-    """The largest squares in the images' middle."""
+    """Crop the largest central squares of the images."""
     side = min(images.shape[1:3])
     top, left = ((whole - side) // 2 for whole in images.shape[1:3])
     found: np.ndarray = images[:, top : top + side, left : left + side]
@@ -112,7 +112,7 @@ def _shrink(images: np.ndarray) -> Tensor:
 
 
 def _describe(stages: Features) -> list[Tensor]:
-    """Unit vectors (N, C·cells) of stages 2 and 3, for each grid."""
+    """Compute unit vectors (N, C·cells) of stages 2 and 3, for each grid."""
     return [
         F.normalize(F.adaptive_avg_pool2d(stage, grid).flatten(1), dim=1)
         for stage in stages[1:]
@@ -121,7 +121,7 @@ def _describe(stages: Features) -> list[Tensor]:
 
 
 def _ratio(base: list[Tensor], turned: list[Tensor]) -> float:
-    """Median distance of turned images to their nearest other, over that of the upright ones."""
+    """Median distance of rotated images to the nearest other, over that of the upright ones."""
     ratios = [
         (_nearest_other(t, b).median() / _nearest_other(b, b).median().clamp(min=1e-9)).item()
         for b, t in zip(base, turned, strict=True)

@@ -1,4 +1,4 @@
-"""The working size where it is left open: one in which the good images keep their shape."""
+"""Choose the default working size such that the good images keep their shape."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from flawmap.data.image_io.decoding import stated_size
 from flawmap.types import Size
 
-CELL = 128  # pixels; sides that every method's defaults work on
-SQUEEZED = 4 / 3  # shapes that differ by more are kept
+CELL = 128  # pixels; every method's defaults support multiples of it
+SQUEEZED = 4 / 3  # if shapes differ by more, the shape is kept
 _LONGEST = 4  # times the shorter side
-_ASKED = 200  # images or a few more, evenly spread
+_ASKED = 200  # images to read the size of, evenly spread
 
 
 def settle_size(
     usual: Size, images: Sequence[Path], say: Callable[[str], None] = lambda text: None
 ) -> Size:
-    """The ``usual`` working size (height, width), or a longer one where that would squeeze images.
+    """Return the ``usual`` size (height, width), or a longer one if that would squeeze images.
 
-    The shorter side stays, the longer one is at most four times that; it is said, and what it
-    costs. Files whose header cannot be read are left to training, which says why.
+    The shorter side stays, the longer one is at most four times that; the change and its cost are
+    reported. Files with an unreadable header are skipped; training reports the reason.
     """
     asked = [
         images[i] for i in np.linspace(0, len(images) - 1, min(_ASKED, len(images))).astype(int)
@@ -49,7 +49,7 @@ def is_squeezed(image: tuple[float, float], size: Size) -> bool:
 
 
 def kept_shape(image: tuple[float, float], shorter: int) -> Size:
-    """The size of about the image's shape, whose shorter side is the one given."""
+    """Return the size of about the image's shape with the given shorter side."""
     scale = shorter / min(image)
     height, width = (
         min(_LONGEST * shorter, max(1, round(scale * side / CELL)) * CELL) for side in image
@@ -58,5 +58,5 @@ def kept_shape(image: tuple[float, float], shorter: int) -> Size:
 
 
 def told(size: Size) -> str:
-    """As ``--size`` takes it."""
+    """Format a size as ``--size`` takes it."""
     return f"{size[0]}x{size[1]}"

@@ -1,4 +1,4 @@
-"""The good images of a run: loaded once, a fifth of them held out for the thresholds."""
+"""Load the good images of a run once and hold out a fifth of them for the thresholds."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from flawmap.training.good_images.split import HELD_OUT_LEAST, LEAST_PARTS, Part
 from flawmap.training.good_images.usable import Usable, find_usable, mixture_hints
 from flawmap.utils.rng import Stream, generator
 
-_FEW = 20  # parts below which a word is due
+_FEW = 20  # hint below this number of parts
 
 
 @dataclass(frozen=True)
 class GoodImages:
-    """Decoded good images, and which of them are for what: all windows of one are for the same.
+    """Decoded good images and their roles; all tiles of an image have the same role.
 
-    ``train``, ``held`` and ``set_aside`` count among the images loaded; see :class:`Split`.
-    ``groups`` is how many groups they form, None where nothing was said of groups. ``notes`` are
-    lines for a person.
+    ``train``, ``held`` and ``set_aside`` are indices of loaded images; see :class:`Split`.
+    ``groups`` is the number of groups, None if no group rule was given. ``notes`` are lines for
+    the user.
     """
 
     root: Path
@@ -49,23 +49,23 @@ class GoodImages:
 
     @property
     def train_rows(self) -> NDArray[np.int64]:
-        """Rows of the windows to train on."""
+        """Rows of the tiles to train on."""
         return self.loaded.rows_of(self.train)
 
     @property
     def all_rows(self) -> NDArray[np.int64]:
-        """Rows of all windows in use, whatever for: the same for every twin of a run in folds."""
+        """Rows of all tiles in use, in any role: the same for every fold model of a run."""
         used = np.concatenate([self.train, self.held, self.set_aside])
         return self.loaded.rows_of(np.sort(used))
 
     def sample(self, count: int, seed: int) -> NDArray[np.uint8]:
-        """Up to ``count`` of the windows to train on, (n, h, w, 3), picked by seed."""
+        """Pick up to ``count`` of the tiles to train on, (n, h, w, 3), by seed."""
         rows = self.train_rows
         order = generator(seed, Stream.SAMPLE).permutation(len(rows))
         return self.loaded.array[np.sort(rows[order[:count]])]
 
     def parity_windows(self, count: int, seed: int) -> NDArray[np.uint8]:
-        """Up to ``count`` windows (n, h, w, 3) held out, evenly spread; to train on if none are."""
+        """Pick up to ``count`` held-out tiles (n, h, w, 3), evenly spread; else training tiles."""
         rows = self.loaded.rows_of(self.held)
         if not len(rows):
             return self.sample(count, seed)
@@ -74,7 +74,7 @@ class GoodImages:
 
     @property
     def held_out(self) -> Iterator[NDArray[np.uint8]]:
-        """Photographs (H, W, 3) that set the thresholds, read one by one."""
+        """Full images (H, W, 3) that set the thresholds, read one by one."""
         return (self.framing.decode(self.loaded.paths[index]) for index in self.held)
 
     @property
@@ -90,12 +90,12 @@ class GoodImages:
 
     @property
     def fingerprint(self) -> str:
-        """One digest of the content of all that are used."""
+        """One digest of the content of all images used."""
         return fingerprint((*self.trained_on, *self.held_files, *self.aside_files))
 
     @property
     def split_digest(self) -> str:
-        """One digest of which images are for what, in their order: names decide on it, too."""
+        """One digest of the images' roles and order; file names affect it, too."""
         sides = (self.trained_on, self.held_files, self.aside_files)
         return hashlib.sha256("\n\n".join("\n".join(side) for side in sides).encode()).hexdigest()
 
@@ -106,14 +106,14 @@ class GoodImages:
 
     @property
     def aside_files(self) -> tuple[str, ...]:
-        """SHA-256 of each file set aside: another shot of a part that sets the thresholds."""
+        """SHA-256 of each file set aside: other images of parts that set the thresholds."""
         return self._digests(self.set_aside)
 
     def _digests(self, images: NDArray[np.int64]) -> tuple[str, ...]:
         return tuple(self.loaded.sha256[i] for i in images)
 
     def shape_hint(self) -> str | None:
-        """What to say where squashing the images changes their shape by more than a third."""
+        """Return a hint if squashing the images changes their shape by more than a third."""
         size = self.framing.size
         height, width = np.median(np.array(self.loaded.sizes), axis=0)
         if self.framing.fit != "squash" or not is_squeezed((height, width), size):
@@ -127,7 +127,7 @@ class GoodImages:
         )
 
     def describe(self) -> str:
-        """One line for a person."""
+        """Summarise the images in one line for the user."""
         skipped = len(self.loaded.skipped)
         line = f"{len(self.train)} good images to learn from, "
         line += f"{len(self.held) or 'none'} held out for the thresholds"
@@ -154,21 +154,22 @@ def load_good_images(
     part: Part = A_FIFTH,
     group: str | int | None = None,
 ) -> GoodImages:
-    """Load the good images of ``dataset`` as windows and hold some out.
+    """Load the good images of ``dataset`` at working size, whole or as tiles; hold some out.
 
     ``cache``: folder for tiles, or for an array that is too large for memory. ``group``: see
     :func:`group_images`. Equal files count once; images of a few pixels or of one colour are left
-    out. Raises FlawmapError where fewer than 6 parts are left, or fewer than two folds' worth.
+    out. Raises FlawmapError if fewer than 6 parts are left, UsageError if there are more folds
+    than parts.
     """
     _check_enough(len(dataset.good_train), dataset.root, ())
-    group_images(dataset.good_train, dataset.root, group)  # a rule that is none is told at once
+    group_images(dataset.good_train, dataset.root, group)  # report an invalid rule at once
     if framing.tiled:
         loaded = load_tiles(dataset.good_train, framing, cache)
     else:
         size, fit, white = framing.size, framing.fit, framing.white_level
         loaded = load_images(dataset.good_train, size, fit=fit, white_level=white, cache_dir=cache)
     usable = find_usable(loaded)
-    # groups are joined by copies, so they are formed of all images and then taken of those used
+    # copies join groups, so groups are formed from all images, then restricted to those used
     every = group_images(loaded.paths, dataset.root, group, loaded.sha256)
     _, groups = np.unique(every[usable.rows], return_inverse=True)
     count = int(groups.max(initial=-1)) + 1
@@ -200,7 +201,7 @@ def _hints(
     part: Part,
     group: str | int | None,
 ) -> list[str]:
-    """What else to say of the images, for a person."""
+    """List further hints on the images for the user."""
     hints = mixture_hints(loaded, usable.rows.tolist(), framing.fit == "squash")
     if group is None and (burst := burst_hint(loaded.image, usable.rows)) is not None:
         hints.append(burst)

@@ -1,4 +1,4 @@
-"""Which good images teach, and which set the thresholds."""
+"""Split the good images into those trained on and those that set the thresholds."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LEAST_PARTS = HELD_OUT_LEAST + 1
 class Split:
     """Positions of the images to train on, held out for the thresholds, and set aside.
 
-    Of a group that is held out one image sets the thresholds, so that these come from different
-    parts and what they promise of the next part holds; the others are set aside.
+    One image of each held-out group sets the thresholds, so that they come from different parts
+    and their guarantee for the next part holds; the group's other images are set aside.
     """
 
     train: NDArray[np.int64]
@@ -31,14 +31,14 @@ class Split:
 class Part:
     """Which of the good images are held out: a share, one of several folds, or none.
 
-    ``fold`` counts from 0; None, where there are ``folds``, is the training on all.
+    ``fold`` counts from 0; None together with ``folds`` means training on all images.
     """
 
     folds: int = 0
     fold: int | None = None
 
     def describe(self) -> str:
-        """As the settings of a run have it."""
+        """Describe the part as stored in a run's settings."""
         if self.folds == 0:
             return f"{HELD_OUT_SHARE:.0%}, at least {HELD_OUT_LEAST}"
         if self.fold is None:
@@ -46,7 +46,7 @@ class Part:
         return f"fold {self.fold + 1} of {self.folds}"
 
     def split(self, groups: NDArray[np.int64], seed: int) -> Split:
-        """Divide images, whose group numbers count from 0; each side is in order.
+        """Divide images by their group numbers, which count from 0; each side is sorted.
 
         >>> split = Part().split(np.arange(48), seed=0)
         >>> len(split.train), len(split.held)
@@ -68,7 +68,7 @@ class Part:
 def _one_of_each(
     rows: NDArray[np.int64], groups: NDArray[np.int64], seed: int
 ) -> NDArray[np.int64]:
-    """One row of each group among ``rows``, picked by the seed."""
+    """Pick one row of each group among ``rows``, by the seed."""
     mixed = generator(seed, Stream.SPLIT, 1).permutation(rows)
     _, first = np.unique(groups[mixed], return_index=True)
     return np.sort(mixed[first])

@@ -1,4 +1,4 @@
-"""Which of the images that were read anything can be learned from, and what to say of the rest."""
+"""Select the loaded images that are usable for training, with notes on the rest."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from flawmap.data.samples import plural
 from flawmap.data.store import LoadedImages
 
 SMALLEST = 16
-"""Pixels of an image's shorter side: below, the teacher's finest level sees four cells or fewer."""
-_ONE_COLOUR = 2  # of 255: how far the pixels of an image of one colour may lie apart
-_STEP = 8  # pixels between those that are looked at first
+"""Least pixels of the shorter side; below, the teacher's finest level has four cells or fewer."""
+_ONE_COLOUR = 2  # of 255: largest spread of pixel values in an image of one colour
+_STEP = 8  # pixel stride of the first, coarse check
 _OTHER_SHAPE = 4 / 3
 
 
 @dataclass(frozen=True)
 class Usable:
-    """Positions of the images to use, and what there is to say of them, a line each."""
+    """Positions of the images to use, and notes for the user, one line each."""
 
     rows: NDArray[np.int64]
     copies: int
@@ -51,7 +51,7 @@ def find_usable(loaded: LoadedImages) -> Usable:
 
 
 def mixture_hints(loaded: LoadedImages, rows: Sequence[int], squashed: bool) -> list[str]:
-    """What to say where images differ in shape, or grey ones are among those in colour."""
+    """Return hints if images differ in shape, or if grey and colour images are mixed."""
     hints = []
     ratios = np.array([loaded.sizes[i][0] / loaded.sizes[i][1] for i in rows])
     other = np.abs(np.log(ratios / np.median(ratios))) > np.log(_OTHER_SHAPE)
@@ -73,7 +73,7 @@ def mixture_hints(loaded: LoadedImages, rows: Sequence[int], squashed: bool) -> 
 
 
 def _is_flat(image: NDArray[np.uint8]) -> bool:
-    """Whether an image (h, w, 3) is of one colour."""
+    """Whether an image (h, w, 3) has only one colour."""
     return _spread(image[::_STEP, ::_STEP]) <= _ONE_COLOUR and _spread(image) <= _ONE_COLOUR
 
 
