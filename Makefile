@@ -55,7 +55,7 @@ torture: install  ## kill training at 30 moments, resume it, compare bits; into 
 docs: install  ## tables from benchmarks/results, the command line's reference, the site in site/
 	$(BIN)/python benchmarks/tables.py
 	$(BIN)/python tools/cli_reference.py
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt '.[docs]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/zensical build --strict
 
 clean:  ## everything that make made
