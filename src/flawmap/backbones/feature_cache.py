@@ -1,4 +1,4 @@
-"""The frozen teacher's features of good images that come again unchanged, computed once."""
+"""Cache of the frozen teacher's features for good images that recur unchanged."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _LIMIT = 512 * 2**20  # bytes; 290 images of 256x256 with resnet18 in float32
 
 
 class TeacherMemory:
-    """A teacher that remembers the images it has seen, up to ``limit`` bytes of features.
+    """A teacher that caches the features of images it has seen, up to ``limit`` bytes.
 
-    Features are the same bits whenever they are asked for: remembered images were computed one by
-    one, and which are remembered is settled by their numbers (the first that fit), not by which
-    came first. So a resumed training sees what an uninterrupted one does.
+    Features are bit-identical on every call: cached images are computed one by one, and their
+    row numbers (the first that fit), not the order of arrival, decide which are cached. So a
+    resumed training sees the same features as an uninterrupted one.
     """
 
     def __init__(self, teacher: ResNetTeacher, limit: int = _LIMIT) -> None:
@@ -25,10 +25,10 @@ class TeacherMemory:
         self._known: dict[int, Features] = {}
 
     def __call__(self, images: Tensor, rows: np.ndarray | None) -> Features:
-        """Stages of normalised images (B, 3, H, W).
+        """Return the three stages (B, w_k, H_k, W_k) of normalised images (B, 3, H, W).
 
-        ``rows`` (B,): the number of each image, by which it is known again; None where they were
-        changed and will not come again.
+        ``rows`` (B,): the number of each image, used as cache key; None if the images were
+        changed and will not recur.
         """
         with torch.no_grad():
             if rows is None or (rows >= self._capacity(images)).any():
@@ -41,7 +41,7 @@ class TeacherMemory:
         return first, second, third
 
     def _capacity(self, images: Tensor) -> int:
-        """How many images' features fit, in float32."""
+        """Return how many images' features fit in the limit, in float32."""
         height, width = images.shape[-2:]
         cells = sum(w / 4 ** (k + 2) for k, w in enumerate(self._teacher.widths))
         return int(self._limit / (4 * cells * height * width))

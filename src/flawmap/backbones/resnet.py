@@ -1,7 +1,7 @@
 """The frozen teacher: stem and stages 1-3 of a ResNet (He et al., CVPR 2016), batch norm folded.
 
-Modules carry torchvision's names (``layer2.0.downsample.0``), so a state dict in that layout,
-once folded, loads as it is. Basic blocks (ResNet-18) or bottlenecks (wide ResNet-50-2: Zagoruyko &
+Modules use torchvision's names (``layer2.0.downsample.0``), so a folded state dict in that layout
+loads directly. Blocks are basic (ResNet-18) or bottlenecks (wide ResNet-50-2: Zagoruyko &
 Komodakis, BMVC 2016); narrower widths give the project's own ``pocket`` teacher.
 """
 
@@ -20,7 +20,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class ImageNorm(nn.Module):
-    """(B, 3, H, W) in 0..1 -> ImageNet's mean 0 and deviation 1, as every teacher takes it."""
+    """Normalise (B, 3, H, W) in 0..1 by ImageNet's mean and deviation, as every teacher expects."""
 
     mean: Tensor
     std: Tensor
@@ -35,18 +35,18 @@ class ImageNorm(nn.Module):
 
 
 class ImageConv(nn.Conv2d):
-    """A convolution that reads what :class:`ImageNorm` gives, and nothing else.
+    """A convolution that reads only the output of :class:`ImageNorm`.
 
-    The export finds it by its type, to make the deviation part of its weights.
+    The export finds it by type and folds the deviation into its weights.
     """
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What tells one ResNet from another; the default is ResNet-18."""
+    """Parameters that distinguish one ResNet from another; the default is ResNet-18."""
 
     widths: tuple[int, int, int] = (64, 128, 256)
-    """Channels that stages 1-3 give."""
+    """Output channels of stages 1-3."""
     inner: tuple[int, int, int] | None = None
     """Channels inside the bottlenecks; None for basic blocks."""
     blocks: tuple[int, int, int] = (2, 2, 2)
@@ -54,7 +54,7 @@ class Architecture:
 
 
 def basic(widths: tuple[int, int, int]) -> Architecture:
-    """ResNet-18's structure in these widths."""
+    """Return ResNet-18's structure with these widths."""
     return Architecture(widths, stem=widths[0])
 
 
@@ -63,7 +63,7 @@ WIDE_RESNET50_2 = Architecture((256, 512, 1024), (128, 256, 512), (3, 4, 6))
 
 
 class FoldedBlock(nn.Module):
-    """ResNet's basic block for inference: each convolution carries its norm in weight and bias."""
+    """ResNet's basic block for inference, with each norm folded into its convolution."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class FoldedBlock(nn.Module):
 
 
 class FoldedBottleneck(nn.Module):
-    """ResNet's bottleneck for inference; its 3x3 convolution has the stride, as in torchvision."""
+    """ResNet's bottleneck for inference; the 3x3 convolution is strided, as in torchvision."""
 
     def __init__(self, inputs: int, inner: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -123,11 +123,11 @@ class ResNetTeacher(nn.Module):
         return super().train(False)
 
     def stem(self, x: Tensor) -> Tensor:
-        """Output of the stem's ReLU, (B, stem, H/2, W/2)."""
+        """Return the output of the stem's ReLU, (B, stem, H/2, W/2)."""
         return F.relu(self.conv1(x), inplace=True)
 
     def stages(self, stem: Tensor) -> Features:
-        """Outputs of stages 1-3 from the stem's."""
+        """Compute the outputs of stages 1-3 from the stem's output (B, stem, H/2, W/2)."""
         first = self.layer1(F.max_pool2d(stem, 3, 2, 1))
         second = self.layer2(first)
         return first, second, self.layer3(second)
@@ -142,8 +142,10 @@ def stage(
     block: Callable[[int, int, int], nn.Module],
     bottleneck: Callable[[int, int, int, int], nn.Module],
 ) -> nn.Sequential:
-    """Stage 1, 2 or 3 of blocks (inputs, outputs, stride), or of bottlenecks with their inner
-    width second; all but the first stage halve the size."""
+    """Build stage 1, 2 or 3; all but the first stage halve the size.
+
+    ``block`` takes (inputs, outputs, stride), ``bottleneck`` (inputs, inner, outputs, stride).
+    """
     index = number - 1
     outputs = architecture.widths[index]
     before = architecture.stem if index == 0 else architecture.widths[index - 1]

@@ -1,4 +1,4 @@
-"""What a method owes the training loop, the export, the inspector and the bench."""
+"""Interface of a method to the training loop, the export, the inspector and the bench."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from flawmap.methods.optimisation import PhaseConfig
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of training: what learns, how fast, and on which loss."""
+    """One phase of training: which modules learn, at what rates, and on which loss."""
 
     name: str
     config: PhaseConfig
     groups: tuple[nn.Module, ...]
-    """The modules that learn, one for each learning rate of ``config``; all else is frozen."""
+    """The trained modules, one per learning rate of ``config``; all others are frozen."""
     loss: Callable[[Batch], Tensor]
 
 
 class Method(ABC):
-    """A trainable method: a subclass, built from a teacher and a configuration.
+    """Base class of a trainable method, built from a teacher and a configuration.
 
-    ``module`` holds every weight, the frozen teacher's as ``module.teacher``. It maps images
+    ``module`` holds all weights, the frozen teacher's as ``module.teacher``. It maps images
     (B, 3, H, W) in 0..1 to anomaly maps (B, H, W) and image scores (B,), higher meaning more
-    anomalous; and, where ``has_distances``, to the distances of teacher and student at every
-    level, finest first, (B, levels, h, w) from 0, cosine ones to 1.
+    anomalous; and, if ``has_distances``, to the distances between teacher and student at every
+    level, finest first, (B, levels, h, w), at least 0; cosine distances are at most 1.
     """
 
     presets: ClassVar[Mapping[str, MethodConfig]]
-    """Configurations by name; ``fast`` is the default one."""
+    """Configurations by name; ``fast`` is the default."""
     has_distances: ClassVar[bool] = True
-    """Whether ``evaluate --distances`` has anything to read out."""
+    """Whether ``evaluate --distances`` is supported."""
 
     config: MethodConfig
     module: nn.Module
@@ -48,11 +48,11 @@ class Method(ABC):
 
     @abstractmethod
     def phases(self) -> tuple[Phase, ...]:
-        """What is trained, in order."""
+        """Return the training phases in order."""
 
     def fit_read_out(self, good: Iterable[Tensor]) -> None:  # noqa: B027 - most have nothing to fit
-        """After training: set the module's buffers that its read-out takes from good images.
+        """After training, set the buffers of the module's read-out from good images.
 
-        ``good``: images trained on, (1, 3, H, W) in 0..1 each, to be gone through once. The module
-        is in evaluation mode, and no gradient is kept.
+        ``good``: training images, (1, 3, H, W) in 0..1 each; iterate over them only once. The
+        module is in evaluation mode, and gradients are off.
         """

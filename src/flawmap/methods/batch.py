@@ -1,4 +1,4 @@
-"""What a training step sees: good images, the same corrupted, and where they are."""
+"""Input of a training step: good images, their corrupted versions and the masks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Good images, the same corrupted, and where: (B, 3, H, W) twice in 0..1, (B, 1, H, W)."""
+    """Good and corrupted images, both (B, 3, H, W) in 0..1, and masks (B, 1, H, W)."""
 
     clean: Tensor
     corrupted: Tensor
     mask: Tensor
     rows: np.ndarray | None = None
-    """Which of the good images ``clean`` are (B,), where they are just as they were read."""
+    """Row numbers (B,) of ``clean`` among the good images; None if the images were changed."""

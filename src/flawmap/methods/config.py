@@ -1,4 +1,4 @@
-"""What every method's configuration holds."""
+"""Base configuration of all methods."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from flawmap.types import PrecisionChoice, RotationChoice, Size
 
 
 class MethodConfig(BaseModel):
-    """Choices that every method has; each method adds its own, the defaults being its paper's."""
+    """Options common to all methods; each method adds its own, with its paper's defaults."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cell: ClassVar[int] = 32
-    """Pixels that height and width are multiples of; a method may ask for more."""
+    """Height and width are multiples of this many pixels; a method may require more."""
 
     paper_rotations: ClassVar[Mapping[str, str]] = {}
-    """How the paper turns the images of a category, where it decides by category."""
+    """How the paper rotates the images of a category, if it decides by category."""
 
     preset: str = "paper"
     size: Size = Field((256, 256), description="working height and width in pixels")
@@ -73,14 +73,14 @@ class MethodConfig(BaseModel):
         return size
 
     def steps_for(self, rotation: str, images: int) -> int:
-        """Steps of a run on this many good images, turned as ``rotation`` says."""
+        """Return the steps of a run on this many good images, rotated according to ``rotation``."""
         if self.epochs is not None:
             return max(2, round(self.epochs * images / self.batch_size))
         return self.steps_when_turned if rotation == "full" else self.steps
 
 
 def check_size(size: Size, cell: int) -> None:
-    """ValueError where a side of ``size`` is no multiple of ``cell``; it names the nearest."""
+    """Raise ValueError, naming the nearest size, if a side is not a multiple of ``cell``."""
     if all(side >= cell and side % cell == 0 for side in size):
         return
     height, width = (max(1, round(side / cell)) * cell for side in size)

@@ -1,11 +1,11 @@
-"""Muon: momentum made orthogonal, for convolutions that a norm follows.
+"""Muon: orthogonalised momentum, for convolutions followed by a norm.
 
 K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024). A plain step
-follows the few directions in which the gradient is large; the orthogonal one learns all of them at
-once.
+follows the few directions in which the gradient is large; the orthogonal step learns all of them
+at once.
 
-A norm undoes the scale of the convolution before it. So every weight is kept at one length, and
-the rate says how far a step turns it: 0.1 is a tenth of its length.
+A norm cancels the scale of the convolution before it. So every weight keeps a fixed length, and
+the rate is the relative length of a step: 0.1 is a tenth of the weight's length.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# The quintic of the reference: it lifts every singular value to about 1 in five rounds.
+# The reference's quintic: it brings every singular value to about 1 in five rounds.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _ROUNDS = 5
 _TINY = 1e-12
 
 
 def scale_free(module: nn.Module) -> list[Tensor]:
-    """Weights of the convolutions that a norm follows: here those without a bias."""
+    """Return the weights of convolutions followed by a norm: here those without a bias."""
     return [m.weight for m in module.modules() if isinstance(m, nn.Conv2d) and m.bias is None]
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About ``U·Vᵀ`` of a matrix's singular value decomposition; singular values in 0.7..1.2.
+    """Approximate ``U·Vᵀ`` of a matrix's singular value decomposition; singular values 0.7..1.2.
 
-    Newton-Schulz rounds. They are run on the small square matrix ``M·Mᵀ`` and multiplied to the
-    large one once: ``X ← (a + bA + cA²)X`` keeps ``X = P·M``, with ``A = X·Xᵀ`` following
+    The Newton-Schulz rounds run on the small square matrix ``M·Mᵀ``, and the large matrix is
+    multiplied once: ``X ← (a + bA + cA²)X`` keeps ``X = P·M``, with ``A = X·Xᵀ`` following
     ``A ← Q·A·Q``.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
@@ -50,10 +50,10 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Steps of relative length ``lr`` along the orthogonal Nesterov momentum of each weight.
+    """Optimiser with steps of relative length ``lr`` along each weight's orthogonal momentum.
 
-    ``groups``: dictionaries with ``params``, weights of two dimensions or more whose scale does
-    not matter, the first dimension being the outputs; and ``lr``.
+    The momentum is Nesterov's. ``groups``: dictionaries with ``lr`` and ``params``, weights of two
+    dimensions or more, outputs first, whose scale does not matter.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], momentum: float = 0.95) -> None:
@@ -61,7 +61,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One step of every weight that has a gradient; ``closure`` is not used."""
+        """Update every weight that has a gradient; ``closure`` is not used."""
         del closure
         for group in self.param_groups:
             for weight in group["params"]:
@@ -75,7 +75,7 @@ class Muon(torch.optim.Optimizer):
         mean: Tensor = state["momentum_buffer"]
         mean.lerp_(gradient, 1 - momentum)
         ahead = gradient.lerp(mean, momentum)
-        last = ahead.movedim(1, -1)  # channels-last weights are matrices without a copy then
+        last = ahead.movedim(1, -1)  # so channels-last weights become matrices without a copy
         step = orthogonal(last.reshape(len(last), -1)).view(last.shape).movedim(-1, 1)
         length = len(weight) ** 0.5
         weight.mul_(length / torch.linalg.vector_norm(weight).clamp(min=_TINY))

@@ -1,4 +1,4 @@
-"""How one phase of training is optimised: the configuration, optimisers and schedule from it."""
+"""Optimisation of one training phase: configuration, optimisers and schedule."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from flawmap.methods.muon import Muon, scale_free
 
 _WARM_UP = 0.1  # share of a one-cycle phase spent rising
-_DROPS = (0.8, 0.9)  # DRAEM's schedule, which ADPS has too: at these shares of a phase
-_DROP = 0.2  # times this
+_DROPS = (0.8, 0.9)  # DRAEM's schedule, also used by ADPS: drops at these shares of a phase
+_DROP = 0.2  # factor of each drop
 _START = 0.04  # the cycle starts at this fraction of the peak (PyTorch's OneCycleLR: 1/25)
 
 
@@ -39,10 +39,10 @@ class PhaseConfig(BaseModel):
 def build_optimisers(
     groups: Sequence[nn.Module], config: PhaseConfig
 ) -> list[torch.optim.Optimizer]:
-    """Optimisers that together move the modules' parameters, one group a learning rate.
+    """Build optimisers that together update all parameters, one group per learning rate.
 
-    One of them, but for ``muon``: it turns the convolutions that a norm follows, and AdamW moves
-    norms, biases and the rest.
+    There is one optimiser, except for ``muon``: Muon updates the convolutions followed by a norm,
+    and AdamW updates norms, biases and the rest.
     """
     rates = list(zip(groups, config.learning_rates, strict=True))
     if config.optimiser == "muon":
@@ -65,7 +65,7 @@ def _adamw(groups: list[dict[str, Any]], config: PhaseConfig) -> torch.optim.Opt
 
 
 def rate_factor(config: PhaseConfig, done: int, steps: int) -> float:
-    """Learning rate of the next step as a fraction of the peak, after ``done`` of ``steps``."""
+    """Return the next step's learning rate as fraction of the peak, after ``done`` of ``steps``."""
     if config.schedule == "constant":
         return 1.0
     progress = done / max(1, steps)
@@ -84,7 +84,7 @@ def set_rate(optimisers: Iterable[torch.optim.Optimizer], factor: float) -> None
 
 
 def phase_steps(configs: Iterable[PhaseConfig], total: int) -> list[int]:
-    """Steps of each phase by its share, at least one each, together ``total``."""
+    """Split ``total`` steps over the phases by their shares, at least one each."""
     shares = [c.share for c in configs]
     count = len(shares)
     ends = [round(total * sum(shares[: i + 1]) / sum(shares)) for i in range(count)]

@@ -17,7 +17,7 @@ METHODS: dict[str, type[Method]] = {
 
 
 def find_preset(method: str, preset: str) -> MethodConfig:
-    """Configuration of a method's preset; UsageError that lists the names where there is none."""
+    """Return a preset's configuration; UsageError listing the names if it does not exist."""
     if method not in METHODS:
         raise UsageError(f"No method {method!r}: choose one of {', '.join(METHODS)}.")
     presets = METHODS[method].presets

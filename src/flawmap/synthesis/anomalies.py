@@ -1,7 +1,7 @@
-"""Synthetic anomalies: good image -> (corrupted image, mask), a batch at once.
+"""Synthetic anomalies: good image -> (corrupted image, mask), one batch at a time.
 
-Every random number is drawn on the host by :func:`draw_parameters` (they are few); the pixels are
-made on the training device, with no synchronisation.
+:func:`draw_parameters` draws all random numbers on the host (they are few); the pixels are
+computed on the training device without synchronisation.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from flawmap.synthesis.foreground import foreground
 from flawmap.synthesis.operations import OPERATIONS
 from flawmap.synthesis.perlin import perlin_noise, turn
 
-_LINE_CELLS = 8.0  # of the lattice at most, each way, for thin curves: finer ones would be a net
+_LINE_CELLS = 8.0  # maximum lattice cells per axis for thin curves; finer ones would form a net
 _LINE_CUT = 0.25
 
 
 class AnomalyConfig(BaseModel):
-    """How anomalies are drawn; the defaults are DeSTSeg's released behaviour."""
+    """Configuration of synthetic anomalies; the defaults are DeSTSeg's released behaviour."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -66,7 +66,7 @@ class AnomalyConfig(BaseModel):
 
 @dataclass(frozen=True)
 class AnomalyParameters:
-    """What one batch of anomalies is made of; all on the host."""
+    """Random parameters of one batch of anomalies, all on the host."""
 
     cells: np.ndarray  # (B, 2) float32
     angles: np.ndarray  # (B, L, L) float32
@@ -75,14 +75,14 @@ class AnomalyParameters:
     texture: np.ndarray  # (B,) int64, index into the texture bank
     confined: np.ndarray  # (B,) bool, keep the anomaly on the part
     spared: np.ndarray  # (B,) bool, no anomaly at all
-    operations: np.ndarray  # (B, n) int64, index into OPERATIONS, each once a texture
-    amounts: np.ndarray  # (B, n, 3) float32 in 0..1, how much of each
+    operations: np.ndarray  # (B, n) int64, index into OPERATIONS, no repeats per texture
+    amounts: np.ndarray  # (B, n, 3) float32 in 0..1, strength of each
     lines: np.ndarray  # (B,) bool, thin curves
     line_width: np.ndarray  # (B,) float32
     families: FamilyDraws | None = None  # None: every anomaly is of the texture family
 
     def rows(self, rows: np.ndarray) -> AnomalyParameters:
-        """Those of some samples, which are of the texture family."""
+        """Select the parameters of some samples, all of the texture family."""
         own = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "families"}
         return AnomalyParameters(**own)
 
@@ -90,7 +90,7 @@ class AnomalyParameters:
 def draw_parameters(
     rng: np.random.Generator, batch: int, textures: int, config: AnomalyConfig
 ) -> AnomalyParameters:
-    """Draw the random numbers of ``batch`` anomalies from a bank of ``textures`` pictures."""
+    """Draw the random numbers of ``batch`` anomalies from a bank of ``textures`` images."""
     lines = 2**config.max_exponent + 1
     return AnomalyParameters(
         cells=(2.0 ** rng.integers(0, config.max_exponent + 1, (batch, 2))).astype(np.float32),
@@ -110,7 +110,7 @@ def draw_parameters(
 def _draw_lines(
     rng: np.random.Generator, batch: int, config: AnomalyConfig
 ) -> dict[str, np.ndarray]:
-    """Which anomalies are lines, and how wide; nothing is drawn where none are asked for."""
+    """Draw which anomalies are lines and their width; no draw if ``line_share`` is 0."""
     if not config.line_share:
         return {"lines": np.zeros(batch, bool), "line_width": np.zeros(batch, np.float32)}
     return {
@@ -125,9 +125,9 @@ def anomaly_masks(
     config: AnomalyConfig,
     device: torch.device,
 ) -> Tensor:
-    """Masks (B, 1, H, W) bool: the turned Perlin field above the threshold. Some are empty.
+    """Return masks (B, 1, H, W) bool: the rotated Perlin field above the threshold.
 
-    Where ``parameters.lines`` says so the field is one of thin curves instead.
+    Some are empty. Where ``parameters.lines`` is set, the field consists of thin curves instead.
     """
     few = np.minimum(parameters.cells, _LINE_CELLS)
     cells = np.where(parameters.lines[:, None], few, parameters.cells)
@@ -143,10 +143,10 @@ def anomaly_masks(
 
 
 def thin_curves(noise: Tensor, width: Tensor) -> Tensor:
-    """Where noise (B, 1, H, W) crosses zero: curves ``width`` pixels wide, bool like it.
+    """Return bool curves, ``width`` pixels wide, where noise (B, 1, H, W) crosses zero.
 
-    Their distance is the noise over its slope. They break off where the same noise, seen upside
-    down, is not above its usual height, so that some stand alone.
+    The distance to a curve is the noise over its slope. Curves are kept only where the same noise,
+    flipped both ways, exceeds ``_LINE_CUT``, so that some stand alone.
     """
     down, across = torch.gradient(noise, dim=(-2, -1))
     slope = torch.hypot(down, across)
@@ -156,9 +156,9 @@ def thin_curves(noise: Tensor, width: Tensor) -> Tensor:
 def corrupt(
     clean: Tensor, textures: Tensor, parameters: AnomalyParameters, config: AnomalyConfig
 ) -> tuple[Tensor, Tensor]:
-    """Make anomalies: lay textures over good images inside Perlin masks, or as a family does.
+    """Make anomalies: blend textures into good images inside Perlin masks, or apply a family.
 
-    ``clean`` (B, 3, H, W) float in 0..1; ``textures`` (B, 3, H, W) float in 0..1, already picked.
+    ``clean`` (B, 3, H, W) float in 0..1; ``textures`` (B, 3, H, W) float in 0..1, one per sample.
     Returns the corrupted images and the masks (B, 1, H, W) float {0, 1}.
     """
     if parameters.families is None:
@@ -183,7 +183,7 @@ def _by_family(
     draws: FamilyDraws,
     config: AnomalyConfig,
 ) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
-    """For each family: which samples are its own, their images and masks."""
+    """Yield for each family its samples' indices, images and masks."""
     part = foreground(clean)
     if len(rows := np.flatnonzero(draws.family == 0)):
         good, foreign, whereabouts = (take(x, rows) for x in (clean, textures, part))
@@ -199,7 +199,7 @@ def _lay_textures(
     parameters: AnomalyParameters,
     config: AnomalyConfig,
 ) -> tuple[Tensor, Tensor]:
-    """The texture family: images under their textures all over, and masks, bool."""
+    """Apply the texture family: images blended with textures everywhere, and bool masks."""
     mask = anomaly_masks(parameters, (clean.shape[-2], clean.shape[-1]), config, clean.device)
     if part is not None:
         free = torch.from_numpy(~parameters.confined).to(clean.device)[:, None, None, None]
@@ -211,7 +211,7 @@ def _lay_textures(
 
 
 def change_textures(textures: Tensor, parameters: AnomalyParameters) -> Tensor:
-    """Each texture (B, 3, H, W) after its operations; those that nobody will see as they are."""
+    """Apply its operations to each texture (B, 3, H, W), except those of spared samples."""
     changed = list(textures)
     for i in np.flatnonzero(~parameters.spared):
         for number, amounts in zip(parameters.operations[i], parameters.amounts[i], strict=True):

@@ -1,4 +1,4 @@
-"""Fields from spectra and waves: float32 (h, w) of any range, one function a family."""
+"""Fields from spectra and waves: float32 (h, w) of any range, one function per family."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def log_uniform(rng: Rng, low: float, high: float) -> float:
 
 
 def frequencies(size: Size, angle: float, stretch: float) -> Field:
-    """|frequency| in cycles an image, of the half plane that a real FFT keeps, (h, w // 2 + 1)."""
+    """Return |frequency| in cycles per image, (h, w // 2 + 1): the half plane of a real FFT."""
     fy = (scipy.fft.fftfreq(size[0]) * size[0]).astype(np.float32)[:, None]
     fx = (scipy.fft.rfftfreq(size[1]) * size[1]).astype(np.float32)[None, :]
     c, s = np.float32(math.cos(angle)), np.float32(math.sin(angle))
@@ -55,7 +55,7 @@ def power_noise(rng: Rng, size: Size, slope: float, stretch: float = 1.0) -> Fie
 
 
 def coordinates(rng: Rng, size: Size) -> tuple[Field, Field]:
-    """Turned, shifted and (half the time) warped coordinates; the shorter side spans 1."""
+    """Return rotated, shifted and (half the time) warped coordinates; the shorter side spans 1."""
     short, angle = min(size), rng.uniform(0, 2 * math.pi)
     y = np.arange(size[0], dtype=np.float32)[:, None] / np.float32(short) - np.float32(rng.random())
     x = np.arange(size[1], dtype=np.float32)[None, :] / np.float32(short) - np.float32(rng.random())
@@ -69,7 +69,7 @@ def coordinates(rng: Rng, size: Size) -> tuple[Field, Field]:
 
 
 def wave(rng: Rng, phase: Field) -> Field:
-    """A wave of period 1 in 0..1: sine, triangle, saw, or bars of random width and edge."""
+    """Return a wave of period 1 in 0..1: sine, triangle, saw, or bars of random width and edge."""
     kind = rng.integers(4)
     turns = phase - np.floor(phase)
     if kind == 0:
@@ -85,7 +85,7 @@ def wave(rng: Rng, phase: Field) -> Field:
 
 
 def embossed(rng: Rng, height: Field) -> Field:
-    """The field as a relief lit from a random side."""
+    """Render the field as a relief lit from a random side."""
     dy, dx = np.gradient(height)
     angle = rng.uniform(0, 2 * math.pi)
     slope = dx * np.float32(math.cos(angle)) + dy * np.float32(math.sin(angle))
@@ -105,7 +105,7 @@ def _brushed(rng: Rng, size: Size) -> Field:
 
 
 def _labyrinth(rng: Rng, size: Size) -> Field:
-    """Noise of one wavelength: worms, spots or a skin, by where it is cut."""
+    """Noise of one wavelength: worms, spots or a skin, depending on the threshold."""
     f = frequencies(size, rng.uniform(0, math.pi), log_uniform(rng, 1, 2.5))
     peak = log_uniform(rng, 6, max(min(size) / 5, 6))
     width = peak * rng.uniform(0.1, 0.5)
@@ -166,7 +166,7 @@ def _checks(rng: Rng, size: Size) -> Field:
 
 
 def _weave(rng: Rng, size: Size) -> Field:
-    """Over and under threads; ``float`` threads apart makes plain weave or twill."""
+    """Threads crossing over and under: plain weave or twill, by step and period."""
     u, v = coordinates(rng, size)
     u, v = u * np.float32(scale := log_uniform(rng, 5, 30)), v * np.float32(scale)
     step, period = int(rng.integers(1, 3)), int(rng.integers(2, 5))
@@ -179,7 +179,7 @@ def _weave(rng: Rng, size: Size) -> Field:
 
 
 def _facets(rng: Rng, size: Size) -> Field:
-    """Crystals: straight cuts through the picture, each side of each cut in its own shade."""
+    """Crystals: straight cuts through the image, each side of a cut with its own shade."""
     total = np.zeros(size, np.float32)
     for _ in range(int(rng.integers(5, 16))):
         u, _ = turned(rng, size)

@@ -1,7 +1,7 @@
-"""Where the part lies in a good image: what differs from the picture's rim, or has detail.
+"""Foreground of a good image: what differs from the image's border, or has detail.
 
-Without it most of an anomaly falls beside a small part, where it is found without learning
-anything about the part. A texture that fills the picture is foreground all over.
+Without it most anomalies fall beside a small part, where they are detected without learning
+anything about the part. A texture that fills the image is foreground everywhere.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_CELL = 4  # pixels a side of the cells looked at
+_CELL = 4  # cell side in pixels
 _SMOOTH = 5  # cells
-_LIMIT = 0.2  # share of the picture's most telling cell
+_LIMIT = 0.2  # share of the image's highest cell value
 
 
 def foreground(clean: Tensor) -> Tensor:
-    """Bool (B, 1, H, W): True on the part and a narrow rim around it.
+    """Return bool (B, 1, H, W): True on the part and a narrow rim around it.
 
     ``clean`` (B, 3, H, W) in 0..1.
     """
@@ -30,7 +30,7 @@ def foreground(clean: Tensor) -> Tensor:
 
 
 def _detail(cells: Tensor) -> Tensor:
-    """Absolute grey steps to the right and down, (B, 1, h, w)."""
+    """Return the sum of absolute grey steps to the right and down, (B, 1, h, w)."""
     grey = cells.mean(1, keepdim=True)
     across = F.pad((grey[..., 1:] - grey[..., :-1]).abs(), (0, 1))
     down = F.pad((grey[..., 1:, :] - grey[..., :-1, :]).abs(), (0, 0, 0, 1))

@@ -1,8 +1,8 @@
-"""What a texture may go through before it becomes an anomaly.
+"""Operations applied to a texture before it becomes an anomaly.
 
 DRAEM (Zavrtanik et al., ICCV 2021) applies three of ten imgaug operations to each texture; these
-are the ten, with its ranges. Each takes a picture (3, H, W) in 0..1 and three amounts in 0..1, and
-gives a new picture in 0..1.
+are the ten, with its ranges. Each takes an image (3, H, W) in 0..1 and three amounts in 0..1, and
+returns a new image in 0..1.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ _GREY = (0.299, 0.587, 0.114)
 
 
 def gamma(x: Tensor, amounts: Amounts) -> Tensor:
-    """Gamma contrast, each channel by its own exponent in 0.5..2."""
+    """Apply gamma contrast with an exponent in 0.5..2 per channel."""
     return x.pow(0.5 + 1.5 * _per_channel(x, amounts))
 
 
 def brightness(x: Tensor, amounts: Amounts) -> Tensor:
-    """Times 0.8..1.2, plus up to 30 of 255 either way."""
+    """Multiply by 0.8..1.2 and add -30..30 of 255."""
     return (x * _range(amounts[0], 0.8, 1.2) + _range(amounts[1], -30, 30) / 255).clamp(0, 1)
 
 
 def sharpness(x: Tensor, amounts: Amounts) -> Tensor:
-    """From smoothed (0) over unchanged (1) to sharpened (2): away from its 3x3 mean."""
+    """Smooth (0), keep (1) or sharpen (2), by interpolation from the 3x3 mean."""
     soft = F.avg_pool2d(F.pad(x[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0]
     return torch.lerp(soft, x, _range(amounts[0], 0.0, 2.0)).clamp(0, 1)
 
 
 def hue_saturation(x: Tensor, amounts: Amounts) -> Tensor:
-    """Hue turned by up to 70 degrees and saturation moved by up to a fifth, either way."""
+    """Rotate hue by up to ±70 degrees and change saturation by up to ±20 %."""
     grey = _grey(x)
     colour = x - grey
     turned = torch.einsum("ij,jhw->ihw", _hue_turn(_range(amounts[0], -70, 70), x), colour)
@@ -44,26 +44,26 @@ def hue_saturation(x: Tensor, amounts: Amounts) -> Tensor:
 
 
 def solarize(x: Tensor, amounts: Amounts) -> Tensor:
-    """Inverted above a threshold of 32..128 of 255, every other time."""
+    """Half the time, invert values above a threshold of 32..128 of 255."""
     if amounts[0] < 0.5:
         return x
     return torch.where(x >= _range(amounts[1], 32, 128) / 255, 1.0 - x, x)
 
 
 def posterize(x: Tensor, amounts: Amounts) -> Tensor:
-    """Two to 256 levels of each channel."""
+    """Quantise each channel to 2 to 256 levels."""
     step = 2.0 ** -(1 + int(amounts[0] * 7.999))
     return (x / step).floor().clamp(max=1.0 / step - 1) * step
 
 
 def invert(x: Tensor, amounts: Amounts) -> Tensor:
-    """Its negative."""
+    """Return the negative."""
     del amounts
     return 1.0 - x
 
 
 def autocontrast(x: Tensor, amounts: Amounts) -> Tensor:
-    """Each channel stretched to the full range, but for up to 20 % at either end."""
+    """Stretch each channel to the full range, clipping up to 20 % at either end."""
     cut = _range(amounts[0], 0.0, 0.2)
     flat = x.flatten(1).sort(1).values
     last = flat.shape[1] - 1
@@ -73,7 +73,7 @@ def autocontrast(x: Tensor, amounts: Amounts) -> Tensor:
 
 
 def equalize(x: Tensor, amounts: Amounts) -> Tensor:
-    """Each channel's levels spread evenly: a value becomes the share of pixels not above it."""
+    """Equalise each channel's histogram: a value becomes the share of pixels not above it."""
     del amounts
     levels = (x * 255).round().long().flatten(1)
     counts = torch.zeros(3, 256, device=x.device).scatter_add_(
@@ -84,7 +84,7 @@ def equalize(x: Tensor, amounts: Amounts) -> Tensor:
 
 
 def rotate(x: Tensor, amounts: Amounts) -> Tensor:
-    """Turned by up to 45 degrees either way; black beyond its rim."""
+    """Rotate by up to ±45 degrees, black outside the image."""
     degrees = torch.tensor([_range(amounts[0], -45, 45)], device=x.device)
     return turn(x[None], degrees)[0]
 
@@ -109,7 +109,7 @@ def _grey(x: Tensor) -> Tensor:
 
 
 def _hue_turn(degrees: float, x: Tensor) -> Tensor:
-    """Rotation of colour space about its grey axis (3, 3)."""
+    """Return the rotation (3, 3) of colour space about its grey axis."""
     angle = torch.deg2rad(torch.tensor(degrees))
     cos, sin = float(angle.cos()), float(angle.sin())
     third, root = (1.0 - cos) / 3.0, sin / 3.0**0.5

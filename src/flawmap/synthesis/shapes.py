@@ -1,4 +1,4 @@
-"""Fields from cells and drawn shapes: float32 (h, w) of any range, one function a family."""
+"""Fields from cells and drawn shapes: float32 (h, w) of any range, one function per family."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flawmap.types import Size
 
 
 def _cells(rng: Rng, size: Size) -> Field:
-    """Voronoi cells: flat tiles, pebbles, or the cracks between; found at half size."""
+    """Voronoi cells: flat tiles, pebbles, or the cracks between, computed at half size."""
     half = (max(size[0] // 2, 1), max(size[1] // 2, 1))
     points = rng.random((int(log_uniform(rng, 8, 500)), 2)) * half
     grid = np.moveaxis(np.mgrid[: half[0], : half[1]], 0, -1).reshape(-1, 2)
@@ -27,7 +27,7 @@ def _cells(rng: Rng, size: Size) -> Field:
 
 
 class _Sheet:
-    """A grey sheet drawn on at twice the size, so that edges come out smooth."""
+    """A grey drawing surface at twice the size, which makes edges smooth."""
 
     def __init__(self, size: Size, shade: int = 0) -> None:
         self.h, self.w = 2 * size[0], 2 * size[1]
@@ -39,7 +39,7 @@ class _Sheet:
 
 
 def _shape(rng: Rng, centre: npt.NDArray[np.float64], radius: float) -> list[tuple[float, float]]:
-    """Corners of a random polygon: star, rounded blob, sliver or box."""
+    """Return the corners of a random polygon: star, rounded blob, sliver or box."""
     corners = int(rng.integers(3, 13))
     angles = (
         np.sort(rng.random(corners)) * 2 * np.pi
@@ -55,7 +55,7 @@ def _shape(rng: Rng, centre: npt.NDArray[np.float64], radius: float) -> list[tup
 
 
 def _leaves(rng: Rng, size: Size) -> Field:
-    """Dead leaves: shapes fallen over one another, many small and few large."""
+    """Dead leaves: overlapping shapes, many small and few large."""
     sheet = _Sheet(size, int(rng.integers(256)))
     largest = min(size) * rng.uniform(0.12, 0.5)
     for _ in range(int(rng.integers(60, 260))):
@@ -83,7 +83,7 @@ def _dots(rng: Rng, size: Size) -> Field:
 
 
 def _fibres(rng: Rng, size: Size) -> Field:
-    """Scratches, hairs and fibres: thin curves, strewn or combed."""
+    """Scratches, hairs and fibres: thin curves, scattered or aligned."""
     sheet = _Sheet(size)
     combed, heading = rng.choice([0.1, 0.5, 3.2]), rng.uniform(0, 2 * math.pi)
     length, bend = rng.uniform(0.1, 1.2) * sheet.w, rng.choice([0.0, 0.15, 0.6])

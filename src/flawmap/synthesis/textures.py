@@ -1,7 +1,7 @@
-"""Textures: the foreign matter that a synthetic anomaly is painted with.
+"""Textures that fill synthetic anomalies.
 
-DeSTSeg takes them from DTD, whose licence is for research only. These are drawn by the program.
-A family draws a *field*, float32 (h, w) of any range; a palette then gives it colours.
+DeSTSeg takes them from DTD, whose licence is for research only. These are generated procedurally.
+A family draws a *field*, float32 (h, w) of any range; a palette then colours it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def load_textures(folder: Path, size: Size, limit: int, seed: int) -> Pixels:
     """Read up to ``limit`` images under ``folder`` (recursively, chosen by seed), resized.
 
     Returns:
-        uint8 (n, h, w, 3), RGB; 1 <= n <= limit. Unreadable files are passed over.
+        uint8 (n, h, w, 3), RGB; 1 <= n <= limit. Unreadable files are skipped.
 
     Raises:
         FlawmapError: no readable image under ``folder``.
@@ -73,7 +73,7 @@ def load_textures(folder: Path, size: Size, limit: int, seed: int) -> Pixels:
 
 
 def draw_texture(rng: Rng, size: Size) -> Pixels:
-    """One texture of a random family, uint8 (h, w, 3); one in five blends two through a mask."""
+    """Draw a texture of a random family, uint8 (h, w, 3); one in five blends two via a mask."""
     pixels = _coloured(rng, size)
     if rng.random() < 0.2:
         mask = smoothstep(unit(clouds(rng, size)), rng.uniform(0.35, 0.65), rng.uniform(0.01, 0.3))
@@ -86,7 +86,7 @@ def _coloured(rng: Rng, size: Size) -> Pixels:
     field = unit(family(rng, size))
     if rng.random() < 0.25:
         field = embossed(rng, field)
-    if rng.random() < 0.3:  # grain, as any camera adds
+    if rng.random() < 0.3:  # grain, like any camera's
         field = field + rng.standard_normal(size, np.float32) * np.float32(rng.uniform(0.01, 0.12))
     levels = (np.clip(field, 0, 1) * 255).astype(np.uint8)
     return _palette(rng)[levels]
@@ -101,7 +101,7 @@ def _blend(first: Pixels, second: Pixels, mask: Field) -> Pixels:
 
 
 def _palette(rng: Rng) -> Pixels:
-    """A colour ramp, uint8 (256, 3): from greys to vivid, from faint to full contrast."""
+    """Draw a colour ramp, uint8 (256, 3): from greys to vivid, from faint to full contrast."""
     stops = int(rng.choice([2, 2, 3, 4, 6]))
     values = _value_stops(rng, stops)
     saturation = float(rng.choice([0.0, 0.0, 0.12, 0.3, 0.6, 0.95])) * rng.uniform(0.6, 1.05, stops)
@@ -114,7 +114,7 @@ def _palette(rng: Rng) -> Pixels:
 
 
 def _value_stops(rng: Rng, stops: int) -> npt.NDArray[np.float64]:
-    """Brightness at each stop: a random window of 0..1, at least a fifth wide, either way up."""
+    """Draw brightness at each stop: a random range in 0..1, at least a fifth wide, up or down."""
     width = rng.uniform(0.1, 1.0) ** 0.7
     low = rng.uniform(0, 1 - width)
     values = low + width * rng.random(stops)

@@ -1,4 +1,4 @@
-"""ADPS's configuration: what the paper states, and a field for each point that it leaves open."""
+"""ADPS's configuration: what the paper states, and a field for each point it leaves open."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _STRIDE = 16  # of stage 3
 
 
 class AdpsConfig(MethodConfig):
-    """Every choice of ADPS; the defaults are the paper's where it says, else a choice.
+    """Options of ADPS; the defaults are the paper's where it states them, else our choice.
 
-    "Open" below marks what the paper leaves open and what was chosen for it. Its teacher, too:
-    the ablation names a wide ResNet-50, whose stages 1-3 fit the parameter count that it states
+    "Open" below marks what the paper leaves open and the value chosen. The teacher is open too:
+    the ablation names a wide ResNet-50, whose stages 1-3 match the stated parameter count
     (``--teacher wide_resnet50_2``); ResNet-18 is the light variant.
     """
 

@@ -1,4 +1,4 @@
-"""Lowering the map of a picture that looks unfamiliar everywhere."""
+"""Lower the map of an image that looks unfamiliar everywhere."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 
 class Levelling(nn.Module):
-    """Logits (B, 1, h, w) -> the same, lower where a picture's ordinary cells are too high.
+    """Lower logits (B, 1, h, w) of images whose median cell is too high.
 
-    Most of a picture is good, even of a bad part; so its median cell should lie where those of
-    good pictures do. On a surface that is good but new, student and teacher disagree all over, and
-    the median rises: by as much, but by ``most`` at most, every logit is lowered. A picture that
-    is bad all over keeps what is above that. ``cells``: sides of the cells, in positions.
+    Most of an image is good, even of a bad part; so its median cell should match that of good
+    images. On a good but new surface, student and teacher disagree everywhere, and the median
+    rises: every logit is lowered by that amount, at most by ``most``. An image that is bad
+    everywhere keeps the excess. ``cells``: side of a cell, in positions.
     """
 
     usual: Tensor
@@ -24,17 +24,17 @@ class Levelling(nn.Module):
         super().__init__()
         self.most = most
         self.cells = cells
-        self.register_buffer("usual", torch.tensor(torch.inf))  # until fitted nothing is lowered
+        self.register_buffer("usual", torch.tensor(torch.inf))  # nothing is lowered until fitted
 
     def medians(self, logits: Tensor) -> Tensor:
-        """Of every picture's cells (B,); the lower one of two in the middle."""
+        """Return the median (B,) of each image's cells; the lower of two middle values."""
         means = F.avg_pool2d(logits, self.cells).flatten(1)
         upper = means.shape[1] // 2 + 1  # torch's own median has no ONNX form
         return means.topk(upper, sorted=True).values[:, -1]
 
     @torch.no_grad()
     def fit(self, logits: Iterable[Tensor]) -> None:
-        """Learn what is usual from the logits of good pictures."""
+        """Set the usual median from the logits of good images."""
         self.usual.copy_(torch.cat([self.medians(one) for one in logits]).median())
 
     def forward(self, logits: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from flawmap.methods.modules.losses import focal_loss, shrink_mask
 
 
 class AdpsMethod(Method):
-    """ADPS as the training loop drives it."""
+    """ADPS's interface to the training loop."""
 
     presets: ClassVar = PRESETS
     config: AdpsConfig
@@ -30,13 +30,13 @@ class AdpsMethod(Method):
         self.module = Adps(teacher, config)
 
     def phases(self) -> tuple[Phase, ...]:
-        """Both networks on the sum of both losses."""
+        """Return the one phase: both networks on the sum of both losses."""
         module = self.module
         head = nn.ModuleList([module.gate, module.head])
         return (Phase("joint", self.config.phase, (module.student, head), self.loss),)
 
     def loss(self, batch: Batch) -> Tensor:
-        """``L_d + λ L_s``, teacher and student both on the corrupted image."""
+        """Return ``L_d + λ L_s``, with teacher and student both on the corrupted image."""
         module = self.module
         x = module.normalise_image(batch.corrupted)
         with torch.no_grad():
@@ -52,7 +52,7 @@ class AdpsMethod(Method):
         )
 
     def fit_read_out(self, good: Iterable[Tensor]) -> None:
-        """What is usual of the logits of good pictures, where maps are levelled."""
+        """Fit the levelling to the logits of good images, if maps are levelled."""
         module = self.module
         if not isinstance(module.level, Levelling):
             return
@@ -60,9 +60,9 @@ class AdpsMethod(Method):
         module.level.fit(module.segment(module.teach(x), module.student(x)) for x in normalised)
 
     def distillation_loss(self, teacher: Levels, student: Levels, mask: Tensor) -> Tensor:
-        """``L_d``: distance on good positions, similarity on corrupted ones, summed over levels.
+        """Return ``L_d``: distance at good, similarity at corrupted positions, summed over levels.
 
-        A corrupted position where both are 1 apart already, as far as cosine goes, pushes no more.
+        A corrupted position at distance 1, the maximum for cosine, contributes no more.
         """
         pulls = []
         for distance in self.module.distances(teacher, student):

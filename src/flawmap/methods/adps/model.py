@@ -20,7 +20,7 @@ Levels = tuple[Tensor, ...]  # (B, C_k, H_k, W_k), finest first
 
 
 class PatchStudent(nn.Module):
-    """The teacher's architecture at a random start, on patches: it cannot see past their rims."""
+    """The teacher's architecture, randomly initialised, on patches: it cannot see past them."""
 
     def __init__(self, teacher: ResNetTeacher, config: AdpsConfig) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class PatchStudent(nn.Module):
         self.with_stem = config.levels == 4
 
     def forward(self, x: Tensor) -> Levels:
-        """Features of the normalised image (B, 3, H, W), its patches back in their places."""
+        """Map a normalised image (B, 3, H, W) to features (B, C_k, H_k, W_k), patches rejoined."""
         k, again = self.patches, self.stage1_patches
         stem = self.encoder.stem(split(x, k))
         first = self.encoder.stage1(stem)
@@ -40,7 +40,7 @@ class PatchStudent(nn.Module):
 
 
 class Adps(nn.Module):
-    """Teacher on the whole image, student on its patches, segmentation of what they disagree on."""
+    """Teacher on the whole image, student on its patches, segmentation of their differences."""
 
     def __init__(self, teacher: ResNetTeacher, config: AdpsConfig) -> None:
         super().__init__()
@@ -61,18 +61,18 @@ class Adps(nn.Module):
         self.normalise_image = ImageNorm() if config.normalisation == "imagenet" else nn.Identity()
 
     def teach(self, x: Tensor) -> Levels:
-        """The teacher's levels of the normalised image."""
+        """Return the teacher's levels (B, C_k, H_k, W_k) of the normalised image (B, 3, H, W)."""
         stem = self.teacher.stem(x)
         stages = self.teacher.stages(stem)
         return (stem, *stages) if self.config.levels == 4 else tuple(stages)
 
     def distances(self, teacher: Levels, student: Levels) -> list[Tensor]:
-        """Of every level, (B, H_k, W_k): see :func:`distance`."""
+        """Return the distances of every level, (B, H_k, W_k): see :func:`distance`."""
         pairs = zip(teacher, student, strict=True)
         return [distance(t, s, self.config.similarity) for t, s in pairs]
 
     def segment(self, teacher: Levels, student: Levels) -> Tensor:
-        """Logit (B, 1, h, w) of the anomalous class against the normal one, float32."""
+        """Return the logit (B, 1, h, w) of the anomalous against the normal class, float32."""
         if self.config.detach_gate:
             student = tuple(level.detach() for level in student)
         both = self.head(self.gate(teacher, student)).float()
@@ -80,13 +80,14 @@ class Adps(nn.Module):
         return logit  # the softmax of two is the sigmoid of their difference
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Anomaly map (B, H, W) in 0..1, image score (B,), distances (B, levels, H/4, W/4), and
-        with a filled memory how unfamiliar places are (B, 1, h, w).
+        """Map an image (B, 3, H, W) in 0..1 to anomaly map, score, distances and unfamiliarity.
 
-        Distances, and a map that is made of them, end at 1 for cosine; squared ones have no end.
-        The map is the anomalous class's probability, levelled where so configured, or without
-        segmentation what the gate lets through; a memory raises it where what is seen is
-        unfamiliar. The score is the highest value of the blurred map.
+        Anomaly map (B, H, W) in 0..1, image score (B,), distances (B, levels, H/4, W/4), and
+        with a filled memory the unfamiliarity of places (B, 1, h, w).
+        Cosine distances, and a map made of them, are at most 1; squared ones are unbounded.
+        The map is the anomalous class's probability, levelled if configured, or without
+        segmentation the gate's output; a memory raises it at unfamiliar places. The score is the
+        highest value of the blurred map.
         """
         x = self.normalise_image(image)
         teacher, student = self.teach(x), self.student(x)
@@ -108,6 +109,6 @@ class Adps(nn.Module):
         return anomaly_map, score, distances, *self.memory.outputs(unfamiliar)
 
     def _mean_gate(self, teacher: Levels, student: Levels, size: tuple[int, int]) -> Tensor:
-        """Gated features, averaged over channels and levels (B, 1, h, w)."""
+        """Average the gated features over channels and levels, (B, 1, h, w)."""
         gated = self.gate(teacher, student)
         return torch.stack([upsample(g.mean(1, keepdim=True), size) for g in gated]).mean(0)

@@ -1,4 +1,4 @@
-"""Cutting maps into patches that are seen one by one, and putting them back in place."""
+"""Split maps into patches that are processed independently, and rejoin them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def split(x: Tensor, count: int) -> Tensor:
-    """(B, C, H, W) -> (B·count², C, H/count, W/count): patches row by row, image by image."""
+    """Split (B, C, H, W) to (B·count², C, H/count, W/count), row by row, image by image."""
     if count == 1:
         return x
     channels, height, width = x.shape[1:]
@@ -16,7 +16,7 @@ def split(x: Tensor, count: int) -> Tensor:
 
 
 def join(patches: Tensor, count: int) -> Tensor:
-    """The inverse of :func:`split`, whatever became of channels and patch size."""
+    """Invert :func:`split`, for any channels and patch size."""
     if count == 1:
         return patches
     channels, h, w = patches.shape[1:]

@@ -12,10 +12,10 @@ from flawmap.methods.modules.features import cosine
 
 
 def distance(teacher: Tensor, student: Tensor, how: str) -> Tensor:
-    """How far teacher and student are apart, (B, H, W) in float32, from 0: the paper's ``1 - W``.
+    """Return the teacher-student distance (B, H, W), float32, >= 0: the paper's ``1 - W``.
 
     ``cosine``: 1 - cosine, at most 1 where features are not negative, as after a ReLU.
-    ``squared``: the squared difference, averaged over channels; it has no upper end.
+    ``squared``: the squared difference, averaged over channels; unbounded above.
     """
     if how == "cosine":
         return 1.0 - cosine(teacher, student)
@@ -23,10 +23,10 @@ def distance(teacher: Tensor, student: Tensor, how: str) -> Tensor:
 
 
 class Gate(nn.Module):
-    """Teacher's and student's features -> what the segmentation reads, level by level.
+    """Compute the segmentation's input from teacher's and student's features, level by level.
 
-    ``weight`` is the Weight Mask Block, ``C = (1 - W) · T``: the teacher's features, as far as
-    the student does not share them. It has no parameters. The rest are the paper's alternatives.
+    ``weight`` is the Weight Mask Block, ``C = (1 - W) · T``: the teacher's features, weighted by
+    how much the student's differ. It has no parameters. The rest are the paper's alternatives.
     """
 
     def __init__(self, how: str, measure: str, widths: Sequence[int]) -> None:
@@ -52,7 +52,7 @@ class Gate(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Twice the size by a transposed convolution; the level of that size; two convolutions."""
+    """Double the size by a transposed convolution, concatenate the level, convolve twice."""
 
     def __init__(self, inputs: int, skip: int, outputs: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class PostSegmentation(nn.Module):
     """A U-Net's decoder over the gated levels, coarsest first.
 
     ``inputs``: channels of the levels, finest first; ``widths``: of the up-blocks, coarsest
-    first. Gives logits (B, 2, h, w) for normal and anomalous, twice as large for each up-block.
+    first. Returns logits (B, 2, h, w) for normal and anomalous; each up-block doubles the size.
     """
 
     def __init__(self, inputs: Sequence[int], widths: Sequence[int]) -> None:

@@ -14,7 +14,7 @@ from flawmap.synthesis.anomalies import AnomalyConfig
 
 
 class DestsegConfig(MethodConfig):
-    """Every choice of DeSTSeg; the defaults are the paper's."""
+    """Options of DeSTSeg; the defaults are the paper's."""
 
     paper_rotations: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("capsule", "metal_nut", "pill", "toothbrush", "transistor"), "none"),
@@ -82,7 +82,7 @@ class DestsegConfig(MethodConfig):
         return self
 
     def steps_for(self, rotation: str, images: int) -> int:
-        """Without a head the student's steps alone, as many as it has with one."""
+        """Return the steps; without a head only the student's, as many as with a head."""
         both = super().steps_for(rotation, images)
         if self.head != "none":
             return both

@@ -1,8 +1,8 @@
 """DeSTSeg's segmentation network (section 3.3), the paper's and a light one.
 
 Both read ``X_k = -(T̂_k · Ŝ_k)``: the channel-wise products of teacher's and student's features,
-each normalised over channels, whose sum is their cosine. Both return logits. What else the paper
-let them read (its ablation of the head's input) is :func:`compare`.
+each normalised over channels, whose sum is their cosine. Both return logits. :func:`compare` gives
+the other inputs of the paper's ablation.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from flawmap.backbones.resnet import Features
 from flawmap.methods.modules.blocks import conv_norm_relu, init_kaiming, two_blocks, upsample
 from flawmap.methods.modules.features import normalise
 
-# The light head starts by calling 1 pixel in 20 anomalous, about the share that synthesis makes so
-# (some 5 %), instead of spending its first steps on coming down from one half.
+# The light head starts by predicting 1 pixel in 20 anomalous, about the share in synthetic images
+# (some 5 %), instead of spending its first steps on descending from one half.
 _PRIOR_LOGIT = -3.0
 
 
 def compare(
     teacher: Features, student: Features, how: Literal["products", "distances", "features"]
 ) -> Features:
-    """What the head reads, level by level.
+    """Compute the head's input, level by level.
 
     ``products``: minus the channel-wise product of unit features; ``distances``: 1 - cosine, one
-    channel; ``features``: both networks' features as they are, one after the other.
+    channel; ``features``: both networks' features, unchanged and concatenated.
     """
     first, second, third = (_compare(t, s, how) for t, s in zip(teacher, student, strict=True))
     return first, second, third
@@ -41,7 +41,7 @@ def _compare(teacher: Tensor, student: Tensor, how: str) -> Tensor:
 
 
 def compared_widths(widths: tuple[int, int, int], how: str) -> tuple[int, int, int]:
-    """Channels of :func:`compare`'s levels."""
+    """Return the channels of :func:`compare`'s levels."""
     if how == "distances":
         return 1, 1, 1
     w1, w2, w3 = widths
@@ -67,7 +67,7 @@ class Aspp(nn.Module):
 class PaperHead(nn.Module):
     """Two residual blocks, ASPP and two convolutions, all at the finest level's size (H/4, W/4).
 
-    The residual blocks start Kaiming-normal, the rest as PyTorch starts it.
+    The residual blocks start Kaiming-normal, the rest with PyTorch's default.
     """
 
     def __init__(self, inputs: tuple[int, int, int], channels: int = 256) -> None:
@@ -86,9 +86,9 @@ class PaperHead(nn.Module):
 
 
 class PyramidHead(nn.Module):
-    """Coarse to fine: each level is worked on at its own size, then refined by the next.
+    """Coarse-to-fine head: each level is processed at its own size, then refined by the next.
 
-    Wide context costs little at H/16, and only a few channels are left at (H/4, W/4).
+    Wide context is cheap at H/16, and only a few channels are left at (H/4, W/4).
     """
 
     def __init__(

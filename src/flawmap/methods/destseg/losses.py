@@ -10,18 +10,18 @@ from flawmap.backbones.resnet import Features
 from flawmap.methods.modules.features import cosine_distances
 from flawmap.methods.modules.losses import focal_loss
 
-_LEAST = 1e-4  # distance that a position of none is weighed by
+_LEAST = 1e-4  # distance used to weight a position of distance 0
 
 
 def cosine_loss(
     teacher: Features, student: Features, reduction: str, hardness: float = 0.0
 ) -> Tensor:
-    """Sum over levels of the mean of ``D_k`` over positions.
+    """Sum the mean of ``D_k`` over positions, over all levels.
 
-    Over the batch it is summed with ``reduction="sum"`` (the released behaviour, on which the
-    learning rate of 0.4 rests) and averaged with ``"mean"``. Positions weigh as their distance
-    to the power of ``hardness``, in a level's mean over all positions 1: plain background, which
-    is soon learnt, leaves the word to the part.
+    The batch is summed with ``reduction="sum"`` (the released behaviour, which the learning rate
+    of 0.4 assumes) and averaged with ``"mean"``. A position's weight is its distance to the power
+    of ``hardness``, with mean 1 over all positions of a level: plain background, which is soon
+    learnt, then counts less than the part.
     """
     levels = cosine_distances(teacher, student)
     if hardness:
@@ -36,5 +36,5 @@ def _weights(distance: Tensor, hardness: float) -> Tensor:
 
 
 def segmentation_loss(logits: Tensor, mask: Tensor, gamma: float, l1_weight: float) -> Tensor:
-    """Focal loss plus the weighted L1 distance between probability and mask."""
+    """Return focal loss plus the weighted L1 distance between probability and mask."""
     return focal_loss(logits, mask, gamma) + l1_weight * F.l1_loss(logits.sigmoid(), mask)

@@ -19,7 +19,7 @@ from flawmap.methods.modules.losses import shrink_mask
 
 
 class DestsegMethod(Method):
-    """DeSTSeg as the training loop drives it."""
+    """DeSTSeg's interface to the training loop."""
 
     presets: ClassVar = PRESETS
     config: DestsegConfig
@@ -31,7 +31,7 @@ class DestsegMethod(Method):
         self._memory = TeacherMemory(teacher)
 
     def phases(self) -> tuple[Phase, ...]:
-        """Student on the cosine loss, then head, if there is one, on the segmentation loss."""
+        """Return the phases: student on the cosine loss, then head, if any, on segmentation."""
         student = Phase(
             "student", self.config.student_phase, (self.module.student,), self.student_loss
         )
@@ -40,12 +40,12 @@ class DestsegMethod(Method):
         return student, Phase("head", self.config.head_phase, self._head_groups(), self.head_loss)
 
     def _head_groups(self) -> tuple[nn.Module, ...]:
-        """The paper's head learns its residual blocks faster than the rest."""
+        """Return the head's groups; the paper's residual blocks learn faster than the rest."""
         head = self.module.head
         return (head.res, head.head) if isinstance(head, PaperHead) else (head,)
 
     def student_loss(self, batch: Batch) -> Tensor:
-        """Student on the corrupted image against the teacher on the clean one."""
+        """Compare the student on the corrupted image with the teacher on the clean one."""
         module = self.module
         clean = module.normalise_image(batch.clean)
         target = self._memory(clean, batch.rows)
@@ -57,7 +57,7 @@ class DestsegMethod(Method):
         return cosine_loss(target, guessed, self.config.cosine_reduction, self.config.hardness)
 
     def head_loss(self, batch: Batch) -> Tensor:
-        """Head on teacher and frozen student, both on the corrupted image, as at test."""
+        """Train the head on teacher and frozen student, both on the corrupted image, as at test."""
         module = self.module
         corrupted = module.normalise_image(batch.corrupted)
         with torch.no_grad():
@@ -68,7 +68,7 @@ class DestsegMethod(Method):
         return segmentation_loss(logits, mask, self.config.focal_gamma, self.config.l1_weight)
 
     def _guide(self, corrupted: Tensor) -> Features:
-        """The teacher's features of the corrupted image, where the student's encoder is it."""
+        """Return the teacher's features of the corrupted image, if it is the student's encoder."""
         if self.config.encoder == "own":
             return cast(Features, ())
         with torch.no_grad():

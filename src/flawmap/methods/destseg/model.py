@@ -16,12 +16,12 @@ from flawmap.methods.modules.readout import highest
 from flawmap.methods.modules.upsample import Enlargement
 from flawmap.methods.normality.memory import build_memory
 
-_CELL = 16  # pixels of the image in one of a map at (H/4, W/4)
-_LEAST = 1e-3  # distances below it differ by rounding only, which a power below 1 would enlarge
+_CELL = 16  # image pixels per pixel of a map at (H/4, W/4)
+_LEAST = 1e-3  # distances below differ by rounding only, which a power below 1 would amplify
 
 
 class Destseg(nn.Module):
-    """The three networks. Images go in as floats in 0..1, (B, 3, H, W)."""
+    """The three networks. Input images are floats in 0..1, (B, 3, H, W)."""
 
     def __init__(self, teacher: ResNetTeacher, config: DestsegConfig) -> None:
         super().__init__()
@@ -32,22 +32,23 @@ class Destseg(nn.Module):
         self.level = Levelling(config.levelling) if config.levelling else nn.Identity()
         self.memory = build_memory(config.memory)
         self.enlarge = Enlargement(config.smoothing, config.guidance)
-        self.normalise_image = ImageNorm()  # teacher and student both take it so
+        self.normalise_image = ImageNorm()  # for both teacher and student
 
     def segment(self, teacher: Features, student: Features) -> Tensor:
-        """Logits (B, 1, H/4, W/4), float32, from both networks' features."""
+        """Compute logits (B, 1, H/4, W/4), float32, from both networks' features."""
         logits: Tensor = self.head(compare(teacher, student, self.config.head_input)).float()
         return logits
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Anomaly map (B, H, W) in 0..1; image score (B,) in 0..1; cosine distances of the three
-        levels (B, 3, H/4, W/4); and with a filled memory how unfamiliar places are (B, 1, h, w).
+        """Map an image (B, 3, H, W) in 0..1 to anomaly map, score, distances and unfamiliarity.
 
+        Anomaly map (B, H, W) in 0..1; image score (B,) in 0..1; cosine distances of the three
+        levels (B, 3, H/4, W/4); and with a filled memory the unfamiliarity (B, 1, h, w) of places.
         The map is the head's probability, lowered by ``distance_power`` where teacher and student
         agree, and levelled; or, without a head, "DeST": the product of the distances of the
-        configured levels. A memory raises it where what is seen is unfamiliar.
-        The score is the mean of the highest map values, lowered by ``score_power`` where the
-        highest distances are low, and by the memory where everything is familiar.
+        configured levels. A memory raises it at unfamiliar places.
+        The score is the mean of the highest map values, lowered by ``score_power`` if the
+        highest distances are low, and by the memory if everything is familiar.
         """
         x = self.normalise_image(image)
         teacher = self.teacher(x)
@@ -69,9 +70,9 @@ class Destseg(nn.Module):
     def _read_out(
         self, anomaly: Tensor, product: Tensor | None, unfamiliar: Tensor | None, image: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Map (B, H, W) at the image's size and score (B,), both joined with the memory.
+        """Return map (B, H, W) at the image's size and score (B,), both fused with the memory.
 
-        ``product`` (B, 1, H/4, W/4): of the levels' distances, whose highest weigh the score.
+        ``product`` (B, 1, H/4, W/4) of the levels' distances; its highest values weight the score.
         """
         anomaly_map: Tensor = self.enlarge(self.memory.join(anomaly, unfamiliar), image)
         score = highest(anomaly_map, self.config.top_pixels)

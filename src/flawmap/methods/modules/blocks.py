@@ -9,8 +9,8 @@ from torch.nn import functional as F
 class BasicBlock(nn.Module):
     """ResNet's basic block (He et al., CVPR 2016): two 3x3 convolutions and a short cut.
 
-    (B, inputs, H, W) -> (B, outputs, H/stride, W/stride), after the last ReLU. A 1x1 projection
-    stands on the short cut where shape changes.
+    (B, inputs, H, W) -> (B, outputs, H/stride, W/stride), after the last ReLU. The short
+    cut has a 1x1 projection if the shape changes.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
@@ -64,12 +64,12 @@ def _projection(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
 
 
 def two_blocks(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """One ResNet-18 stage: two basic blocks, the first of which may shrink and widen."""
+    """Build a ResNet-18 stage: two basic blocks, the first of which may downsample and widen."""
     return nn.Sequential(BasicBlock(inputs, outputs, stride), BasicBlock(outputs, outputs))
 
 
 def init_kaiming(module: nn.Module, *, zero_last_norm: bool = False) -> None:
-    """Kaiming-normal fan-out convolutions and unit norms, as timm starts a ResNet.
+    """Initialise convolutions Kaiming-normal (fan-out) and norms to unit, like timm's ResNet.
 
     ``zero_last_norm``: the last norm of every residual block starts at 0, so that each block
     starts as its short cut.
@@ -80,14 +80,14 @@ def init_kaiming(module: nn.Module, *, zero_last_norm: bool = False) -> None:
         elif isinstance(part, nn.BatchNorm2d):
             nn.init.ones_(part.weight)
             nn.init.zeros_(part.bias)
-    if zero_last_norm:  # after the loop, which comes to a block's norms later than to the block
+    if zero_last_norm:  # after the loop, which visits a block's norms later than the block
         for part in module.modules():
             if isinstance(part, (BasicBlock, Bottleneck)):
                 nn.init.zeros_(part.last_norm.weight)
 
 
 def conv_norm_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Sequential:
-    """Convolution that keeps the size (no bias), batch norm, ReLU."""
+    """Build a size-preserving convolution without bias, batch norm and ReLU."""
     padding = dilation * (kernel // 2)
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False),
@@ -97,5 +97,5 @@ def conv_norm_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1) ->
 
 
 def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear, pixel centres aligned by half pixels, to (height, width)."""
+    """Resize bilinearly to (height, width), with half-pixel centres."""
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

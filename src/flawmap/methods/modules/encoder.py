@@ -1,4 +1,4 @@
-"""A trainable ResNet encoder: the student that has the teacher's own architecture."""
+"""A trainable ResNet encoder: a student with the teacher's architecture."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from flawmap.methods.modules.blocks import BasicBlock, Bottleneck, init_kaiming
 
 
 class ResNetEncoder(nn.Module):
-    """Stem and stages 1-3 of a ResNet at a random start: strides 4, 8, 16.
+    """Stem and stages 1-3 of a ResNet, randomly initialised: strides 4, 8, 16.
 
-    ``zero_last_norm``: blocks start as their short cuts, as timm starts them and torchvision not.
+    ``zero_last_norm``: blocks start as their short cuts, as in timm but not in torchvision.
     """
 
     def __init__(self, architecture: Architecture, *, zero_last_norm: bool) -> None:
@@ -25,16 +25,16 @@ class ResNetEncoder(nn.Module):
         init_kaiming(self, zero_last_norm=zero_last_norm)
 
     def stem(self, x: Tensor) -> Tensor:
-        """Output of the stem's ReLU, (B, stem, H/2, W/2)."""
+        """Return the output of the stem's ReLU, (B, stem, H/2, W/2)."""
         return F.relu(self.bn1(self.conv1(x)), inplace=True)
 
     def stage1(self, stem: Tensor) -> Tensor:
-        """Stage 1 from the stem's output, (B, w1, H/4, W/4)."""
+        """Compute stage 1 from the stem's output, (B, w1, H/4, W/4)."""
         first: Tensor = self.layer1(F.max_pool2d(stem, 3, 2, 1))
         return first
 
     def later_stages(self, first: Tensor) -> tuple[Tensor, Tensor]:
-        """Stages 2 and 3 from stage 1."""
+        """Compute stages 2 and 3 from stage 1."""
         second = self.layer2(first)
         return second, self.layer3(second)
 

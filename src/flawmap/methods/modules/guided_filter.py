@@ -1,9 +1,9 @@
-"""Enlarging a small map along the edges of the image that it is of.
+"""Upsample a small map along the edges of its image.
 
 A guided filter (He, Sun and Tang, "Guided image filtering", TPAMI 2013; its fast form, He and Sun,
-arXiv 1505.00996): in every small window the map is told from the image's colours as well as a
-straight line can, at the map's size; the lines' coefficients are enlarged and meet the image at
-its full size. Where the image has an edge the enlarged map has one, too.
+arXiv 1505.00996): in every small window the map is fitted by a linear function of the image's
+colours, at the map's size; the coefficients are upsampled and applied to the image at full size.
+Where the image has an edge, the upsampled map has one too.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch.nn import functional as F
 from flawmap.methods.modules.blocks import upsample
 from flawmap.methods.modules.readout import Smoothing
 
-_GRID = 4  # pixels in a cell, each way; maps of other sizes are brought to it first
-_WINDOW = 0.7  # deviation of the Gaussian window, in cells
+_GRID = 4  # cell side in pixels; maps of other sizes are resized to it first
+_WINDOW = 0.7  # standard deviation of the Gaussian window, in cells
 
 
 class GuidedUpsampling(nn.Module):
-    """Map (B, 1, h, w) and image (B, 3, H, W) in 0..1 -> map (B, 1, H, W) of the map's range.
+    """Upsample map (B, 1, h, w) with image (B, 3, H, W) in 0..1 to (B, 1, H, W), same range.
     ``variance``: colours that vary less than this in a window, as squares of 0..1, make no edge.
     """
 
@@ -31,7 +31,7 @@ class GuidedUpsampling(nn.Module):
 
     def forward(self, small: Tensor, image: Tensor) -> Tensor:
         small = _at_size(small, (image.shape[-2] // _GRID, image.shape[-1] // _GRID))
-        # Around their own mean colour the windows' second moments lose no digits.
+        # Subtracting the mean colour keeps the precision of the windows' second moments.
         guide = image - image.mean((2, 3), keepdim=True)
         colours = F.avg_pool2d(guide, _GRID)
         slopes, offset = self._lines(small, colours)
@@ -41,7 +41,7 @@ class GuidedUpsampling(nn.Module):
         return torch.minimum(torch.maximum(large, low), high)
 
     def _lines(self, small: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
-        """Least squares in every window, averaged over the windows: (B, 3, h, w), (B, 1, h, w)."""
+        """Fit least squares per window, averaged over windows: (B, 3, h, w), (B, 1, h, w)."""
         moments = self._mean(torch.cat([colours, small, colours * small, _products(colours)], 1))
         mean, mean_small, joint, second = torch.split(moments, [3, 1, 3, 6], 1)
         slopes = _solve(second - _products(mean), self.variance, joint - mean * mean_small)
@@ -50,7 +50,7 @@ class GuidedUpsampling(nn.Module):
         return smooth[:, :3], smooth[:, 3:]
 
     def _mean(self, x: Tensor) -> Tensor:
-        """Every channel's weighted mean in the window about every cell."""
+        """Return every channel's weighted mean in the window around every cell."""
         channels, height, width = x.shape[1:]
         flat = x.reshape(-1, 1, height, width)
         blurred: Tensor = self.window(flat)
@@ -58,20 +58,20 @@ class GuidedUpsampling(nn.Module):
 
 
 def _at_size(small: Tensor, size: tuple[int, int]) -> Tensor:
-    """A finer map averaged, a coarser one enlarged."""
+    """Resize to ``size``: average a finer map, upsample a coarser one."""
     if small.shape[-2] > size[0]:
         return F.avg_pool2d(small, small.shape[-2] // size[0])
     return upsample(small, size)
 
 
 def _products(colours: Tensor) -> Tensor:
-    """Of (B, 3, h, w) the pairs 11, 22, 33, 12, 13, 23, (B, 6, h, w)."""
+    """Return channel products 11, 22, 33, 12, 13, 23 of (B, 3, h, w), as (B, 6, h, w)."""
     r, g, b = colours.unbind(1)
     return torch.stack([r * r, g * g, b * b, r * g, r * b, g * b], 1)
 
 
 def _solve(spread: Tensor, ridge: float, right: Tensor) -> Tensor:
-    """``(S + ridge·1) x = right`` in every cell, by elimination; right and x are (B, 3, h, w).
+    """Solve ``(S + ridge·1) x = right`` per cell by elimination; right and x are (B, 3, h, w).
 
     ``spread`` (B, 6, h, w): S's entries in the order of :func:`_products`.
     """

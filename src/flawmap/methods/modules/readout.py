@@ -1,4 +1,4 @@
-"""From a small map to the anomaly map at the image's size, and the image score."""
+"""Smoothing of the anomaly map, and the image score."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 class Smoothing(nn.Module):
-    """Gaussian blur of a one-channel map, cut off at three deviations, edges repeated."""
+    """Gaussian blur of a one-channel map, truncated at three deviations, edges replicated."""
 
     kernel: Tensor
 
@@ -29,12 +29,12 @@ class Smoothing(nn.Module):
 
 
 def smoothing(sigma: float) -> nn.Module:
-    """:class:`Smoothing`, or nothing where ``sigma`` is 0."""
+    """Build :class:`Smoothing`, or an identity if ``sigma`` is 0."""
     return Smoothing(sigma) if sigma else nn.Identity()
 
 
 def highest(x: Tensor, count: int) -> Tensor:
-    """Mean of the ``count`` highest values of each of a batch (B,)."""
+    """Return the mean (B,) of the ``count`` highest values of each sample."""
     values = x.flatten(1)
     if count == 1:
         return values.amax(1)

@@ -1,4 +1,4 @@
-"""From a method's small map to the anomaly map at the image's size."""
+"""Upsampling of a method's small map to the image's size."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from flawmap.methods.modules.readout import smoothing
 
 
 class Enlargement(nn.Module):
-    """Map (B, 1, h, w) and its image (B, 3, H, W) in 0..1 -> map (B, H, W) of the map's range.
+    """Upsample a map (B, 1, h, w) with its image (B, 3, H, W) in 0..1 to (B, H, W), same range.
 
-    Blurred by ``deviation`` of the small map's cells, then enlarged: along the image's edges where
+    The map is blurred by ``deviation`` of its cells, then upsampled: along the image's edges if
     ``guidance`` is above 0 (see :class:`GuidedUpsampling`), else bilinearly.
     """
 

@@ -1,22 +1,22 @@
-"""Do parts lie alike in all images? The good images tell."""
+"""Test on the good images whether parts are aligned across images."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-_REACH = 16  # a side's cells, over this: how many either way count as the same place
-_SEEN = 20_000  # places of seen images to choose among
-_ASKED = 4000  # places of unseen ones
+_REACH = 16  # within a side's cells divided by this, either way, counts as the same place
+_SEEN = 20_000  # candidate places in seen images
+_ASKED = 4000  # query places in unseen images
 
 
 def share_in_place(seen: Tensor, unseen: Tensor, seed: int) -> float:
-    """Share of unseen images' places that look most like the same place of a seen image, in 0..1.
+    """Return the share, in 0..1, of unseen places whose best match lies at the same place.
 
-    ``seen`` (N, C, h, w) and ``unseen`` (M, C, h, w): what :func:`describe` gives of good images.
-    The most similar place of all seen images is looked for; it is the same one where it is at most
-    a sixteenth of the image away. For what is alike everywhere that happens by chance alone, to
-    some 25 of 1024 places.
+    ``seen`` (N, C, h, w) and ``unseen`` (M, C, h, w): output of :func:`describe` for good images.
+    The best match is the most similar place of all seen images; it is the same place if it is at
+    most a sixteenth of the image away. On images that look alike everywhere this happens by chance,
+    for some 25 of 1024 places.
     """
     draw = torch.Generator().manual_seed(seed)
     points, places = _some(seen, _SEEN, draw)
@@ -27,7 +27,7 @@ def share_in_place(seen: Tensor, unseen: Tensor, seed: int) -> float:
 
 
 def _some(images: Tensor, most: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Features (n, C) drawn at random, and their places (n, 2)."""
+    """Draw features (n, C) at random, with their places (n, 2)."""
     count, channels, height, width = images.shape
     picked = torch.randperm(count * height * width, generator=draw)[:most].to(images.device)
     rows = images.movedim(1, 3).reshape(-1, channels)[picked]

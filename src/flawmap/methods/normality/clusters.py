@@ -1,18 +1,18 @@
-"""k-means: the features that stand for many."""
+"""k-means clustering of features."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-_ROWS = 16384  # compared with all centres at once
+_ROWS = 16384  # rows compared with all centres at once
 
 
 def cluster(points: Tensor, count: int, rounds: int, draw: torch.Generator) -> Tensor:
-    """Centres (count, C) of points (N, C): Lloyd's rounds from points drawn at random.
+    """Return centres (count, C) of points (N, C) by Lloyd's rounds from randomly drawn points.
 
-    A centre that nothing is nearest to stays where it is. Where there are fewer points than
-    centres, points come again.
+    A centre to which no point is nearest stays in place. If there are fewer points than centres,
+    points are repeated.
     """
     order = torch.randperm(len(points), generator=draw).to(points.device)
     centres = points[order.repeat(-(-count // len(points)))[:count]].clone()

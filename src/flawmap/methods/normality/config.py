@@ -1,4 +1,4 @@
-"""What a normality memory holds, and how it is joined with a method's map."""
+"""Configuration of the normality memory and of its fusion with a method's map."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Kind = Literal["placed", "unplaced"]
 
 
 class MemoryConfig(BaseModel):
-    """Choices of a normality memory."""
+    """Options of a normality memory."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,4 +1,4 @@
-"""Filling a normality memory from descriptions of good images."""
+"""Fill a normality memory from descriptions of good images."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from flawmap.methods.normality.clusters import cluster
 from flawmap.methods.normality.config import Kind, MemoryConfig
 from flawmap.methods.normality.memory import nearest
 
-_BLOCK_POINTS = 4000  # that a block's memory is made of
-_POINTS = 40_000  # that an unplaced memory is made of
-_BLOCKS = 640  # at most: larger maps have larger blocks
-_MARGIN = 1  # cells around a block whose features it remembers, too
-_PEAK = 0.99  # quantile of unseen good places' distances that is unfamiliar by one half at most
+_BLOCK_POINTS = 4000  # used for a block's memory
+_POINTS = 40_000  # used for an unplaced memory
+_BLOCKS = 640  # maximum; larger maps have larger blocks
+_MARGIN = 1  # cells around a block whose features it also stores
+_PEAK = 0.99  # quantile of unseen good places' distances with unfamiliarity at most one half
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A memory's prototypes (G, M, C), and the squared distance that is unfamiliar by one half.
+    """A memory's prototypes (G, M, C), and the squared distance with unfamiliarity one half.
 
-    ``half_distance`` is the one that one place in a hundred of unseen good images exceeds, and at
-    least the configuration's.
+    One in a hundred places of unseen good images exceeds ``half_distance``; it is at least the
+    configured value.
     """
 
     prototypes: Tensor
@@ -32,7 +32,7 @@ class Filled:
 
 
 def fill(seen: Tensor, unseen: Tensor, kind: Kind, config: MemoryConfig, seed: int) -> Filled:
-    """From what :func:`describe` gives of good images, (N, C, h, w) twice; no image in both."""
+    """Fill from :func:`describe` of two disjoint sets of good images, (N, C, h, w) each."""
     draw = torch.Generator().manual_seed(seed)
     prototypes = _placed(seen, config, draw) if kind == "placed" else _shared(seen, config, draw)
     distances = nearest(unseen, prototypes).flatten()
@@ -61,7 +61,7 @@ def _placed(places: Tensor, config: MemoryConfig, draw: torch.Generator) -> Tens
 
 
 def block_side(height: int, width: int, side: int) -> int:
-    """Cells a side of a block: ``side`` where it fits and blocks are not too many, else more."""
+    """Return a block's side in cells: ``side``, or more if there would be too many blocks."""
     common = math.gcd(height, width)
     sides = [one for one in range(1, common + 1) if common % one == 0]
     fit = [one for one in sides if one >= side and height * width <= _BLOCKS * one**2]

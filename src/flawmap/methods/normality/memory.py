@@ -1,9 +1,9 @@
-"""What good images look like to the teacher, and how far a new image is from it.
+"""Memory of the teacher's features of good images, and the distance of a new image from it.
 
-A memory of features of good images, as PatchCore's (Roth et al., CVPR 2022), but of cluster
-centres; placed, each block of places has one of its own, as in PaDiM (Defard et al., ICPR 2021).
-It sees what no synthetic anomaly teaches: large and faint changes, and parts that are missing or
-in the wrong place, all of whose structures are good ones.
+The memory resembles PatchCore's (Roth et al., CVPR 2022) but stores cluster centres; if placed,
+each block of places has its own memory, as in PaDiM (Defard et al., ICPR 2021). It detects what
+synthetic anomalies do not teach: large and faint changes, and missing or misplaced parts, which
+consist of good structures only.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from flawmap.methods.modules.features import normalise
 from flawmap.methods.modules.readout import highest
 from flawmap.methods.normality.config import MemoryConfig
 
-_CELLS = 6  # the least familiar ones, which weigh the score
-_KNOWN, _UNKNOWN = 0.4, 0.6  # a place counts as unfamiliar from one to the other
-_GROWTH = 3.0  # the memory counts with the unfamiliar area to this power
+_CELLS = 6  # least familiar cells, which weight the score
+_KNOWN, _UNKNOWN = 0.4, 0.6  # a place starts and fully counts as unfamiliar at these
+_GROWTH = 3.0  # the memory's weight is the unfamiliar area to this power
 _SCORE_POWER = 8.0
 
 
 def describe(features: Sequence[Tensor]) -> Tensor:
-    """Of a teacher's stages, finest first, the last two: unit features, averaged over 3x3 places,
-    at the finer one's size, (B, C, h, w) float32. Squared distances lie in 0..4."""
+    """Describe images (B, C, h, w) float32 by the last two of a teacher's stages, finest first.
+
+    They are unit features, averaged over 3x3 places, at the finer stage's size. Squared distances
+    lie in 0..4.
+    """
     pooled = [
         F.avg_pool2d(normalise(level), 3, 1, 1, count_include_pad=False) for level in features[-2:]
     ]
@@ -38,10 +41,10 @@ def describe(features: Sequence[Tensor]) -> Tensor:
 
 
 def nearest(places: Tensor, prototypes: Tensor) -> Tensor:
-    """Squared distance of features (B, C, h, w) to the nearest prototype of their block, (B, h, w).
+    """Return squared distances (B, h, w) of (B, C, h, w) to their block's nearest prototype.
 
-    ``prototypes`` (G, M, C): M for each of G square blocks of places, row by row; of all places
-    where G is 1.
+    ``prototypes`` (G, M, C): M for each of G square blocks of places, row by row; if G is 1, the
+    block is the whole map.
     """
     batch, channels, height, width = places.shape
     blocks = len(prototypes)
@@ -58,15 +61,15 @@ def nearest(places: Tensor, prototypes: Tensor) -> Tensor:
 
 
 def least_familiar(unfamiliar: Tensor) -> Tensor:
-    """A memory's own image score (B,) in 0..1: the mean of the highest few of (B, 1, h, w)."""
+    """Return a memory's own image score (B,) in 0..1: the mean of the top few of (B, 1, h, w)."""
     return highest(unfamiliar, _CELLS)
 
 
 class NormalityMemory(nn.Module):
-    """How unfamiliar a teacher's stages are, and a method's map joined with it.
+    """Measure how unfamiliar a teacher's stages are, and fuse this with a method's map.
 
-    ``prototypes``: see :func:`nearest`; none until it is filled. ``half_distance``: the squared
-    distance that is unfamiliar by one half.
+    ``prototypes``: see :func:`nearest`; empty until filled. ``half_distance``: the squared
+    distance with unfamiliarity one half.
     """
 
     prototypes: Tensor
@@ -79,12 +82,12 @@ class NormalityMemory(nn.Module):
         self.register_buffer("half_distance", torch.ones(()))
 
     def keep(self, prototypes: Tensor, half_distance: float) -> None:
-        """Take these for its own."""
+        """Store prototypes and half distance."""
         self.prototypes = prototypes.to(self.half_distance.device)
         self.half_distance.fill_(half_distance)
 
     def unfamiliar(self, features: Sequence[Tensor]) -> Tensor | None:
-        """Of stages (B, C_k, H_k, W_k): (B, 1, h, w) in 0..1, float32; None until it is filled."""
+        """Map stages (B, C_k, H_k, W_k) to (B, 1, h, w) in 0..1, float32; None until filled."""
         if not self.prototypes.shape[1]:
             return None
         places = describe(features)
@@ -92,11 +95,11 @@ class NormalityMemory(nn.Module):
         return distance / (distance + self.half_distance)
 
     def join(self, anomaly: Tensor, unfamiliar: Tensor | None) -> Tensor:
-        """A method's map (B, 1, H, W) in 0..1, higher where it is unfamiliar; in 0..1.
+        """Raise a method's map (B, 1, H, W) in 0..1 at unfamiliar places; it stays in 0..1.
 
-        A place is anomalous if the method or the memory says so, as if they were independent. The
-        memory's word counts the more, the more of the image is unfamiliar: it knows of areas, and
-        would only blur the edges of small defects, which methods find best.
+        A place is anomalous if the method or the memory says so, treated as independent. The
+        memory's weight grows with the unfamiliar area: the memory detects areas, and would only
+        blur the edges of small defects, which methods localise best.
         ``unfamiliar`` (B, 1, h, w): see :meth:`unfamiliar`; None leaves the map as it is.
         """
         if unfamiliar is None:
@@ -105,14 +108,16 @@ class NormalityMemory(nn.Module):
         return anomaly + self._word(unfamiliar) * own * (1.0 - anomaly)
 
     def _word(self, unfamiliar: Tensor) -> Tensor:
-        """How much the memory's map counts in each image, (B, 1, 1, 1) in 0..1."""
+        """Return the weight of the memory's map in each image, (B, 1, 1, 1) in 0..1."""
         unknown = ((unfamiliar - _KNOWN) / (_UNKNOWN - _KNOWN)).clamp(0.0, 1.0)
         area = unknown.mean((1, 2, 3), keepdim=True)
         return (self.config.share + (area / self.config.area).pow(_GROWTH)).clamp(max=1.0)
 
     def weigh(self, score: Tensor, unfamiliar: Tensor | None) -> Tensor:
-        """A method's image score (B,) in 0..1, lower where all of the image is familiar, plus the
-        memory's own: where a part is missing the method may see nothing."""
+        """Lower a method's image score (B,) in 0..1 if the whole image is familiar.
+
+        The memory's own score is added: if a part is missing, the method may see nothing.
+        """
         if unfamiliar is None:
             return score
         config, share = self.config, self.config.score_share
@@ -121,43 +126,43 @@ class NormalityMemory(nn.Module):
         return (weighed + share * top.pow(_SCORE_POWER)) * (1.0 / (1.0 + share))
 
     def outputs(self, unfamiliar: Tensor | None) -> tuple[Tensor, ...]:
-        """What a method gives beside its own outputs: see :meth:`unfamiliar`."""
+        """Return the outputs that the memory adds to the method's: see :meth:`unfamiliar`."""
         return () if unfamiliar is None else (unfamiliar,)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """As many prototypes as are stored."""
+        """Resize ``prototypes`` to the stored number before loading."""
         if (stored := state.get(f"{prefix}prototypes")) is not None:
             self.prototypes = torch.zeros_like(stored, device=self.half_distance.device)
         super()._load_from_state_dict(state, prefix, *rest)
 
 
 class NoMemory(nn.Module):
-    """In its place where none is configured: maps and scores stay the method's."""
+    """Placeholder if no memory is configured: maps and scores stay the method's."""
 
     def unfamiliar(self, features: Sequence[Tensor]) -> None:
-        """Nothing is known."""
+        """Return None: no memory."""
 
     def join(self, anomaly: Tensor, unfamiliar: None) -> Tensor:
-        """The same map."""
+        """Return the map unchanged."""
         return anomaly
 
     def weigh(self, score: Tensor, unfamiliar: None) -> Tensor:
-        """The same score."""
+        """Return the score unchanged."""
         return score
 
     def outputs(self, unfamiliar: None) -> tuple[Tensor, ...]:
-        """None."""
+        """Return no additional outputs."""
         return ()
 
 
 def build_memory(config: MemoryConfig | None) -> Any:
-    """An empty :class:`NormalityMemory`, or :class:`NoMemory` where none is configured."""
+    """Build an empty :class:`NormalityMemory`, or :class:`NoMemory` if none is configured."""
     if config is None or config.kind == "none":
         return NoMemory()
     return NormalityMemory(config)
 
 
 def is_filled(module: nn.Module) -> bool:
-    """Whether a method's module has a memory that knows something."""
+    """Return whether a method's module has a filled memory."""
     memory = getattr(module, "memory", None)
     return isinstance(memory, NormalityMemory) and memory.prototypes.shape[1] > 0

@@ -11,10 +11,10 @@ from flawmap.methods.optimisation import PhaseConfig
 
 
 class StpmConfig(MethodConfig):
-    """Every choice of STPM; the defaults are the paper's and its official code's.
+    """Options of STPM; the defaults are those of the paper and its official code.
 
-    That code keeps the best of its epochs on a fifth of the good images; here that fifth sets
-    the thresholds and the last step's weights are kept.
+    That code keeps the best epoch on a fifth of the good images; here that fifth sets the
+    thresholds, and the last step's weights are kept.
     """
 
     epochs: int | None = Field(100, ge=1, description="passes over the good images")

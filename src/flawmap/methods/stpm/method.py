@@ -17,7 +17,7 @@ from flawmap.methods.stpm.model import Stpm
 
 
 class StpmMethod(Method):
-    """STPM as the training loop drives it."""
+    """STPM's interface to the training loop."""
 
     presets: ClassVar = PRESETS
     config: StpmConfig
@@ -29,12 +29,12 @@ class StpmMethod(Method):
         self._memory = TeacherMemory(teacher)
 
     def phases(self) -> tuple[Phase, ...]:
-        """The student on the features' squared distance."""
+        """Return the one phase: the student on the features' squared distance."""
         phase = self.config.student_phase
         return (Phase("student", phase, (self.module.student,), self.student_loss),)
 
     def student_loss(self, batch: Batch) -> Tensor:
-        """Sum over levels of the mean squared distance of unit features, ``2 (1 - cosine)``."""
+        """Sum the mean squared distance of unit features, ``2 (1 - cosine)``, over levels."""
         clean = self.module.normalise_image(batch.clean)
         target = self._memory(clean, batch.rows)
         levels = cosine_distances(target, self.module.student(clean))

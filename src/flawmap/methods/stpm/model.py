@@ -26,12 +26,12 @@ class Stpm(nn.Module):
         self.normalise_image = ImageNorm()
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Anomaly map (B, H, W), image score (B,), distances of the levels (B, 3, H/4, W/4), and
-        with a filled memory how unfamiliar places are (B, 1, h, w).
+        """Map an image (B, 3, H, W) in 0..1 to anomaly map, score, distances and unfamiliarity.
 
-        The paper's ``½‖T̂ - Ŝ‖²`` of unit features is ``1 - cosine``, which is what the levels
-        hold. The map is their product, or their mean where ``read_out`` says sum; a memory raises
-        it where what is seen is unfamiliar.
+        Anomaly map (B, H, W), image score (B,), distances of the levels (B, 3, H/4, W/4), and
+        with a filled memory the unfamiliarity of places (B, 1, h, w). The paper's ``½‖T̂ - Ŝ‖²`` of
+        unit features is ``1 - cosine``, the levels' distance. The map is their product, or their
+        mean if ``read_out`` is sum; a memory raises it at unfamiliar places.
         """
         x = self.normalise_image(image)
         teacher = self.teacher(x)

@@ -10,12 +10,12 @@ from flawmap.synthesis.families.scene import Scene
 
 SHARE = (0.1, 0.4)  # of the image
 SHARE_OF_PART = (0.1, 1 / 3)
-_STEP = 4  # every this many pixels are looked at to find where to cut
+_STEP = 4  # sampling stride in pixels to find the threshold
 _CELLS = 4
 
 
 def area(scene: Scene) -> tuple[Tensor, Tensor]:
-    """Cover a large, smooth area; images and masks."""
+    """Cover a large, smooth area; return images and masks."""
     dice, clean = scene.dice, scene.clean
     field = scene.noise(dice.log_uniform(1, _CELLS + 0.99).floor())
     most = SHARE[1] + (SHARE_OF_PART[1] - SHARE[1]) * scene.confined
@@ -26,7 +26,7 @@ def area(scene: Scene) -> tuple[Tensor, Tensor]:
 
 
 def _cut(field: Tensor, allowed: Tensor, share: Tensor) -> Tensor:
-    """The value (B, 1, 1, 1) above which ``share`` of the allowed places lie."""
+    """Return the value (B, 1, 1, 1) above which ``share`` of the allowed places lie."""
     values = field[..., ::_STEP, ::_STEP].flatten(1)
     open_ = allowed[..., ::_STEP, ::_STEP].flatten(1)
     ranked = (values - 99 * (1 - open_)).sort(1, descending=True).values
@@ -35,7 +35,7 @@ def _cut(field: Tensor, allowed: Tensor, share: Tensor) -> Tensor:
 
 
 def _cover(scene: Scene, height: Tensor) -> Tensor:
-    """What the whole image would look like under it: a layer, a cast or a stain."""
+    """Cover the whole image with a layer, a cast or a stain."""
     dice, clean = scene.dice, scene.clean
     kind = dice.host()
     opacity, plain = dice.log_uniform(0.05, 0.4), dice.uniform(0, 1)

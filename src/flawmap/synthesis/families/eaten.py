@@ -1,4 +1,4 @@
-"""Edges that are not where they belong: bitten, nibbled, grown, or slid over."""
+"""Edges in the wrong place: bitten, nibbled, grown, or shifted."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from flawmap.synthesis.families.scene import Scene
 
 _SMALLEST = 3.0  # pixels of radius
 _FEATHER = 1.5  # pixels
-_BAND = 8  # pixels, about, along the edge that is nibbled at
+_BAND = 8  # approximate width in pixels of the nibbled band along the edge
 
 Place = tuple[Tensor, Tensor]  # row and column
 
 
 def eaten(scene: Scene) -> tuple[Tensor, Tensor]:
-    """Replace a bite at an edge by what lies on one side of it; images and masks.
+    """Replace a bite at an edge by the content of one side; return images and masks.
 
-    The part's own edge is bitten or nibbled at, or the part grows out of it. Now and then, and
-    where the part has no background, what lies beside it is slid over any strong edge.
+    The part's own edge is bitten or nibbled, or the part grows beyond it. Sometimes, and
+    always if the part has no background, adjacent content is shifted over any strong edge.
     """
     dice, clean = scene.dice, scene.clean
     kind, detail, nibbles = dice.host(), dice.host(), dice.reserve(2)
@@ -56,7 +56,7 @@ def eaten(scene: Scene) -> tuple[Tensor, Tensor]:
 
 
 def _beside(scene: Scene, place: Place, radius: Tensor) -> Place:
-    """One to two and a half radii away."""
+    """Return a place one to two and a half radii away."""
     way, distance = scene.dice.angle(), scene.dice.uniform(1.0, 2.5) * radius
     down, across = (distance * way.sin()).round(), (distance * way.cos()).round()
     return place[0] + down, place[1] + across
@@ -67,7 +67,7 @@ def _mix(a: Place, b: Place, weight: Tensor) -> Place:
 
 
 def _edges(clean: Tensor) -> Tensor:
-    """Where grey levels within 4x4 pixels span at least half of the most they do anywhere.
+    """Mark 4x4 cells whose grey range is at least half of the image's largest.
 
     0 or 1, (B, 1, H / 4, W / 4).
     """
@@ -77,7 +77,7 @@ def _edges(clean: Tensor) -> Tensor:
 
 
 def _nibbles(scene: Scene, dice: Dice, part: Tensor) -> Tensor:
-    """Blots in a band along the part's edge, 0..1."""
+    """Return blots in a band along the part's edge, 0..1."""
     share = soft(part, _BAND)
     rough = scene.noise(dice.log_uniform(8, 32.99).floor(), 2)
     band = ((share > 0.1) & (share < 0.9)).float()

@@ -1,4 +1,4 @@
-"""What could lie where a piece of the image is gone: its surroundings, or the background."""
+"""Fill holes in an image with their surroundings or with the background."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from flawmap.synthesis.families.parts.pixels import cells, closed, difference, e
 from flawmap.synthesis.families.parts.visible import FLOOR
 from flawmap.synthesis.families.scene import Scene
 
-_CELL = 4  # pixels a side of the cells by which holes are filled
+_CELL = 4  # side in pixels of the cells used to fill holes
 _CANDIDATES = 8
 _DETAILED = 0.65  # share of the holes that are filled with detail
-_AVOIDED = 10.0  # grey levels of 0..1 that a place may be unlike, rather than hold the part
+_AVOIDED = 10.0  # penalty, in grey levels of 0..1, of a place that holds the part
 _TOLERATED = 0.01  # share of the hole
 _STANDS_OUT = 0.3  # share of the part's greatest difference from the background
 
@@ -24,8 +24,8 @@ _STANDS_OUT = 0.3  # share of the part's greatest difference from the background
 def spread(values: Tensor, known: Tensor) -> Tensor:
     """Fill in ``values`` (B, C, H, W) smoothly where ``known`` (B, 1, H, W), 0 or 1, is 0.
 
-    From means over larger and larger cells, each weighted by what is known in it. Zeros where
-    nothing is known at all.
+    Uses means over larger and larger cells, each weighted by its known share. Returns zeros if
+    nothing is known.
     """
     if max(values.shape[-2:]) == 1:
         return values * known
@@ -35,11 +35,11 @@ def spread(values: Tensor, known: Tensor) -> Tensor:
 
 
 def fill(scene: Scene, hole: Tensor, through: Tensor, chance: np.ndarray) -> Tensor:
-    """Images (B, 3, H, W) of what could be in the ``hole`` (B, 1, H, W), 0 or 1.
+    """Return images (B, 3, H, W) with plausible content in ``hole`` (B, 1, H, W), 0 or 1.
 
-    The difference to the surroundings is spread into the hole: of the image itself, which makes it
-    smooth, or of another place, whose detail is kept; where ``through`` (B, 1, 1, 1), 0 or 1, one
-    without the part. Outside the hole they are smoothed. ``chance`` (B,) in 0..1 says which.
+    The difference to the surroundings is spread into the hole: of the image itself, which is
+    smooth, or of another place, whose detail is kept; where ``through`` (B, 1, 1, 1), 0 or 1, a
+    place without the part. Outside the hole they are smoothed. ``chance`` (B,) in 0..1 selects.
     """
     detailed = chance < _DETAILED
     elsewhere = torch.zeros_like(scene.clean)
@@ -51,10 +51,10 @@ def fill(scene: Scene, hole: Tensor, through: Tensor, chance: np.ndarray) -> Ten
 
 
 def outline(scene: Scene, background: Tensor) -> Tensor:
-    """The part itself, bool (B, 1, H, W): what differs from ``background``, the image without.
+    """Return the part, bool (B, 1, H, W): what differs from ``background``, the image without it.
 
-    Gaps in it count as the part, and so does what lies deep in the foreground. Nothing where the
-    part has no background.
+    Its gaps and what lies deep in the foreground count as the part. Empty if the part has no
+    background.
     """
     unlike = near(difference(scene.clean, background)) * scene.part
     limit = _STANDS_OUT * unlike.amax((2, 3), keepdim=True)
@@ -66,9 +66,9 @@ def outline(scene: Scene, background: Tensor) -> Tensor:
 
 
 def look_up(images: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Images (B, C, H, W) moved by whole pixels, mirrored at the rim.
+    """Shift images (B, C, H, W) by whole pixels, mirrored at the border.
 
-    Place (y, x) shows what was at (y + down, x + across); both (B, 1, 1, 1) float.
+    Place (y, x) shows the content of (y + down, x + across); both (B, 1, 1, 1) float.
     """
     height, width = images.shape[-2:]
     rows = _mirrored(height, down.flatten()[:, None])  # (B, H)
@@ -81,22 +81,22 @@ def look_up(images: Tensor, down: Tensor, across: Tensor) -> Tensor:
 
 
 def _known_means(values: Tensor, known: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Means over cells of what is known in them, and 0 or 1: whether anything is."""
+    """Return means of the known values per cell, and 0 or 1: whether any is known."""
     weight = cells(known, side)
     return cells(values * known, side) / weight.clamp(min=1e-6), (weight > 0).float()
 
 
 def _mirrored(count: int, offset: Tensor) -> Tensor:
-    """Numbers 0..count-1, each plus ``offset`` (..., 1), mirrored at both ends."""
+    """Return the numbers 0..count-1, each plus ``offset`` (..., 1), mirrored at both ends."""
     place = (torch.arange(count, device=offset.device) + offset.long()) % (2 * count)
     return torch.minimum(place, 2 * count - 1 - place)
 
 
 def _elsewhere(scene: Scene, hole: Tensor, through: Tensor) -> tuple[Tensor, Tensor]:
-    """The image moved so that another place of it lies in the hole, and whether one will do.
+    """Shift the image so that another place lies in the hole; also return whether one fits.
 
-    Of eight places that whose surroundings are most like the hole's own and whose inside is least;
-    where ``through``, that with the least of the part in it.
+    Of eight places, choose the one whose surroundings are most similar to the hole's and whose
+    inside is least similar; where ``through``, the one that contains least of the part.
     """
     small = cells(torch.cat([scene.clean.mean(1, keepdim=True), scene.part], 1), _CELL)
     inner = cells(hole, _CELL)
@@ -118,6 +118,6 @@ def _elsewhere(scene: Scene, hole: Tensor, through: Tensor) -> tuple[Tensor, Ten
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Mean (B, N) of ``values`` (B, N, h, w) under ``weight`` (B, 1, h, w)."""
+    """Return the mean (B, N) of ``values`` (B, N, h, w) under ``weight`` (B, 1, h, w)."""
     total = weight.sum((2, 3)).clamp(min=1e-6)
     return (values * weight).sum((2, 3)) / total

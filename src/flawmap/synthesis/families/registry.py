@@ -1,4 +1,4 @@
-"""Families by name, and the batch that they make."""
+"""Families by name, and their application to a batch."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ FAMILIES: Mapping[str, Family] = {
 def change_by_family(
     clean: Tensor, textures: Tensor, part: Tensor, confined: np.ndarray, draws: FamilyDraws
 ) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
-    """For each family but the texture's: which samples are its own, their images and masks.
+    """Yield sample indices, images and masks for each family except the texture family.
 
     ``clean`` and ``textures`` (B, 3, H, W) in 0..1, ``part`` (B, 1, H, W) bool, ``confined`` (B,)
-    bool. What lies outside the masks may differ, unseen.
+    bool. Outside the masks, images may differ invisibly.
     """
     other = clean.roll(1, 0)
     for name, family in FAMILIES.items():
@@ -57,7 +57,7 @@ def change_by_family(
 
 
 def take(x: Tensor, rows: np.ndarray) -> Tensor:
-    """Rows of a tensor; a single one without copying it."""
+    """Select rows of a tensor; a single row is not copied."""
     if len(rows) == 1:
         return x[rows[0] : rows[0] + 1]
     return torch.stack([x[i] for i in rows])

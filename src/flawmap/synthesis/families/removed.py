@@ -17,7 +17,7 @@ _FEATHER = 1.5  # pixels
 
 
 def removed(scene: Scene) -> tuple[Tensor, Tensor]:
-    """Take a piece away and show what surrounds it, or the background; images and masks."""
+    """Replace a piece by its surroundings or the background; return images and masks."""
     dice = scene.dice
     kind, detail, line = dice.host(), dice.host(), dice.reserve(3)
     through = dice.weight(kind > 0.4) * scene.stands_free  # to the background
@@ -35,7 +35,7 @@ def removed(scene: Scene) -> tuple[Tensor, Tensor]:
 
 
 def _beyond_a_line(scene: Scene, dice: Dice, row: Tensor, column: Tensor) -> Tensor:
-    """Pixels (B, 1, H, W) beyond a rough line through a place; below 0 on this side of it."""
+    """Return the distance (B, 1, H, W) in pixels beyond a rough line; below 0 on the near side."""
     angle, depth = dice.angle(), dice.log_uniform(0.5, 8.0)
     line = (scene.rows - row) * angle.sin() + (scene.columns - column) * angle.cos()
     return line + depth * scene.noise(dice.log_uniform(4, 32.99).floor(), 2)

@@ -1,4 +1,4 @@
-"""What a family of anomalies works on: its good images and what is known of them."""
+"""Input of an anomaly family: its good images and their properties."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flawmap.synthesis.perlin import perlin_noise
 _MOST = 0.8  # share of the image above which the part has no background
 _LARGE = 0.3  # share of the pieces that are large
 _GREY = 0.02  # mean range of the channels
-_PLACES = 32  # rows and columns of places that a centre is picked from
+_PLACES = 32  # rows and columns of candidate centres
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Scene:
     """Samples of one family in a batch. Masks are float, 0 or 1, (B, 1, H, W)."""
 
     clean: Tensor  # (B, 3, H, W) in 0..1
-    other: Tensor  # another good image for each, or the same where there is no other
+    other: Tensor  # another good image each, or the same if there is no other
     texture: Tensor  # one for each
     found_part: Tensor  # bool (B, 1, H, W)
-    confined: Tensor  # (B, 1, 1, 1): 1 where it keeps to the part, else 0
+    confined: Tensor  # (B, 1, 1, 1): 1 if the anomaly is confined to the part, else 0
     dice: Dice
     lattice: Tensor  # (B, L, L) angles
 
@@ -39,13 +39,13 @@ class Scene:
 
     @cached_property
     def part(self) -> Tensor:
-        """The part and a narrow rim; everywhere where nothing stands out."""
+        """The part and a narrow rim; the whole image if nothing stands out."""
         found = self.found_part.float()
         return found.maximum(1 - found.amax((2, 3), keepdim=True))
 
     @cached_property
     def stands_free(self) -> Tensor:
-        """Bool (B, 1, 1, 1): there is background round the part to speak of."""
+        """Whether the part has enough background around it, bool (B, 1, 1, 1)."""
         return self.part.mean((2, 3), keepdim=True) < _MOST
 
     @cached_property
@@ -55,18 +55,18 @@ class Scene:
 
     @cached_property
     def reach(self) -> Tensor:
-        """Radius (B, 1, 1, 1) of a disc as large as a third of the part."""
+        """Radius (B, 1, 1, 1) of a disc with a third of the part's area."""
         return (self.part.sum((2, 3), keepdim=True) / (3 * math.pi)).sqrt()
 
     def radius(self, least: float) -> Tensor:
-        """Radii (B, 1, 1, 1) from ``least`` pixels to the reach: of all sizes, or of the large."""
+        """Draw radii (B, 1, 1, 1) from ``least`` pixels to the reach: of any size, or large."""
         large = self.dice.uniform(0.4, 1.0) * self.reach
         small = self.dice.log_uniform(least, self.reach)
         return torch.where(self.dice.chance(_LARGE), large, small)
 
     @cached_property
     def grey(self) -> Tensor:
-        """1 where an image has no colour, else 0, (B, 1, 1, 1)."""
+        """1 if an image has no colour, else 0, (B, 1, 1, 1)."""
         spans = self.clean.amax(1, keepdim=True) - self.clean.amin(1, keepdim=True)
         return (spans.mean((2, 3), keepdim=True) < _GREY).float()
 
@@ -81,14 +81,14 @@ class Scene:
         return torch.arange(self.size[1], device=self.clean.device, dtype=torch.float32)
 
     def noise(self, cells: Tensor, which: int = 0) -> Tensor:
-        """Perlin noise (B, 1, H, W) of ``cells`` (B, 1, 1, 1) a side; ``which``: 0 to 3."""
+        """Return Perlin noise (B, 1, H, W), ``cells`` (B, 1, 1, 1) per side; ``which``: 0 to 3."""
         count = cells.flatten(1).expand(-1, 2)
         return perlin_noise(self.size, count, self.random(which))[:, None]
 
     def pick(self, where: Tensor, which: int = 0) -> tuple[Tensor, Tensor]:
-        """Row and column (B, 1, 1, 1), whole numbers, of a random place that is mostly ``where``.
+        """Pick row and column (B, 1, 1, 1), integers, of a random place mostly inside ``where``.
 
-        Anywhere where there is none. ``where``: a mask; ``which``: 0 to 3.
+        If there is none, pick any place. ``where``: a mask; ``which``: 0 to 3.
         """
         share = F.adaptive_avg_pool2d(where, _PLACES).flatten(1)
         score = self.random(which)[:, :_PLACES, :_PLACES].flatten(1) / (2 * math.pi)

@@ -16,9 +16,9 @@ _FINEST = 32.99
 
 
 def scratch(scene: Scene) -> tuple[Tensor, Tensor]:
-    """Draw one or two strokes; images and masks."""
+    """Draw one or two strokes; return images and masks."""
     dice, clean = scene.dice, scene.clean
-    jagged = dice.log_uniform(0.3, 6.0) * dice.chance(0.5)  # pixels to either side
+    jagged = dice.log_uniform(0.3, 6.0) * dice.chance(0.5)  # pixels, either side
     rough = scene.noise(dice.log_uniform(8, _FINEST).floor())
     width, heading = dice.log_uniform(*WIDTH), dice.angle()
     core, rim = torch.zeros_like(rough), torch.zeros_like(rough)
@@ -43,7 +43,7 @@ def scratch(scene: Scene) -> tuple[Tensor, Tensor]:
 def _stroke(
     scene: Scene, dice: Dice, heading: Tensor, rough: Tensor, which: int
 ) -> tuple[Tensor, Tensor]:
-    """Signed distance from a bent line in pixels, and the share of its length: on it -.5 to .5."""
+    """Return signed pixel distance from a bent line, and position along it: on it -.5 to .5."""
     row, column = scene.pick(scene.allowed, which)
     length = dice.log_uniform(_SHORTEST, float(max(scene.size)))
     bend = dice.log_uniform(0.02, 1.5) * dice.sign()
@@ -57,7 +57,7 @@ def _stroke(
 
 
 def _ink(scene: Scene, core: Tensor, rim: Tensor) -> Tensor:
-    """The strokes laid on: darker or brighter than what is below, the rim the other way round."""
+    """Apply the strokes: darker or brighter than the image below, the rim the opposite."""
     dice, clean = scene.dice, scene.clean
     white, depth = dice.chance(0.5).float(), dice.log_uniform(0.08, 0.95)
     marked = torch.lerp(clean, white.expand_as(clean), core * depth)

@@ -1,4 +1,4 @@
-"""Which family each synthetic anomaly is of, and the random numbers that it is made from."""
+"""Family of each synthetic anomaly, and the random numbers it is made from."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-NUMBERS = 32  # uniform ones a sample; the family that takes most takes 25
-LINES = 33  # of the lattice of gradients: up to 32 cells a side
+NUMBERS = 32  # uniform numbers per sample; a family uses at most 25
+LINES = 33  # lines of the gradient lattice: up to 32 cells a side
 
 
 class FamilyWeights(BaseModel):
@@ -53,21 +53,21 @@ FAMILY_NAMES = tuple(FamilyWeights.model_fields)
 
 @dataclass(frozen=True)
 class FamilyDraws:
-    """One batch's draws; all on the host."""
+    """Random draws of one batch, all on the host."""
 
     family: np.ndarray  # (B,) int64, index into FAMILY_NAMES
-    numbers: np.ndarray  # (B, NUMBERS) float32 in 0..1, what the family makes of them is its own
+    numbers: np.ndarray  # (B, NUMBERS) float32 in 0..1, interpreted by the family
     lattice: np.ndarray  # (B, LINES, LINES) float32 angles: noise fields and places
 
     def without(self, spared: np.ndarray) -> FamilyDraws:
-        """The same, samples that are ``spared`` (B,) bool being of no family: -1."""
+        """Return a copy in which ``spared`` samples, (B,) bool, have no family: -1."""
         return replace(self, family=np.where(spared, -1, self.family))
 
 
 def draw_families(
     rng: np.random.Generator, batch: int, weights: FamilyWeights
 ) -> FamilyDraws | None:
-    """Draw a family for each of ``batch`` samples; None, and no draw, where all are textures."""
+    """Draw a family for each of ``batch`` samples; None, without a draw, if all are textures."""
     values = np.array(weights.values())
     if not values[1:].any():
         return None

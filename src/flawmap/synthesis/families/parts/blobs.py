@@ -12,9 +12,9 @@ from flawmap.synthesis.families.parts.dice import Dice
 
 @dataclass(frozen=True)
 class Blob:
-    """One outline a sample, each field (B, 1, 1, 1).
+    """One outline per sample, each field (B, 1, 1, 1).
 
-    In polar coordinates of a stretched and turned plane the outline is
+    In polar coordinates of a stretched and rotated plane the outline is
     ``radius · (1 + third·cos(3φ) + fifth·cos(5φ - phase))``; a box is one in the maximum norm.
     """
 
@@ -28,7 +28,7 @@ class Blob:
 
     @classmethod
     def draw(cls, dice: Dice, radius: Tensor) -> Blob:
-        """Of about the area that a disc of ``radius`` pixels has."""
+        """Draw a blob with about the area of a disc of ``radius`` pixels."""
         return cls(
             radius=radius,
             stretch=dice.log_uniform(1.0, 2.0),
@@ -40,7 +40,7 @@ class Blob:
         )
 
     def inside(self, down: Tensor, across: Tensor) -> Tensor:
-        """Pixels, roughly, to the outline from each place (B, 1, H, W); above 0 inside.
+        """Return the approximate distance in pixels to the outline, (B, 1, H, W); > 0 inside.
 
         ``down`` and ``across``: the places' offsets from the centre, which broadcast.
         """
@@ -54,7 +54,7 @@ class Blob:
         return self.radius * reach - far
 
     def _lobes(self, cos: Tensor, sin: Tensor) -> Tensor:
-        """From cos(φ) and sin(φ), by the formulas for multiples of an angle."""
+        """Compute the lobes from cos(φ) and sin(φ) by the multiple-angle formulas."""
         cos2, sin2 = cos * cos - sin * sin, 2 * cos * sin
         cos3, sin3 = cos2 * cos - sin2 * sin, sin2 * cos + cos2 * sin
         cos5, sin5 = cos3 * cos2 - sin3 * sin2, sin3 * cos2 + cos3 * sin2
@@ -63,5 +63,5 @@ class Blob:
 
 
 def coverage(inside: Tensor, feather: float | Tensor) -> Tensor:
-    """Signed distance to 0..1: half on the outline, a ramp ``feather`` pixels wide."""
+    """Map signed distance to 0..1: one half on the outline, a ramp ``feather`` pixels wide."""
     return (inside / feather + 0.5).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Random numbers that were drawn on the host, handed out on the device."""
+"""Random numbers drawn on the host, used on the device."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 
 class Dice:
-    """Hands out columns of ``numbers`` (B, K) in 0..1, each once, as tensors (B, 1, 1, 1).
+    """Dispenses columns of ``numbers`` (B, K) in 0..1, each once, as tensors (B, 1, 1, 1).
 
-    Those that decide what is done at all stay on the host, so that nothing is done in vain.
+    Numbers that decide what is computed at all stay on the host, to avoid useless work.
     """
 
     def __init__(self, numbers: np.ndarray, device: torch.device) -> None:
@@ -22,13 +22,13 @@ class Dice:
         self._columns = list(self.to(numbers)[..., None, None, None].unbind(1))
 
     def to(self, values: np.ndarray) -> Tensor:
-        """Numbers of the host on the device."""
+        """Copy host numbers to the device."""
         return torch.from_numpy(np.ascontiguousarray(values)).to(self._device, non_blocking=True)
 
     def reserve(self, count: int) -> Dice:
-        """``count`` columns for what may be left out: the others' numbers stay the same.
+        """Reserve ``count`` columns for an optional step; the other steps' numbers stay the same.
 
-        So a sample does not depend on what is done to those beside it.
+        So a sample does not depend on the operations on its neighbours.
         """
         apart = copy.copy(self)
         apart._host, self._host = self._host[:count], self._host[count:]
@@ -36,22 +36,22 @@ class Dice:
         return apart
 
     def host(self) -> np.ndarray:
-        """Numbers (B,) in 0..1 on the host, to decide by."""
+        """Return numbers (B,) in 0..1 on the host, for decisions."""
         self._columns.pop(0)
         decided: np.ndarray = self._host.pop(0)
         return decided
 
     def weight(self, decided: np.ndarray) -> Tensor:
-        """What was decided on the host, (B,) bool, as 0 or 1."""
+        """Convert a host decision, (B,) bool, to 0 or 1 on the device."""
         return self.to(decided.astype(np.float32))[:, None, None, None]
 
     def uniform(self, low: float | Tensor, high: float | Tensor) -> Tensor:
-        """Numbers between ``low`` and ``high``."""
+        """Draw numbers between ``low`` and ``high``."""
         self._host.pop(0)
         return low + (high - low) * self._columns.pop(0)
 
     def log_uniform(self, low: float, high: float | Tensor) -> Tensor:
-        """Numbers whose logarithms are uniform between those of ``low`` and ``high``, above 0."""
+        """Draw log-uniform numbers between ``low`` and ``high``, both above 0."""
         top = high.clamp(min=low).log() if isinstance(high, Tensor) else math.log(high)
         return self.uniform(math.log(low), top).exp()
 
@@ -64,5 +64,5 @@ class Dice:
         return torch.where(self.chance(0.5), -1.0, 1.0)
 
     def angle(self) -> Tensor:
-        """Radians, all the way round."""
+        """Draw an angle in radians over the full circle."""
         return self.uniform(0, 2 * math.pi)

@@ -1,7 +1,7 @@
-"""Small neighbourhoods by sums and unions of shifted images.
+"""Small neighbourhood operations by sums and unions of shifted images.
 
-On a processor each costs a tenth of the pooling layer that does the same; and what is mixed here
-is mixed by ``lerp`` with weights of 0 and 1, which is exact and costs a tenth of ``where``.
+On a CPU each costs a tenth of the equivalent pooling layer; and images are mixed by ``lerp`` with
+weights of 0 and 1, which is exact and costs a tenth of ``where``.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from torch.nn import functional as F
 
 
 def near(x: Tensor) -> Tensor:
-    """Means over 3x3 pixels of (B, C, H, W), the rim's pixels standing for those beyond."""
+    """Return 3x3 means of (B, C, H, W), replicating border pixels."""
     x = F.pad(x, (1, 1, 1, 1), mode="replicate")
     x = x[..., :-2] + x[..., 1:-1] + x[..., 2:]
     return (x[..., :-2, :] + x[..., 1:-1, :] + x[..., 2:, :]) / 9
 
 
 def wider(mask: Tensor) -> Tensor:
-    """A bool mask with two pixels more on all sides."""
+    """Dilate a bool mask by two pixels on all sides."""
     for axis in (-1, -1, -2, -2):
         count = mask.shape[axis] - 1
         grown = mask.clone()
@@ -29,26 +29,26 @@ def wider(mask: Tensor) -> Tensor:
 
 
 def closed(mask: Tensor) -> Tensor:
-    """A bool mask, its gaps of up to four pixels closed."""
+    """Close gaps of up to four pixels in a bool mask."""
     return ~wider(~wider(mask))
 
 
 def cells(x: Tensor, side: int) -> Tensor:
-    """Means (B, C, h, w) over cells of ``side`` pixels, smaller ones at the far rims."""
+    """Return means (B, C, h, w) over cells of ``side`` pixels, smaller at the far borders."""
     return F.avg_pool2d(x, side, ceil_mode=True, count_include_pad=False)
 
 
 def enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear enlargement of (B, C, h, w) to (B, C, *size)."""
+    """Upsample (B, C, h, w) bilinearly to (B, C, *size)."""
     planes = x.flatten(0, 1)[:, None]  # one channel is several times as fast as three
     return F.interpolate(planes, size, mode="bilinear").view(*x.shape[:2], *size)
 
 
 def soft(mask: Tensor, side: int = 4) -> Tensor:
-    """A mask of 0 and 1 with a ramp of about ``side`` pixels at its rim."""
+    """Soften a mask of 0 and 1 by a ramp of about ``side`` pixels at its edge."""
     return enlarged(cells(mask, side), (mask.shape[-2], mask.shape[-1]))
 
 
 def difference(a: Tensor, b: Tensor) -> Tensor:
-    """Mean absolute difference over the channels, (B, 1, H, W)."""
+    """Return the mean absolute difference over the channels, (B, 1, H, W)."""
     return (a - b).abs_().mean(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Where a changed image differs from the good one so that somebody could see it."""
+"""Where a changed image differs visibly from the good one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from flawmap.synthesis.families.parts.pixels import cells, closed, difference, e
 
 FLOOR = 2.5 / 255  # mean difference over the channels and 3x3 pixels
 _LEAST = 5 / 255  # the same where content was replaced
-_SHARE = 0.25  # of a piece that has to be seen for all of it to be
-_SURE = 40 / 255  # above which any such difference is seen
+_SHARE = 0.25  # share of a piece that must be visible for all of it to count
+_SURE = 40 / 255  # any such difference above this is visible
 _SURE_FAR = 25 / 255  # the same over 12 pixels
 _STEPS = 2.5  # a step of grey counts as much as this difference over 12 pixels
 _UNUSUAL = 10  # times the lower quartile: about the 95th to 98th percentile of fabrics and roads
@@ -19,7 +19,7 @@ _CELL = 4
 
 
 def seen(clean: Tensor, changed: Tensor) -> Tensor:
-    """Bool (B, 1, H, W): the difference, over 3x3 pixels, is above the floor, or around it is.
+    """Return bool (B, 1, H, W): the 3x3 difference exceeds the floor here or nearby.
 
     ``clean`` and ``changed`` (B, 3, H, W) in 0..1.
     """
@@ -27,18 +27,18 @@ def seen(clean: Tensor, changed: Tensor) -> Tensor:
 
 
 def seen_in_texture(clean: Tensor, changed: Tensor, touched: Tensor) -> Tensor:
-    """The same where content was replaced: grain for other grain of its kind is not seen.
+    """Like :func:`seen` for replaced content: grain replaced by similar grain is not visible.
 
-    Besides, grey over 3x3 pixels, or grey and its steps over 12, must differ by more than is usual
-    between neighbouring places of the good image. Where a good share of what was ``touched``
-    (B, 1, H, W) bool does, all of it that differs at all is seen. None of it lies outside.
+    In addition, grey over 3x3 pixels, or grey and its steps over 12, must differ by more than is
+    usual between neighbouring places of the good image. If a good share of ``touched``
+    (B, 1, H, W) bool does, all of it that differs at all is visible. Nothing outside it is.
     """
     change = changed - clean
     all_of_it, net = near(change.abs().mean(1, keepdim=True)), near(change)
     before, after = clean.mean(1, keepdim=True), changed.mean(1, keepdim=True)
     limit = _limit(near(before), (9, 11), _SURE)
     found = (net.mean(1, keepdim=True).abs_() > limit) | (net.abs_().mean(1, keepdim=True) > _SURE)
-    found = near(near(found.float())) > 0.5  # not a pixel here and there
+    found = near(near(found.float())) > 0.5  # drops isolated pixels
 
     before, after = _look(before), _look(after)
     limit = _limit(before, (5, 6), _SURE_FAR)
@@ -50,16 +50,16 @@ def seen_in_texture(clean: Tensor, changed: Tensor, touched: Tensor) -> Tensor:
 
 
 def _look(grey: Tensor) -> Tensor:
-    """What 12x12 pixels look like, (B, 3, h, w): their grey, its steps across and down."""
+    """Describe 12x12 pixels, (B, 3, h, w): their grey, its steps across and down."""
     across = F.pad((grey[..., 1:] - grey[..., :-1]).abs_(), (0, 1))
     down = F.pad((grey[..., 1:, :] - grey[..., :-1, :]).abs_(), (0, 0, 0, 1))
     return near(cells(torch.cat([grey, across * _STEPS, down * _STEPS], 1), _CELL))
 
 
 def _limit(values: Tensor, step: tuple[int, int], most: float) -> Tensor:
-    """Differences (B, C, 1, 1) of (B, C, h, w) from those ``step`` away that are not usual.
+    """Return the limit (B, C, 1, 1) of usual differences of (B, C, h, w) at offset ``step``.
 
-    Any above ``most`` is not.
+    Any difference above ``most`` is unusual.
     """
     stride = max(1, values.shape[-2] // 32)
     there = values.roll(step, (2, 3))[..., ::stride, ::stride]
