@@ -1,4 +1,4 @@
-"""Where a teacher's weights come from, and how either layout becomes the folded one."""
+"""Locate and load a teacher's weights, and convert either layout to the folded one."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _SUFFIXES = (".safetensors", ".pth", ".pt")
 
 @dataclass(frozen=True)
 class KnownTeacher:
-    """A teacher that has a name, and where it can be downloaded from.
+    """A named teacher and its download location.
 
-    ``sha256`` may be its first digits only, as torchvision puts them into the file's name.
+    ``sha256`` may be the first digits only, as in torchvision's file names.
     ``converted``: SHA-256 of safetensors files that hold the same weights.
     """
 
@@ -52,7 +52,7 @@ TEACHERS = {
     "wide_resnet50_2": KnownTeacher(
         "wide_resnet50_2",
         url="https://download.pytorch.org/models/wide_resnet50_2-95faca4d.pth",
-        sha256="95faca4d",  # all that torchvision publishes of it
+        sha256="95faca4d",  # torchvision publishes only these digits
     ),
     "pocket": KnownTeacher("pocket", shipped=True),
 }
@@ -60,7 +60,7 @@ TEACHERS = {
 
 @dataclass(frozen=True)
 class TeacherSource:
-    """What was loaded: for the manifest."""
+    """Record of the loaded weights, for the manifest."""
 
     name: str
     file: str
@@ -68,10 +68,10 @@ class TeacherSource:
 
 
 def load_teacher(spec: str | os.PathLike[str]) -> tuple[ResNetTeacher, TeacherSource]:
-    """Frozen teacher by name (``TEACHERS``) or from a weights file.
+    """Load a frozen teacher by name (``TEACHERS``) or from a weights file.
 
-    A name is looked up in the folder ``FLAWMAP_WEIGHTS``, then the user's cache, then downloaded
-    and checked; ``pocket`` is shipped in the package. Raises FlawmapError where nothing answers.
+    A name is looked up in the folder ``FLAWMAP_WEIGHTS``, then in the user's cache, then downloaded
+    and checked; ``pocket`` is shipped in the package. Raises FlawmapError if none is available.
     """
     known = TEACHERS.get(str(spec))
     if known is None:
@@ -87,7 +87,7 @@ def load_teacher(spec: str | os.PathLike[str]) -> tuple[ResNetTeacher, TeacherSo
 
 
 def _find(known: KnownTeacher) -> tuple[str, bytes]:
-    """File name and bytes of a named teacher's weights."""
+    """Return file name and bytes of a named teacher's weights."""
     if known.shipped:
         file = resources.files("flawmap.backbones") / f"{known.name}.safetensors"
         return file.name, file.read_bytes()
@@ -102,7 +102,7 @@ def _find(known: KnownTeacher) -> tuple[str, bytes]:
 
 
 def _check(known: KnownTeacher, path: Path, data: bytes) -> None:
-    """Say where a file that bears a teacher's name is not the one that is known by it."""
+    """Warn if a file named after a teacher does not have a known SHA-256."""
     found = hashlib.sha256(data).hexdigest()
     if not found.startswith(str(known.sha256)) and found not in known.converted:
         _log.warning(
@@ -113,7 +113,7 @@ def _check(known: KnownTeacher, path: Path, data: bytes) -> None:
 
 
 def cache_folder() -> Path:
-    """Folder of downloaded weights: ``$XDG_CACHE_HOME/flawmap`` or ``~/.cache/flawmap``."""
+    """Folder for downloaded weights: ``$XDG_CACHE_HOME/flawmap`` or ``~/.cache/flawmap``."""
     root = os.environ.get("XDG_CACHE_HOME")
     return (Path(root) if root else Path.home() / ".cache") / "flawmap"
 
@@ -133,7 +133,7 @@ def _download(known: KnownTeacher) -> tuple[str, bytes]:
         )
     if len(str(known.sha256)) < len(found):
         _log.warning("%s: only %s… of its SHA-256 is published, and matches.", label, known.sha256)
-    with contextlib.suppress(OSError):  # a cache that cannot be written is done without
+    with contextlib.suppress(OSError):  # an unwritable cache is skipped
         _keep(cache_folder() / label, data)
     return label, data
 
@@ -167,7 +167,7 @@ def _read_state(label: str, data: bytes) -> dict[str, Tensor]:
 
 
 def _read_legacy(label: str, data: bytes) -> dict[str, Tensor]:
-    """A torch archive, read as data only and only if it is a known download."""
+    """Read a torch archive as data only, and only if it is a known download."""
     import io
 
     found = hashlib.sha256(data).hexdigest()
@@ -181,9 +181,10 @@ def _read_legacy(label: str, data: bytes) -> dict[str, Tensor]:
 
 
 def fold_batch_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Torchvision's layout with each norm folded into its convolution; a folded one as it is.
+    """Fold each norm of torchvision's layout into its convolution; keep a folded layout as it is.
 
-    ``w' = w·γ/√(σ²+ε)``, ``b' = β - μ·γ/√(σ²+ε)``, in float64. Stage 4 and the classifier go.
+    ``w' = w·γ/√(σ²+ε)``, ``b' = β - μ·γ/√(σ²+ε)``, in float64. Stage 4 and the classifier are
+    dropped.
     """
     state = {k: v for k, v in state.items() if not k.startswith(("layer4.", "fc."))}
     folded = {}
@@ -214,7 +215,7 @@ def _norm_of(conv: str) -> str:
 
 
 def build_teacher(state: dict[str, Tensor], label: str) -> ResNetTeacher:
-    """Frozen teacher of weights in either layout; FlawmapError, naming ``label``, if of none."""
+    """Build a frozen teacher from either layout; FlawmapError naming ``label`` if neither fits."""
     try:
         folded = fold_batch_norm(state)
         teacher = ResNetTeacher(_architecture(folded))
@@ -229,12 +230,12 @@ def build_teacher(state: dict[str, Tensor], label: str) -> ResNetTeacher:
 
 
 def _architecture(state: dict[str, Tensor]) -> Architecture:
-    """What ResNet these folded weights are of: 18, 34 or 50, of any width; KeyError if of none."""
+    """Infer the ResNet (18, 34 or 50, any width) from folded weights; KeyError if none fits."""
     bottleneck = "layer1.0.conv3.weight" in state
     last = "conv3" if bottleneck else "conv1"
     w1, w2, w3 = (len(state[f"layer{k}.0.{last}.weight"]) for k in (1, 2, 3))
     i1, i2, i3 = (len(state[f"layer{k}.0.conv2.weight"]) for k in (1, 2, 3))
-    deeper = "layer1.2.conv1.weight" in state  # a ResNet-18's stages end before
+    deeper = "layer1.2.conv1.weight" in state  # absent in a ResNet-18
     blocks = (3, 4, 6) if bottleneck or deeper else (2, 2, 2)
     inner = (i1, i2, i3) if bottleneck else None
     return Architecture((w1, w2, w3), inner, blocks, len(state["conv1.weight"]))

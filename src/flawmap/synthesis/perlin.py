@@ -1,8 +1,8 @@
 """Perlin noise for a whole batch at once, as matrix products.
 
-Along one axis a pixel touches two lattice lines only. With ``A`` the faded weights of those lines
+Along one axis a pixel uses two lattice lines only. With ``A`` the faded weights of those lines
 (H, R+1) and ``D`` the weights times the pixel's offset from each line, gradient noise on a grid is
-``A·Gx·Dxᵀ + Dy·Gy·Aᵀ``: two small products an image, and no gathers.
+``A·Gx·Dxᵀ + Dy·Gy·Aᵀ``: two small products per image, and no gathers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _SQRT2 = 2.0**0.5
 
 
 def _axis_weights(pixels: int, cells: Tensor, lines: int) -> tuple[Tensor, Tensor]:
-    """Faded weights and weighted offsets (B, pixels, lines) along one axis of ``cells`` (B,)."""
+    """Return faded weights and weighted offsets (B, pixels, lines) on an axis of ``cells`` (B,)."""
     place = torch.arange(pixels, device=cells.device) / pixels  # (P,)
     place = place[None, :] * cells[:, None]  # (B, P) in lattice units
     line = torch.arange(lines, device=cells.device)
@@ -26,7 +26,7 @@ def _axis_weights(pixels: int, cells: Tensor, lines: int) -> tuple[Tensor, Tenso
 
 
 def perlin_noise(size: tuple[int, int], cells: Tensor, angles: Tensor) -> Tensor:
-    """Gradient noise times √2, one field an image.
+    """Return gradient noise times √2, one field per image.
 
     ``cells`` (B, 2): lattice cells down and across; ``angles`` (B, L, L) in radians: the unit
     gradients on the lattice lines, L > max(cells). Returns (B, H, W) float32.
@@ -43,16 +43,16 @@ def perlin_noise(size: tuple[int, int], cells: Tensor, angles: Tensor) -> Tensor
 def turn(
     fields: Tensor, degrees: Tensor, *, mode: str = "bilinear", padding: str = "zeros"
 ) -> Tensor:
-    """Turn each of (B, C, H, W) by its own angle about the centre, on the same canvas, in pixels.
+    """Rotate each of (B, C, H, W) by its own angle about the centre, keeping the size in pixels.
 
-    ``degrees`` (B,): counter-clockwise as seen, as Pillow and ``rot90`` count.
+    ``degrees`` (B,): counter-clockwise as viewed, like Pillow and ``rot90``.
     """
     height, width = fields.shape[-2:]
     radians = torch.deg2rad(degrees)[:, None, None]
     cos, sin = radians.cos(), radians.sin()
     x = _centres(width, degrees.device)  # (W,)
     y = _centres(height, degrees.device)[:, None]  # (H, 1)
-    # torch's affine_grid multiplies matrices here, at several times the cost
+    # torch's affine_grid uses a matrix product here, at several times the cost
     across = cos * x - sin * (height / width) * y
     down = sin * (width / height) * x + cos * y
     grid = torch.stack([across, down], -1)
@@ -60,5 +60,5 @@ def turn(
 
 
 def _centres(pixels: int, device: torch.device) -> Tensor:
-    """Pixel centres from -1 to 1, the edges of the outermost pixels."""
+    """Return pixel centres; -1 and 1 are the edges of the outermost pixels."""
     return (2 * torch.arange(pixels, device=device) + 1) / pixels - 1

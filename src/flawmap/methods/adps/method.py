@@ -62,7 +62,7 @@ class AdpsMethod(Method):
     def distillation_loss(self, teacher: Levels, student: Levels, mask: Tensor) -> Tensor:
         """Return ``L_d``: distance at good, similarity at corrupted positions, summed over levels.
 
-        A corrupted position at distance 1, the maximum for cosine, contributes no more.
+        A corrupted position at distance 1 (the maximum for cosine) or more contributes nothing.
         """
         pulls = []
         for distance in self.module.distances(teacher, student):

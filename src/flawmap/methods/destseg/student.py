@@ -1,7 +1,7 @@
 """DeSTSeg's denoising student (section 3.2): a ResNet-18 encoder and its mirror image.
 
-The encoder sees the corrupted image; the decoder gives the teacher's features of the clean one,
-coarse to fine, with no skip connection, so that an anomaly has no way around the bottleneck.
+The encoder sees the corrupted image; the decoder predicts the teacher's features of the clean
+one, coarse to fine, without skip connections, so that an anomaly cannot bypass the bottleneck.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from flawmap.types import Size
 
 
 class Encoder(ResNetEncoder):
-    """ResNet-18 without its classifier: a fourth stage at stride 32 on top."""
+    """ResNet-18 without its classifier: adds a fourth stage at stride 32."""
 
     def __init__(self, widths: tuple[int, int, int, int]) -> None:
         w1, w2, w3, w4 = widths
@@ -24,7 +24,7 @@ class Encoder(ResNetEncoder):
         init_kaiming(self.layer4, zero_last_norm=True)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Outputs of all four stages."""
+        """Return the outputs of all four stages."""
         e1, e2, e3 = self(x)
         return e1, e2, e3, self.layer4(e3)
 
@@ -32,8 +32,8 @@ class Encoder(ResNetEncoder):
 class Decoder(nn.Module):
     """The encoder reversed: stage 4 inside, stages 3-1 give S3, S2, S1.
 
-    ``widths`` are the decoder's own; ``outputs`` the teacher's, which a 1x1 convolution with norm
-    and ReLU reaches where the two differ (at full width it is absent, as in the paper).
+    ``widths`` are the decoder's own, ``outputs`` the teacher's. Where they differ, a 1x1
+    convolution with norm and ReLU converts (at full width it is absent, as in the paper).
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Student(nn.Module):
         self.decoder = Decoder(w4, (w1, w2, w3), outputs)
 
     def forward(self, image: Tensor, teacher: Features) -> Features:
-        """Clean features guessed from the normalised corrupted image (B, 3, H, W) alone."""
+        """Predict clean features from the normalised corrupted image (B, 3, H, W) alone."""
         del teacher
         features: Features = self.decoder(self.encoder.encode(image))
         return features
@@ -87,16 +87,16 @@ class PlainStudent(nn.Module):
         self.encoder = ResNetEncoder(architecture, zero_last_norm=True)
 
     def forward(self, image: Tensor, teacher: Features) -> Features:
-        """Features guessed from the normalised image (B, 3, H, W) alone."""
+        """Predict features from the normalised image (B, 3, H, W) alone."""
         del teacher
         features: Features = self.encoder(image)
         return features
 
 
 class LightDecoder(nn.Module):
-    """A decoder that narrows before it enlarges, so that little is computed at the large sizes.
+    """A decoder that narrows before it upsamples, to compute little at the large sizes.
 
-    Each level: 1x1 convolution with norm to its own width, twice the size, two residual blocks,
+    Each level: 1x1 convolution with norm to its own width, upsampling by 2, two residual blocks,
     and a lift to the teacher's width as in :class:`Decoder`.
     """
 
@@ -117,7 +117,7 @@ class LightDecoder(nn.Module):
         init_kaiming(self)
 
     def forward(self, bottom: Tensor, sizes: tuple[Size, Size, Size]) -> Features:
-        """Features of the ``sizes`` (height, width), finest first, from (B, C, H/32, W/32)."""
+        """Predict features of ``sizes`` (height, width), finest first, from (B, C, H/32, W/32)."""
         x, found = self.bottom(bottom), []
         for level in (2, 1, 0):
             x = self.stages[level](upsample(self.narrow[level](x), sizes[level]))
@@ -128,8 +128,8 @@ class LightDecoder(nn.Module):
 class GuidedStudent(nn.Module):
     """A student whose encoder is the frozen teacher; only bottleneck and decoder learn.
 
-    This is reverse distillation's arrangement (Deng & Li, CVPR 2022) under DeSTSeg's denoising
-    task. Nothing has to learn to see first, and the teacher runs once for both networks. The
+    This is the architecture of reverse distillation (Deng & Li, CVPR 2022) with DeSTSeg's denoising
+    task. No encoder has to be trained, and the teacher runs once for both networks. The
     bottleneck is as wide as the decoder's coarsest level: half of the mirrored ResNet's learns as
     much (same loss after 400 steps) in two thirds of the time.
     """
@@ -142,7 +142,7 @@ class GuidedStudent(nn.Module):
         self.decoder = LightDecoder(w3, (w1, w2, w3), outputs)
 
     def forward(self, image: Tensor, teacher: Features) -> Features:
-        """Clean features guessed from the teacher's features of the corrupted image."""
+        """Predict clean features from the teacher's (B, w_k, H_k, W_k) of the corrupted image."""
         del image
         sizes = (_size(teacher[0]), _size(teacher[1]), _size(teacher[2]))
         features: Features = self.decoder(self.bottleneck(teacher[2]), sizes)

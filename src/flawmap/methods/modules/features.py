@@ -1,8 +1,8 @@
-"""Comparing two networks' features, position by position.
+"""Compare two networks' features, position by position.
 
-Every sum and difference here is float32, whatever the features are: in bf16 a cosine near 1 has
-two digits, and the distances of a whole map take some ten values. A graph to export holds no
-casts, as its features are float32 already.
+Every sum and difference here is float32, whatever the features' type: in bf16 a cosine near 1 has
+two digits, and the distances of a whole map take some ten values. An exported graph has no casts,
+as its features are float32 already.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _EPSILON = 1e-12
 
 
 def normalise(x: Tensor) -> Tensor:
-    """Unit length over channels at every position, in float32; 0 stays 0.
+    """Normalise to unit length over channels at every position, in float32; 0 stays 0.
 
     DeSTSeg's ``x / (‖x‖ + 1e-12)``, as a clamp: torch's ONNX exporter drops so small an addend.
     """
@@ -33,12 +33,12 @@ def cosine(teacher: Tensor, student: Tensor) -> Tensor:
 
 
 def cosine_distances(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> list[Tensor]:
-    """``1 - cosine`` at every position of every level: (B, H_k, W_k) each."""
+    """Return ``1 - cosine`` at every position of every level: (B, H_k, W_k) each."""
     return [1.0 - cosine(t, s) for t, s in zip(teacher, student, strict=True)]
 
 
 def distance_maps(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> Tensor:
-    """The same at the finest level's size, (B, levels, H_1, W_1) in 0..1."""
+    """Return cosine distances at the finest level's size, (B, levels, H_1, W_1) in 0..1."""
     levels = [level[:, None] for level in cosine_distances(teacher, student)]
     size = (levels[0].shape[-2], levels[0].shape[-1])
     return torch.cat([upsample(level, size) for level in levels], 1).clamp(min=0.0, max=1.0)

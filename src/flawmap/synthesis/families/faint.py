@@ -1,4 +1,4 @@
-"""Faint changes: the image itself, a little brighter, paler, other in colour or out of focus."""
+"""Faint changes: the image slightly brighter, paler, recoloured or out of focus."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from flawmap.synthesis.families.scene import Scene
 _SMALLEST = 2.0  # pixels of radius
 _STRENGTH = (0.02, 0.3)
 _RECOLOURED = 5  # kinds: brightness, contrast, channels, saturation, hue
-_KINDS = 7  # then blurred, sharpened; the first, seen on any ground, comes twice as often
+_KINDS = 7  # then blurred, sharpened; the first, visible on any ground, is twice as frequent
 
 
 def faint(scene: Scene) -> tuple[Tensor, Tensor]:
-    """Change the image inside a blob; images and masks."""
+    """Change the image inside a blob; return images and masks."""
     dice, clean = scene.dice, scene.clean
     blob = Blob.draw(dice, scene.radius(_SMALLEST))
     row, column = scene.pick(scene.allowed)
@@ -40,7 +40,7 @@ def faint(scene: Scene) -> tuple[Tensor, Tensor]:
 
 
 def _mean(clean: Tensor, weight: Tensor) -> Tensor:
-    """Mean colour (B, 3, 1, 1) under the weights."""
+    """Return the weighted mean colour (B, 3, 1, 1)."""
     total = weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
     return (clean * weight).sum((2, 3), keepdim=True) / total
 
@@ -48,7 +48,7 @@ def _mean(clean: Tensor, weight: Tensor) -> Tensor:
 def _recoloured(
     scene: Scene, dice: Dice, mean: Tensor, kinds: np.ndarray, strength: Tensor
 ) -> Tensor:
-    """Each colour x becomes Ax + b, as the first five kinds say. Grey images stay grey."""
+    """Map each colour x to Ax + b for the first five kinds. Grey images stay grey."""
     clean = scene.clean
     kind = dice.to(kinds)[:, None, None, None]
     kind = torch.where((scene.grey > 0) & (kind > 1), kind % 2, kind)
@@ -65,7 +65,7 @@ def _recoloured(
 
 
 def _refocused(scene: Scene, dice: Dice, kinds: np.ndarray, strength: Tensor) -> Tensor:
-    """Out of focus, or sharpened."""
+    """Blur or sharpen."""
     clean = scene.clean
     soft, softer = near(clean), enlarged(cells(clean, 4), scene.size)
     blurred = torch.lerp(soft, softer, dice.uniform(0, 1))

@@ -24,7 +24,7 @@ _STANDS_OUT = 0.3  # share of the part's greatest difference from the background
 def spread(values: Tensor, known: Tensor) -> Tensor:
     """Fill in ``values`` (B, C, H, W) smoothly where ``known`` (B, 1, H, W), 0 or 1, is 0.
 
-    Uses means over larger and larger cells, each weighted by its known share. Returns zeros if
+    Use means over larger and larger cells, each weighted by its known share. Return zeros if
     nothing is known.
     """
     if max(values.shape[-2:]) == 1:

@@ -1,4 +1,4 @@
-"""Pieces in the wrong place: moved, copied, turned, mirrored or bent; of the image or another."""
+"""Pieces of this or another image moved, copied, rotated, mirrored or bent."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from flawmap.synthesis.families.parts.visible import seen_in_texture
 from flawmap.synthesis.families.scene import Scene
 
 _SMALLEST = 3.0  # pixels of radius
-_NEAREST = 3.0  # pixels from the old place to the new
+_NEAREST = 3.0  # minimum distance in pixels from the old place to the new
 _FEATHER = 1.5  # pixels
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """What is done to each sample's piece, all bool (B,)."""
+    """Operation on each sample's piece, all bool (B,)."""
 
     whole: np.ndarray  # the piece is the part
-    far: np.ndarray  # it goes anywhere, not near its old place
+    far: np.ndarray  # it moves anywhere, not just near its old place
     leaves: np.ndarray  # its old place is empty afterwards
-    stays: np.ndarray  # it is turned or mirrored where it is
-    bent: np.ndarray  # it is pulled to one side, and its rim stays
+    stays: np.ndarray  # it is rotated or mirrored in place
+    bent: np.ndarray  # it is pulled to one side; its rim stays
     foreign: np.ndarray  # it comes from another image
 
     @classmethod
     def draw(cls, dice: Dice) -> _Kind:
-        """A piece copied, moved, turned where it is, or bent; the part moved, turned or doubled."""
+        """Draw a kind: piece copied, moved, rotated or bent; part moved, rotated or doubled."""
         kind, whole = dice.host(), dice.host() < 0.3
         stays = (kind > 0.4) & (kind < 0.6)
         bent = (kind < 0.2) & ~whole
@@ -45,7 +45,7 @@ class _Kind:
 
 
 def moved(scene: Scene) -> tuple[Tensor, Tensor]:
-    """Put a piece somewhere else; images and masks."""
+    """Put a piece somewhere else; return images and masks."""
     dice, clean = scene.dice, scene.clean
     kind, detail = _Kind.draw(dice), dice.host()
     whole, bent = dice.weight(kind.whole) * scene.stands_free, dice.weight(kind.bent)
@@ -74,7 +74,7 @@ def moved(scene: Scene) -> tuple[Tensor, Tensor]:
 
 
 def _path(scene: Scene, kind: _Kind, place: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Rows and columns (B, 1, H, W) that each place of the image is taken from."""
+    """Return source rows and columns (B, 1, H, W) for each place of the image."""
     dice = scene.dice
     stays = dice.weight(kind.stays)
     distance = dice.log_uniform(_NEAREST, 0.3 * min(scene.size)) * (1 - stays)
@@ -90,7 +90,7 @@ def _path(scene: Scene, kind: _Kind, place: tuple[Tensor, Tensor]) -> tuple[Tens
 
 
 def _turn(dice: Dice, stays: Tensor) -> tuple[Tensor, Tensor]:
-    """Radians, and -1 where it is mirrored, else 1: something is done where the piece stays."""
+    """Return radians, and -1 if mirrored, else 1; a piece that stays is always changed."""
     how, quarters = dice.uniform(0, 1), dice.uniform(0, 4).floor()
     free = dice.uniform(-math.pi, math.pi) * torch.where(dice.chance(0.4), 0.1, 1.0)
     angle = torch.where(how < 0.3, quarters * (math.pi / 2), torch.where(how < 0.65, free, 0.0))
@@ -99,13 +99,13 @@ def _turn(dice: Dice, stays: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pulled(scene: Scene, pull: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns that each place is taken from where ``pull`` pixels are to one side."""
+    """Return each place's source rows and columns, ``pull`` pixels to one side."""
     way, amount = scene.dice.angle(), scene.dice.uniform(0.15, 0.7) * pull
     return scene.rows + amount * way.sin(), scene.columns + amount * way.cos()
 
 
 def _centre(part: Tensor, place: tuple[Tensor, Tensor], whole: Tensor) -> tuple[Tensor, Tensor]:
-    """The part's middle where the piece is the part, else the piece's own."""
+    """Return the part's centre if the piece is the part, else the piece's own."""
     total = part.sum((2, 3), keepdim=True).clamp(min=1)
     found = []
     for axis, own in zip((2, 3), place, strict=True):
@@ -117,7 +117,7 @@ def _centre(part: Tensor, place: tuple[Tensor, Tensor], whole: Tensor) -> tuple[
 
 
 def _sample(images: Tensor, piece: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """Images and pieces at places (B, 1, H, W) in pixels, bilinear; outside there is no piece."""
+    """Sample images and pieces at (B, 1, H, W) in pixels, bilinearly; no piece lies outside."""
     height, width = images.shape[-2:]
     across, down = (2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1
     grid, both = torch.stack([across, down], -1)[:, 0], torch.cat([images, piece], 1)
