@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from flawmap.inspection.conformal import Calibration
     from flawmap.inspection.predict import Prediction
     from flawmap.training.loop import Progress as Step
-    from flawmap.training.train import Reporter
+    from flawmap.training.loop import Reporter
 
 _EVERY = 5.0  # seconds between lines without a terminal
 _MEANING = {
@@ -107,7 +107,7 @@ def counting_display(what: str) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def training_display() -> Iterator[Reporter]:
     """Yield a reporter that prints messages and shows a bar for a training run."""
-    from flawmap.training.train import Reporter
+    from flawmap.training.loop import Reporter
 
     bar: list[Bar] = []
 

@@ -92,7 +92,6 @@ def train(
     need_torch()
     import flawmap
     from flawmap.cli.console import training_display
-    from flawmap.training.options import DEFAULT_TEACHER
 
     with training_display() as reporter:
         flawmap.train(
@@ -100,7 +99,7 @@ def train(
             out,
             method=method,
             preset=preset,
-            teacher=teacher or DEFAULT_TEACHER,
+            teacher=teacher or "pocket",
             textures=textures,
             rotate=rotate.value,
             size=_size(size),
