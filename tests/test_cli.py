@@ -98,6 +98,7 @@ def test_train_has_the_options_of_the_contract(flawmap: Flawmap) -> None:
         "--batch-size", "--seed", "--device", "--resume", "--layout",
     ):  # fmt: skip
         assert option in text
+    assert text.index("Positional arguments") < text.index("Options")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_calibrate_says_what_it_promises(flawmap: Flawmap, run_copy: Path, tiny_
     said = flawmap("calibrate", run_copy, good, "--false-reject", "25%", "--review", "0.5")
     assert said.status == 0
     assert "Of good parts like these 3, at most 25.0% on average will be rejected" in said.out
-    assert "Among the oddest: score" in said.out
+    assert "Among the highest-scoring: score" in said.out
     found = read_manifest(run_copy).calibration
     assert (found.reject.asked, found.review.asked) == (0.25, 0.5)
 
@@ -178,7 +179,7 @@ def test_a_rate_that_is_none(flawmap: Flawmap, run_copy: Path, wrong: str) -> No
 def test_regions_tells_what_counts(flawmap: Flawmap, run_copy: Path) -> None:
     said = flawmap("regions", run_copy, "--pixel-pitch", "0.1", "--min-area", "0.5mm2")
     assert said.status == 0
-    assert "looks everywhere; leaves out regions smaller than 50 pixels (0.5 mm2)" in said.out
+    assert "inspects the whole image; ignores defects smaller than 50 pixels (0.5 mm2)" in said.out
     assert "Of good parts like these 5" in said.out
     assert "smaller than 50 pixels" in flawmap("info", run_copy).out
 
@@ -210,7 +211,7 @@ def test_info_tells_what_it_is_and_promises(flawmap: Flawmap, tiny_run: Path) ->
     told = " ".join(said.out.split())
     manifest = read_manifest(tiny_run)
     for piece in (
-        "destseg (fast)", "pocket", "5 good images of data", "5 more held out", "slight",
+        "destseg (fast)", "pocket", "5 good images of data", "5 held out", "slight",
         "12 steps", "128 x 128 pixels", f"reject above {manifest.calibration.reject.value:.4f}",
         "at most 16.7% on average will be rejected", "at least 99 good images that",
     ):  # fmt: skip
@@ -235,9 +236,9 @@ def test_info_tells_of_groups_of_what_was_left_out_and_of_each_export(
     said = flawmap("info", run_copy)
     told = " ".join(said.out.split())
     for piece in (
-        "of 9 parts, told apart by --group part", "1 more shots of those parts set aside",
-        "2 of a few pixels or one colour left out", "1 copy left out",
-        "5 good images of /parts/good; 1 left out, as the score stood apart",
+        "9 parts, identified by --group part", "1 more images of those parts set aside",
+        "2 of a few pixels or one colour left out", "1 duplicate left out",
+        "5 good images of /parts/good; 1 left out, as their scores are outliers",
         "openvino-bf16 thresholds reject above 0.5000, review above 0.2500",
         "when exported: map differs by at most 1.0e-03",
     ):  # fmt: skip
@@ -263,7 +264,7 @@ def test_export_prints_what_bf16_promises(
     monkeypatch.setattr("flawmap.export", lambda *_, **__: first, raising=False)
     said = flawmap("export", run_copy, "--to", "openvino")
     assert said.status == 0
-    _, bf16 = said.out.split("The same graph in bf16:")
+    _, bf16 = said.out.split("The same model in bf16:")
     assert own.statement() in bf16
     assert "in bf16" not in flawmap("export", run_copy, "--to", "onnx").out
 
@@ -671,7 +672,7 @@ def test_sizes_and_methods_that_do_not_fit(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "fit", "told"),
-    [("stpm", "letterbox", "shape kept"), ("adps", "tiles", "32 pixels over each other")],
+    [("stpm", "letterbox", "letterboxed"), ("adps", "tiles", "tiles that overlap by 32 pixels")],
 )
 def test_other_methods_sizes_and_fits_from_images_to_verdicts(
     flawmap: Flawmap,

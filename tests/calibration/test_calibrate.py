@@ -13,7 +13,7 @@ import pytest
 
 import flawmap
 from flawmap.calibration.images import locate
-from flawmap.cli.console import show_info
+from flawmap.cli.console.info import show_info
 from flawmap.data.image_io.images import read_image, write_png
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import GRAPH, Export, read_manifest, write_manifest

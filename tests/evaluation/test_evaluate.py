@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import flawmap
 from flawmap import FlawmapError
-from flawmap.cli.console import show_evaluation
+from flawmap.cli.console.evaluation import show_evaluation
 from flawmap.data.image_io.images import read_image, write_png
 from flawmap.data.masks.decoding import read_mask
 from flawmap.inspection.bundle.manifest import read_manifest, write_manifest

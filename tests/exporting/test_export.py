@@ -13,7 +13,7 @@ import pytest
 
 import flawmap
 from flawmap import FlawmapError, Inspector, UsageError
-from flawmap.cli.console import show_info
+from flawmap.cli.console.info import show_info
 from flawmap.data.image_io.images import write_png
 from flawmap.exporting import export as exporting
 from flawmap.exporting.quantization_scope import scopes

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from data.layouts.trees import EMPTY, MASK, PART, evaluated_on, mask, plant, trained_on
-from flawmap.cli.options import Layout
 from flawmap.data.layouts import LAYOUTS, DatasetError, open_dataset
 from flawmap.evaluation.ground_truth import sample_mask
+from flawmap.training.config import TrainConfig
 
 Rows = list[tuple[str, list[str], list[str]]]
 
@@ -381,5 +381,5 @@ def test_what_was_found_and_what_was_expected_is_said(tmp_path):
 
 
 def test_the_command_line_names_every_layout():
-    said = str(Layout.__metadata__[0].help)
+    said = str(TrainConfig.model_fields["layout"].description)
     assert all(name in said for name in LAYOUTS)
