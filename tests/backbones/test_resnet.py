@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from flawmap.backbones.resnet import WIDE_RESNET50_2, ImageNorm, ResNetTeacher, basic
+from flawmap.backbones.features import ImageNorm
+from flawmap.backbones.resnet import WIDE_RESNET50_2, ResNetTeacher, basic
 
 
 @pytest.mark.parametrize("widths", [(64, 128, 256), (32, 64, 128), (8, 12, 20)])
@@ -45,7 +46,8 @@ def test_wide_resnet_has_the_parameters_that_the_paper_counts():
 
 
 def test_images_are_normalised_by_imagenet():
-    norm = ImageNorm()
+    teacher = ResNetTeacher(basic((8, 8, 8)))
+    norm = ImageNorm(teacher.mean, teacher.std)
     x = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
     torch.testing.assert_close(norm(x), torch.zeros_like(x))
     spread = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)

@@ -10,11 +10,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from flawmap.backbones.base import Backbone
 from flawmap.data.resize import Framing, default_overlap
 from flawmap.errors import UsageError
-from flawmap.methods.config import MethodConfig
+from flawmap.methods.config import MethodConfig, check_size, nearest_size
 from flawmap.methods.registry import find_preset
-from flawmap.training.choices.shape import settle_size
+from flawmap.training.choices.shape import settle_size, told
 from flawmap.types import Fit, PrecisionChoice
 from flawmap.types import RotationChoice as Choice
 
@@ -48,6 +49,7 @@ class Options:
     group: str | int | None = None
     leave_out_outliers: bool = False
     checkpoint_seconds: float = 30.0
+    size_multiple: int = 1  # of pixels, set by fitted()
 
     def configure(self) -> MethodConfig:
         """Return the preset's configuration with the options applied; UsageError if invalid."""
@@ -61,14 +63,35 @@ class Options:
         asked = {name: value for name, value in asked.items() if value is not None}
         return _configure(find_preset(self.method, self.preset), asked, self.changes)
 
+    def fitted(self, backbone: Backbone) -> Options:
+        """Return options that know what the size must be a multiple of.
+
+        Raises UsageError if they do not suit the backbone: a size that was asked for (the default
+        is adapted by :meth:`settled`), or a choice of levels.
+        """
+        config = self.configure()
+        config.check_backbone(backbone)
+        multiple = config.size_multiple(backbone)
+        if self.size is not None or "size" in self.changes:
+            try:
+                check_size(config.size, multiple)
+            except ValueError as error:
+                option = "--set size" if "size" in self.changes else "--size"
+                raise UsageError(f"{option} {told(config.size)}: {error}.") from error
+        return replace(self, size_multiple=multiple)
+
     def settled(
         self, images: Sequence[Path], white_level: int | None, say: Callable[[str], None]
     ) -> Options:
         """Return options with the white level and, if left open, the size from settle_size."""
         config = self.configure()
         size = self.size
-        if size is None and "size" not in self.changes and self.fit == "squash":
-            size = settle_size(config.size, images, say) if config.follows_shape else None
+        if size is None and "size" not in self.changes:
+            usual = nearest_size(config.size, self.size_multiple)
+            if config.follows_shape and self.fit == "squash":
+                size = settle_size(usual, images, say, self.size_multiple)
+            elif usual != config.size:
+                size = usual
         return replace(self, white_level=white_level, size=size)
 
     def framing(self, size: tuple[int, int]) -> Framing:

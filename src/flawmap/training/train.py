@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import os
@@ -16,8 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flawmap.backbones.resnet import Features, ImageNorm, ResNetTeacher
-from flawmap.backbones.weights import TeacherSource, load_teacher
+from flawmap.backbones.base import Backbone
+from flawmap.backbones.features import Features, ImageNorm
+from flawmap.backbones.provider import TeacherSource
+from flawmap.backbones.registry import load_backbone
 from flawmap.data.bit_depth import settle_white_level
 from flawmap.data.layouts import Dataset, open_dataset
 from flawmap.errors import FlawmapError, UsageError
@@ -179,6 +182,8 @@ def train(
         checkpoint_seconds=checkpoint_seconds,
     )
     options.framing(options.configure().size)  # refuse invalid options first
+    backbone, source = load_backbone(options.teacher)
+    options = options.fitted(backbone)
     dataset = open_dataset(data, layout)
     samples = (sample.path for sample in (*dataset.train, *dataset.test))
     check_apart(folder, dataset.root, samples)
@@ -194,7 +199,8 @@ def train(
     options = options.settled(dataset.good_train, white_level, tell.say)
 
     def run(place: Path, part: Part, calibration: Calibration | None = None) -> Inspector:
-        return _train(options, dataset, place, part, calibration, tell)
+        network = copy.deepcopy(backbone)  # each fold moves its own to the device
+        return _train(options, network, source, dataset, place, part, calibration, tell)
 
     new = not folder.exists()
     try:
@@ -208,6 +214,8 @@ def train(
 
 def _train(
     options: Options,
+    network: Backbone,
+    source: TeacherSource,
     dataset: Dataset,
     folder: Path,
     part: Part,
@@ -225,7 +233,6 @@ def _train(
     started = family(folder) if resume else ()
     precision = settle_precision(config.precision, where, started, tell.say)
     framing = options.framing(config.size)
-    network, source = load_teacher(options.teacher)
     images = load_good_images(dataset, framing, folder / _CACHE, seed, part, options.group)
     tell.say(images.describe())
     if not part.folds or part.fold == 0:  # they are the same for every fold
@@ -241,6 +248,7 @@ def _train(
         config.rotation if options.rotate == "auto" else options.rotate,
         images.sample(_ROTATION_SAMPLE, seed),
         stages,
+        network.size_multiple,
     )
     tell.say(f"Rotation: {rotation.rotation}, {rotation.reason}.")
     published = config.paper_rotations if options.preset == "paper" else {}
@@ -320,7 +328,7 @@ def _train(
             Preprocessing.of(framing),
             images.parity_windows(_PARITY_SAMPLE, seed),
             images.held_out,
-            _teacher(source),
+            _teacher(source, network),
             Training(steps=total, device=str(where), seconds=clock.seconds, group=group, **record),
             held_files=images.held_files,
             calibration=calibration,
@@ -369,9 +377,9 @@ def _logged_seconds(folder: Path) -> float:
     return float(lines[-1]["seconds"]) if lines else 0.0
 
 
-def _features(teacher: ResNetTeacher, x: Tensor) -> Features:
+def _features(teacher: Backbone, x: Tensor) -> Features:
     with torch.no_grad():
-        stages: Features = teacher(ImageNorm()(x))
+        stages: Features = teacher(ImageNorm(teacher.mean, teacher.std)(x))
     return stages
 
 
@@ -396,8 +404,14 @@ def _drawn_textures(size: tuple[int, int], seed: int) -> NDArray[np.uint8]:
     return bank
 
 
-def _teacher(source: TeacherSource) -> Teacher:
-    return Teacher(name=source.name, file=source.file, sha256=source.sha256)
+def _teacher(source: TeacherSource, network: Backbone) -> Teacher:
+    return Teacher(
+        name=source.name,
+        file=source.file,
+        sha256=source.sha256,
+        backbone=source.backbone,
+        licence=network.weights_licence,
+    )
 
 
 def _record(

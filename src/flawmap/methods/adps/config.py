@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import math
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from flawmap.methods.config import MethodConfig, check_size
+from flawmap.backbones.base import Backbone
+from flawmap.errors import UsageError
+from flawmap.methods.config import MethodConfig
 from flawmap.methods.optimisation import PhaseConfig
 from flawmap.synthesis.anomalies import AnomalyConfig
 from flawmap.types import RotationChoice
-
-_STRIDE = 16  # of stage 3
 
 
 class AdpsConfig(MethodConfig):
@@ -21,8 +22,6 @@ class AdpsConfig(MethodConfig):
     the ablation names a wide ResNet-50, whose stages 1-3 match the stated parameter count
     (``--teacher wide_resnet50_2``); ResNet-18 is the light variant.
     """
-
-    cell: ClassVar[int] = _STRIDE
 
     epochs: int | None = Field(300, ge=1, description="passes over the good images")
     patches: Literal[1, 2, 4, 8, 16] = Field(
@@ -34,7 +33,9 @@ class AdpsConfig(MethodConfig):
         "(text and figure disagree): not cut; the paper's table tries it with patches 4",
     )
     levels: Literal[3, 4] = Field(
-        3, description="Open: stages 1-3; 4 adds the stem at half size below them"
+        3,
+        description="Open: 3 is the backbone's levels (a ResNet's stages 1-3); 4 adds its stem, at "
+        "half the image's size, as the finest",
     )
     gate: Literal["weight", "difference", "concatenation", "teacher", "student", "none"] = Field(
         "weight",
@@ -61,7 +62,8 @@ class AdpsConfig(MethodConfig):
         min_length=1,
         max_length=4,
         description="Open: channels of the up-blocks, coarsest first; fewer of them end at a "
-        "coarser map",
+        "coarser map. Where the levels need more, the last is repeated; those that would exceed "
+        "the image's size are left out",
     )
     distillation_reduction: Literal["mean", "sum"] = Field(
         "mean", description="Open: over batch and positions; levels are summed"
@@ -113,17 +115,22 @@ class AdpsConfig(MethodConfig):
     )
 
     @model_validator(mode="after")
-    def _patches_fit(self) -> AdpsConfig:
-        check_size(self.size, _STRIDE * self.patches * self.stage1_patches)
+    def _goes_together(self) -> AdpsConfig:
         if self.segmentation and self.gate == "none":
             raise ValueError('the Post-Segmentation Module reads a gate: choose one, not "none"')
         if not self.segmentation and self.gate == "concatenation":
             raise ValueError("nothing would train the merged gate without segmentation")
-        if self.levels == 3 and len(self.widths) == 1:
-            raise ValueError("widths: stages 3, 2, 1 need at least two up-blocks")
-        if self.levels == 4 and len(self.widths) < 3:
-            raise ValueError("widths: with the stem at least three up-blocks are needed")
         return self
+
+    def size_multiple(self, backbone: Backbone) -> int:
+        """Return a multiple that gives every patch, cut again or not, whole positions."""
+        patches = self.patches * self.stage1_patches
+        return math.lcm(backbone.size_multiple, math.lcm(*backbone.strides) * patches)
+
+    def check_backbone(self, backbone: Backbone) -> None:
+        """Raise UsageError if the backbone has no stem to add."""
+        if self.levels == 4 and not backbone.stem_channels:
+            raise UsageError("levels 4: this backbone does not offer its stem; set levels to 3.")
 
 
 PAPER = AdpsConfig()

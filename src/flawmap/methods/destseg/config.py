@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from flawmap.methods.config import MethodConfig
+from flawmap.backbones.base import Backbone
+from flawmap.methods.config import ALL_LEVELS, Level, MethodConfig, present_levels
 from flawmap.methods.normality.config import MemoryConfig
 from flawmap.methods.optimisation import PhaseConfig, phase_steps
 from flawmap.synthesis.anomalies import AnomalyConfig
@@ -40,10 +41,18 @@ class DestsegConfig(MethodConfig):
     head_input: Literal["products", "distances", "features"] = Field(
         "products", description="what the head reads of teacher and student"
     )
-    levels: tuple[Literal[1, 2, 3], ...] = Field(
-        (1, 2, 3), min_length=1, description="without a head: the levels whose distances multiply"
+    levels: tuple[Level, ...] = Field(
+        ALL_LEVELS,
+        min_length=1,
+        description="without a head: levels whose distances are multiplied, 1 the finest; by "
+        "default the first three",
     )
-    head_widths: tuple[int, ...] = Field((256,), description="channels, finest level first")
+    head_widths: tuple[int, ...] = Field(
+        (256,),
+        min_length=1,
+        description="the head's channels, finest level first; further levels repeat the last. The "
+        "paper's head has the first everywhere",
+    )
     cosine_reduction: Literal["sum", "mean"] = Field("sum", description="over the batch")
     hardness: float = Field(
         0.0, ge=0, description="cosine loss: positions weigh as their distance to this power"
@@ -77,9 +86,13 @@ class DestsegConfig(MethodConfig):
     def _fits(self) -> DestsegConfig:
         if not self.decoder and (self.encoder != "own" or self.student_width != 1):
             raise ValueError('without a decoder the encoder is "own" and the student_width 1')
-        if self.head != "none" and self.levels != (1, 2, 3):
+        if self.head != "none" and self.levels != ALL_LEVELS:
             raise ValueError('levels are chosen without a head only: set head to "none"')
         return self
+
+    def check_backbone(self, backbone: Backbone) -> None:
+        """Raise UsageError if the backbone lacks a level that is asked for."""
+        present_levels(self.levels, len(backbone.channels))
 
     def steps_for(self, rotation: str, images: int) -> int:
         """Return the steps; without a head only the student's, as many as with a head."""

@@ -28,6 +28,7 @@ class Levelling(nn.Module):
         self.most = most
 
     def forward(self, anomaly: Tensor) -> Tensor:
+        """Map (B, 1, h, w) in 0..1 to the same shape and range."""
         values = anomaly.flatten(1)
         usual = _MEDIANS * _exceeded_by(values, 0.5)
         level = torch.minimum(_exceeded_by(values, _SHARE), usual).clamp(max=self.most)
