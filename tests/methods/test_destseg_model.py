@@ -14,9 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flawmap.backbones.blocks import BasicBlock, init_kaiming, two_blocks
 from flawmap.backbones.resnet import RESNET18, ResNetTeacher
+from flawmap.methods.destseg.background import BackgroundOffset
 from flawmap.methods.destseg.config import FAST, PAPER, DestsegConfig
 from flawmap.methods.destseg.head import PaperHead, compare
-from flawmap.methods.destseg.levelling import Levelling
 from flawmap.methods.destseg.model import Destseg
 from flawmap.methods.destseg.student import Decoder, Encoder, PlainStudent
 from flawmap.methods.modules.guided_filter import GuidedUpsampling
@@ -236,7 +236,7 @@ def test_only_fast_levels_its_map_before_it_is_enlarged(image):
     with torch.no_grad():
         found = levelled(image)[0]
         plain(image)
-        torch.testing.assert_close(found, levelled.upsample(Levelling(0.2)(small[0]), image))
+        torch.testing.assert_close(found, levelled.upsample(BackgroundOffset(0.2)(small[0]), image))
     assert isinstance(tiny_method("paper").module.level, nn.Identity)
 
 

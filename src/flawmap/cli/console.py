@@ -331,6 +331,7 @@ def show_info(manifest: Manifest) -> None:
     rows = {
         "method": f"{manifest.method} ({manifest.preset})",
         "teacher": manifest.teacher.name,
+        "its weights": f"licence: {manifest.teacher.licence}",
         "learned from": _told_images(training),
         "rotation": f"{training.rotation}: {training.rotation_reason}",
         "textures": training.textures,

@@ -29,43 +29,50 @@ class MethodConfig(BaseModel):
     size: Size = Field((256, 256), description="working height and width in pixels")
     follows_shape: bool = Field(
         False,
-        description="where no size is asked for, the longer side grows with squashed images' shape",
+        description="lengthen the longer side to the shape of squashed images if no size is given",
     )
     batch_size: int = Field(32, ge=2)
-    steps: int = Field(5000, ge=2, description="all phases together")
+    steps: int = Field(5000, ge=2, description="training steps of all phases together")
     steps_when_turned: int = Field(
-        5000, ge=2, description="steps where good images are turned: there is more to learn"
+        5000,
+        ge=2,
+        description="training steps if good images are fully rotated, which takes longer to learn",
     )
     epochs: int | None = Field(
-        None, ge=1, description="passes over the good images, in place of both numbers of steps"
+        None, ge=1, description="passes over the good images; replaces both numbers of steps"
     )
     rotation: RotationChoice = Field(
-        "auto", description="how good images are turned where --rotate leaves it open"
+        "auto", description="random rotation of good images unless --rotate sets it"
     )
     rotation_fill: Literal["grey", "black", "edge"] = Field(
-        "grey", description="what a turned image shows outside the photograph"
+        "grey", description="what fills a rotated image outside the original"
     )
     precision: PrecisionChoice = Field(
         "float32",
-        description="of convolutions in training; auto: bf16 where the processor multiplies it, "
-        "else float32",
+        description="precision of convolutions in training; auto: bf16 if the processor "
+        "multiplies it natively, else float32",
     )
     anomalies: AnomalyConfig | None = Field(
-        None, description="synthetic ones to learn from; None where the method does without"
+        None, description="synthetic anomalies to train on; None if the method uses none"
     )
     smoothing: float = Field(
-        0.0, ge=0, description="Gaussian blur of the map before it is enlarged, deviation in its "
+        0.0,
+        ge=0,
+        description="Gaussian blur of the map before upsampling: standard deviation in the map's "
         "cells",
-    )  # fmt: skip
+    )
     guidance: float = Field(
         0.0,
         ge=0,
-        description="above 0 the map is enlarged along the image's edges (a guided filter); it is "
-        "the variance of colours in 0..1 below which a window has no edge. Not in the papers",
+        description="above 0, the map is upsampled along the image's edges by a guided filter "
+        "with this epsilon, the variance of colours in 0..1 below which a "
+        "neighbourhood has no edge. Not in the papers",
     )
-    top_pixels: int = Field(100, ge=1, description="image score: mean of this many highest values")
+    top_pixels: int = Field(
+        100, ge=1, description="the image score is the mean of this many highest map values"
+    )
     memory: MemoryConfig | None = Field(
-        None, description="of what good images look like, joined with the map. Not in the papers"
+        None, description="normality memory, fused with the map; None: no memory. Not in the papers"
     )
 
     def size_multiple(self, backbone: Backbone) -> int:

@@ -26,16 +26,19 @@ class PhaseConfig(BaseModel):
     optimiser: Literal["sgd", "adamw", "muon"] = Field(
         description="muon: NormedMuon for convolutions before a norm, AdamW for the rest"
     )
-    learning_rates: tuple[float, ...] = Field(description="one a group of parameters")
+    learning_rates: tuple[float, ...] = Field(description="one per group of parameters")
     rest_rate: float = Field(
-        2e-3, gt=0, description="muon's: AdamW's rate for all but convolutions before a norm"
+        2e-3,
+        gt=0,
+        description="muon only: learning rate of AdamW, for all but convolutions before a norm",
     )
     weight_decay: float = 1e-4
-    momentum: float = Field(0.9, description="sgd's")
+    momentum: float = Field(0.9, description="sgd only")
     schedule: Literal["constant", "one-cycle", "drops"] = Field(
-        "constant", description="drops: a fifth after 80 % of the steps, and again after 90 %"
+        "constant",
+        description="drops: multiply by 0.2 after 80 % and again after 90 % of the steps",
     )
-    share: float = Field(gt=0, le=1, description="this phase's share of all steps")
+    share: float = Field(gt=0, le=1, description="fraction of all steps that this phase takes")
 
 
 def build_optimisers(

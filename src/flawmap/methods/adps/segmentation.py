@@ -94,7 +94,8 @@ class PostSegmentation(nn.Module):
     ) -> None:
         super().__init__()
         skipped, doublings = len(inputs) - 1, strides[0].bit_length() - 1
-        widths = [*widths, *widths[-1:] * (skipped - len(widths))][: skipped + doublings]
+        repeated = [widths[-1]] * (skipped - len(widths))
+        widths = [*widths, *repeated][: skipped + doublings]
         before = (inputs[-1], *widths)
         skips = [*reversed(inputs[:-1]), *([0] * len(widths))]
         scales = [1 if fine == coarse else 2 for fine, coarse in pairwise(strides)][::-1]

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from flawmap.backbones.base import Backbone
 from flawmap.backbones.features import Features, ImageNorm
 from flawmap.methods.config import present_levels
+from flawmap.methods.destseg.background import BackgroundOffset
 from flawmap.methods.destseg.config import DestsegConfig
 from flawmap.methods.destseg.head import PaperHead, PyramidHead, compare, compared_widths
-from flawmap.methods.destseg.levelling import Levelling
 from flawmap.methods.destseg.student import GuidedStudent, PlainStudent, Student
 from flawmap.methods.modules.features import distance_maps
 from flawmap.methods.modules.readout import topk_mean
@@ -31,7 +31,7 @@ class Destseg(nn.Module):
         self.teacher = teacher
         self.student = _build_student(teacher, config)
         self.head = _build_head(teacher.channels, config)
-        self.level = Levelling(config.levelling) if config.levelling else nn.Identity()
+        self.level = BackgroundOffset(config.levelling) if config.levelling else nn.Identity()
         self.levels = present_levels(config.levels, len(teacher.channels))
         self.memory = build_memory(config.memory)
         self.upsample = Upsample(config.smoothing, config.guidance)

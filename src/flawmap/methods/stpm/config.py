@@ -20,15 +20,17 @@ class StpmConfig(MethodConfig):
 
     epochs: int | None = Field(100, ge=1, description="passes over the good images")
     read_out: Literal["product", "sum"] = Field(
-        "product", description="how the levels' distances become one map"
+        "product", description="how the levels' distances are combined to one map"
     )
     levels: tuple[Level, ...] = Field(
         ALL_LEVELS,
         min_length=1,
         description="levels that the map is made of, 1 the finest; by default the first three",
     )
-    anomalies: None = Field(None, description="none: it learns from good images as they are")
-    top_pixels: int = Field(1, ge=1, description="image score: mean of this many highest values")
+    anomalies: None = Field(None, description="STPM trains on good images only")
+    top_pixels: int = Field(
+        1, ge=1, description="the image score is the mean of this many highest map values"
+    )
     student_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.4,), share=1.0)
 
     def check_backbone(self, backbone: Backbone) -> None:
