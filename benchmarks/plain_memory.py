@@ -18,7 +18,8 @@ from record import ROOT, write_result
 from torch import Tensor
 from torch.nn import functional as F
 
-from flawmap.backbones.resnet import ImageNorm, ResNetTeacher
+from flawmap.backbones.base import Backbone
+from flawmap.backbones.features import ImageNorm
 from flawmap.backbones.weights import load_teacher
 from flawmap.benchmark.grid import Cell, read_grid
 from flawmap.data.image_io.images import read_image, resize_image
@@ -33,10 +34,10 @@ BLUR = 4.0  # pixels
 TOGETHER = 8
 
 
-def describe(teacher: ResNetTeacher, images: np.ndarray) -> Tensor:
+def describe(teacher: Backbone, images: np.ndarray) -> Tensor:
     """Features (B, C, h, w) of images (B, H, W, 3) uint8, at stage 2's size."""
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    levels = [F.avg_pool2d(x, 3, 1, 1) for x in teacher(ImageNorm()(pixels))[1:]]
+    levels = [F.avg_pool2d(x, 3, 1, 1) for x in teacher(ImageNorm(teacher.mean, teacher.std)(pixels))[1:]]
     return torch.cat([upsample(x, tuple(levels[0].shape[-2:])) for x in levels], 1)
 
 

@@ -161,7 +161,7 @@ def alignment() -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from flawmap.backbones.resnet import ImageNorm
+    from flawmap.backbones.features import ImageNorm
     from flawmap.backbones.weights import load_teacher
     from flawmap.data.layouts import open_dataset
     from flawmap.data.store import load_images
@@ -176,8 +176,9 @@ def alignment() -> dict[str, Any]:
         picked = np.random.default_rng(0).permutation(len(good))[:60]
         images = load_images([good[i] for i in picked], size).array
         x = torch.from_numpy(np.asarray(images)).permute(0, 3, 1, 2).float() / 255
+        norm = ImageNorm(teacher.mean, teacher.std)
         with torch.no_grad():
-            places = torch.cat([describe(teacher(ImageNorm()(some))) for some in x.split(8)])
+            places = torch.cat([describe(teacher(norm(some))) for some in x.split(8)])
         unseen = min(20, len(places) // 5)
         found[product] = round(share_in_place(places[unseen:], places[:unseen], 0), 3)
     return {"share_in_place": found}

@@ -213,6 +213,7 @@ def test_info_tells_what_it_is_and_promises(flawmap: Flawmap, tiny_run: Path) ->
         "destseg (fast)", "pocket", "5 good images of data", "5 held out", "slight",
         "12 steps", "128 x 128 pixels", f"reject above {manifest.calibration.reject.value:.4f}",
         "at most 16.7% on average will be rejected", "at least 99 good images that",
+        f"licence: {manifest.teacher.licence}",
     ):  # fmt: skip
         assert piece in told
     assert "evaluated on" not in told

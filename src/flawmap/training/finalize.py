@@ -61,14 +61,20 @@ def finalize(
     ``calibration``: that of the fold models, if there are any. ``seconds``: duration of each step.
     """
     images, settings = prepared.images, prepared.settings
-    source = setup.source
+    source = request.source
     return finish(
         folder,
         prepared.method,
         Preprocessing.of(setup.framing),
         images.parity_windows(_PARITY_SAMPLE, request.config.seed),
         images.held_out,
-        Teacher(name=source.name, file=source.file, sha256=source.sha256),
+        Teacher(
+            name=source.name,
+            file=source.file,
+            sha256=source.sha256,
+            backbone=source.backbone,
+            licence=setup.teacher.weights_licence,
+        ),
         _training_record(request, setup, prepared, seconds),
         held_files=images.held_files,
         calibration=calibration,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flawmap.backbones.registry import load_backbone
 from flawmap.data.bit_depth import settle_white_level
 from flawmap.data.layouts import Dataset, open_dataset
 from flawmap.errors import FlawmapError
@@ -35,7 +36,7 @@ from flawmap.training.output_folder import (
     tidy,
 )
 from flawmap.training.prepare import Prepared, Request, prepare, read_images, set_up
-from flawmap.training.resolve import framing, method_config, settle_open_options
+from flawmap.training.resolve import check_backbone, framing, method_config, settle_open_options
 from flawmap.training.settings import check_split, settle
 from flawmap.utils.files import check_space, check_writable, make_folder, only_writer
 
@@ -69,11 +70,13 @@ def train(
     if resume and (folder / MANIFEST).is_file():
         return _complete_already(folder, reporter)
     framing(config, method_config(config).size)  # refuse invalid options first
+    backbone, source = load_backbone(config.teacher)
+    size_multiple = check_backbone(config, backbone)
     dataset = _open_data(Path(data), folder, config)
     if resume:
         _check_resumed(folder, config, reporter)
-    config = _settle_by_images(config, dataset, reporter)
-    request = Request(config, dataset, resume, checkpoint_seconds, reporter)
+    config = _settle_by_images(config, dataset, size_multiple, reporter)
+    request = Request(config, backbone, source, dataset, resume, checkpoint_seconds, reporter)
     new = not folder.exists()
     try:
         return _train_all(request, folder)
@@ -108,14 +111,16 @@ def _check_resumed(folder: Path, config: TrainConfig, reporter: Reporter) -> Non
         reporter.say(f"{folder} holds no run to resume: starting one.")
 
 
-def _settle_by_images(config: TrainConfig, dataset: Dataset, reporter: Reporter) -> TrainConfig:
+def _settle_by_images(
+    config: TrainConfig, dataset: Dataset, size_multiple: int, reporter: Reporter
+) -> TrainConfig:
     """Describe the data, and settle the white level and the working size by the good images."""
     reporter.say(dataset.describe())
     for note in dataset.notes:
         reporter.say(note)
     good = dataset.good_train
     white_level = settle_white_level(good, config.white_level, reporter.say)
-    return settle_open_options(config, good, white_level, reporter.say)
+    return settle_open_options(config, good, white_level, size_multiple, reporter.say)
 
 
 def _train_all(request: Request, folder: Path) -> Inspector:

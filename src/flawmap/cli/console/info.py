@@ -39,6 +39,7 @@ def _training_rows(manifest: Manifest) -> dict[str, str]:
     return {
         "method": f"{manifest.method} ({manifest.preset})",
         "teacher": manifest.teacher.name,
+        "its weights": f"licence: {manifest.teacher.licence}",
         "trained on": _images(training),
         "rotation": f"{training.rotation}: {training.rotation_reason}",
         "textures": training.textures,

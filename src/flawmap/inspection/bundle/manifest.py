@@ -94,8 +94,12 @@ class Teacher(_Model):
     """Frozen teacher network that the method was trained with."""
 
     name: str
-    file: str
-    sha256: str
+    file: str = Field(description="its weights file; empty if there was none")
+    sha256: str = Field(description="of that file, or of the weights")
+    backbone: str | None = Field(
+        None, description="registered name; none for a ResNet from a weights file"
+    )
+    licence: str = Field("not known", description="of the weights")
 
 
 class Training(_Model):

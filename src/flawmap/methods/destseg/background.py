@@ -13,7 +13,7 @@ _NEAR_MOST = 0.5  # of ``most``: maximum subtracted for the surroundings
 _KEPT = 0.05  # of the original map, so that subtracted values keep their order
 
 
-class Levelling(nn.Module):
+class BackgroundOffset(nn.Module):
     """Level a map (B, 1, h, w) in 0..1: lower it where it is no higher than elsewhere.
 
     A good surface that is new, or lit differently, is slightly anomalous everywhere. So the value
@@ -28,6 +28,7 @@ class Levelling(nn.Module):
         self.most = most
 
     def forward(self, anomaly: Tensor) -> Tensor:
+        """Map (B, 1, h, w) in 0..1 to the same shape and range."""
         values = anomaly.flatten(1)
         usual = _MEDIANS * _exceeded_by(values, 0.5)
         level = torch.minimum(_exceeded_by(values, _SHARE), usual).clamp(max=self.most)

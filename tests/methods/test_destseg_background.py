@@ -1,4 +1,4 @@
-"""Levelling against the same done value by value."""
+"""The offset of the background against the same done value by value."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from flawmap.methods.destseg.levelling import Levelling
+from flawmap.methods.destseg.background import BackgroundOffset
 
 
 def plainly(anomaly: np.ndarray, most: float) -> np.ndarray:
@@ -32,7 +32,7 @@ def plainly(anomaly: np.ndarray, most: float) -> np.ndarray:
 @pytest.mark.parametrize("most", [0.05, 0.2, 0.9])
 def test_it_is_what_its_definition_says(size: tuple[int, int], most: float):
     maps = torch.rand(3, 1, *size, generator=torch.Generator().manual_seed(0)).pow(3)
-    found = Levelling(most)(maps)
+    found = BackgroundOffset(most)(maps)
     for image in range(3):
         expected = plainly(maps[image, 0].double().numpy(), most)
         np.testing.assert_allclose(found[image, 0].numpy(), expected, atol=1e-6)
@@ -42,7 +42,7 @@ def test_what_an_unusual_surface_has_all_over_is_taken_off_and_its_defect_stays(
     usual, unusual = torch.full((32, 32), 0.01), torch.full((32, 32), 0.15)
     maps = torch.stack([usual, unusual])[:, None]
     maps[:, :, 10:13, 10:13] = 0.9
-    found = Levelling(0.2)(maps)
+    found = BackgroundOffset(0.2)(maps)
     assert found[1, 0, 20, 20] < 0.01
     assert found[1, 0, 11, 11] > 0.8
     assert maps[1, 0, 20, 20] == pytest.approx(0.15), "the map itself is left alone"
@@ -51,7 +51,7 @@ def test_what_an_unusual_surface_has_all_over_is_taken_off_and_its_defect_stays(
 def test_an_image_that_is_anomalous_all_over_remains_so_and_one_stays_one():
     maps = torch.full((2, 1, 32, 32), 0.9)
     maps[1] = 1.0
-    found = Levelling(0.2)(maps)
+    found = BackgroundOffset(0.2)(maps)
     assert found[0].min() > 0.8
     assert torch.equal(found[1], maps[1])
 
@@ -59,11 +59,11 @@ def test_an_image_that_is_anomalous_all_over_remains_so_and_one_stays_one():
 def test_a_defect_on_a_third_of_the_image_is_left_alone():
     maps = torch.full((1, 1, 32, 32), 0.001)
     maps[:, :, :11] = 0.3
-    found = Levelling(0.2)(maps)
+    found = BackgroundOffset(0.2)(maps)
     assert found[0, 0, 5, 5] > 0.29
 
 
 def test_what_is_taken_off_keeps_its_order():
     maps = torch.linspace(0, 0.1, 256).view(1, 1, 16, 16)
-    found = Levelling(0.2)(maps).flatten()
+    found = BackgroundOffset(0.2)(maps).flatten()
     assert (found[:64].diff() > 0).all()

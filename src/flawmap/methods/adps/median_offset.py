@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Levelling(nn.Module):
+class MedianOffset(nn.Module):
     """Lower logits (B, 1, h, w) of images whose median cell is too high.
 
     Most of an image is good, even of a bad part; so its median cell should match that of good
     images. On a good but new surface, student and teacher disagree everywhere, and the median
     rises: every logit is lowered by that amount, at most by ``most``. An image that is bad
-    everywhere keeps the excess. ``cells``: side of a cell, in positions.
+    everywhere keeps the excess. ``cells``: side of a cell, in
+    positions; smaller logits are one cell.
     """
 
     usual: Tensor
@@ -28,7 +29,7 @@ class Levelling(nn.Module):
 
     def medians(self, logits: Tensor) -> Tensor:
         """Return the median (B,) of each image's cells; the lower of two middle values."""
-        means = F.avg_pool2d(logits, self.cells).flatten(1)
+        means = F.avg_pool2d(logits, min(self.cells, *logits.shape[-2:])).flatten(1)
         upper = means.shape[1] // 2 + 1  # torch's own median has no ONNX form
         return means.topk(upper, sorted=True).values[:, -1]
 
@@ -38,5 +39,6 @@ class Levelling(nn.Module):
         self.usual.copy_(torch.cat([self.medians(one) for one in logits]).median())
 
     def forward(self, logits: Tensor) -> Tensor:
+        """Lower logits (B, 1, h, w); the shape stays."""
         excess = (self.medians(logits) - self.usual).clamp(min=0.0, max=self.most)
         return logits - excess[:, None, None, None]
