@@ -27,12 +27,12 @@ def test_seeds_are_paired(folders):
         [result(seed=s, pixel_ap=ap) for s, ap in ((0, 0.50), (1, 0.60), (2, 0.40))],
         [result(seed=s, pixel_ap=ap) for s, ap in ((2, 0.46), (1, 0.62), (0, 0.51))],
     )
-    ap = found.figures["screw"]["pixel_ap"]
+    ap = found.differences["screw"]["pixel_ap"]
     assert (ap.a, ap.b) == (pytest.approx(0.50), pytest.approx(0.53))
     assert ap.difference == pytest.approx(0.03)
     assert ap.deviation == pytest.approx(0.0264575)
     assert ap.by_seed == {0: pytest.approx(0.01), 1: pytest.approx(0.02), 2: pytest.approx(0.06)}
-    pro = found.figures["screw"]["pro"]
+    pro = found.differences["screw"]["pro"]
     assert (pro.difference, pro.deviation) == (0, 0)
     assert not found.notes
 
@@ -43,7 +43,7 @@ def test_seeds_that_do_not_match_are_told(folders):
         [result(seed=s, iap=v) for s, v in ((0, 0.5), (1, 0.7))],
         [result(seed=s, iap=v) for s, v in ((2, 0.6), (3, 1.0))],
     )
-    iap = found.figures["screw"]["iap"]
+    iap = found.differences["screw"]["iap"]
     assert (iap.a, iap.b) == (pytest.approx(0.6), pytest.approx(0.8))
     assert iap.difference == pytest.approx(0.2)
     assert iap.deviation == pytest.approx(0.1**0.5)
@@ -59,7 +59,7 @@ def test_a_seed_on_one_side_alone_is_left_out(folders):
         [result(seed=0, iap=0.4), result(seed=1, iap=0.9), result(seed=5, iap=0.9)],
         [result(seed=0, iap=0.5)],
     )
-    iap = found.figures["screw"]["iap"]
+    iap = found.differences["screw"]["iap"]
     assert (iap.a, iap.b, iap.deviation) == (0.4, 0.5, None)
     assert "screw: seeds 1, 5 on one side alone: left out." in found.notes
     assert found.pairs == 1
@@ -84,8 +84,8 @@ def test_a_figure_that_is_not_defined_is_none_and_left_out_of_the_mean(folders):
         [result("screw", pixel_ap=0.5), result("pill", pixel_ap=None, milliseconds=None)],
         [result("screw", pixel_ap=0.6), result("pill", pixel_ap=0.9)],
     )
-    assert found.figures["pill"]["pixel_ap"].difference is None
-    assert found.figures["pill"]["milliseconds"].difference is None
+    assert found.differences["pill"]["pixel_ap"].difference is None
+    assert found.differences["pill"]["milliseconds"].difference is None
     assert found.mean["pixel_ap"].difference == pytest.approx(0.1)
     assert "The mean of pixel_ap is without pill, where it is not defined." in found.notes
     assert "pixel AP is not defined on pill" in found.verdict.thin
@@ -102,7 +102,7 @@ def test_milliseconds_of_another_machine_are_told(folders):
 
 def test_products_on_one_side_alone_are_told(folders):
     found = folders([result("screw"), result("pill")], [result("screw", iap=0.5), result("nut")])
-    assert [*found.figures] == ["screw"]
+    assert [*found.differences] == ["screw"]
     assert found.absent == {"nut": "B", "pill": "A"}
     assert "pill is in A alone and is not compared." in found.notes
     assert "nut is in B alone and is not compared." in found.notes
@@ -112,7 +112,7 @@ def test_products_on_one_side_alone_are_told(folders):
 def test_categories_of_one_name_are_named_with_their_folder(folders):
     a = [result("screw"), result("screw", dataset="other", training={"fingerprint": "aa"})]
     found = folders(a, [one | {"commit": "def"} for one in a])
-    assert [*found.figures] == ["mvtec screw", "other screw"]
+    assert [*found.differences] == ["mvtec screw", "other screw"]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_may_differ_is_told(folders):
     )
     assert found.notes[:3] == (
         "screw: not every result says which images it is of; see that all are.",
-        "screw: pixel figures each at its own size (256x256, 320x256).",
+        "screw: pixel metrics were measured at different sizes (256x256, 320x256).",
         "screw: the ground truth has not as many defects in all results (135, 70).",
     )
 
@@ -166,7 +166,7 @@ def test_sides_by_pattern_and_by_list(tmp_path: Path):
     (folder / "new-runs").mkdir()
     for b in (f"{folder}/*new*", [folder / "mvtec-screw-new-0.json"]):
         found = compare(f"{folder}/*screw--*", b)
-        assert [*found.figures] == ["screw"]
+        assert [*found.differences] == ["screw"]
         assert found.mean["iap"].difference == pytest.approx(0.1)
     with pytest.raises(UsageError, match=r"other\.json is no result of a bench"):
         compare(f"{folder}/*.json", folder)

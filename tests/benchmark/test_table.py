@@ -39,8 +39,8 @@ def table(*records: dict[str, Any]) -> list[list[str]]:
 
 def test_seeds_become_mean_and_sample_deviation():
     head, _, row, *_ = table(record(0, 0.5), record(1, 0.6), record(2, 0.7))
-    assert row[head.index("pixel ap")] == "60.0 ± 10.0"
-    assert row[head.index("image auroc")] == "90.0 ± 0.0"
+    assert row[head.index("pixel AP")] == "60.0 ± 10.0"
+    assert row[head.index("image AUROC")] == "90.0 ± 0.0"
     assert row[head.index("seeds")] == "3"
     assert row[head.index("training")] == "1.5 min"
 
@@ -64,19 +64,19 @@ def test_spread():
 
 def test_an_undefined_figure_is_a_dash_and_not_zero():
     head, _, row, paper, difference = table(record(0, None))
-    assert row[head.index("pixel ap")] == "-"
-    assert paper[head.index("pixel ap")] == "58.7 ± 3.7"
-    assert difference[head.index("pixel ap")] == ""
+    assert row[head.index("pixel AP")] == "-"
+    assert paper[head.index("pixel AP")] == "58.7 ± 3.7"
+    assert difference[head.index("pixel AP")] == ""
 
 
 def test_the_paper_stands_below_with_the_difference():
     head, _, _, paper, difference = table(record(0, 0.6))
     assert paper[1] == "as published"
-    assert paper[head.index("iap90")] == "8.6 ± 2.3"
-    assert paper[head.index("image auroc")] == "", "it is in the paper's supplement only"
-    assert difference[head.index("pixel ap")] == "+1.3"
-    assert difference[head.index("pixel auroc")] == "+0.0"
-    assert difference[head.index("iap")] == "+1.4"
+    assert paper[head.index("IAP90")] == "8.6 ± 2.3"
+    assert paper[head.index("image AUROC")] == "", "it is in the paper's supplement only"
+    assert difference[head.index("pixel AP")] == "+1.3"
+    assert difference[head.index("pixel AUROC")] == "+0.0"
+    assert difference[head.index("IAP")] == "+1.4"
 
 
 def test_seeds_of_another_configuration_are_another_row():
@@ -165,10 +165,10 @@ def test_variants_stand_beside_the_papers_ablation():
     full = record(variant="den+ed+seg", changes={})
     without = record(variant="den+ed", changes={"head": "none"})
     head, _, _, second, _, first = table(full, without)
-    assert [first[head.index(k)] for k in ("image auroc", "pixel ap", "iap")] == [
+    assert [first[head.index(k)] for k in ("image AUROC", "pixel AP", "IAP")] == [
         "94.5", "54.0", "58.5",
     ]  # fmt: skip
-    assert second[head.index("pixel ap")] == "75.8"
+    assert second[head.index("pixel AP")] == "75.8"
     assert first[1] == second[1] == "as published, mean of 15"
     own = table(record(variant="mine", changes={"focal_gamma": 2}))
     assert len(own) == 3, "nothing is published on it"
@@ -191,7 +191,7 @@ def test_milliseconds_are_the_median_of_those_that_have_them():
 
 def test_stpm_stands_beside_what_destsegs_authors_measured_of_it():
     head, _, _, paper, _ = table(record(method="stpm"))
-    assert paper[head.index("pixel ap")] == "26.9"
+    assert paper[head.index("pixel AP")] == "26.9"
     assert paper[head.index("seeds")] == ""
 
 

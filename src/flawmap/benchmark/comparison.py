@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flawmap.benchmark.differences import FIGURES, Difference, Product, mean_differences, pair
+from flawmap.benchmark.differences import Difference, Product, compared_keys, mean_differences, pair
 from flawmap.benchmark.protocol import Verdict, judge
 from flawmap.benchmark.provenance import provenance
 from flawmap.benchmark.sides import Name, Side, Source, choose, read_source
@@ -29,7 +29,7 @@ class Comparison:
     a: Side
     b: Side
     products: tuple[Product, ...]
-    figures: dict[str, dict[str, Difference]]
+    differences: dict[str, dict[str, Difference]]
     mean: dict[str, Difference]
     absent: dict[str, str]
     variants: int
@@ -62,7 +62,7 @@ class Comparison:
                 "variants": 2,
                 "variants_there": self.variants,
             },
-            "products": {p.name: _written(p, self.figures[p.name]) for p in self.products},
+            "products": {p.name: _written(p, self.differences[p.name]) for p in self.products},
             "mean": {key: asdict(one) for key, one in self.mean.items()},
             "absent": self.absent,
             "notes": list(self.notes),
@@ -73,12 +73,12 @@ class Comparison:
         }
 
 
-def _written(product: Product, figures: dict[str, Difference]) -> dict[str, Any]:
+def _written(product: Product, differences: dict[str, Difference]) -> dict[str, Any]:
     return {
         "seeds_a": [run.seed for run in product.a],
         "seeds_b": [run.seed for run in product.b],
         "paired": product.paired,
-        "figures": {key: asdict(one) for key, one in figures.items()},
+        "figures": {key: asdict(one) for key, one in differences.items()},
     }
 
 
@@ -121,21 +121,21 @@ def _compare(a: Side, b: Side, variants: int) -> Comparison:
     products = tuple(pair(names[key], a.products[key], b.products[key]) for key in both)
     for product in products:
         _check_data(product)
-    figures = {product.name: product.differences() for product in products}
-    mean = mean_differences(list(figures.values()))
+    differences = {product.name: product.differences() for product in products}
+    mean = mean_differences(list(differences.values()))
     absent = {names[k]: "A" if k in a.products else "B" for k in names if k not in both}
     notes = [f"{name} is in {side} alone and is not compared." for name, side in absent.items()]
     for key, product in zip(both, products, strict=True):
         notes += _about_seeds(product, a.products[key].keys() ^ b.products[key].keys())
         notes += _about_data(product)
-    notes += _about_means(products, figures, mean)
+    notes += _about_means(products, differences, mean)
     verdict = judge(
         {key: one.difference for key, one in mean.items()},
-        {name: {k: one.difference for k, one in of.items()} for name, of in figures.items()},
+        {name: {k: one.difference for k, one in of.items()} for name, of in differences.items()},
         {product.name: product.seeds for product in products},
         [*absent],
     )
-    return Comparison(a, b, products, figures, mean, absent, variants, tuple(notes), verdict)
+    return Comparison(a, b, products, differences, mean, absent, variants, tuple(notes), verdict)
 
 
 def _names(a: Side, b: Side) -> dict[Name, str]:
@@ -149,7 +149,7 @@ def _check_data(product: Product) -> None:
     """Raise UsageError if results differ in their good images or number of test images."""
     told: dict[str, set[str]] = {
         "other good images": {str(run.training.fingerprint)[:12] for run in product.runs},
-        "another number of test images": {str(run.figures.images) for run in product.runs},
+        "another number of test images": {str(run.images) for run in product.runs},
     }
     for what, values in told.items():
         known = sorted(values - {"None"})
@@ -174,12 +174,13 @@ def _about_seeds(product: Product, alone: set[int]) -> Iterator[str]:
 
 
 def _about_data(product: Product) -> Iterator[str]:
-    if any(run.training.fingerprint is None or run.figures.images is None for run in product.runs):
+    if any(run.training.fingerprint is None or run.images is None for run in product.runs):
         yield f"{product.name}: not every result says which images it is of; see that all are."
     sizes = {run.size for run in product.runs}
     if len(sizes) > 1:
-        yield f"{product.name}: pixel figures each at its own size ({', '.join(sorted(sizes))})."
-    counts = {run.figures.instances for run in product.runs}
+        which = ", ".join(sorted(sizes))
+        yield f"{product.name}: pixel metrics were measured at different sizes ({which})."
+    counts = {run.instances for run in product.runs}
     if len(counts) > 1:
         told = ", ".join(sorted(map(str, counts)))
         yield f"{product.name}: the ground truth has not as many defects in all results ({told})."
@@ -187,12 +188,12 @@ def _about_data(product: Product) -> Iterator[str]:
 
 def _about_means(
     products: Sequence[Product],
-    figures: dict[str, dict[str, Difference]],
+    differences: dict[str, dict[str, Difference]],
     mean: dict[str, Difference],
 ) -> Iterator[str]:
-    for key in FIGURES:
-        without = [name for name, found in figures.items() if found[key].difference is None]
-        if without and len(without) < len(figures):
+    for key in compared_keys():
+        without = [name for name, found in differences.items() if found[key].difference is None]
+        if without and len(without) < len(differences):
             yield f"The mean of {key} is without {', '.join(without)}, where it is not defined."
     if any(found.deviation is None for found in mean.values() if found.difference is not None):
         yield "No deviation of a mean where its products do not share two seeds."

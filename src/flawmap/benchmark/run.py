@@ -21,8 +21,8 @@ from flawmap.inspection.bundle.training_log import TRAINING_LOG, read_log
 from flawmap.utils.files import OURS, foreign, make_folder, write_json
 
 _MARKER = f"{OURS}bench.json"
-_FIGURES, _PEAK = "figures.json", "peak_mb.json"
-_MADE = (MANIFEST, SETTINGS, GRAPH, WEIGHTS, TRAINING_LOG, _FIGURES, _PEAK)
+_METRICS, _PEAK = "figures.json", "peak_mb.json"
+_MADE = (MANIFEST, SETTINGS, GRAPH, WEIGHTS, TRAINING_LOG, _METRICS, _PEAK)
 _FLAWMAP = [sys.executable, "-m", "flawmap"]
 
 
@@ -126,13 +126,13 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
     train += cell.options.arguments()
     for key, value in cell.what.changes.items():
         train += ["--set", f"{key}={json.dumps(value)}"]
-    figures_file = run / _FIGURES
+    metrics_file = run / _METRICS
     evaluate = ["evaluate", str(run), str(cell.data)]
     if cell.what.distances:
         evaluate += ["--distances", ",".join(map(str, cell.what.distances))]
     peak = _train([*train, "--resume"], run)
     start = time.monotonic()
-    _flawmap([*evaluate, "--json", str(figures_file)])
+    _flawmap([*evaluate, "--json", str(metrics_file)])
     evaluated = round(time.monotonic() - start, 1)
     manifest = read_manifest(run)
     training = manifest.training.model_dump(
@@ -151,7 +151,7 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
         "seed": cell.seed,
         "device": manifest.training.device,
         **provenance(_told((train, evaluate), run)),
-        "figures": json.loads(figures_file.read_text(encoding="utf-8")),
+        "figures": json.loads(metrics_file.read_text(encoding="utf-8")),
         "seconds": {**manifest.training.seconds, **phases, "evaluate": evaluated},
         "peak_mb": peak,
         "milliseconds": None

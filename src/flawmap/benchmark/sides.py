@@ -7,12 +7,13 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, FiniteFloat, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat, ValidationError
 
 from flawmap.benchmark.table import read_result
 from flawmap.errors import UsageError
+from flawmap.evaluation.metrics.catalogue import compared_metrics
 
 Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """A folder of results, a glob pattern of files, or a list of files."""
@@ -20,17 +21,10 @@ Name = tuple[str, str]
 """Key of a product: the folder of categories, and the category."""
 
 
-class Figures(BaseModel):
-    """Compared metrics of ``evaluate --json``, and the counts that they were measured on."""
-
-    image_auroc: FiniteFloat | None = None
-    pixel_auroc: FiniteFloat | None = None
-    pixel_ap: FiniteFloat | None = None
-    pro: FiniteFloat | None = None
-    iap: FiniteFloat | None = None
-    iap90: FiniteFloat | None = None
-    images: int | None = None
-    instances: int | None = None
+def _compared(found: Any) -> Any:
+    """Keep the compared metrics and the counts of an object of ``evaluate --json``."""
+    keys = {"images", "instances", *(metric.key for metric in compared_metrics())}
+    return {k: v for k, v in found.items() if k in keys} if isinstance(found, dict) else found
 
 
 class Training(BaseModel):
@@ -67,7 +61,9 @@ class Result(BaseModel):
     hardware: Hardware = Hardware()
     training: Training = Training()
     configuration: Configuration = Configuration()
-    figures: Figures
+    metrics: Annotated[dict[str, FiniteFloat | None], BeforeValidator(_compared)] = Field(
+        alias="figures"
+    )
     milliseconds: FiniteFloat | None = None
 
     @property
@@ -90,10 +86,23 @@ class Result(BaseModel):
         """Device and hardware of a run."""
         return f"{self.device} {self.hardware}"
 
-    def figure(self, name: str) -> float | None:
+    @property
+    def images(self) -> int | None:
+        """Number of test images; None if the file does not say."""
+        return self._count("images")
+
+    @property
+    def instances(self) -> int | None:
+        """Number of defects in the ground truth; None if the file does not say."""
+        return self._count("instances")
+
+    def _count(self, key: str) -> int | None:
+        count = self.metrics.get(key)
+        return None if count is None else int(count)
+
+    def value(self, key: str) -> float | None:
         """Value of a metric, or the milliseconds; None if it is not defined."""
-        value = self.milliseconds if name == "milliseconds" else getattr(self.figures, name)
-        return None if value is None else float(value)
+        return self.milliseconds if key == "milliseconds" else self.metrics.get(key)
 
 
 @dataclass(frozen=True)

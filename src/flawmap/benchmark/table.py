@@ -12,10 +12,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from flawmap.benchmark.ablation import ablation_rank, published_ablation
-from flawmap.benchmark.published import DTD_TEXTURES, MVTEC_TRAINING_IMAGES, Figure, published
+from flawmap.benchmark.published import (
+    DTD_TEXTURES,
+    MVTEC_TRAINING_IMAGES,
+    PublishedValue,
+    published,
+)
 from flawmap.errors import UsageError
+from flawmap.evaluation.metrics.catalogue import table_metrics
 
-_COLUMNS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
 _SETTLED = {"precision", "follows_shape"}  # how a field is set; each became a field later
 _NEEDED = ("method", "preset", "teacher", "dataset", "category", "seed", "figures", "seconds")
 _SPLIT = "\\* another split than MVTec AD's: compares with runs on the same images only."
@@ -132,7 +137,7 @@ def render(records: Iterable[dict[str, Any]]) -> str:
     """Render all records as a Markdown table in percent, with notes explaining its marks."""
     rows = group(records)
     heads = ["data", "method", "teacher", "seeds", "training", "ms an image"]
-    heads += [key.replace("_", " ") for key in _COLUMNS]
+    heads += [metric.head for metric in table_metrics()]
     lines = [_line(heads), "|" + "---|" * len(heads)]
     for row in rows:
         lines += _row_lines(row)
@@ -152,7 +157,7 @@ def _row_lines(row: Row) -> list[str]:
         _training_time(row.records),
         _milliseconds([r.get("milliseconds") for r in row.records]),
     ]
-    lines = [_line([*cells, *(spread(row.values(key)) for key in _COLUMNS)])]
+    lines = [_line([*cells, *(spread(row.values(metric.key)) for metric in table_metrics())])]
     paper = published(first["method"], first["category"])
     if variant:
         lines += _ablation_lines(first["method"], variant)
@@ -170,21 +175,23 @@ def _ablation_lines(method: str, variant: str) -> list[str]:
     return [_line(["", "as published, mean of 15", "", "5", "", "", *_of_paper(paper)])]
 
 
-def _of_paper(paper: dict[str, Figure]) -> list[str]:
-    return [_published(paper[key]) if key in paper else "" for key in _COLUMNS]
+def _of_paper(paper: dict[str, PublishedValue]) -> list[str]:
+    keys = [metric.key for metric in table_metrics()]
+    return [_published(paper[key]) if key in paper else "" for key in keys]
 
 
-def _published(figure: Figure) -> str:
-    mean = f"{100 * figure.mean:.1f}"
-    return mean if figure.deviation is None else f"{mean} ± {100 * figure.deviation:.1f}"
+def _published(value: PublishedValue) -> str:
+    mean = f"{100 * value.mean:.1f}"
+    return mean if value.deviation is None else f"{mean} ± {100 * value.deviation:.1f}"
 
 
-def _differences(row: Row, paper: dict[str, Figure]) -> list[str]:
+def _differences(row: Row, paper: dict[str, PublishedValue]) -> list[str]:
+    keys = [metric.key for metric in table_metrics()]
     return [
         f"{100 * (statistics.fmean(row.values(key)) - paper[key].mean):+.1f}"
         if key in paper and row.values(key)
         else ""
-        for key in _COLUMNS
+        for key in keys
     ]
 
 

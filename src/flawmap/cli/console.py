@@ -38,17 +38,6 @@ if TYPE_CHECKING:
     from flawmap.training.train import Reporter
 
 _EVERY = 5.0  # seconds between lines without a terminal
-_MEANING = {
-    "image_auroc": "defective images score above good ones",
-    "image_ap": "average precision over images",
-    "image_f1max": "best F1 over images",
-    "pixel_auroc": "defective pixels score above good ones",
-    "pixel_ap": "average precision over pixels",
-    "pixel_f1max": "best F1 over pixels",
-    "pro": "share of each defect covered, up to 30 % false positives",
-    "iap": "pixel precision where half of each defect is found",
-    "iap90": "pixel precision where 90 % of the defects are half found",
-}
 _COLOURS = {"good": "green", "review": "yellow", "reject": "red"}
 
 # print paths and messages literally, without markup
@@ -167,11 +156,15 @@ class PredictionDisplay:
 
 def show_evaluation(found: Evaluation) -> None:
     """Print every metric with its meaning."""
+    from flawmap.evaluation.metrics.catalogue import METRICS
+
     values = found.to_dict()
-    table = Table("figure", "value", "what it says", box=None, pad_edge=False)
-    for name, meaning in _MEANING.items():
+    table = Table("metric", "value", "what it says", box=None, pad_edge=False)
+    for name, metric in METRICS.items():
         value = values[name]
-        why = meaning if value is not None else f"undefined: {values['notes'].get(name, '')}"
+        why = metric.meaning + ("" if metric.higher_is_better else "; lower is better")
+        if value is None:
+            why = f"undefined: {values['notes'].get(name, '')}"
         table.add_row(name, "–" if value is None else f"{value:.4f}", why)
     console.print(found.dataset.describe())
     console.print(table, soft_wrap=False)
@@ -368,20 +361,13 @@ def show_info(manifest: Manifest) -> None:
     console.print(table, soft_wrap=False)
 
 
-_HEADS = {
-    "image_auroc": "image\nAUROC",
-    "pixel_auroc": "pixel\nAUROC",
-    "pixel_ap": "pixel\nAP",
-    "pro": "PRO",
-    "iap": "IAP",
-    "iap90": "IAP90",
-    "milliseconds": "ms",
-}
 _ROWS = {"a": "A", "b": "B", "difference": "B - A", "deviation": "±"}
 
 
 def show_comparison(found: Comparison) -> None:
     """Print both sides, their difference by product and in the mean, and the verdict."""
+    from flawmap.evaluation.metrics.catalogue import compared_metrics
+
     for letter, side in (("A", found.a), ("B", found.b)):
         told = side.to_dict()
         seeds, commits = (", ".join(map(str, told[key])) for key in ("seeds", "commits"))
@@ -392,11 +378,13 @@ def show_comparison(found: Comparison) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("product", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for head in _HEADS.values():
+    heads = {metric.key: metric.head.replace(" ", "\n", 1) for metric in compared_metrics()}
+    heads["milliseconds"] = "ms"
+    for head in heads.values():
         table.add_column(head, justify="right", no_wrap=True)
-    for name, figures in {**found.figures, "mean": found.mean}.items():
+    for name, figures in {**found.differences, "mean": found.mean}.items():
         for row, letter in _ROWS.items():
-            cells = [_compared(figures[key], row, key) for key in _HEADS]
+            cells = [_compared(figures[key], row, key) for key in heads]
             table.add_row(name if row == "a" else "", letter, *cells)
     console.print(table, soft_wrap=False)
     for note in found.notes:
