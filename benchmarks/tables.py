@@ -15,13 +15,14 @@ from flawmap.benchmark.comparison import Comparison, compare
 from flawmap.benchmark.protocol import DECIDING
 from flawmap.benchmark.table import read_results
 from flawmap.benchmark.table import render as bench_table
-from flawmap.evaluation.metrics.catalogue import compared_metrics
+from flawmap.evaluation.metrics.catalogue import METRICS, compared_metrics
 
 README = ROOT / "README.md"
 ABLATIONS = ROOT / "docs" / "ablations.md"
 FAST = ROOT / "docs" / "fast.md"
 LINE = ROOT / "docs" / "line.md"
 MEMORY = ROOT / "docs" / "memory.md"
+METRICS_PAGE = ROOT / "docs" / "metrics.md"
 RESULTS_PAGE = ROOT / "docs" / "results.md"
 SUITE = ROOT / "docs" / "suite.md"
 SYNTHESIS = ROOT / "docs" / "synthesis.md"
@@ -167,6 +168,16 @@ def render_families() -> str:
             for own in products.values()
         ]
         lines.append(f"| {variant} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def render_metrics() -> str:
+    """The catalogue of metrics in Markdown."""
+    lines = ["| metric | key | level | what it says | better |", "|---|---|---|---|---|"]
+    for key, metric in METRICS.items():
+        says = (metric.explanation or metric.meaning).replace("{share}", "")
+        better = "higher" if metric.higher_is_better else "lower"
+        lines.append(f"| {metric.name} | `{key}` | {metric.level} | {says} | {better} |")
     return "\n".join(lines) + "\n"
 
 
@@ -356,6 +367,7 @@ def main() -> None:
         FAST: render_guidance(),
         LINE: render_line(),
         MEMORY: render_memory(),
+        METRICS_PAGE: render_metrics(),
         SUITE: render_suite(),
         SYNTHESIS: render_families(),
     }
