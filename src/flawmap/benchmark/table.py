@@ -23,10 +23,10 @@ from flawmap.evaluation.metrics.catalogue import table_metrics
 
 _SETTLED = {"precision", "follows_shape"}  # how a field is set; each became a field later
 _NEEDED = ("method", "preset", "teacher", "dataset", "category", "seed", "figures", "seconds")
-_SPLIT = "\\* another split than MVTec AD's: compares with runs on the same images only."
-_TEXTURES = "† anomalies cut from other pictures than the 5,640 of DTD, which the paper used."
-_CHANGED = "§ measured before the preset was changed to what it is now."
-_HELD = "‡ a share of the good images calibrates and does not train; in the paper all train."
+_SPLIT = "\\* a split other than MVTec AD's: comparable with runs on the same images only."
+_TEXTURES = "† anomaly textures other than the 5,640 images of DTD that the paper used."
+_CHANGED = "§ measured before the preset changed to its present values."
+_HELD = "‡ trained without the good images held out for calibration; the paper trains on all."
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Row:
     @property
     def other_textures(self) -> bool:
         """Whether anomaly textures came from anything but all of DTD."""
-        told = str((self.first.get("training") or {}).get("textures", ""))
-        return not told.startswith(f"{DTD_TEXTURES} pictures")
+        training = self.first.get("training") or {}
+        return bool(training.get("texture_images") != DTD_TEXTURES)
 
     @property
     def preset_has_changed(self) -> bool:

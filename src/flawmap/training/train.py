@@ -314,6 +314,7 @@ def _train(
         fit_read_out(trained, images.sample(_READ_OUT_SAMPLE, seed))
         group = None if options.group is None else str(options.group)
         record = _record(images, dataset.root.resolve(), dataset.layout, settings, rotation)
+        record["texture_images"] = len(bank) if needed and options.textures is not None else None
         inspector = finish(
             folder,
             trained,
