@@ -51,7 +51,7 @@ def test_seeds_that_do_not_match_are_told(folders):
     assert found.mean["iap"].difference == pytest.approx(0.2)
     assert found.mean["iap"].deviation is None
     assert any("screw: no seed is on both sides" in note for note in found.notes)
-    assert any("No deviation of a mean" in note for note in found.notes)
+    assert any("A mean has no deviation" in note for note in found.notes)
 
 
 def test_a_seed_on_one_side_alone_is_left_out(folders):
@@ -61,7 +61,7 @@ def test_a_seed_on_one_side_alone_is_left_out(folders):
     )
     iap = found.differences["screw"]["iap"]
     assert (iap.a, iap.b, iap.deviation) == (0.4, 0.5, None)
-    assert "screw: seeds 1, 5 on one side alone: left out." in found.notes
+    assert "screw: seeds 1, 5 on one side only: left out." in found.notes
     assert found.pairs == 1
 
 
@@ -87,8 +87,8 @@ def test_a_figure_that_is_not_defined_is_none_and_left_out_of_the_mean(folders):
     assert found.differences["pill"]["pixel_ap"].difference is None
     assert found.differences["pill"]["milliseconds"].difference is None
     assert found.mean["pixel_ap"].difference == pytest.approx(0.1)
-    assert "The mean of pixel_ap is without pill, where it is not defined." in found.notes
-    assert "pixel AP is not defined on pill" in found.verdict.thin
+    assert "The mean of pixel_ap leaves out pill, where it is undefined." in found.notes
+    assert "pixel AP is undefined on pill" in found.verdict.thin
 
 
 def test_milliseconds_of_another_machine_are_told(folders):
@@ -97,16 +97,16 @@ def test_milliseconds_of_another_machine_are_told(folders):
     assert found.mean["milliseconds"].difference == 10
     assert not any("Milliseconds" in note for note in found.notes)
     found = folders(a, [result(milliseconds=50.0, hardware={"processor": "EPYC", "cores": 2})])
-    assert any("Milliseconds are of several machines" in note for note in found.notes)
+    assert any("Milliseconds come from different machines" in note for note in found.notes)
 
 
 def test_products_on_one_side_alone_are_told(folders):
     found = folders([result("screw"), result("pill")], [result("screw", iap=0.5), result("nut")])
     assert [*found.differences] == ["screw"]
     assert found.absent == {"nut": "B", "pill": "A"}
-    assert "pill is in A alone and is not compared." in found.notes
-    assert "nut is in B alone and is not compared." in found.notes
-    assert "one side alone has nut, pill" in found.verdict.thin
+    assert "pill is only in A and is not compared." in found.notes
+    assert "nut is only in B and is not compared." in found.notes
+    assert "only one side has nut, pill" in found.verdict.thin
 
 
 def test_categories_of_one_name_are_named_with_their_folder(folders):
@@ -119,8 +119,8 @@ def test_categories_of_one_name_are_named_with_their_folder(folders):
     ("change", "said"),
     [
         ({"training": {"fingerprint": "0123456789abcdef"}},
-         r"screw: some results are of other good images than others \(0123456789ab, f1cfcf15b6cf"),
-        ({"images": 159}, r"of another number of test images than others \(159, 160\)"),
+         r"screw: the results were trained on different good images \(0123456789ab, f1cfcf15b6cf"),
+        ({"images": 159}, r"the results have different numbers of test images \(159, 160\)"),
     ],
 )  # fmt: skip
 def test_other_data_are_refused(folders, change, said):
@@ -134,9 +134,9 @@ def test_what_may_differ_is_told(folders):
         [result(instances=70, configuration={"size": [320, 256]}, training={})],
     )
     assert found.notes[:3] == (
-        "screw: not every result says which images it is of; see that all are.",
+        "screw: not every result records its images; check that all are the same.",
         "screw: pixel metrics were measured at different sizes (256x256, 320x256).",
-        "screw: the ground truth has not as many defects in all results (135, 70).",
+        "screw: results differ in the number of defects in the masks (135, 70).",
     )
 
 
@@ -148,7 +148,7 @@ def test_variants_of_one_folder(tmp_path: Path):
     found = compare(folder, variants=["base", "new"])
     assert found.mean["iap"].difference == pytest.approx(0.1)
     assert (found.a.way, found.b.way) == ("destseg fast: base, pocket", "destseg fast: new, pocket")
-    assert "2 variants of 3 there: the best of many" in found.compared()
+    assert "2 variants of 3: the best of many" in found.compared()
     assert found.to_dict()["compared"]["variants_there"] == 3
 
 
@@ -168,7 +168,7 @@ def test_sides_by_pattern_and_by_list(tmp_path: Path):
         found = compare(f"{folder}/*screw--*", b)
         assert [*found.differences] == ["screw"]
         assert found.mean["iap"].difference == pytest.approx(0.1)
-    with pytest.raises(UsageError, match=r"other\.json is no result of a bench"):
+    with pytest.raises(UsageError, match=r"other\.json is not a bench result"):
         compare(f"{folder}/*.json", folder)
 
 
@@ -181,10 +181,14 @@ def test_what_cannot_be_compared_is_refused_in_a_line(tmp_path: Path):
         ((two,), ["new"], "two folders of results, or one and two variants"),
         ((two,), ["new", "new"], "two folders of results, or one and two variants"),
         ((a, b), ["x", "y", "z"], "two folders of results, or one and two variants"),
-        ((a, b), [], "share no product: there are pill, screw"),
+        ((a, b), [], "have no product in common: pill, screw"),
         ((a, a), [], "A and B are the same results"),
-        ((a, tmp_path / "none"), [], "none: there is no result of a bench"),
-        ((a, two), [], "two has results of destseg fast, pocket; destseg fast: new, pocket: name"),
+        ((a, tmp_path / "none"), [], "none has no bench results"),
+        (
+            (a, two),
+            [],
+            "two has results of destseg fast, pocket; destseg fast: new, pocket: choose",
+        ),
         ((two,), ["new", "old"], "two has no variant 'old': it has '', new"),
     ):
         with pytest.raises(UsageError) as caught:
@@ -222,6 +226,6 @@ def test_the_file_holds_the_table_and_where_it_comes_from(tmp_path: Path):
     assert screw["figures"]["iap"]["difference"] == pytest.approx(0.1)
     assert found["mean"]["iap"]["by_seed"] == {s: pytest.approx(0.1) for s in "012"}
     assert found["verdict"]["may_become_default"] is False
-    assert found["verdict"]["thin"] == ["one product is no suite"]
+    assert found["verdict"]["thin"] == ["one product is not a suite"]
     with pytest.raises(UsageError, match="is not replaced"):
         compare(a, b, json_file=next(a.glob("*.json")))

@@ -210,7 +210,7 @@ def test_results_are_read_and_other_files_passed_over(tmp_path: Path):
 
 
 def test_nothing_to_show(tmp_path: Path):
-    with pytest.raises(UsageError, match="no result of a bench"):
+    with pytest.raises(UsageError, match="no bench results"):
         read_results(tmp_path)
 
 

@@ -80,7 +80,7 @@ _PUBLISHED = {
 def find_ablation(method: str) -> dict[str, Variant]:
     """Rows of a method's ablation; UsageError if it has none."""
     if method not in ABLATIONS:
-        raise UsageError(f"No ablation of {method!r}: there are those of {', '.join(ABLATIONS)}.")
+        raise UsageError(f"There is no ablation of {method!r}; choose {', '.join(ABLATIONS)}.")
     return ABLATIONS[method]
 
 

@@ -63,20 +63,20 @@ def judge(
     thin = []
     few = {name: count for name, count in seeds.items() if count < SEEDS}
     if few:
-        told = ", ".join(f"{name} {count}" for name, count in few.items())
+        counts = ", ".join(f"{name} {count}" for name, count in few.items())
         fewest = min(few.values())
         word = "seed" if fewest == 1 else "seeds"
-        thin.append(f"{fewest} {word} where {SEEDS} are asked for ({told})")
+        thin.append(f"{fewest} {word} where {SEEDS} are required ({counts})")
     if len(products) < PRODUCTS:
-        thin.append("one product is no suite")
+        thin.append("one product is not a suite")
     if absent:
-        thin.append(f"one side alone has {', '.join(absent)}")
+        thin.append(f"only one side has {', '.join(absent)}")
     against = []
     for key in DECIDING:
         name = METRICS[key].name
         values = {product: found.get(key) for product, found in products.items()}
         if missing := [product for product, value in values.items() if value is None]:
-            thin.append(f"{name} is not defined on {', '.join(missing)}")
+            thin.append(f"{name} is undefined on {', '.join(missing)}")
         change = mean.get(key)
         if change is not None and round(change, _ROUNDED) <= 0:
             against.append(f"the mean of {name} does not rise ({change:+.3f})")

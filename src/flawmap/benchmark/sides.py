@@ -139,7 +139,7 @@ def read_source(source: Source) -> tuple[str, list[Result]]:
         name, named, paths = f"{len(source)} files", True, [Path(file) for file in source]
     found = [run for path in sorted(paths) if (run := _read(path, named=named))]
     if not found:
-        raise UsageError(f"{name}: there is no result of a bench: run flawmap bench first.")
+        raise UsageError(f"{name} has no bench results: run flawmap bench first.")
     return name, found
 
 
@@ -147,7 +147,7 @@ def _read(path: Path, *, named: bool) -> Result | None:
     record = read_result(path)
     if record is None:
         if named:
-            raise UsageError(f"{path} is no result of a bench: leave it out.")
+            raise UsageError(f"{path} is not a bench result: leave it out.")
         return None
     try:
         return Result.model_validate(record)
@@ -166,13 +166,13 @@ def choose(source: str, runs: Iterable[Result], variant: str | None) -> Side:
     runs = list(runs)
     chosen = [run for run in runs if variant in (None, run.variant)]
     if not chosen:
-        there = ", ".join(sorted({run.variant or "''" for run in runs}))
-        raise UsageError(f"{source} has no variant {variant!r}: it has {there}.")
+        variants = ", ".join(sorted({run.variant or "''" for run in runs}))
+        raise UsageError(f"{source} has no variant {variant!r}: it has {variants}.")
     ways = sorted({run.way for run in chosen})
     if len(ways) > 1:
         raise UsageError(
-            f"{source} has results of {'; '.join(ways)}: name one by --variant, or its files by a "
-            "pattern in quotes."
+            f"{source} has results of {'; '.join(ways)}: choose one with --variant, or its files "
+            "with a pattern in quotes."
         )
     products: dict[Name, dict[int, Result]] = {}
     for run in chosen:
