@@ -26,6 +26,7 @@ from flawmap.data.image_io.images import read_image, resize_image
 from flawmap.data.layouts import open_dataset
 from flawmap.evaluation.ground_truth import sample_mask
 from flawmap.evaluation.metrics import Evaluator
+from flawmap.evaluation.metrics.catalogue import compared_metrics
 from flawmap.methods.modules.blocks import upsample
 from flawmap.methods.modules.readout import Smoothing
 
@@ -42,7 +43,7 @@ def describe(teacher: Backbone, images: np.ndarray) -> Tensor:
 
 
 def measure(cell: Cell) -> dict[str, Any]:
-    """Figures of one product and seed."""
+    """Metrics of one product and seed."""
     teacher = load_teacher(cell.teacher)[0].eval()
     height, width = (int(side) for side in (cell.options.size or "256x256").split("x"))
     data = open_dataset(cell.data)
@@ -62,9 +63,8 @@ def measure(cell: Cell) -> dict[str, Any]:
         large = blur(upsample(small, (height, width)))[0, 0]
         mask = sample_mask(sample, (height, width), (image.shape[0], image.shape[1]))
         evaluator.update(large.numpy(), mask, float(large.max()), sample.label == "defective")
-    figures = evaluator.compute().to_dict()
-    keys = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
-    told = {key: figures[key] for key in keys}
+    metrics = evaluator.compute()
+    told = {one.key: metrics[one.key] for one in compared_metrics()}
     print(cell.category, cell.seed, {key: round(value, 3) for key, value in told.items()})
     return {"category": cell.category, "seed": cell.seed, "images": len(goods), "figures": told}
 

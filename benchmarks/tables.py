@@ -12,20 +12,21 @@ import line_tables
 from record import RESULTS, ROOT
 
 from flawmap.benchmark.comparison import Comparison, compare
+from flawmap.benchmark.protocol import DECIDING
 from flawmap.benchmark.table import read_results
 from flawmap.benchmark.table import render as bench_table
+from flawmap.evaluation.metrics.catalogue import METRICS, compared_metrics
 
 README = ROOT / "README.md"
 ABLATIONS = ROOT / "docs" / "ablations.md"
 FAST = ROOT / "docs" / "fast.md"
 LINE = ROOT / "docs" / "line.md"
 MEMORY = ROOT / "docs" / "memory.md"
+METRICS_PAGE = ROOT / "docs" / "metrics.md"
 RESULTS_PAGE = ROOT / "docs" / "results.md"
 SUITE = ROOT / "docs" / "suite.md"
 SYNTHESIS = ROOT / "docs" / "synthesis.md"
-_COMPARED = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
-_BRIEF = ("image_auroc", "pixel_ap", "iap")
-_GUIDED = ("pixel_ap", "iap", "image_auroc", "pro", "iap90")
+_GUIDED = ("pixel_ap", "iap", "image_auroc", "pro", "iap90")  # the order of docs/fast.md
 BEGIN, END = "<!-- results: made by benchmarks/tables.py -->\n", "<!-- end of results -->"
 
 
@@ -39,8 +40,8 @@ def render_brief() -> str:
     ]
     for name, runs in sorted(_by_product("destseg-fast-pocket").items()):
         alone = [one["figures"] for one in plain["runs"] if one["category"] == name]
-        cells = [_spread([run["figures"][key] for run in runs]) for key in _BRIEF]
-        others = ", ".join(f"{fmean(run[key] for run in alone):.3f}" for key in _BRIEF)
+        cells = [_spread([run["figures"][key] for run in runs]) for key in DECIDING]
+        others = ", ".join(f"{fmean(run[key] for run in alone):.3f}" for key in DECIDING)
         minutes = fmean(run["seconds"]["train"] for run in runs) / 60
         star = r"\*" if name == "toothbrush" else ""
         cores = runs[0]["hardware"]["cores"]
@@ -106,14 +107,14 @@ def render_suite() -> str:
     plain = _load("plain_memory")
     assert plain is not None
     lines = [
-        f"| DeSTSeg `fast`, `pocket` | seeds | {' | '.join(_COMPARED)} | plain memory |",
-        "|---|---|" + "---|" * (len(_COMPARED) + 1),
+        f"| DeSTSeg `fast`, `pocket` | seeds | {_heads()} | plain memory |",
+        "|---|---|" + "---|" * (len(compared_metrics()) + 1),
     ]
     for product, row in zip(found.products, rows, strict=True):
         runs = [one["figures"] for one in plain["runs"] if one["category"] == product.name]
-        alone = ", ".join(f"{fmean(run[key] for run in runs):.3f}" for key in _BRIEF)
+        alone = ", ".join(f"{fmean(run[key] for run in runs):.3f}" for key in DECIDING)
         lines.append(f"{row} {alone} |")
-    means = [_signed(found.mean[key].difference) for key in _COMPARED]
+    means = [_signed(found.mean[m.key].difference) for m in compared_metrics()]
     lines.append(f"| mean of the differences |  | {' | '.join(means)} |  |")
     return "\n".join(lines) + "\n"
 
@@ -121,22 +122,26 @@ def render_suite() -> str:
 def render_memory() -> str:
     """DeSTSeg without and with a memory, product by product, in Markdown."""
     lines = [
-        f"| DeSTSeg `fast`, `pocket` | seeds | {' | '.join(_COMPARED)} |",
-        "|---|---|" + "---|" * len(_COMPARED),
+        f"| DeSTSeg `fast`, `pocket` | seeds | {_heads()} |",
+        "|---|---|" + "---|" * len(compared_metrics()),
     ]
     found = compare(RESULTS / "suite" / "levelled", RESULTS / "*-destseg-fast-pocket-*")
     return "\n".join([*lines, *_before_after(found)]) + "\n"
 
 
+def _heads() -> str:
+    return " | ".join(metric.head for metric in compared_metrics())
+
+
 def _before_after(found: Comparison) -> list[str]:
     rows = []
     for product in found.products:
-        figures = found.figures[product.name]
+        figures = found.differences[product.name]
         cells = [
             f"{figures[key].a:.3f} → {figures[key].b:.3f}"
             if figures[key].difference is not None
             else "–"
-            for key in _COMPARED
+            for key in (metric.key for metric in compared_metrics())
         ]
         name = product.name + (r"\*" if product.name.endswith("toothbrush") else "")
         rows.append(f"| {name} | {product.seeds} | {' | '.join(cells)} |")
@@ -159,10 +164,20 @@ def render_families() -> str:
     lines = [f"| anomalies | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
     for variant in variants:
         cells = [
-            ", ".join(f"{own[variant][key]:.3f}" for key in _BRIEF) if variant in own else "–"
+            ", ".join(f"{own[variant][key]:.3f}" for key in DECIDING) if variant in own else "–"
             for own in products.values()
         ]
         lines.append(f"| {variant} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def render_metrics() -> str:
+    """The catalogue of metrics in Markdown."""
+    lines = ["| metric | key | level | what it says | better |", "|---|---|---|---|---|"]
+    for key, metric in METRICS.items():
+        says = (metric.explanation or metric.meaning).replace("{share}", "")
+        better = "higher" if metric.higher_is_better else "lower"
+        lines.append(f"| {metric.name} | `{key}` | {metric.level} | {says} | {better} |")
     return "\n".join(lines) + "\n"
 
 
@@ -237,7 +252,7 @@ def _rest() -> list[str]:
     if metrics := _load("metrics"):
         worst = max(metrics["difference"].values())
         lines.append(
-            f"- All figures of {metrics['maps']} maps at 256²: {metrics['seconds_median']:.2f} s, "
+            f"- All metrics of {metrics['maps']} maps at 256²: {metrics['seconds_median']:.2f} s, "
             f"within {worst:.0e} of scikit-learn."
         )
     if synthesis := _load("synthesis"):
@@ -352,6 +367,7 @@ def main() -> None:
         FAST: render_guidance(),
         LINE: render_line(),
         MEMORY: render_memory(),
+        METRICS_PAGE: render_metrics(),
         SUITE: render_suite(),
         SYNTHESIS: render_families(),
     }

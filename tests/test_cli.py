@@ -503,9 +503,11 @@ def test_demo_does_not_write_over_an_earlier_one(flawmap: Flawmap, tmp_path: Pat
 def test_bench_wants_something_to_measure(flawmap: Flawmap, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert "give a GRID.yaml, or --data" in refused(flawmap("bench", "--out", out), 2)
-    assert "is no folder" in refused(flawmap("bench", "--data", tmp_path / "no", "--out", out), 2)
+    assert "is not a folder" in refused(
+        flawmap("bench", "--data", tmp_path / "no", "--out", out), 2
+    )
     assert "Cannot read" in refused(flawmap("bench", tmp_path / "no.yaml", "--out", out), 2)
-    assert "no result of a bench" in refused(flawmap("bench", "--table", "--out", out), 2)
+    assert "no bench results" in refused(flawmap("bench", "--table", "--out", out), 2)
     assert not out.exists()
 
 
@@ -605,8 +607,8 @@ def test_bench_compare_tells_what_is_left_out_and_refuses_the_rest(
     folder = write_results(tmp_path, *results, result("pill", variant="new"))
     said = flawmap("bench", "compare", folder, "--variant", "base", "--variant", "new")
     assert said.status == 0
-    assert "Note: pill is in B alone and is not compared." in said.err
-    assert "The evidence is too thin: 1 seed where 3 are asked for (screw 1)" in said.out
+    assert "Note: pill is only in B and is not compared." in said.err
+    assert "The evidence is too thin: 1 seed where 3 are required (screw 1)" in said.out
     assert "–" in said.out, "one seed has no deviation"
     assert "one and two variants" in refused(flawmap("bench", "compare", folder), 2)
     assert "in quotes" in refused(flawmap("bench", "compare", "a", "b", "c"), 2)

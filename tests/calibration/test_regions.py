@@ -314,6 +314,6 @@ def test_figures_are_of_the_region_alone(run_copy, tiny_data, left_half):
     masks = [read_mask(p, (128, 128)) for p in (tiny_data / "ground_truth").rglob("*.png")]
     inside = [mask[:, :64] for mask in masks]
     regions = [ndimage.label(mask, np.ones((3, 3)))[1] for mask in inside]
-    assert found.figures.instances == sum(regions)
+    assert found.metrics.instances == sum(regions)
     outside = sum(not mask.any() for mask in inside)
-    assert ("outside_region" in found.figures.notes) == (outside > 0)
+    assert ("outside_region" in found.metrics.notes) == (outside > 0)

@@ -242,7 +242,7 @@ def test_measuring_int8_leaves_the_first_graphs_figures_and_thresholds(quantised
     flawmap.evaluate(quantised, manifest.training.folder, precision="int8")
     assert (quantised / "manifest.json").read_text() == kept
     found = read_manifest(quantised)
-    assert found.metrics["images"] == first.figures.to_dict()["images"]
+    assert found.metrics["images"] == first.metrics.to_dict()["images"]
     assert (found.calibration, found.exports) == (manifest.calibration, manifest.exports)
 
 

@@ -112,8 +112,8 @@ def test_region_calibration_and_stored_maps(run, parts, tmp_path):
 @pytest.mark.parametrize("run", ["letterbox", "tiles"], indirect=True)
 def test_figures_and_report_are_of_the_photograph(run, parts, tmp_path):
     found = flawmap.evaluate(run, parts, report=tmp_path / "report.html")
-    assert found.figures.instances == 1
-    assert found.figures.images == 7
+    assert found.metrics.instances == 1
+    assert found.metrics.images == 7
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 

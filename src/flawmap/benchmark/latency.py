@@ -68,7 +68,7 @@ def latency(
     read.
     """
     if batch < 1 or count < 1:
-        raise UsageError("Give a batch and a number of images of 1 or more.")
+        raise UsageError("Give a batch size and a number of images of at least 1.")
     check_target(json_file, "p50_ms")
     paths = [target.path for target in list_images(images)][:_FILES]
     files = [path.read_bytes() for path in paths]
@@ -123,7 +123,7 @@ def load_inspector(run: str | os.PathLike[str], **runtime: Unpack[RuntimeOptions
     if find_spec("torch") is None:
         raise FlawmapError("torch is not installed: pip install 'flawmap[train]'")
     if runtime.get("precision", "float32") != "float32":
-        raise UsageError("torch runs here in float32: for less use openvino or onnxruntime.")
+        raise UsageError("torch runs in float32 only: use openvino or onnxruntime for less.")
     from flawmap.exporting.rebuild import TorchBackend
 
     folder = Path(run)
@@ -193,7 +193,7 @@ def _cold_start(words: Sequence[object], say: Callable[[str], None]) -> float:
         )
         seconds.append(time.perf_counter() - begun)
         if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["no word of why"])[-1]
+            reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
             raise FlawmapError(f"A process that inspects one image failed: {reason}")
     return round(statistics.median(seconds), 3)
 
@@ -216,7 +216,7 @@ def read_latencies(folder: Path) -> list[dict[str, Any]]:
 def render_latencies(found: Sequence[dict[str, Any]]) -> str:
     """Render results as a Markdown table, followed by hardware and versions."""
     head = (
-        "| inspector | photograph | backend | batch | p50 ms | p90 | p99 | "
+        "| inspector | image | backend | batch | p50 ms | p90 | p99 | "
         + " | ".join(PARTS)
         + " | images/s, best batch | peak MB | cold start s |"
     )

@@ -107,7 +107,7 @@ def _measure(
         show(done, len(samples))
     if all(row.error for row in gathered.rows):
         raise FlawmapError(f"No test image could be read. {gathered.unreadable[0]}")
-    figures = gathered.evaluator.compute()
+    metrics = gathered.evaluator.compute()
     seconds = time.perf_counter() - start
     for problems, what in (
         (gathered.unreadable, "unreadable image(s) left out"),
@@ -123,7 +123,7 @@ def _measure(
     return Evaluation(
         dataset,
         samples,
-        figures,
+        metrics,
         tuple(gathered.rows),
         seconds,
         tuple(warnings),
@@ -192,6 +192,6 @@ def _remembered(run: Path, evaluation: Evaluation) -> Evaluation:
         with changing(run) as manifest:
             save_manifest(run, manifest.model_copy(update={"metrics": metrics}))
     except FlawmapError as error:
-        said = f"The run does not keep these figures. {error}"
+        said = f"The run does not keep these metrics. {error}"
         return replace(evaluation, warnings=(*evaluation.warnings, said))
     return evaluation

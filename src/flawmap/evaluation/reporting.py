@@ -33,7 +33,7 @@ def write_evaluation_report(
     }
     found = evaluation.to_dict()
     notes = found.pop("notes")
-    curves = {k: (c[:, 0], c[:, 1]) for k, c in evaluation.figures.curves.items()}
+    curves = {k: (c[:, 0], c[:, 1]) for k, c in evaluation.metrics.curves.items()}
     readable = [row for row in evaluation.rows if row.error is None]
     worst = most_wrong_first(readable, thresholds)[:_PANELS]
     memory, silence = _memory(run)

@@ -77,7 +77,7 @@ def compare(
     own = seen[1].calibrated(calibrating, like, images, left_out)
     judge = seen[0].calibrated(calibrating, like, images) if stored is None else like
     before = [*(stored or seen[0].scores[:calibrating]), *seen[0].scores[calibrating:]]
-    figures = [one.evaluator.compute() for one in seen] if len(drawn.images) else []
+    metrics = [one.evaluator.compute() for one in seen] if len(drawn.images) else []
     return Comparison(
         images=len(apart),
         map_max=float(largest.max()),
@@ -88,8 +88,8 @@ def compare(
             judge.verdict(a) != own.verdict(b) for a, b in zip(before, seen[1].scores, strict=True)
         ),
         p_value_mean=_moved(*(np.array(one.scores[:calibrating]) for one in seen)),
-        pixel_ap=_pair([one.pixel_ap for one in figures]),
-        image_auroc=_pair([one.image_auroc for one in figures]),
+        pixel_ap=_pair([one["pixel_ap"] for one in metrics]),
+        image_auroc=_pair([one["image_auroc"] for one in metrics]),
         calibration=own,
     )
 

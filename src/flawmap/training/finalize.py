@@ -108,12 +108,19 @@ def _training_record(
         rotation=rotation.rotation,
         rotation_reason=rotation.reason,
         textures=settings.textures,
+        texture_images=_texture_images(request, prepared),
         steps=prepared.steps,
         seed=settings.seed,
         device=str(setup.device),
         precision=settings.precision,
         seconds=dict(seconds),
     )
+
+
+def _texture_images(request: Request, prepared: Prepared) -> int | None:
+    """Return the number of images that textures were cut from; None if they were not."""
+    given = request.config.textures is not None and prepared.config.anomalies is not None
+    return len(prepared.textures) if given else None
 
 
 def report_guarantee(

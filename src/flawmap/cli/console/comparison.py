@@ -13,20 +13,13 @@ if TYPE_CHECKING:
     from flawmap.benchmark.comparison import Comparison
     from flawmap.benchmark.differences import Difference
 
-_HEADS = {
-    "image_auroc": "image\nAUROC",
-    "pixel_auroc": "pixel\nAUROC",
-    "pixel_ap": "pixel\nAP",
-    "pro": "PRO",
-    "iap": "IAP",
-    "iap90": "IAP90",
-    "milliseconds": "ms",
-}
 _ROWS = {"a": "A", "b": "B", "difference": "B - A", "deviation": "±"}
 
 
 def show_comparison(found: Comparison) -> None:
     """Print both sides, their difference by product and in the mean, and the verdict."""
+    from flawmap.evaluation.metrics.catalogue import compared_metrics
+
     for letter, side in (("A", found.a), ("B", found.b)):
         values = side.to_dict()
         seeds, commits = (", ".join(map(str, values[key])) for key in ("seeds", "commits"))
@@ -37,11 +30,13 @@ def show_comparison(found: Comparison) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("product", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for head in _HEADS.values():
+    heads = {metric.key: metric.head.replace(" ", "\n", 1) for metric in compared_metrics()}
+    heads["milliseconds"] = "ms"
+    for head in heads.values():
         table.add_column(head, justify="right", no_wrap=True)
-    for name, metrics in {**found.figures, "mean": found.mean}.items():
+    for name, metrics in {**found.differences, "mean": found.mean}.items():
         for row, letter in _ROWS.items():
-            cells = [_cell(metrics[key], row, key) for key in _HEADS]
+            cells = [_cell(metrics[key], row, key) for key in heads]
             table.add_row(name if row == "a" else "", letter, *cells)
     console.print(table, soft_wrap=False)
     for note in found.notes:

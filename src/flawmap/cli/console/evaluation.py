@@ -15,26 +15,18 @@ if TYPE_CHECKING:
     from flawmap.evaluation.report.data import ImageRow
     from flawmap.evaluation.result import Evaluation
 
-_MEANING = {
-    "image_auroc": "defective images score above good ones",
-    "image_ap": "average precision over images",
-    "image_f1max": "best F1 over images",
-    "pixel_auroc": "defective pixels score above good ones",
-    "pixel_ap": "average precision over pixels",
-    "pixel_f1max": "best F1 over pixels",
-    "pro": "share of each defect covered, up to 30 % false positives",
-    "iap": "pixel precision where half of each defect is found",
-    "iap90": "pixel precision where 90 % of the defects are half found",
-}
-
 
 def show_evaluation(found: Evaluation) -> None:
     """Print every metric with its meaning."""
+    from flawmap.evaluation.metrics.catalogue import METRICS
+
     values = found.to_dict()
-    table = Table("figure", "value", "what it says", box=None, pad_edge=False)
-    for name, meaning in _MEANING.items():
+    table = Table("metric", "value", "what it says", box=None, pad_edge=False)
+    for name, metric in METRICS.items():
         value = values[name]
-        why = meaning if value is not None else f"undefined: {values['notes'].get(name, '')}"
+        why = metric.meaning + ("" if metric.higher_is_better else "; lower is better")
+        if value is None:
+            why = f"undefined: {values['notes'].get(name, '')}"
         table.add_row(name, "–" if value is None else f"{value:.4f}", why)
     console.print(found.dataset.describe())
     console.print(table, soft_wrap=False)

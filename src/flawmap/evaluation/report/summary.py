@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flawmap.evaluation.metrics.catalogue import LEVELS, METRICS, Level, Metric
 from flawmap.evaluation.report.data import ImageRow, ReportData
 from flawmap.evaluation.report.markup import Html, join, tag
 from flawmap.evaluation.report.numbers import (
@@ -15,70 +16,6 @@ from flawmap.evaluation.report.numbers import (
     plural,
 )
 from flawmap.evaluation.report.outcome import Tally, judged, of_label, tally
-
-# key, name, what it means. Every figure lies in 0..1 and higher is better.
-FIGURES: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "Telling defective images from good ones": (
-        (
-            "image_auroc",
-            "Image AUROC",
-            "How often a defective image scores above a good one, over all such pairs. "
-            "0.5 is guessing, 1 is perfect.",
-        ),
-        (
-            "image_ap",
-            "Image AP",
-            "How pure a list of images, worst score first, stays as it is read down. "
-            "Guessing gives the share of defective images{share}; 1 is perfect.",
-        ),
-        (
-            "image_f1max",
-            "Image F1-max",
-            "The best balance of caught defects and false alarms that any one threshold could have "
-            "given on these very images. 0 to 1.",
-        ),
-    ),
-    "Marking the right pixels": (
-        (
-            "pixel_auroc",
-            "Pixel AUROC",
-            "How often a defective pixel scores above a good one. 0.5 is guessing, 1 is perfect; "
-            "high values come easily, since most pixels are plain background.",
-        ),
-        (
-            "pixel_ap",
-            "Pixel AP",
-            "How pure the marked area stays as more of the defects is marked. "
-            "Guessing gives the share of defective pixels, usually below 0.05; 1 is perfect.",
-        ),
-        (
-            "pixel_f1max",
-            "Pixel F1-max",
-            "The best overlap of marked and true area (Dice) that any one threshold could have "
-            "given on these very images. 0 to 1.",
-        ),
-    ),
-    "Finding every single defect, small ones too": (
-        (
-            "pro",
-            "PRO",
-            "Mean covered share of each defect, small and large counting alike, while at most "
-            "30\u00a0% of the good area is marked. 0 to 1.",
-        ),
-        (
-            "iap",
-            "IAP",
-            "How pure the marked area is, averaged over the shares of defects found; a defect is "
-            "found when more than half of it is marked. 0 to 1.",
-        ),
-        (
-            "iap90",
-            "IAP@90",
-            "How pure the marked area is once the threshold is low enough to find 90\u00a0% of all "
-            "defects. 0 to 1.",
-        ),
-    ),
-}
 
 
 def warnings(data: ReportData) -> Html:
@@ -105,14 +42,14 @@ def headline(data: ReportData) -> Html:
 
 
 def cards(data: ReportData) -> Html:
-    """Every figure with its meaning and range; a dash and the reason where undefined."""
+    """Every metric with its meaning and range; a dash and the reason where undefined."""
     groups = [
-        join([tag("h3", name), tag("div", *(_card(data, *item) for item in items), class_="cards")])
-        for name, items in FIGURES.items()
+        join([tag("h3", title), tag("div", *_cards(data, level), class_="cards")])
+        for level, title in LEVELS.items()
     ]
     note = data.notes.get("calibration_images")
     words = tag("p", f"{note[:1].upper()}{note[1:]}.", class_="quiet") if note else Html("")
-    return tag("section", tag("h2", "Key figures"), words, *groups, _facts(data), id="figures")
+    return tag("section", tag("h2", "Key metrics"), words, *groups, _facts(data), id="figures")
 
 
 def _good_block(count: Tally, set_thresholds: int) -> Html:
@@ -182,15 +119,19 @@ def _bar(shares: Sequence[tuple[str, str, int]]) -> Html:
     return join([tag("div", *fills, class_="bar-row"), tag("div", *words, class_="keys")])
 
 
-def _card(data: ReportData, key: str, name: str, meaning: str) -> Html:
-    value = data.figures.get(key)
-    shown = figure(value)
-    parts = [tag("div", name, class_="card-name"), tag("div", shown, class_="card-value")]
+def _cards(data: ReportData, level: Level) -> list[Html]:
+    return [_card(data, metric) for metric in METRICS.values() if metric.level == level]
+
+
+def _card(data: ReportData, metric: Metric) -> Html:
+    key = metric.key
+    shown = figure(data.figures.get(key))
+    parts = [tag("div", metric.title, class_="card-name"), tag("div", shown, class_="card-value")]
     if shown == ABSENT:
         parts.append(
             tag("p", "Not available: ", data.notes.get(key, "not measured"), class_="reason")
         )
-    meaning = meaning.replace("{share}", _defective_share(data.rows))
+    meaning = (metric.explanation or metric.meaning).replace("{share}", _defective_share(data.rows))
     return tag("div", *parts, tag("p", meaning), class_="card", data_figure=key)
 
 

@@ -123,6 +123,9 @@ class Training(_Model):
     rotation: Rotation
     rotation_reason: str
     textures: str
+    texture_images: int | None = Field(
+        None, description="images that textures were cut from; of textures drawn there are none"
+    )
     seed: int
     steps: int
     device: str
