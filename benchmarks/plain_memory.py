@@ -38,7 +38,9 @@ TOGETHER = 8
 def describe(teacher: Backbone, images: np.ndarray) -> Tensor:
     """Features (B, C, h, w) of images (B, H, W, 3) uint8, at stage 2's size."""
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    levels = [F.avg_pool2d(x, 3, 1, 1) for x in teacher(ImageNorm(teacher.mean, teacher.std)(pixels))[1:]]
+    levels = [
+        F.avg_pool2d(x, 3, 1, 1) for x in teacher(ImageNorm(teacher.mean, teacher.std)(pixels))[1:]
+    ]
     return torch.cat([upsample(x, tuple(levels[0].shape[-2:])) for x in levels], 1)
 
 
