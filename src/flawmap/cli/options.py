@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from flawmap.data.known_layouts import LAYOUT_NAMES
 from flawmap.errors import FlawmapError, UsageError
 
 
@@ -44,10 +45,7 @@ Data = Annotated[
 ]
 Layout = Annotated[
     str,
-    typer.Option(
-        help="auto, mvtec, mvtec_loco, mvtec_ad_2, visa, real_iad, dagm, kolektor_sdd, "
-        "kolektor_sdd2 or folder."
-    ),
+    typer.Option(help=f"{', '.join(['auto', *LAYOUT_NAMES[:-1]])} or {LAYOUT_NAMES[-1]}."),
 ]
 Backend = Annotated[
     str, typer.Option(help="onnxruntime, openvino, or auto: onnxruntime where it can.")
