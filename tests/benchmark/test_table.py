@@ -103,7 +103,7 @@ def test_a_preset_that_has_changed_since_is_marked(changed, told, marked):
     configuration = find_preset("destseg", "paper").model_dump(mode="json") | changed
     found = render([record(configuration=configuration, **told)])
     assert ("‡§ |" in found) == marked
-    assert ("before the preset was changed" in found) == marked
+    assert ("before the preset was last changed" in found) == marked
 
 
 @pytest.mark.parametrize("field", ["precision", "follows_shape"])

@@ -216,7 +216,7 @@ def read_latencies(folder: Path) -> list[dict[str, Any]]:
 def render_latencies(found: Sequence[dict[str, Any]]) -> str:
     """Render results as a Markdown table, followed by hardware and versions."""
     head = (
-        "| inspector | photograph | backend | batch | p50 ms | p90 | p99 | "
+        "| inspector | image | backend | batch | p50 ms | p90 | p99 | "
         + " | ".join(PARTS)
         + " | images/s, best batch | peak MB | cold start s |"
     )

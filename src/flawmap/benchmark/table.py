@@ -18,10 +18,10 @@ from flawmap.errors import UsageError
 _COLUMNS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
 _SETTLED = {"precision", "follows_shape"}  # how a field is set; each became a field later
 _NEEDED = ("method", "preset", "teacher", "dataset", "category", "seed", "figures", "seconds")
-_SPLIT = "\\* another split than MVTec AD's: compares with runs on the same images only."
-_TEXTURES = "† anomalies cut from other pictures than the 5,640 of DTD, which the paper used."
-_CHANGED = "§ measured before the preset was changed to what it is now."
-_HELD = "‡ a share of the good images calibrates and does not train; in the paper all train."
+_SPLIT = "\\* another split than MVTec AD's: comparable only with runs on the same images."
+_TEXTURES = "† anomalies cut from other images than the paper's, the 5,640 of DTD."
+_CHANGED = "§ measured before the preset was last changed."
+_HELD = "‡ part of the good images calibrates instead of training; in the paper all train."
 
 
 @dataclass(frozen=True)
