@@ -2,8 +2,7 @@
 
 What takes long is scaled down here and nowhere else: options are appended (``SCALED``), constants
 of exports and timings are lowered (``LOWERED``), ``demo`` draws the tiny product and trains for a
-few steps, a training that an earlier page ran with the same line is copied, and ``make`` prints
-what it would do.
+few steps, and a training that an earlier page ran with the same line is copied.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from shutil import copytree
 
 import pytest
 
-from docs.blocks import ROOT
 from flawmap.cli import main
 from flawmap.demonstration import demo
 from flawmap.exporting import quantization_scope
@@ -63,9 +61,6 @@ class Shell:
     def run(self, command: str) -> None:
         """Run a command; fail unless it succeeds."""
         program, *words = shlex.split(command)
-        if program == "make":
-            subprocess.run(["make", "-n", *words], cwd=ROOT, check=True, capture_output=True)
-            return
         assert program == "flawmap", f"{command}: cannot run here; say why before the block"
         words += _scaled(words)
         if words[0] == "train" and command in self._trained:

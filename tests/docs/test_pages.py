@@ -19,9 +19,16 @@ from docs.shell import Shell
 from flawmap.benchmark.grid import read_grid
 from flawmap.data.layouts import open_dataset
 
-WITH_BLOCKS = [page for page in PAGES if blocks(page)]
-IDS = [page.relative_to(ROOT).as_posix() for page in WITH_BLOCKS]
-NOT_RUN = [block for page in PAGES for block in blocks(page) if block.reason is not None]
+WITH_BLOCKS = [page for page in PAGES if any(block.reason is None for block in blocks(page))]
+LONG = re.compile(r"^flawmap (train|demo|export|bench \S+\.yaml)\b", re.MULTILINE)
+NOT_RUN = [
+    ("README.md", "installs packages from the network"),
+    ("images.md", "installs packages from the network"),
+    ("memory.md", "a line that training prints"),
+    ("other-languages.md", "needs Node and the network; tests/languages runs the program"),
+    ("suite.md", "needs the suite's data sets and hours of training"),
+    ("tutorial.md", "installs packages from the network"),
+]
 
 
 @pytest.fixture
@@ -46,8 +53,17 @@ def shell(monkeypatch: pytest.MonkeyPatch, tiny_data: Path, trained: dict[str, P
     return Shell(monkeypatch, tiny_data, trained)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", WITH_BLOCKS, ids=IDS)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(
+            page,
+            id=page.relative_to(ROOT).as_posix(),
+            marks=[pytest.mark.slow] if LONG.search(page.read_text("utf-8")) else [],
+        )
+        for page in WITH_BLOCKS
+    ],
+)
 def test_a_pages_blocks_run(page: Path, sandbox: Path, tiny_run: Path, shell: Shell) -> None:
     here = [block for block in blocks(page) if block.reason is None]
     if not re.search(r"^flawmap train .*--out run\b", page.read_text("utf-8"), re.MULTILINE):
@@ -90,6 +106,11 @@ def _branches(text: str) -> list[str]:
     return [line.replace("── ", "") for line in text.splitlines() if "──" in line]
 
 
-def test_a_block_that_does_not_run_says_why() -> None:
-    assert NOT_RUN, "else the marker is no longer read"
-    assert all(len(str(block.reason)) > 10 for block in NOT_RUN)
+def test_few_blocks_do_not_run_and_say_why() -> None:
+    marked = [
+        (page.name, block.reason)
+        for page in PAGES
+        for block in blocks(page)
+        if block.reason is not None
+    ]
+    assert marked == NOT_RUN
