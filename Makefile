@@ -37,11 +37,11 @@ check: install  ## format, lint, types, which way imports point
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: install  ## let the formatter and the linter mend what they can
+format: install  ## apply the fixes of the formatter and the linter
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install  ## figures on the real data beside the checkout, into benchmarks/results
+bench: install  ## measure on the real data beside the checkout, into benchmarks/results
 	$(BIN)/flawmap bench benchmarks/methods.yaml --out benchmarks/results
 	$(BIN)/flawmap bench benchmarks/methods_kolektor.yaml --out benchmarks/results
 	FLAWMAP_WEIGHTS=../shared/weights $(BIN)/flawmap bench benchmarks/fast.yaml --out benchmarks/results
@@ -58,6 +58,6 @@ docs: install  ## tables from benchmarks/results, the command line's reference, 
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/zensical build --strict
 
-clean:  ## everything that make made
+clean:  ## remove everything that make made
 	rm -rf $(VENV) $(OUT) build site .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info \
 		examples/javascript/node_modules

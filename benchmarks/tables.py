@@ -1,4 +1,4 @@
-"""Put the tables made from ``benchmarks/results`` between the markers in README and docs."""
+"""Write the tables made from ``benchmarks/results`` between the markers in README and docs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BEGIN, END = "<!-- results: made by benchmarks/tables.py -->\n", "<!-- end of re
 
 
 def render_brief() -> str:
-    """The suite's metrics as they are now, in the fewest columns, beside a plain memory."""
+    """Render the suite's main metrics beside those of a plain nearest-neighbour memory."""
     plain = _load("plain_memory")
     assert plain is not None
     lines = [
@@ -234,10 +234,10 @@ def _rest() -> list[str]:
         excess = max(rate["observed_mean"] - rate["promised"] for rate in rates)
         held = [rate["splits_within_bound"] for rate in rates]
         lines.append(
-            f"- False rejects, {len(promises['runs'])} inspectors, 1 % and 5 % asked for, "
+            f"- False rejects, {len(promises['runs'])} inspectors, 1 % and 5 % requested, "
             f"{promises['splits']} random splits of good images each: observed on average "
-            f"{excess:+.1%} at most against the promise (Monte Carlo error up to "
-            f"{max(rate['monte_carlo_error'] for rate in rates):.1%}); what is said with 95 % "
+            f"{excess:+.1%} at most above the promise (Monte Carlo error up to "
+            f"{max(rate['monte_carlo_error'] for rate in rates):.1%}); the bound stated with 95 % "
             f"confidence held in {min(held):.1%} to {max(held):.1%} of the splits."
         )
     if tiling := _load("tiling"):
@@ -264,8 +264,8 @@ def _rest() -> list[str]:
     if speed := _load("speed"):
         ratios = "; ".join(f"{name} {ratio:.1f}" for name, ratio in speed["speed_up"].items())
         lines.append(
-            f"- Training, images a second against the published step transcribed plainly "
-            f"(`benchmarks/baseline.py`, batch {speed['batch']}), in one run: {ratios}."
+            f"- Training speed-up (images per second) over a plain transcription of the published "
+            f"step (`benchmarks/baseline.py`, batch {speed['batch']}), in one run: {ratios}."
         )
     return lines
 
@@ -274,13 +274,13 @@ def _tiling(found: dict[str, Any]) -> str:
     height, width = found["photograph"]
     memory = "; ".join(
         f"{row['tile']}², {row['windows']} tiles: {row['inspect']['seconds']:.1f} s, "
-        f"{max(row['inspect']['peak_mb'], row['predict']['peak_mb'])} MB with pictures written"
+        f"{max(row['inspect']['peak_mb'], row['predict']['peak_mb'])} MB with images written"
         for row in found["memory"]
     )
     one = max(seams["one_tile_max"] for seams in found["seams"])
     return (
-        f"- {width}x{height} in tiles of {memory}. A photograph that is one tile: {one:g} apart "
-        "from a single pass. Smaller tiles know less of what is around: "
+        f"- {width}x{height} in tiles of {memory}. An image of one tile differs by {one:g} "
+        "from a single pass. Smaller tiles see less of their surroundings: "
         + "; ".join(map(_seams, found["seams"]))
         + "."
     )
@@ -295,7 +295,8 @@ def _seams(seams: dict[str, Any]) -> str:
     )
     return (
         f"{seams['tile']}² in {seams['photograph'][0]}² differ on average (at most) by {told} "
-        f"pixels of overlap, of maps of {seams['map_mean']:.4f} ({seams['map_max']:.2f})"
+        f"pixels of overlap, in maps of mean (at most) {seams['map_mean']:.4f} "
+        f"({seams['map_max']:.2f})"
     )
 
 
@@ -310,8 +311,8 @@ def _squashed(records: list[dict[str, Any]]) -> str:
         ap, auroc = (fmean(r["figures"][key] for r in runs) for key in ("pixel_ap", "image_auroc"))
         told.append(f"{size} {100 * ap:.1f} pixel AP and {100 * auroc:.1f} image AUROC")
     return (
-        f"- KolektorSDD's tall pictures, `{method}`, {len(records)} seeds each: {told[0]}; "
-        f"squashed to {told[1]} (both without levelling; pixel figures each at its own size)."
+        f"- KolektorSDD's tall images, `{method}`, {len(records)} seeds each: {told[0]}; "
+        f"squashed to {told[1]} (both without levelling; pixel metrics each at its own size)."
     )
 
 
@@ -325,8 +326,8 @@ def _bf16(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str:
         )
     )
     return (
-        f"- ADPS `fast` trained in bf16 on toothbrush\\*, {len(after)} seeds: cosines in bf16 gave "
-        f"{was}; in float32, as they are now whatever the precision, {now}."
+        f"- ADPS `fast` trained in bf16 on toothbrush\\*, {len(after)} seeds: cosines computed in "
+        f"bf16 gave {was}; in float32, as now with every precision, {now}."
     )
 
 
@@ -337,7 +338,7 @@ def _fuzz(found: dict[str, Any]) -> str:
     slowest = max(found[kind]["slowest"]["seconds"] or 0.0 for kind in kinds)
     largest = max(found[kind]["largest"]["megabytes"] or 0 for kind in kinds)
     return (
-        f"- Hostile input (`benchmarks/fuzz.py`): {counts}; {findings} that crashed, hung, told no "
+        f"- Hostile input (`benchmarks/fuzz.py`): {counts}; {findings} that crashed, hung, gave no "
         f"reason or took too much; the slowest {slowest:.1f} s, the largest {largest:.0f} MB."
     )
 
@@ -352,7 +353,7 @@ def _determinism(found: dict[str, Any]) -> str:
     return (
         f"- The same seed on the same machine, all methods: weights and scores "
         f"{'bit-identical' if again else 'NOT identical'}, inspections "
-        f"{'bit-identical' if twice else 'NOT identical'}. On {one} thread in place of {many}: "
+        f"{'bit-identical' if twice else 'NOT identical'}. On {one} thread instead of {many}: "
         f"scores of inspectors trained so (for {found['steps']} steps) differ by {scores:.1g} at "
         f"most, scores of one inspector by {alone:.1g}."
     )

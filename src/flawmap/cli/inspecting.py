@@ -18,6 +18,7 @@ from flawmap.cli.options import (
     run_argument,
     runtime_options,
 )
+from flawmap.data.known_layouts import LAYOUT_CHOICES
 from flawmap.errors import FlawmapError, UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _levels(ctx: click.Context, param: click.Parameter, text: str | None) -> lis
     help="Instead of the anomaly map, measure the product of the distances of teacher and student "
     "at these levels, such as 1,2,3.",
 )
-@click.option("--layout", default="auto", help="Layout of DATA, as for train.")
+@click.option("--layout", default="auto", help=f"Layout of DATA: {LAYOUT_CHOICES}.")
 @runtime_options
 def evaluate(
     run: Path,
