@@ -161,7 +161,7 @@ def test_calibrate_says_what_it_promises(flawmap: Flawmap, run_copy: Path, tiny_
     said = flawmap("calibrate", run_copy, good, "--false-reject", "25%", "--review", "0.5")
     assert said.status == 0
     assert "Of good parts like these 3, at most 25.0% on average will be rejected" in said.out
-    assert "Among the oddest: score" in said.out
+    assert "Among the highest-scoring: score" in said.out
     found = read_manifest(run_copy).calibration
     assert (found.reject.asked, found.review.asked) == (0.25, 0.5)
 
@@ -237,7 +237,7 @@ def test_info_tells_of_groups_of_what_was_left_out_and_of_each_export(
     for piece in (
         "of 9 parts, told apart by --group part", "1 more shots of those parts set aside",
         "2 of a few pixels or one colour left out", "1 copy left out",
-        "5 good images of /parts/good; 1 left out, as the score stood apart",
+        "5 good images of /parts/good; 1 outlier left out",
         "openvino-bf16 thresholds reject above 0.5000, review above 0.2500",
         "when exported: map differs by at most 1.0e-03",
     ):  # fmt: skip
@@ -656,7 +656,7 @@ def test_changes_that_do_not_fit(
         (["--size", "100x64"], "--size 100x64: height and width must be multiples of 32 pixels"),
         (["--size", "640x256", "--method", "adps", "--set", "patches=16"], "such as 512x256"),
         (["--method", "patchcore"], "choose one of destseg, adps, stpm"),
-        (["--fit", "letterbox", "--overlap", "32"], "Only tiles overlap"),
+        (["--fit", "letterbox", "--overlap", "32"], "Only tiles can overlap"),
         (["--fit", "tiles", "--overlap", "129"], "give 0 to 128"),
     ],
 )
@@ -709,12 +709,12 @@ def test_drift_tells_its_finding(
     calm = flawmap("drift", calibrated_run, lines_of(shift=0.0), "--json", path)
     assert calm.status == 0
     assert calm.out.startswith("No alarm: ")
-    assert "with probability 1% at most" in calm.out
+    assert "an alarm is at most 1%" in calm.out
     assert json.loads(path.read_text(encoding="utf-8"))["alarm"] is False
     shifted = flawmap("drift", calibrated_run, lines_of(shift=2.0), "--false-alarm", "0.005")
     assert shifted.status == 0, "an alarm is a finding, no failure"
     assert shifted.out.startswith("ALARM at line ")
-    assert "with probability 0.5% at most" in shifted.out
+    assert "an alarm is at most 0.5%" in shifted.out
 
 
 @pytest.mark.parametrize("rate", ["0", "100%", "-1%", "one", "1%%", "nan", "%", "1"])

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from flawmap.evaluation.report.data import ImageRow
     from flawmap.evaluation.result import Evaluation
     from flawmap.inspection.conformal import Calibration
-    from flawmap.inspection.predict import Prediction
+    from flawmap.inspection.record import InspectionRecord
     from flawmap.training.loop import Progress as Step
     from flawmap.training.train import Reporter
 
@@ -130,17 +130,16 @@ class PredictionDisplay:
         self._quiet = quiet
         self._counts: dict[str, int] = {}
 
-    def __call__(self, prediction: Prediction, total: int) -> None:
-        line = prediction.line
-        verdict = "error" if prediction.failed else line["verdict"]
+    def __call__(self, record: InspectionRecord, total: int) -> None:
+        verdict = record.verdict or "error"
         self._counts[verdict] = self._counts.get(verdict, 0) + 1
-        if prediction.failed:
-            errors.print(line["error"])
+        if record.error is not None:
+            errors.print(record.error)
         elif not self._quiet:
             console.print(f"{verdict:7}", style=_COLOURS[verdict], end="")
-            found = plural(len(line["defects"]), "defect(s)")
-            figures = f"score {line['score']:.4f}  p {line['p_value']:.3f}  {found:10}"
-            console.print(f" {figures}  {printable(line['path'])}")
+            found = plural(len(record.defects or ()), "defect(s)")
+            values = f"score {record.score:.4f}  p {record.p_value:.3f}  {found:10}"
+            console.print(f" {values}  {printable(record.path or '')}")
 
     def stopped(self, lines: Path | None) -> None:
         """Print what was done before an early end, and where its lines are."""
@@ -203,8 +202,8 @@ def show_calibration(found: Recalibration) -> None:
     limits = found.calibration
     console.print(limits.statement())
     console.print(_told_thresholds(limits))
-    for path, score in found.oddest:
-        console.print(f"Among the oddest: score {score:.4f}  {printable(path)}")
+    for path, score in found.highest_scoring:
+        console.print(f"Among the highest-scoring: score {score:.4f}  {printable(path)}")
     if found.rejected is not None and found.noticed is not None:
         console.print(
             f"Known defects rejected: {found.rejected}; or sent to review: {found.noticed}"
@@ -316,9 +315,9 @@ def _told_calibration(manifest: Manifest) -> str:
         else " of the training's folder"
     )
     if limits.folds:
-        words += f", each scored by one of {limits.folds} twins"
+        words += f", each scored by one of {limits.folds} fold models"
     if limits.left_out:
-        words += f"; {len(limits.left_out)} left out, as the score stood apart"
+        words += f"; {plural(len(limits.left_out), 'outlier(s)')} left out"
     return words
 
 

@@ -106,14 +106,14 @@ def predict(
     if not images:
         raise UsageError("Nothing to inspect: name an image or a folder, or --watch DIR.")
     with stopping_well(display, json):
-        lines = flawmap.predict(
+        records = flawmap.predict(
             run, images, out=out, json_file=json, batch=batch, show=display, **runtime
         )
     display.close()
     for path in (out, json):
         if path is not None and str(path) != "-":
             typer.echo(f"Wrote {path}", err=str(json) == "-")
-    if all("error" in line for line in lines):
+    if all(record.failed for record in records):
         raise FlawmapError("No image could be inspected.")
 
 

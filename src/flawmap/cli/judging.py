@@ -92,16 +92,10 @@ def judge(
     """Judge stored maps by the settings that the run has now; nothing is inspected."""
     import flawmap
     from flawmap.cli.console import PredictionDisplay
-    from flawmap.inspection.predict import Prediction
 
     display = PredictionDisplay(quiet=str(json) == "-")
     with stopping_well(display, json):
-        flawmap.judge(
-            run,
-            predictions,
-            json_file=json,
-            show=lambda line, total: display(Prediction(line), total),
-        )
+        flawmap.judge(run, predictions, json_file=json, show=display)
     display.close()
     if json is not None and str(json) != "-":
         typer.echo(f"Wrote {json}")
