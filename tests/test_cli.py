@@ -659,7 +659,7 @@ def test_changes_that_do_not_fit(
         (["--size", "100x64"], "--size 100x64: height and width must be multiples of 32 pixels"),
         (["--size", "640x256", "--method", "adps", "--set", "patches=16"], "such as 512x256"),
         (["--method", "patchcore"], "choose one of destseg, adps, stpm"),
-        (["--fit", "letterbox", "--overlap", "32"], "Only tiles overlap"),
+        (["--fit", "letterbox", "--overlap", "32"], "Only tiles can overlap"),
         (["--fit", "tiles", "--overlap", "129"], "give 0 to 128"),
     ],
 )
@@ -712,12 +712,12 @@ def test_drift_tells_its_finding(
     calm = flawmap("drift", calibrated_run, lines_of(shift=0.0), "--json", path)
     assert calm.status == 0
     assert calm.out.startswith("No alarm: ")
-    assert "with probability 1% at most" in calm.out
+    assert "an alarm is at most 1%" in calm.out
     assert json.loads(path.read_text(encoding="utf-8"))["alarm"] is False
     shifted = flawmap("drift", calibrated_run, lines_of(shift=2.0), "--false-alarm", "0.005")
     assert shifted.status == 0, "an alarm is a finding, no failure"
     assert shifted.out.startswith("ALARM at line ")
-    assert "with probability 0.5% at most" in shifted.out
+    assert "an alarm is at most 0.5%" in shifted.out
 
 
 @pytest.mark.parametrize("rate", ["0", "100%", "-1%", "one", "1%%", "nan", "%", "1"])

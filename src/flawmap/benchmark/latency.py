@@ -17,11 +17,12 @@ from typing import Any, Unpack
 import numpy as np
 
 from flawmap.benchmark.provenance import provenance
-from flawmap.data.resize import Canvas
+from flawmap.data.resize import PaddedImage
 from flawmap.data.targets import check_target
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import read_manifest
-from flawmap.inspection.inspector import Inspector, load_region
+from flawmap.inspection.decision import ImageInfo, load_region
+from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.sources import list_images
 from flawmap.runtime.base import RuntimeOptions
 from flawmap.utils.files import make_folder, write_json
@@ -139,26 +140,26 @@ def _timed(inspector: Inspector, files: Sequence[bytes], batch: int, count: int)
     rows = []
     for _ in range(-(-count // batch)):
         marks = np.zeros(len(PARTS))
-        canvases = []
+        images = []
         for data in itertools.islice(endless, batch):
-            canvas, *seconds = _read(inspector, data)
-            canvases.append(canvas)
+            padded, *seconds = _read(inspector, data)
+            images.append(padded)
             marks[:2] += seconds
         begun = time.perf_counter()
-        found = list(inspector.see(canvases, batch))
-        seen = time.perf_counter()
-        for (anomaly_map, score), canvas in zip(found, canvases, strict=True):
-            inspector.judge(anomaly_map, score, canvas.photograph)
-        marks[2:] = seen - begun, time.perf_counter() - seen
+        predictions = list(inspector.infer(images, batch))
+        inferred = time.perf_counter()
+        for prediction, padded in zip(predictions, images, strict=True):
+            inspector.post_process(prediction, ImageInfo(padded.image_size))
+        marks[2:] = inferred - begun, time.perf_counter() - inferred
         rows.append(marks * (1000.0 / batch))
     return np.stack(rows)
 
 
-def _read(inspector: Inspector, data: bytes) -> tuple[Canvas, float, float]:
+def _read(inspector: Inspector, data: bytes) -> tuple[PaddedImage, float, float]:
     """Padded image, seconds to decode it, and seconds to resize it."""
     marks = [time.perf_counter()]
-    canvas = inspector.framing.read(data, lambda: marks.append(time.perf_counter()))
-    return canvas, marks[1] - marks[0], time.perf_counter() - marks[1]
+    padded = inspector.framing.read(data, lambda: marks.append(time.perf_counter()))
+    return padded, marks[1] - marks[0], time.perf_counter() - marks[1]
 
 
 def _percentile(values: Any, share: float) -> float:

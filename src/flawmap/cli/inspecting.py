@@ -120,14 +120,14 @@ def predict(
     if not images:
         raise UsageError("Nothing to inspect: name an image or a folder, or --watch DIR.")
     with stopping_well(display, json_file):
-        lines = flawmap.predict(
+        records = flawmap.predict(
             run, images, out=out, json_file=json_file, batch=batch, show=display, **runtime
         )
     display.close()
     for path in (out, json_file):
         if path is not None and str(path) != "-":
             click.echo(f"Wrote {path}", err=str(json_file) == "-")
-    if all("error" in line for line in lines):
+    if all(record.failed for record in records):
         raise FlawmapError("No image could be inspected.")
 
 

@@ -102,16 +102,10 @@ def judge(run: Path, predictions: Path, json_file: Path | None) -> None:
     """Judge stored maps again with the run's current settings."""
     import flawmap
     from flawmap.cli.console.predictions import PredictionDisplay
-    from flawmap.inspection.predict import Prediction
 
     display = PredictionDisplay(quiet=str(json_file) == "-")
     with stopping_well(display, json_file):
-        flawmap.judge(
-            run,
-            predictions,
-            json_file=json_file,
-            show=lambda line, total: display(Prediction(line), total),
-        )
+        flawmap.judge(run, predictions, json_file=json_file, show=display)
     display.close()
     if json_file is not None and str(json_file) != "-":
         click.echo(f"Wrote {json_file}")

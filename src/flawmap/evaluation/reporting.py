@@ -11,7 +11,7 @@ from flawmap.evaluation.report import ImageRow, Panel, ReportData, most_wrong_fi
 from flawmap.evaluation.result import Evaluation
 from flawmap.inspection.bundle.training_log import TRAINING_LOG, read_log
 from flawmap.inspection.inspector import Inspector
-from flawmap.inspection.output.records import resize_map, resize_mask
+from flawmap.inspection.output.images import resize_map, resize_mask
 from flawmap.inspection.read_outs.unfamiliar import load_memory
 from flawmap.types import Size
 from flawmap.utils.hardware import versions

@@ -27,7 +27,7 @@ from flawmap.inspection.bundle.manifest import (
 from flawmap.inspection.bundle.saving import save_manifest
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.inspector import Inspector
-from flawmap.inspection.tiled import Look
+from flawmap.inspection.tiled import TiledInference
 from flawmap.methods.base import Method
 from flawmap.runtime.base import Backend
 from flawmap.runtime.onnxruntime import OnnxRuntime
@@ -173,10 +173,12 @@ def finish(
     graph = OnnxRuntime((folder / GRAPH).read_bytes())
     parity = measure_parity(graph, twin, windows)
     if calibration is None:
-        look = Look.of(preprocessing.framing, named["configuration"])
-        seen = (look.one(graph, photograph) for photograph in held_out)
-        scores, peaks = zip(*((score, float(found.max())) for found, score in seen), strict=True)
-        calibration = Calibration.from_scores(scores, peaks, images=held_files)
+        inference = TiledInference.of(preprocessing.framing, named["configuration"])
+        raw = (inference.one(graph, image) for image in held_out)
+        scores, maxima = zip(
+            *((one.score, float(one.anomaly_map.max())) for one in raw), strict=True
+        )
+        calibration = Calibration.from_scores(scores, maxima, images=held_files)
     if leave_out_outliers:
         calibration = without(calibration, apart(calibration))
     manifest = Manifest(

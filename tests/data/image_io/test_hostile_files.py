@@ -27,6 +27,7 @@ from flawmap.inspection.bundle.training_log import TrainingLog, read_log
 from flawmap.inspection.output.lines import json_lines
 from flawmap.inspection.sources import list_images
 from flawmap.utils.files import only_writer, read_regular, write_bytes
+from inspection.records import make_record
 
 HOLD = """
 import sys, time
@@ -181,7 +182,7 @@ def test_lines_on_a_full_disk_end_with_a_whole_one(full: Path) -> None:
 def _many_lines(path: Path) -> None:
     with json_lines(path) as write:
         for number in range(100):
-            write({"path": "x" * 1000, "score": number})
+            write(make_record("x" * 1000, score=number))
 
 
 def test_a_log_on_a_full_disk(full: Path) -> None:

@@ -11,7 +11,7 @@ from flawmap.data.samples import plural
 from flawmap.utils.printable import printable
 
 if TYPE_CHECKING:
-    from flawmap.inspection.predict import Prediction
+    from flawmap.inspection.record import InspectionRecord
 
 _COLOURS = {"good": "green", "review": "yellow", "reject": "red"}
 
@@ -23,17 +23,16 @@ class PredictionDisplay:
         self._quiet = quiet
         self._counts: dict[str, int] = {}
 
-    def __call__(self, prediction: Prediction, total: int) -> None:
-        line = prediction.line
-        verdict = "error" if prediction.failed else line["verdict"]
+    def __call__(self, record: InspectionRecord, total: int) -> None:
+        verdict = record.verdict or "error"
         self._counts[verdict] = self._counts.get(verdict, 0) + 1
-        if prediction.failed:
-            errors.print(line["error"])
+        if record.error is not None:
+            errors.print(record.error)
         elif not self._quiet:
             console.print(f"{verdict:7}", style=_COLOURS[verdict], end="")
-            defects = plural(len(line["defects"]), "defect(s)")
-            values = f"score {line['score']:.4f}  p {line['p_value']:.3f}  {defects:10}"
-            console.print(f" {values}  {printable(line['path'])}")
+            defects = plural(len(record.defects or ()), "defect(s)")
+            values = f"score {record.score:.4f}  p {record.p_value:.3f}  {defects:10}"
+            console.print(f" {values}  {printable(record.path or '')}")
 
     def stopped(self, lines: Path | None) -> None:
         """Print what was done before an early end, and where its lines are."""

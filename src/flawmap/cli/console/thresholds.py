@@ -18,7 +18,7 @@ def show_calibration(found: Recalibration) -> None:
     limits = found.calibration
     console.print(limits.statement())
     console.print(describe_thresholds(limits))
-    for path, score in found.oddest:
+    for path, score in found.highest_scoring:
         console.print(f"Among the highest-scoring: score {score:.4f}  {printable(path)}")
     if found.rejected is not None and found.noticed is not None:
         console.print(

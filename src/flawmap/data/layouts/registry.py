@@ -50,7 +50,7 @@ def open_dataset(
     """
     if layout != "auto" and layout not in LAYOUTS:
         names = ", ".join(["auto", *LAYOUTS])
-        raise UsageError(f"{layout}: no such layout; choose one of {names}")
+        raise UsageError(f"unknown layout {layout}; choose one of {names}")
     place = Folder(_existing_folder(*as_paths([root])))
     name = layout if layout != "auto" else _recognise(place)
     dataset = LAYOUTS[name].open(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ WEIGHTS = "weights.safetensors"
 EXPORTS = "exports"
 FORMAT = 1
 _MOST_BYTES = 16 * 2**20  # of a manifest: 200,000 training images; up to 0.4 GB parsed
-_AGAIN = "copy the run folder again, or train anew."
+_AGAIN = "copy the run folder again, or train again."
 
 
 class _Model(BaseModel):
@@ -212,7 +213,9 @@ def read_manifest(run: Path) -> Manifest:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FlawmapError(_absent(run)) from error
     except OSError as error:
-        raise FlawmapError(f"Cannot read {path}: {error.strerror}.") from error
+        raise FlawmapError(
+            f"Cannot read {path}: {error.strerror}. Check its permissions."
+        ) from error
     except UnicodeDecodeError as error:
         raise FlawmapError(f"{path} is not text: {_AGAIN}") from error
     try:
@@ -255,7 +258,7 @@ def _absent(run: Path) -> str:
     if not run.is_dir():
         return f"{run} is a file: give the folder that train wrote."
     if (run / SETTINGS).is_file() or (run / CHECKPOINTS).is_dir():
-        return f"The training of {run} is not complete: go on with the same command and --resume."
+        return f"The training of {run} is not complete: run the same command with --resume."
     return f"{run} holds no inspector ({MANIFEST} is missing): give the folder that train wrote."
 
 
@@ -267,6 +270,22 @@ def run_id(manifest: Manifest) -> str:
 def region_id(manifest: Manifest) -> str | None:
     """First 16 hex digits of the SHA-256 of the region in which scores are computed, if any."""
     return None if manifest.region is None else manifest.region[:16]
+
+
+def settings_id(manifest: Manifest) -> str:
+    """First 16 hex digits of the SHA-256 of all settings that decide on a map.
+
+    These are the thresholds, the calibration scores (they give the p-value), filters and region.
+    """
+    calibration = manifest.calibration
+    limits = (calibration.reject, calibration.review, calibration.pixel)
+    settings = {
+        "thresholds": [limit.value for limit in limits],
+        "scores": sorted(calibration.scores),
+        "filters": manifest.filters.model_dump(),
+        "region": manifest.region,
+    }
+    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
 
 def write_manifest(run: Path, manifest: Manifest) -> None:

@@ -1,29 +1,27 @@
-"""Writing and reading of the JSON lines of ``predict``, ``judge`` and ``--watch``."""
+"""Files of inspection records, one record a line, as ``predict`` and ``--watch`` write them."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from flawmap.errors import FlawmapError
+from flawmap.inspection.record import InspectionRecord, NotJsonError
 from flawmap.utils.files import cannot_write, make_folder
 
 if sys.platform != "win32":
     import fcntl
 
-Line = dict[str, Any]
 _LOG = logging.getLogger("flawmap")
 
 
 class LinesFile:
-    """File to which JSON lines are written one by one, each of them complete.
+    """File to which records are written one by one, each as a complete line of JSON.
 
     However the process ends, all lines written so far are in the file under its own name. The first
     line replaces earlier content; with ``append`` it is kept. An exclusive lock (flock, where
@@ -54,12 +52,12 @@ class LinesFile:
             raise
         return descriptor
 
-    def write(self, line: Line) -> None:
+    def write(self, record: InspectionRecord) -> None:
         """Append one line; raise FlawmapError if that fails. A full disk leaves no partial line."""
         if self._append and self._was_taken_away():
             os.close(self._descriptor)
             self._descriptor = self._open()
-        data = memoryview((json.dumps(line) + "\n").encode())
+        data = memoryview((record.to_json() + "\n").encode())
         try:
             if self._regular and not self._written and not self._append:
                 os.ftruncate(self._descriptor, 0)
@@ -97,10 +95,12 @@ class LinesFile:
 
 
 @contextlib.contextmanager
-def json_lines(target: str | os.PathLike[str] | None) -> Iterator[Callable[[Line], None]]:
-    """Yield a function that writes a JSON line: to a :class:`LinesFile`, to ``-``, or nowhere."""
+def json_lines(
+    target: str | os.PathLike[str] | None,
+) -> Iterator[Callable[[InspectionRecord], None]]:
+    """Yield a function that writes a record: to a :class:`LinesFile`, to ``-``, or nowhere."""
     if target is None:
-        yield lambda line: None
+        yield lambda record: None
     elif str(target) == "-":
         yield _print_line
     else:
@@ -111,8 +111,8 @@ def json_lines(target: str | os.PathLike[str] | None) -> Iterator[Callable[[Line
             file.close()
 
 
-def _print_line(line: Line) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
+def _print_line(record: InspectionRecord) -> None:
+    sys.stdout.write(record.to_json() + "\n")
     sys.stdout.flush()
 
 
@@ -129,25 +129,29 @@ def _lock(descriptor: int, path: Path) -> None:
         pass
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, Line]]:
-    """Yield number (from 1) and object of each line that ``predict`` wrote.
+def read_lines(path: Path) -> Iterator[tuple[int, InspectionRecord]]:
+    """Yield number (from 1) and record of each line.
 
     A truncated last line is skipped with a warning in the log "flawmap"; empty lines are skipped.
-    Raises FlawmapError for any other line that is not an object with a path.
+    Raises FlawmapError for any other line that is not a record.
     """
     for number, line, whole in _raw_lines(path):
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            if not whole and number > 1:
-                _LOG.warning("Line %d of %s was cut short and is left out.", number, path)
-                return
-            raise FlawmapError(f"Line {number} of {path} is no JSON: {error}.") from error
-        if not isinstance(value, dict) or not isinstance(value.get("path"), str):
-            raise FlawmapError(f"Line {number} of {path} is none that predict --json wrote.")
-        yield number, value
+            yield number, read_line(line, number, path)
+        except NotJsonError:
+            if whole or number == 1:
+                raise
+            _LOG.warning("Line %d of %s was cut short and is left out.", number, path)
+
+
+def read_line(line: bytes, number: int, path: Path) -> InspectionRecord:
+    """Parse line ``number`` of a file; raise as :meth:`InspectionRecord.from_json`, naming both."""
+    try:
+        return InspectionRecord.from_json(line)
+    except FlawmapError as error:
+        raise type(error)(f"Cannot read line {number} of {path}. {error}") from error
 
 
 def _raw_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
@@ -157,7 +161,8 @@ def _raw_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
             for number, line in enumerate(file, 1):
                 yield number, line, line.endswith(b"\n")
     except OSError as error:
-        raise FlawmapError(f"Cannot read {path}: {error.strerror or error}.") from error
+        reason = error.strerror or error
+        raise FlawmapError(f"Cannot read {path}: {reason}. Check its name.") from error
 
 
 def map_reference(file: Path, lines: str | os.PathLike[str] | None) -> str:
