@@ -65,7 +65,8 @@ from flawmap.training.output_folder import (
 from flawmap.training.settings import Settings, check_split, settle, settle_precision
 from flawmap.types import Fit, PrecisionChoice
 from flawmap.types import RotationChoice as Choice
-from flawmap.utils.files import check_space, check_writable, make_folder, only_writer
+from flawmap.utils.files import check_space, check_writable, make_folder
+from flawmap.utils.locks import only_writer
 from flawmap.utils.rng import Stream, generator
 
 _CACHE = f"{WORK}/cache"  # decoded images, if too many for memory

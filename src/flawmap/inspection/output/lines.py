@@ -14,21 +14,20 @@ from typing import Any
 
 from flawmap.errors import FlawmapError
 from flawmap.utils.files import cannot_write, make_folder
-
-if sys.platform != "win32":
-    import fcntl
+from flawmap.utils.locks import LinesLock
 
 Line = dict[str, Any]
 _LOG = logging.getLogger("flawmap")
+_BINARY = getattr(os, "O_BINARY", 0)  # without it, Windows writes two bytes at a line's end
 
 
 class LinesFile:
     """File to which JSON lines are written one by one, each of them complete.
 
     However the process ends, all lines written so far are in the file under its own name. The first
-    line replaces earlier content; with ``append`` it is kept. An exclusive lock (flock, where
-    available) keeps other processes from writing lines. Raises FlawmapError if another process
-    holds the lock or the file cannot be written.
+    line replaces earlier content; with ``append`` it is kept. An exclusive lock keeps other
+    processes from writing lines; they can read. Raises FlawmapError if another process holds the
+    lock or the file cannot be written.
     """
 
     def __init__(self, path: Path, *, append: bool = False) -> None:
@@ -37,17 +36,18 @@ class LinesFile:
         self._created = not path.exists()
         self._append = append
         self._written = 0
+        self._lock: LinesLock | None = None
         self._descriptor = self._open()
 
     def _open(self) -> int:
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
         except OSError as error:
             raise cannot_write(self.path, error) from error
         try:
             self._regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
             if self._regular:
-                _lock(descriptor, self.path)
+                self._lock = LinesLock(self.path)
                 os.lseek(descriptor, 0, os.SEEK_END if self._append else os.SEEK_SET)
         except BaseException:
             os.close(descriptor)
@@ -58,6 +58,7 @@ class LinesFile:
         """Append one line; raise FlawmapError if that fails. A full disk leaves no partial line."""
         if self._append and self._was_taken_away():
             os.close(self._descriptor)
+            self._release()
             self._descriptor = self._open()
         data = memoryview((json.dumps(line) + "\n").encode())
         try:
@@ -90,10 +91,15 @@ class LinesFile:
 
     def close(self) -> None:
         """Close the file; remove it if it is new and has no lines."""
+        os.close(self._descriptor)  # first: Windows does not delete an open file
         if self._created and not self._written and not self._append:
             with contextlib.suppress(OSError):
                 self.path.unlink()
-        os.close(self._descriptor)
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
 
 @contextlib.contextmanager
@@ -114,19 +120,6 @@ def json_lines(target: str | os.PathLike[str] | None) -> Iterator[Callable[[Line
 def _print_line(line: Line) -> None:
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    if sys.platform == "win32":
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise FlawmapError(
-            f"Another process is writing lines to {path}: stop it, or give another --json file."
-        ) from error
-    except OSError:  # a network drive without lock support
-        pass
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, Line]]:
