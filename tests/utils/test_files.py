@@ -170,6 +170,7 @@ def test_a_disk_that_is_too_full(tmp_path: Path):
         check_space(tmp_path, 2**62)
 
 
+@pytest.mark.posix
 def test_digest_refuses_what_may_never_end(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "large.png").write_bytes(bytes(11))

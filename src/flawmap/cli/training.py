@@ -128,7 +128,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another product.")] = 0,
 ) -> None:
     """Do the whole job on a product that flawmap draws itself."""
-    need_torch()
+    need_torch("flawmap demo")
     import flawmap
     from flawmap.cli.console import show_evaluation, training_display
 

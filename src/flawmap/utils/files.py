@@ -193,14 +193,13 @@ def sweep_below(folder: Path) -> None:
 
 
 def _is_running(process: int) -> bool:
-    if sys.platform == "win32":  # where probing with a signal would end the process
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
+    if sys.platform != "win32":  # there, probing with a signal would end the process
+        try:
+            os.kill(process, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except OSError:
+            return True
     return True
 
 

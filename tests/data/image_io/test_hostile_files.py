@@ -76,6 +76,7 @@ def test_strips_join_without_a_seam(monkeypatch: pytest.MonkeyPatch, mode: str) 
 # --- files that are none
 
 
+@pytest.mark.posix
 def test_a_pipe_a_folder_and_a_large_file_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").write_bytes(bytes(11))

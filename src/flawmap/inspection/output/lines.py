@@ -156,17 +156,17 @@ def _raw_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
 def map_reference(file: Path, lines: str | os.PathLike[str] | None) -> str:
     """Return the path of a map's file relative to the folder of the lines, so that both can move.
 
-    The path is absolute if the lines go to no file, or to another drive.
+    The path is absolute if the lines go to no file, or to another drive. It has forward slashes.
     """
     real = os.path.realpath(file)
     if lines is None or str(lines) == "-":
-        return real
+        return Path(real).as_posix()
     with contextlib.suppress(ValueError):  # below it, perhaps through a link moved with it
         return file.absolute().relative_to(Path(lines).parent.absolute()).as_posix()
     try:
         return Path(os.path.relpath(real, _folder(lines))).as_posix()
     except ValueError:  # another drive
-        return real
+        return Path(real).as_posix()
 
 
 def map_place(reference: str, lines: str | os.PathLike[str]) -> Path:
