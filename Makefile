@@ -9,7 +9,7 @@ OUT ?= demo
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick check format bench torture docs clean
+.PHONY: help install demo test quick coverage check format bench torture docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -30,6 +30,9 @@ test: install  ## all tests
 quick: install  ## tests that are not marked slow; those that should be are listed
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m 'not slow' \
 		--durations 10 --durations-min 3 src tests
+
+coverage: install  ## share of lines and branches that the tests execute, into benchmarks/results
+	$(BIN)/python benchmarks/coverage_report.py
 
 check: install  ## format, lint, types, which way imports point
 	$(BIN)/ruff format --check .
@@ -59,5 +62,5 @@ docs: install  ## tables from benchmarks/results, the command line's reference, 
 	$(BIN)/zensical build --strict
 
 clean:  ## remove everything that make made
-	rm -rf $(VENV) $(OUT) build site .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info \
+	rm -rf $(VENV) $(OUT) build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* src/*.egg-info \
 		examples/javascript/node_modules

@@ -42,6 +42,12 @@ settings.load_profile("flawmap")
 TINY = ("--teacher", "pocket", "--rotate", "slight", "--size", "128x128")
 TINY += ("--steps", "12", "--batch-size", "2")
 
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if sys.platform == "win32" and item.get_closest_marker("posix"):
+        pytest.skip("Windows has no such pipes and signals")
+
+
 Once = Callable[[str, Callable[[Path], object]], Path]
 
 

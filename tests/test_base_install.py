@@ -94,6 +94,7 @@ def test_every_verb_but_training_without_torch(
     assert found["loaded"] == []
     assert "Traceback" not in done.stderr
     assert done.stderr.count("pip install 'flawmap[train]'") == 2
+    assert done.stderr.count("uvx --from 'flawmap[train]' flawmap demo\n") == 1
     assert (tmp_path / "report.html").is_file()
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "demo").exists()

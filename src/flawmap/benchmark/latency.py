@@ -200,13 +200,14 @@ def _cold_start(words: Sequence[object], say: Callable[[str], None]) -> float:
 
 
 def _peak_mb() -> int | None:
-    """Peak memory of this process so far in MB; None if the system does not report it."""
-    try:
+    """Peak memory of this process so far in MB; None on Windows, which does not report it so."""
+    peak = None
+    if sys.platform != "win32":
         import resource
-    except ImportError:
-        return None
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(used / (2**20 if sys.platform == "darwin" else 2**10))
+
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = round(used / (2**20 if sys.platform == "darwin" else 2**10))
+    return peak
 
 
 def read_latencies(folder: Path) -> list[dict[str, Any]]:

@@ -72,7 +72,11 @@ def rate(text: str | float) -> float:
     return found
 
 
-def need_torch() -> None:
-    """Raise FlawmapError if torch, which training needs, is not installed."""
+def need_torch(uvx: str = "") -> None:
+    """Raise FlawmapError if torch, which training needs, is not installed.
+
+    ``uvx``: the command that uv runs with torch, added to the message.
+    """
     if find_spec("torch") is None:
-        raise FlawmapError("Training needs torch: pip install 'flawmap[train]'")
+        also = f", or: uvx --from 'flawmap[train]' {uvx}" if uvx else ""
+        raise FlawmapError(f"Training needs torch: pip install 'flawmap[train]'{also}")

@@ -35,7 +35,7 @@ def train(data: Path, out: Path, resume: bool, changes: Any, **options: Any) -> 
 )
 def demo(out: Path, seed: int) -> None:
     """Draw a product, train on it, evaluate, and write a report."""
-    need_torch()
+    need_torch("flawmap demo")
     import flawmap
     from flawmap.cli.console.evaluation import show_evaluation
     from flawmap.cli.console.progress import training_display

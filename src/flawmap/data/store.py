@@ -221,7 +221,11 @@ def _in_file(kept: Reading, shape: tuple[int, ...], folder: Path | None) -> NDAr
 
 
 def _write_npy(file: BinaryIO, kept: Reading, shape: tuple[int, ...]) -> None:
-    """Write header, images and the header again, as the number readable is only known then."""
+    """Write header, images and the header again, as the number readable is only known then.
+
+    Not ``open_memmap``: it fixes that number before, and a full disk then ends the process with a
+    bus error instead of an OSError.
+    """
     _write_header(file, shape)
     for image in kept:
         file.write(image.tobytes())

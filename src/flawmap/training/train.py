@@ -38,7 +38,8 @@ from flawmap.training.output_folder import (
 from flawmap.training.prepare import Prepared, Request, prepare, read_images, set_up
 from flawmap.training.resolve import check_backbone, framing, method_config, settle_open_options
 from flawmap.training.settings import check_split, settle
-from flawmap.utils.files import check_space, check_writable, make_folder, only_writer
+from flawmap.utils.files import check_space, check_writable, make_folder
+from flawmap.utils.locks import only_writer
 
 
 def train(

@@ -184,6 +184,7 @@ def test_the_run_refuses_another_shape_and_stays_as_it_was(run_copy: Path, tmp_p
     assert said == ["The region of interest is 25.0% of the image."]
 
 
+@pytest.mark.posix
 def test_a_region_file_that_is_a_pipe_or_too_large(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / region_file("a" * 64)
     os.mkfifo(path)

@@ -184,6 +184,7 @@ def test_calls_that_make_no_sense(camera, tmp_path):
         camera.watch_until(lambda: True)
 
 
+@pytest.mark.posix
 def test_the_verb_ends_well_with_ctrl_c(camera, flawmap_process):
     import signal
 

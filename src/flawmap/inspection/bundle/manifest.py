@@ -23,7 +23,8 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.defects import Filters
 from flawmap.types import ExportPrecision, Fit, Rotation
-from flawmap.utils.files import check_writable, encode_json, only_writer, read_regular, write_bytes
+from flawmap.utils.files import check_writable, encode_json, read_regular, write_bytes
+from flawmap.utils.locks import only_writer
 
 MANIFEST = "manifest.json"
 SETTINGS = "settings.json"

@@ -13,20 +13,19 @@ from pathlib import Path
 from flawmap.errors import FlawmapError
 from flawmap.inspection.record import InspectionRecord, NotJsonError
 from flawmap.utils.files import cannot_write, make_folder
-
-if sys.platform != "win32":
-    import fcntl
+from flawmap.utils.locks import LinesLock
 
 _LOG = logging.getLogger("flawmap")
+_BINARY = getattr(os, "O_BINARY", 0)  # without it, Windows writes two bytes at a line's end
 
 
 class LinesFile:
     """File to which records are written one by one, each as a complete line of JSON.
 
     However the process ends, all lines written so far are in the file under its own name. The first
-    line replaces earlier content; with ``append`` it is kept. An exclusive lock (flock, where
-    available) keeps other processes from writing lines. Raises FlawmapError if another process
-    holds the lock or the file cannot be written.
+    line replaces earlier content; with ``append`` it is kept. An exclusive lock keeps other
+    processes from writing lines; they can read. Raises FlawmapError if another process holds the
+    lock or the file cannot be written.
     """
 
     def __init__(self, path: Path, *, append: bool = False) -> None:
@@ -35,17 +34,18 @@ class LinesFile:
         self._created = not path.exists()
         self._append = append
         self._written = 0
+        self._lock: LinesLock | None = None
         self._descriptor = self._open()
 
     def _open(self) -> int:
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
         except OSError as error:
             raise cannot_write(self.path, error) from error
         try:
             self._regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
             if self._regular:
-                _lock(descriptor, self.path)
+                self._lock = LinesLock(self.path)
                 os.lseek(descriptor, 0, os.SEEK_END if self._append else os.SEEK_SET)
         except BaseException:
             os.close(descriptor)
@@ -56,6 +56,7 @@ class LinesFile:
         """Append one line; raise FlawmapError if that fails. A full disk leaves no partial line."""
         if self._append and self._was_taken_away():
             os.close(self._descriptor)
+            self._release()
             self._descriptor = self._open()
         data = memoryview((record.to_json() + "\n").encode())
         try:
@@ -88,10 +89,15 @@ class LinesFile:
 
     def close(self) -> None:
         """Close the file; remove it if it is new and has no lines."""
+        os.close(self._descriptor)  # first: Windows does not delete an open file
         if self._created and not self._written and not self._append:
             with contextlib.suppress(OSError):
                 self.path.unlink()
-        os.close(self._descriptor)
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
 
 @contextlib.contextmanager
@@ -114,19 +120,6 @@ def json_lines(
 def _print_line(record: InspectionRecord) -> None:
     sys.stdout.write(record.to_json() + "\n")
     sys.stdout.flush()
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    if sys.platform == "win32":
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise FlawmapError(
-            f"Another process is writing lines to {path}: stop it, or give another --json file."
-        ) from error
-    except OSError:  # a network drive without lock support
-        pass
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, InspectionRecord]]:
@@ -168,17 +161,17 @@ def _raw_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
 def map_reference(file: Path, lines: str | os.PathLike[str] | None) -> str:
     """Return the path of a map's file relative to the folder of the lines, so that both can move.
 
-    The path is absolute if the lines go to no file, or to another drive.
+    The path is absolute if the lines go to no file, or to another drive. It has forward slashes.
     """
     real = os.path.realpath(file)
     if lines is None or str(lines) == "-":
-        return real
+        return Path(real).as_posix()
     with contextlib.suppress(ValueError):  # below it, perhaps through a link moved with it
         return file.absolute().relative_to(Path(lines).parent.absolute()).as_posix()
     try:
         return Path(os.path.relpath(real, _folder(lines))).as_posix()
     except ValueError:  # another drive
-        return real
+        return Path(real).as_posix()
 
 
 def map_place(reference: str, lines: str | os.PathLike[str]) -> Path:
