@@ -32,7 +32,7 @@ from flawmap.data.image_io.images import write_png
 from flawmap.demonstration.drawing import draw_dataset
 from flawmap.inspection.bundle.training_log import TRAINING_LOG, read_log
 from flawmap.synthesis.textures import draw_textures
-from flawmap.training import train as training
+from flawmap.training import finalize
 from flawmap.training.loop import Loop
 from flawmap.utils.files import digest
 
@@ -72,7 +72,7 @@ class Trap:
 
 def train(method: str, folder: Path, trap: Trap, checkpoint_seconds: float) -> None:
     """Train or resume the run in ``folder``, with the trap set in this very process."""
-    step, finish = Loop.step, training.finish
+    step, finish = Loop.step, finalize.finish
 
     def stepping(loop: Loop, phase: Any, optimisers: Any, index: int) -> torch.Tensor:
         trap.reach(f"step {index + 1}")
@@ -82,7 +82,7 @@ def train(method: str, folder: Path, trap: Trap, checkpoint_seconds: float) -> N
         trap.reach("export")
         return finish(*args, **named)
 
-    Loop.step, training.finish = stepping, finishing  # type: ignore[assignment,method-assign]
+    Loop.step, finalize.finish = stepping, finishing  # type: ignore[assignment,method-assign]
     sys.addaudithook(trap.hear)
     trap.reach("start")
     inputs = {"data": folder.parent / "data", "textures": folder.parent / "textures"}

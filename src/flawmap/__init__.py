@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from flawmap.inspection.predict import predict as predict
     from flawmap.inspection.rejudge import judge as judge
     from flawmap.inspection.watching.watch import watch as watch
+    from flawmap.training.config import TrainConfig as TrainConfig
     from flawmap.training.train import train as train
 
 __version__ = "0.1.0"
 __all__ = [
     "FlawmapError",
     "Inspector",
+    "TrainConfig",
     "UsageError",
     "bench",
     "calibrate",
@@ -52,6 +54,7 @@ __all__ = [
 
 _HOMES = {
     "Inspector": "flawmap.inspection.inspector",
+    "TrainConfig": "flawmap.training.config",
     "bench": "flawmap.benchmark.run",
     "calibrate": "flawmap.calibration.calibrate",
     "compare": "flawmap.benchmark.comparison",

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from flawmap.errors import FlawmapError
-from flawmap.synthesis.textures import FAMILIES, draw_textures, load_textures
+from flawmap.synthesis.textures import FAMILIES, draw_textures, load_textures, texture_bank
 from flawmap.utils.rng import Stream, from_words, generator
 
 SIZE = (64, 96)
@@ -90,3 +90,12 @@ def test_loading_holds_the_pictures_once(tmp_path: Path, monkeypatch):
 def test_load_without_pictures_says_so(tmp_path: Path):
     with pytest.raises(FlawmapError, match="no readable image"):
         load_textures(tmp_path, SIZE, limit=10, seed=0)
+
+
+def test_the_models_of_a_run_in_folds_share_one_drawn_bank() -> None:
+    first, again, other = (texture_bank(None, (8, 8), seed)[0] for seed in (0, 0, 1))
+    assert again is first
+    assert first.shape == other.shape
+    assert not np.array_equal(first, other)
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0

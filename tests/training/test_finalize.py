@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from flawmap.inspection.bundle.manifest import WEIGHTS, Preprocessing, Teacher, Training
 from flawmap.methods.adps.config import AdpsConfig
 from flawmap.methods.adps.method import AdpsMethod
-from flawmap.training.finalize import finish, fit_read_out
+from flawmap.training.finalize import finish
+from flawmap.training.fit import fit_read_out
 from methods.tiny import SIZE, tiny_teacher
 from training.tiny import tiny_images
 

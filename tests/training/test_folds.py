@@ -15,8 +15,8 @@ from flawmap.inspection.conformal import Calibration
 from flawmap.training import train as module
 from flawmap.training.folds import calibrate_in_folds
 from flawmap.training.good_images.split import Part
+from flawmap.training.loop import Reporter
 from flawmap.training.output_folder import FOLDS, WORK
-from flawmap.training.train import Reporter
 from flawmap.utils.files import digest
 
 
@@ -79,9 +79,9 @@ def test_a_run_in_folds(tiny_data, options, tmp_path):
     assert (fresh.folds, len(fresh.scores)) == (0, 3)
 
 
-@pytest.mark.parametrize("folds", [1, -1])
-def test_folds_that_make_no_sense(tiny_data, tmp_path, folds):
-    with pytest.raises(UsageError, match="2 or more"):
+@pytest.mark.parametrize(("folds", "told"), [(1, "2 or more"), (-1, "--folds -1: ")])
+def test_folds_that_make_no_sense(tiny_data, tmp_path, folds, told):
+    with pytest.raises(UsageError, match=told):
         flawmap.train(tiny_data, tmp_path / "run", folds=folds)
 
 
@@ -95,17 +95,17 @@ def stopped(
     tiny_data: Path, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A run in folds that was stopped when the first model of two was complete."""
-    run, trained = tmp_path / "run", module._train
+    run, trained = tmp_path / "run", module.train_one
 
-    def stop_after_the_first(asked, dataset, place, part, *rest):
+    def stop_after_the_first(request, place, part, *rest):
         if part.fold != 0:
             raise KeyboardInterrupt
-        return trained(asked, dataset, place, part, *rest)
+        return trained(request, place, part, *rest)
 
-    monkeypatch.setattr(module, "_train", stop_after_the_first)
+    monkeypatch.setattr(module, "train_one", stop_after_the_first)
     with pytest.raises(KeyboardInterrupt):
         flawmap.train(tiny_data, run, folds=2, **options)
-    monkeypatch.setattr(module, "_train", trained)
+    monkeypatch.setattr(module, "train_one", trained)
     assert (run / FOLDS / "0" / "manifest.json").is_file()
     return run
 

@@ -167,6 +167,6 @@ def test_a_name_that_no_folder_can_have(tiny_data: Path, tmp_path: Path, name: s
 def test_a_folder_that_cannot_be_written_is_told_before_any_image_is_read(
     tiny_data: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("flawmap.training.train.load_good_images", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr("flawmap.training.prepare.load_good_images", lambda *_: pytest.fail("read"))
     with pytest.raises(FlawmapError, match="Cannot write /proc/none/run"):
         flawmap.train(tiny_data, "/proc/none/run", steps=2)

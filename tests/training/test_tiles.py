@@ -22,8 +22,7 @@ from flawmap.data.store import load_images
 from flawmap.inspection.bundle.manifest import read_manifest
 from flawmap.training.checkpoint import newest_checkpoint
 from flawmap.training.good_images.load import GoodImages, load_good_images
-from flawmap.training.loop import Loop
-from flawmap.training.train import Reporter
+from flawmap.training.loop import Loop, Reporter
 from methods.tiny import SIZE
 from training.tiny import stop_after, tiny_loop, weights
 
@@ -131,8 +130,8 @@ def test_it_is_resumed_with_the_same_tiles_only(run, tiny_data, options, tmp_pat
     ("options", "told"),
     [
         ({"fit": "tiles", "overlap": 200}, "give 0 to 128"),
-        ({"overlap": 8}, "Only tiles overlap"),
-        ({"fit": "stretch"}, "No way to fit 'stretch'"),
+        ({"overlap": 8}, "Only tiles can overlap"),
+        ({"fit": "stretch"}, "--fit stretch: input should be"),
     ],
 )
 def test_what_makes_no_sense_is_told_before_anything_is_read(tmp_path, options, told):
@@ -144,5 +143,5 @@ def test_letterboxed_images_are_windows_with_their_shape_kept(tiny_data, tmp_pat
     paths = open_dataset(tiny_data).good_train[:2]
     framing = Framing((32, 64), "letterbox")
     loaded = load_images(paths, framing.size, fit="letterbox")
-    expected = [framing.lay(read_image(path)).window(0) for path in paths]
+    expected = [framing.preprocess(read_image(path)).tile(0) for path in paths]
     np.testing.assert_array_equal(loaded.array, expected)

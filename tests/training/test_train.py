@@ -22,9 +22,8 @@ from flawmap.data.layouts import open_dataset
 from flawmap.data.store import fingerprint
 from flawmap.inspection.bundle.graphs import file_digest
 from flawmap.inspection.bundle.manifest import read_manifest
-from flawmap.training import train as module
 from flawmap.training.good_images.split import Part
-from flawmap.training.train import Reporter
+from flawmap.training.loop import Reporter
 
 STEPS, SIZE = 12, (128, 128)  # as the fixture's run
 # the command line itself, but for a checkpoint after every step
@@ -89,6 +88,7 @@ def wait_for_step(process: subprocess.Popen[str], out: Path, step: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.posix
 def test_stopped_and_killed_and_resumed_ends_with_the_same_bits(
     start: Start, out: Path, tiny_run: Path, tiny_data: Path, tiny_textures: Path
 ) -> None:
@@ -149,17 +149,6 @@ def check_same(out: Path, never_stopped: Path) -> None:
 def steps_logged(run: Path) -> list[tuple[int, str]]:
     lines = (run / "training.jsonl").read_text(encoding="utf-8").splitlines()
     return [(x["step"], x["phase"]) for x in map(json.loads, lines)]
-
-
-def test_the_models_of_a_run_in_folds_share_one_bank_of_textures() -> None:
-    first, again, other = (
-        module._textures(None, (8, 8), seed, needed=True)[0] for seed in (0, 0, 1)
-    )
-    assert again is first
-    assert first.shape == other.shape
-    assert not np.array_equal(first, other)
-    with pytest.raises(ValueError, match="read-only"):
-        first[0] = 0
 
 
 def test_a_run_leaves_an_inspector_and_nothing_else(tiny_run: Path) -> None:

@@ -6,6 +6,8 @@ A family draws a *field*, float32 (h, w) of any range; a palette then colours it
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import logging
 from pathlib import Path
 
@@ -22,8 +24,31 @@ from flawmap.utils.rng import Stream, generator
 
 Pixels = npt.NDArray[np.uint8]
 _log = logging.getLogger("flawmap")
+_DRAWN = 256  # textures of the drawn bank; about four seconds on one core
+_READ = 6000  # textures read from files at most: all of DTD
 
 FAMILIES = fields.FAMILIES + shapes.FAMILIES
+
+
+def texture_bank(folder: Path | None, size: Size, seed: int) -> tuple[Pixels, str]:
+    """Return the textures to train with, uint8 (n, h, w, 3), and their description.
+
+    They are read from ``folder``, or drawn if there is none. Raises FlawmapError if no image under
+    ``folder`` is readable.
+    """
+    if folder is None:
+        return _drawn_bank(size, seed), f"{_DRAWN} drawn by flawmap"
+    bank = load_textures(folder, size, _READ, seed)
+    digest = hashlib.sha256(bank.data).hexdigest()[:12]  # no copy of gigabytes
+    return bank, f"{len(bank)} pictures of {folder.resolve().name} ({digest})"
+
+
+@functools.lru_cache(maxsize=1)
+def _drawn_bank(size: Size, seed: int) -> Pixels:
+    """Draw the bank, read-only; a run in folds uses it ``folds`` + 1 times."""
+    bank = draw_textures(_DRAWN, size, seed)
+    bank.flags.writeable = False
+    return bank
 
 
 def draw_textures(count: int, size: Size, seed: int, stream: Stream = Stream.TEXTURE) -> Pixels:

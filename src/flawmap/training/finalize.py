@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,29 +27,118 @@ from flawmap.inspection.bundle.manifest import (
 from flawmap.inspection.bundle.saving import save_manifest
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.inspector import Inspector
-from flawmap.inspection.tiled import Look
+from flawmap.inspection.tiled import TiledInference
 from flawmap.methods.base import Method
 from flawmap.runtime.base import Backend
 from flawmap.runtime.onnxruntime import OnnxRuntime
-from flawmap.training.device import exact
+from flawmap.training.choices.outliers import (
+    tell_left_out,
+    tell_oddest,
+    warn_of_learned,
+    warn_of_outliers,
+)
+from flawmap.training.good_images.load import GoodImages
+from flawmap.training.good_images.split import Part
+from flawmap.training.prepare import Prepared, Request, Setup
 from flawmap.utils.files import write_bytes
 from flawmap.utils.hardware import versions
 
 PARITY_LIMIT = 1e-4
+_PARITY_SAMPLE = 8  # tiles of good images for parity
 
 
-def fit_read_out(trained: Method, learned_from: Iterable[NDArray[np.uint8]]) -> None:
-    """Fit the method's read-out on images (h, w, 3) that it was trained on.
+def finalize(
+    request: Request,
+    setup: Setup,
+    prepared: Prepared,
+    folder: Path,
+    part: Part,
+    calibration: Calibration | None,
+    seconds: Mapping[str, float],
+) -> Inspector:
+    """Write the inspector of a fitted method; see :func:`finish`.
 
-    Held-out images only set the thresholds, whose guarantee would not hold if they were used here.
+    ``calibration``: that of the fold models, if there are any. ``seconds``: duration of each step.
     """
-    trained.module.eval()
-    device = next(trained.module.parameters()).device
-    with torch.no_grad(), exact(device):
-        trained.fit_read_out(
-            torch.tensor(image, device=device).permute(2, 0, 1)[None].float() / 255
-            for image in learned_from
-        )
+    images, settings = prepared.images, prepared.settings
+    source = request.source
+    return finish(
+        folder,
+        prepared.method,
+        Preprocessing.of(setup.framing),
+        images.parity_windows(_PARITY_SAMPLE, request.config.seed),
+        images.held_out,
+        Teacher(
+            name=source.name,
+            file=source.file,
+            sha256=source.sha256,
+            backbone=source.backbone,
+            licence=setup.teacher.weights_licence,
+        ),
+        _training_record(request, setup, prepared, seconds),
+        held_files=images.held_files,
+        calibration=calibration,
+        leave_out_outliers=request.config.leave_out_outliers and part.fold is None,
+        method=settings.method,
+        preset=settings.preset,
+        configuration=settings.configuration,
+    )
+
+
+def _training_record(
+    request: Request, setup: Setup, prepared: Prepared, seconds: Mapping[str, float]
+) -> Training:
+    """Return the manifest's record of the training."""
+    images, settings, rotation = prepared.images, prepared.settings, prepared.rotation
+    data, group = request.dataset.root.resolve(), request.config.group
+    return Training(
+        data=data.name,
+        folder=str(data),
+        layout=request.dataset.layout,
+        images=len(images.train),
+        held_out=len(images.held),
+        skipped=len(images.loaded.skipped),
+        useless=images.useless,
+        copies=images.copies,
+        group=None if group is None else str(group),
+        groups=images.groups,
+        set_aside=images.aside_files,
+        fingerprint=images.fingerprint,
+        trained_on=images.trained_on,
+        rotation=rotation.rotation,
+        rotation_reason=rotation.reason,
+        textures=settings.textures,
+        texture_images=_texture_images(request, prepared),
+        steps=prepared.steps,
+        seed=settings.seed,
+        device=str(setup.device),
+        precision=settings.precision,
+        seconds=dict(seconds),
+    )
+
+
+def _texture_images(request: Request, prepared: Prepared) -> int | None:
+    """Return the number of images that textures were cut from; None if they were not."""
+    given = request.config.textures is not None and prepared.config.anomalies is not None
+    return len(prepared.textures) if given else None
+
+
+def report_guarantee(
+    request: Request, images: GoodImages, inspector: Inspector, folder: Path
+) -> None:
+    """Report the guarantee of the thresholds and the suspicious images behind them."""
+    say, config = request.reporter.say, request.config
+    calibration = inspector.manifest.calibration
+    if config.leave_out_outliers:
+        say(tell_left_out(calibration.left_out, images.names))
+    say(tell_oddest(calibration, images.names))
+    say(calibration.statement())
+    # with folds, every image is held out once
+    learned = None if calibration.folds else warn_of_learned(images, inspector, config.seed)
+    if learned is not None:
+        say(learned)
+    if (warning := warn_of_outliers(calibration, images.names, folder)) is not None:
+        say(warning)
 
 
 def finish(
@@ -84,10 +173,12 @@ def finish(
     graph = OnnxRuntime((folder / GRAPH).read_bytes())
     parity = measure_parity(graph, twin, windows)
     if calibration is None:
-        look = Look.of(preprocessing.framing, named["configuration"])
-        seen = (look.one(graph, photograph) for photograph in held_out)
-        scores, peaks = zip(*((score, float(found.max())) for found, score in seen), strict=True)
-        calibration = Calibration.from_scores(scores, peaks, images=held_files)
+        inference = TiledInference.of(preprocessing.framing, named["configuration"])
+        raw = (inference.one(graph, image) for image in held_out)
+        scores, maxima = zip(
+            *((one.score, float(one.anomaly_map.max())) for one in raw), strict=True
+        )
+        calibration = Calibration.from_scores(scores, maxima, images=held_files)
     if leave_out_outliers:
         calibration = without(calibration, apart(calibration))
     manifest = Manifest(

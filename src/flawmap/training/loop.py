@@ -46,6 +46,14 @@ class Progress:
     loss: float
 
 
+@dataclass(frozen=True)
+class Reporter:
+    """Callbacks of a training for messages and for progress."""
+
+    say: Callable[[str], None] = lambda text: None
+    show: Callable[[Progress], None] = lambda progress: None
+
+
 @dataclass
 class Loop:
     """Training of ``method`` for ``steps`` steps on ``batches``, with checkpoints and a log."""

@@ -11,7 +11,8 @@ from flawmap.errors import UsageError
 from flawmap.methods.registry import find_preset
 from flawmap.synthesis.anomalies import AnomalyConfig, anomaly_masks, corrupt, draw_parameters
 from flawmap.synthesis.families.weights import FAMILY_NAMES, FamilyWeights, draw_families
-from flawmap.training.options import Options
+from flawmap.training.config import TrainConfig
+from flawmap.training.resolve import method_config
 from flawmap.utils.rng import Stream, generator
 from synthesis.families.scenes import NEW, only
 
@@ -101,8 +102,8 @@ def test_spared_samples_stay_good():
 
 @pytest.mark.parametrize("name", NEW)
 def test_a_family_is_switched_on_by_set(name):
-    options = Options(data=".", changes={f"anomalies.families.{name}": 0.5})
-    assert getattr(options.configure().anomalies.families, name) == 0.5
+    config = TrainConfig(changes={f"anomalies.families.{name}": 0.5})
+    assert getattr(method_config(config).anomalies.families, name) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -115,4 +116,4 @@ def test_config_refuses(families):
 
 def test_no_family_at_all_is_refused_in_words():
     with pytest.raises(UsageError, match="at least one family a weight above 0"):
-        Options(data=".", changes={"anomalies.families.texture": 0}).configure()
+        method_config(TrainConfig(changes={"anomalies.families.texture": 0}))

@@ -10,7 +10,8 @@ from PIL import Image
 
 from flawmap.methods.registry import METHODS
 from flawmap.training.choices.shape import settle_size
-from flawmap.training.options import Options
+from flawmap.training.config import TrainConfig
+from flawmap.training.resolve import method_config, settle_open_options
 from flawmap.types import Fit, Size
 
 
@@ -76,11 +77,12 @@ def test_it_is_settled_where_it_is_left_open(
     tmp_path: Path, method: str, asked: dict[str, object], expected: Size
 ):
     paths = pictures(tmp_path, (125, 50))
-    options = Options(tmp_path, method, **asked)  # type: ignore[arg-type]
-    assert options.settled(paths, None, print).configure().size == expected
+    config = TrainConfig.of({"method": method, **asked})
+    assert method_config(settle_open_options(config, paths, None, 32, print)).size == expected
 
 
 @pytest.mark.parametrize("fit", ["squash", "letterbox"])
 def test_the_white_level_is_settled_with_it(tmp_path: Path, fit: Fit):
     paths = pictures(tmp_path, (125, 50))
-    assert Options(tmp_path, fit=fit).settled(paths, 4095, print).white_level == 4095
+    settled = settle_open_options(TrainConfig(fit=fit), paths, 4095, 1, print)
+    assert settled.white_level == 4095
