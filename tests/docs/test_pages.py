@@ -23,6 +23,7 @@ WITH_BLOCKS = [page for page in PAGES if any(block.reason is None for block in b
 LONG = re.compile(r"^flawmap (train|demo|export|bench \S+\.yaml)\b", re.MULTILINE)
 NOT_RUN = [
     ("README.md", "installs packages from the network"),
+    ("at-the-line.md", "installs packages from the network"),
     ("images.md", "installs packages from the network"),
     ("memory.md", "a line that training prints"),
     ("other-languages.md", "needs Node and the network; tests/languages runs the program"),

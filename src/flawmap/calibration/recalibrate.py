@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flawmap.data.samples import plural
 from flawmap.errors import FlawmapError
+from flawmap.inspection.bundle.decoder import decoder_here
 from flawmap.inspection.bundle.graphs import BF16, backend_of
 from flawmap.inspection.bundle.manifest import Manifest
 from flawmap.inspection.conformal import Calibration
@@ -85,6 +86,8 @@ class Recalibrator:
 
     def run(self) -> Manifest:
         """Return the manifest with new thresholds; raise FlawmapError if no image can be read."""
+        if not self.add:  # else some scores come from the decoder used before
+            self.manifest = self.manifest.model_copy(update={"decoder": decoder_here()})
         exports = {}
         for name, export in self.manifest.exports.items():
             if name == BF16 and not has_bf16_here():

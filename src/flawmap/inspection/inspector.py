@@ -16,6 +16,7 @@ from flawmap.data.image_io.arrays import Colour, Frame, as_source, check_colour
 from flawmap.data.image_io.images import read_file, source_name
 from flawmap.data.resize import Framing, PaddedImage
 from flawmap.errors import FlawmapError
+from flawmap.inspection.bundle.decoder import warn_if_decoder_differs
 from flawmap.inspection.bundle.devices import tell_if_unmeasured
 from flawmap.inspection.bundle.graphs import read_graph
 from flawmap.inspection.bundle.manifest import GRAPH, MANIFEST, Manifest, read_manifest, run_id
@@ -99,6 +100,7 @@ class Inspector:
             )
         device, precision = runtime.get("device", "cpu"), options["precision"]
         tell_if_unmeasured(folder, manifest, loaded.name, device, precision)
+        warn_if_decoder_differs(folder, manifest)
         judging = manifest.model_copy(update={"calibration": found.calibration})
         source = Source(str(folder.absolute()), options, found.sha256)
         return cls(judging, loaded, region, source)

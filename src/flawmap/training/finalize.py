@@ -14,6 +14,7 @@ from safetensors.torch import save as save_safetensors
 from flawmap.calibration.leaving_out import apart, without
 from flawmap.errors import FlawmapError
 from flawmap.exporting.onnx_graph import InferenceGraph, export_onnx
+from flawmap.inspection.bundle.decoder import decoder_here
 from flawmap.inspection.bundle.graphs import file_digest
 from flawmap.inspection.bundle.manifest import (
     GRAPH,
@@ -189,6 +190,7 @@ def finish(
         parity=parity,
         files={name: file_digest(folder, name) for name in (GRAPH, WEIGHTS)},
         versions=versions(),
+        decoder=decoder_here(),
         **named,
     )
     save_manifest(folder, manifest)

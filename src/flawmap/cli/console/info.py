@@ -55,6 +55,7 @@ def _decision_rows(manifest: Manifest) -> dict[str, str]:
     return {
         "thresholds": describe_thresholds(manifest.calibration),
         "calibrated on": _calibration(manifest),
+        "JPEG decoder": "not known" if manifest.decoder is None else manifest.decoder.jpeg,
         "guarantee": manifest.calibration.statement(),
         "regions": describe_regions(manifest),
     }

@@ -28,7 +28,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from flawmap.data.image_io import tiff
+from flawmap.data.image_io import fast, tiff
 from flawmap.data.image_io.deep_png import is_deep_colour, read_deep
 from flawmap.data.image_io.notes import Kind, note
 from flawmap.data.image_io.orientation import ORIENTATION, exif_orientation, upright, upright_array
@@ -88,8 +88,9 @@ _WARNINGS_LOCK = threading.Lock()
 class Decoded:
     """An image as it was stored, upright.
 
-    `pixels`: a Pillow image of at most 8 bits per channel, or deep values, grey (H, W) or RGB
-    (H, W, 3). `full_scale`: white by the format; 65535 for 16 bits and more, 1 for floats.
+    `pixels`: a Pillow image of at most 8 bits per channel, or values, grey (H, W) or RGB
+    (H, W, 3): deep ones, or uint8 from a fast decoder. `full_scale`: white by the format; 65535
+    for 16 bits and more, 1 for floats.
     `tagged`: white by the file's own tags, for values whose full scale is 65535.
     """
 
@@ -277,6 +278,10 @@ def _decode_other(data: bytes, kind: _Kind, check: _Check, deep: bool) -> tuple[
         if deep and kind is PngImageFile and is_deep_colour(data):
             values, exif = read_deep(data)
             return Decoded(upright_array(values, exif_orientation(exif)), FULL_16), pages
+        eight = fast.load(image, data) if deep else None  # masks keep palettes and alpha
+        if eight is not None:
+            orientation = exif_orientation(image.info.get("exif", b""))
+            return Decoded(upright_array(eight, orientation)), pages
         image.load()
         orientation = exif_orientation(image.info.get("exif", b""))  # it may follow the pixels
     turned = upright(image, orientation)

@@ -135,6 +135,8 @@ def _three(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _bytes(found: Decoded, white_level: WhiteLevel, name: str) -> NDArray[np.uint8]:
     values, full = np.asarray(found.pixels), found.full_scale
+    if values.dtype == np.uint8:
+        return values
     check_range(values, full, name)
     if full == 1:
         return np.rint(values * 255.0).astype(np.uint8)

@@ -146,6 +146,13 @@ class Parity(_Model):
     limit: float
 
 
+class Decoder(_Model):
+    """Decoder of JPEG files, whose pixels depend on it; see :mod:`.decoder`."""
+
+    jpeg: str = Field(description="its name and version")
+    jpeg_sha256: str = Field(description="digest of a test image's pixels as it decodes them")
+
+
 class Export(_Model):
     """Exported form of the model and its deviation from the original."""
 
@@ -193,6 +200,7 @@ class Manifest(_Model):
     parity: Parity
     files: dict[FileName, str] = Field(description="SHA-256 of each file of the artefact")
     versions: dict[str, str]
+    decoder: Decoder | None = Field(None, description="that decoded the images of calibration")
     devices: dict[str, Parity] = Field(
         {}, description="parity on other devices than the CPU, by runtime and device"
     )
