@@ -55,6 +55,11 @@ class AnomalyConfig(BaseModel):
         "above of noise, lines and opacity is of the texture family",
     )  # fmt: skip
 
+    @property
+    def has_families(self) -> bool:
+        """Whether any anomaly is of another family than foreign textures."""
+        return any(self.families.values()[1:])
+
     @model_validator(mode="after")
     def _ranges(self) -> AnomalyConfig:
         for name in ("opacity", "line_width"):

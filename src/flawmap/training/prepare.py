@@ -28,6 +28,7 @@ from flawmap.training.good_images.load import GoodImages, load_good_images
 from flawmap.training.good_images.split import Part
 from flawmap.training.loop import Reporter
 from flawmap.training.output_folder import WORK, family
+from flawmap.training.ranks import ALONE, Ranks
 from flawmap.training.resolve import framing, method_config
 from flawmap.training.settings import Settings, settle_precision
 from flawmap.types import Precision
@@ -48,6 +49,7 @@ class Request:
     resume: bool
     checkpoint_seconds: float
     reporter: Reporter
+    ranks: Ranks = ALONE
 
 
 @dataclass(frozen=True)

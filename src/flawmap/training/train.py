@@ -24,6 +24,7 @@ from flawmap.training.fit import (
     logged_seconds,
 )
 from flawmap.training.folds import calibrate_in_folds
+from flawmap.training.follow import follow
 from flawmap.training.good_images.split import Part
 from flawmap.training.loop import Reporter
 from flawmap.training.output_folder import (
@@ -35,6 +36,7 @@ from flawmap.training.output_folder import (
     tidy,
 )
 from flawmap.training.prepare import Prepared, Request, prepare, read_images, set_up
+from flawmap.training.ranks import Ranks, joined_ranks
 from flawmap.training.resolve import framing, method_config, settle_open_options
 from flawmap.training.settings import check_split, settle
 from flawmap.utils.files import check_space, check_writable, make_folder, only_writer
@@ -60,8 +62,24 @@ def train(
     UsageError with a message that says how to fix the problem.
     """
     config = TrainConfig.of(options, config)
-    reporter = reporter or Reporter()
-    folder = Path(out)
+    with joined_ranks(config.device) as ranks:
+        shown = (reporter or Reporter()) if ranks.leads else Reporter()
+        return _train(Path(data), Path(out), config, resume, checkpoint_seconds, shown, ranks)
+
+
+def _train(
+    data: Path,
+    folder: Path,
+    config: TrainConfig,
+    resume: bool,
+    checkpoint_seconds: float,
+    reporter: Reporter,
+    ranks: Ranks,
+) -> Inspector:
+    if not ranks.leads:
+        dataset = open_dataset(data, config.layout)
+        settled = _settle_by_images(config, dataset, reporter)
+        return follow(Request(settled, dataset, resume, 0.0, reporter, ranks), folder)
     check_free(folder, resume=resume)
     if folder.exists():
         with only_writer(folder):
@@ -69,14 +87,16 @@ def train(
     if resume and (folder / MANIFEST).is_file():
         return _complete_already(folder, reporter)
     framing(config, method_config(config).size)  # refuse invalid options first
-    dataset = _open_data(Path(data), folder, config)
+    dataset = _open_data(data, folder, config)
     if resume:
         _check_resumed(folder, config, reporter)
     config = _settle_by_images(config, dataset, reporter)
-    request = Request(config, dataset, resume, checkpoint_seconds, reporter)
+    request = Request(config, dataset, resume, checkpoint_seconds, reporter, ranks)
     new = not folder.exists()
     try:
-        return _train_all(request, folder)
+        inspector = _train_all(request, folder)
+        ranks.wait()
+        return inspector
     except (FlawmapError, KeyboardInterrupt):
         if new:
             discard_unbegun(folder)
@@ -145,7 +165,10 @@ def train_one(
     prepared = prepare(request, setup, images, part)
     with only_writer(make_folder(folder)):
         _begin(request, prepared, folder, part)
-        if (folder / MANIFEST).is_file():
+        complete = (folder / MANIFEST).is_file()
+        told = b"" if complete else prepared.settings.model_dump_json().encode()
+        request.ranks.share_bytes(told, setup.device)
+        if complete:
             return Inspector.load(folder)
         clock.lap("prepare")
         fit(request, setup, prepared, folder)
