@@ -9,7 +9,7 @@ OUT ?= demo
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick check format bench torture docs clean
+.PHONY: help install demo test quick coverage check format bench torture docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -31,17 +31,20 @@ quick: install  ## tests that are not marked slow; those that should be are list
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m 'not slow' \
 		--durations 10 --durations-min 3 src tests
 
+coverage: install  ## share of lines and branches that the tests execute, into benchmarks/results
+	$(BIN)/python benchmarks/coverage_report.py
+
 check: install  ## format, lint, types, which way imports point
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: install  ## let the formatter and the linter mend what they can
+format: install  ## apply the fixes of the formatter and the linter
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install  ## figures on the real data beside the checkout, into benchmarks/results
+bench: install  ## measure on the real data beside the checkout, into benchmarks/results
 	$(BIN)/flawmap bench benchmarks/methods.yaml --out benchmarks/results
 	$(BIN)/flawmap bench benchmarks/methods_kolektor.yaml --out benchmarks/results
 	FLAWMAP_WEIGHTS=../shared/weights $(BIN)/flawmap bench benchmarks/fast.yaml --out benchmarks/results
@@ -58,6 +61,6 @@ docs: install  ## tables from benchmarks/results, the command line's reference, 
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/zensical build --strict
 
-clean:  ## everything that make made
-	rm -rf $(VENV) $(OUT) build site .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info \
+clean:  ## remove everything that make made
+	rm -rf $(VENV) $(OUT) build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* src/*.egg-info \
 		examples/javascript/node_modules

@@ -17,6 +17,7 @@ from flawmap.data.image_io.images import read_image, resize_image
 from flawmap.data.layouts import open_dataset
 from flawmap.evaluation.ground_truth import sample_mask
 from flawmap.evaluation.metrics import Evaluator
+from flawmap.evaluation.metrics.catalogue import compared_metrics
 from flawmap.exporting.rebuild import rebuild
 from flawmap.inspection.bundle.manifest import read_manifest
 from flawmap.methods.registry import find_preset
@@ -26,11 +27,10 @@ READ_OUTS: dict[str, dict[str, float]] = {
     "blurred by half a cell": {"smoothing": 0.5, "guidance": 0.0},
     "guided": {"smoothing": 0.0, "guidance": find_preset("destseg", "fast").guidance},
 }
-FIGURES = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
 
 
 def measure(run: Path) -> dict[str, Any]:
-    """Figures of one run, read out every way."""
+    """Metrics of one run, read out every way."""
     manifest = read_manifest(run)
     samples = open_dataset(DATA / manifest.training.data, training=False).test
     graphs = {name: rebuild(run, manifest, **changes) for name, changes in READ_OUTS.items()}
@@ -46,12 +46,14 @@ def measure(run: Path) -> dict[str, Any]:
             evaluators[name].update(
                 maps[0].numpy(), mask, float(scores[0]), sample.label == "defective"
             )
-    found = {name: evaluator.compute().to_dict() for name, evaluator in evaluators.items()}
+    found = {name: evaluator.compute() for name, evaluator in evaluators.items()}
     return {
         "category": manifest.training.data,
         "teacher": manifest.teacher.name,
         "seed": manifest.training.seed,
-        "figures": {name: {key: f[key] for key in FIGURES} for name, f in found.items()},
+        "figures": {
+            name: {m.key: f[m.key] for m in compared_metrics()} for name, f in found.items()
+        },
     }
 
 

@@ -3,7 +3,7 @@
 ``python benchmarks/int8.py RUN...`` writes ``benchmarks/results/int8.json``; the runs are
 inspectors that ``flawmap bench --keep`` left, of categories of ``../shared/data/mvtec_ad_256``,
 exported before: ``flawmap export RUN --to openvino --int8``, and ``--to onnx --int8``. What an
-export refused is told as refused. Figures and verdicts are those of ``evaluate``.
+export refused is told as refused. Metrics and verdicts are those of ``evaluate``.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from typing import Any
 from record import ROOT, write_result
 
 import flawmap
+from flawmap.evaluation.metrics.catalogue import compared_metrics
+from flawmap.evaluation.result import Evaluation
 
 DATA = ROOT.parent / "shared" / "data" / "mvtec_ad_256"
 RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
-KEYS = ("image_auroc", "pixel_ap", "pixel_auroc", "iap", "pro")
 
 
 def measure(run: Path) -> dict[str, Any]:
-    """Figures in float32 and of both INT8 exports, and how verdicts differ."""
+    """Metrics in float32 and of both INT8 exports, and how verdicts differ."""
     manifest = flawmap.Inspector.load(run).manifest
     exports = {to: manifest.exports.get(f"{to}-int8") for to in RUNTIMES}
     data = DATA / manifest.training.data
@@ -33,7 +34,7 @@ def measure(run: Path) -> dict[str, Any]:
         "category": manifest.training.data,
         "seed": manifest.training.seed,
         "images": len(first.rows),
-        "float32": _figures(first),
+        "float32": _metrics(first),
     }
     for to, backend in RUNTIMES.items():
         made = exports[to]
@@ -42,16 +43,15 @@ def measure(run: Path) -> dict[str, Any]:
             continue
         small = flawmap.evaluate(run, data, precision="int8", backend=backend)
         pairs = zip(first.rows, small.rows, strict=True)
-        found[f"int8 {backend}"] = _figures(small) | {
+        found[f"int8 {backend}"] = _metrics(small) | {
             "flips": sum(a.verdict != b.verdict for a, b in pairs),
             "export": made.model_dump(mode="json", exclude={"calibration", "files"}),
         }
     return found
 
 
-def _figures(evaluation: Any) -> dict[str, float | None]:
-    figures = evaluation.to_dict()
-    return {key: figures[key] for key in KEYS}
+def _metrics(evaluation: Evaluation) -> dict[str, float | None]:
+    return {one.key: evaluation.metrics[one.key] for one in compared_metrics()}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What ``line.py``, ``int8.py`` and ``peers/run.py`` measured, in Markdown, for ``tables.py``."""
+"""Markdown tables of what ``line.py``, ``int8.py`` and ``peers/run.py`` measured."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ def render(load: Callable[[str], Result | None]) -> str:
     """All tables of docs/line.md; ``load`` gives a result file by its name."""
     parts = ["## Bytes to verdict\n", render_latencies(read_latencies(RESULTS / "latency"))]
     if found := load("throughput"):
-        parts += ["## A folder of 1,000 pictures\n", _throughput(found)]
+        parts += ["## A folder of 1,000 images\n", _throughput(found)]
     if found := load("parity"):
-        parts += ["## Every backend against torch's float32\n", _parity(found)]
+        parts += ["## Every backend compared with torch in float32\n", _parity(found)]
     if found := load("int8"):
-        parts += ["## INT8 on test pictures\n", _int8(found)]
+        parts += ["## INT8 on test images\n", _int8(found)]
     if peers := sorted((RESULTS / "peers").glob("*.json")):
-        parts += ["## Peers\n", *(_peers(path) for path in peers), _installed(peers[-1])]
+        parts += [
+            "## Compared with anomalib\n",
+            *(_peers(path) for path in peers),
+            _installed(peers[-1]),
+        ]
     return "\n".join(parts)
 
 
@@ -43,7 +47,7 @@ def _throughput(found: Result) -> str:
         for what, told in named.items():
             rows.append([run["run"], what, f"{told['images_per_s']:.0f}", str(told["peak_mb"])])
     judged = "".join(
-        f"\n{run['run']}: `predict --out` {again['inspecting_s']:.1f} s, `judge` on its maps "
+        f"\n{run['run']}: `predict --out` {again['inspecting_s']:.1f} s, `judge` on these maps "
         f"{again['judging_s']:.2f} s, {again['times_faster']:.0f} times faster.\n"
         for run in found["runs"]
         for again in [run["judged_again"]]
@@ -63,7 +67,7 @@ def _parity(found: Result) -> str:
         for run in found["runs"]
         for name, told in run["backends"].items()
     ]
-    head = "inspector | test pictures | backend | map, largest difference | mean | score | mean"
+    head = "inspector | test images | backend | map, largest difference | mean | score | mean"
     return _table(head, rows)
 
 
@@ -112,7 +116,7 @@ def _peers(path: Path) -> str:
             ]
         )
     head = f"{found['category']} | fit, min | image AUROC | pixel AP | pixel AUROC | PRO | IAP | "
-    return _table(head + "ms a picture | peak MB", rows)
+    return _table(head + "ms an image | peak MB", rows)
 
 
 def _installed(path: Path) -> str:

@@ -18,13 +18,15 @@ from record import ROOT, write_result
 from torch import Tensor
 from torch.nn import functional as F
 
-from flawmap.backbones.resnet import ImageNorm, ResNetTeacher
+from flawmap.backbones.base import Backbone
+from flawmap.backbones.features import ImageNorm
 from flawmap.backbones.weights import load_teacher
 from flawmap.benchmark.grid import Cell, read_grid
 from flawmap.data.image_io.images import read_image, resize_image
 from flawmap.data.layouts import open_dataset
 from flawmap.evaluation.ground_truth import sample_mask
 from flawmap.evaluation.metrics import Evaluator
+from flawmap.evaluation.metrics.catalogue import compared_metrics
 from flawmap.methods.modules.blocks import upsample
 from flawmap.methods.modules.readout import Smoothing
 
@@ -33,15 +35,17 @@ BLUR = 4.0  # pixels
 TOGETHER = 8
 
 
-def describe(teacher: ResNetTeacher, images: np.ndarray) -> Tensor:
+def describe(teacher: Backbone, images: np.ndarray) -> Tensor:
     """Features (B, C, h, w) of images (B, H, W, 3) uint8, at stage 2's size."""
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    levels = [F.avg_pool2d(x, 3, 1, 1) for x in teacher(ImageNorm()(pixels))[1:]]
+    levels = [
+        F.avg_pool2d(x, 3, 1, 1) for x in teacher(ImageNorm(teacher.mean, teacher.std)(pixels))[1:]
+    ]
     return torch.cat([upsample(x, tuple(levels[0].shape[-2:])) for x in levels], 1)
 
 
 def measure(cell: Cell) -> dict[str, Any]:
-    """Figures of one product and seed."""
+    """Metrics of one product and seed."""
     teacher = load_teacher(cell.teacher)[0].eval()
     height, width = (int(side) for side in (cell.options.size or "256x256").split("x"))
     data = open_dataset(cell.data)
@@ -61,9 +65,8 @@ def measure(cell: Cell) -> dict[str, Any]:
         large = blur(upsample(small, (height, width)))[0, 0]
         mask = sample_mask(sample, (height, width), (image.shape[0], image.shape[1]))
         evaluator.update(large.numpy(), mask, float(large.max()), sample.label == "defective")
-    figures = evaluator.compute().to_dict()
-    keys = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
-    told = {key: figures[key] for key in keys}
+    metrics = evaluator.compute()
+    told = {one.key: metrics[one.key] for one in compared_metrics()}
     print(cell.category, cell.seed, {key: round(value, 3) for key, value in told.items()})
     return {"category": cell.category, "seed": cell.seed, "images": len(goods), "figures": told}
 

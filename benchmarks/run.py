@@ -161,7 +161,7 @@ def alignment() -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from flawmap.backbones.resnet import ImageNorm
+    from flawmap.backbones.features import ImageNorm
     from flawmap.backbones.weights import load_teacher
     from flawmap.data.layouts import open_dataset
     from flawmap.data.store import load_images
@@ -176,8 +176,9 @@ def alignment() -> dict[str, Any]:
         picked = np.random.default_rng(0).permutation(len(good))[:60]
         images = load_images([good[i] for i in picked], size).array
         x = torch.from_numpy(np.asarray(images)).permute(0, 3, 1, 2).float() / 255
+        norm = ImageNorm(teacher.mean, teacher.std)
         with torch.no_grad():
-            places = torch.cat([describe(teacher(ImageNorm()(some))) for some in x.split(8)])
+            places = torch.cat([describe(teacher(norm(some))) for some in x.split(8)])
         unseen = min(20, len(places) // 5)
         found[product] = round(share_in_place(places[unseen:], places[:unseen], 0), 3)
     return {"share_in_place": found}
@@ -194,7 +195,7 @@ def _median(work: Callable[[], object], times: int = 7) -> float:
 
 
 def metrics() -> dict[str, Any]:
-    """All figures of 42 maps at 256²: seconds, and the difference from scikit-learn's."""
+    """All metrics of 42 maps at 256²: seconds, and the difference from scikit-learn's."""
     import numpy as np
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -207,17 +208,18 @@ def metrics() -> dict[str, Any]:
         evaluator = Evaluator()
         for one, mask in zip(maps, masks, strict=True):
             evaluator.update(one, mask, float(one.max()), bool(mask.any()))
-        figures = evaluator.compute()
+        found = evaluator.compute()
         laps.append(time.perf_counter() - start)
     flat, truth = np.concatenate(maps).ravel(), np.concatenate(masks).ravel()
-    assert figures.pixel_auroc is not None
-    assert figures.pixel_ap is not None
+    auroc, precision = found["pixel_auroc"], found["pixel_ap"]
+    assert auroc is not None
+    assert precision is not None
     return {
         "maps": len(maps),
         "seconds_median": round(statistics.median(laps), 4),
         "difference": {
-            "pixel_auroc": abs(figures.pixel_auroc - roc_auc_score(truth, flat)),
-            "pixel_ap": abs(figures.pixel_ap - average_precision_score(truth, flat)),
+            "pixel_auroc": abs(auroc - roc_auc_score(truth, flat)),
+            "pixel_ap": abs(precision - average_precision_score(truth, flat)),
         },
     }
 

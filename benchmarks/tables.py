@@ -1,4 +1,4 @@
-"""Put the tables made from ``benchmarks/results`` between the markers in README and docs."""
+"""Write the tables made from ``benchmarks/results`` between the markers in README and docs."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ import line_tables
 from record import RESULTS, ROOT
 
 from flawmap.benchmark.comparison import Comparison, compare
+from flawmap.benchmark.protocol import DECIDING
 from flawmap.benchmark.table import read_results
 from flawmap.benchmark.table import render as bench_table
+from flawmap.evaluation.metrics.catalogue import METRICS, compared_metrics
 
 README = ROOT / "README.md"
 ABLATIONS = ROOT / "docs" / "ablations.md"
 FAST = ROOT / "docs" / "fast.md"
 LINE = ROOT / "docs" / "line.md"
 MEMORY = ROOT / "docs" / "memory.md"
+METRICS_PAGE = ROOT / "docs" / "metrics.md"
 RESULTS_PAGE = ROOT / "docs" / "results.md"
 SUITE = ROOT / "docs" / "suite.md"
 SYNTHESIS = ROOT / "docs" / "synthesis.md"
-_COMPARED = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
-_BRIEF = ("image_auroc", "pixel_ap", "iap")
-_GUIDED = ("pixel_ap", "iap", "image_auroc", "pro", "iap90")
+_GUIDED = ("pixel_ap", "iap", "image_auroc", "pro", "iap90")  # the order of docs/fast.md
 BEGIN, END = "<!-- results: made by benchmarks/tables.py -->\n", "<!-- end of results -->"
 
 
 def render_brief() -> str:
-    """The suite's metrics as they are now, in the fewest columns, beside a plain memory."""
+    """Render the suite's main metrics beside those of a plain nearest-neighbour memory."""
     plain = _load("plain_memory")
     assert plain is not None
     lines = [
@@ -39,8 +40,8 @@ def render_brief() -> str:
     ]
     for name, runs in sorted(_by_product("destseg-fast-pocket").items()):
         alone = [one["figures"] for one in plain["runs"] if one["category"] == name]
-        cells = [_spread([run["figures"][key] for run in runs]) for key in _BRIEF]
-        others = ", ".join(f"{fmean(run[key] for run in alone):.3f}" for key in _BRIEF)
+        cells = [_spread([run["figures"][key] for run in runs]) for key in DECIDING]
+        others = ", ".join(f"{fmean(run[key] for run in alone):.3f}" for key in DECIDING)
         minutes = fmean(run["seconds"]["train"] for run in runs) / 60
         star = r"\*" if name == "toothbrush" else ""
         cores = runs[0]["hardware"]["cores"]
@@ -106,14 +107,14 @@ def render_suite() -> str:
     plain = _load("plain_memory")
     assert plain is not None
     lines = [
-        f"| DeSTSeg `fast`, `pocket` | seeds | {' | '.join(_COMPARED)} | plain memory |",
-        "|---|---|" + "---|" * (len(_COMPARED) + 1),
+        f"| DeSTSeg `fast`, `pocket` | seeds | {_heads()} | plain memory |",
+        "|---|---|" + "---|" * (len(compared_metrics()) + 1),
     ]
     for product, row in zip(found.products, rows, strict=True):
         runs = [one["figures"] for one in plain["runs"] if one["category"] == product.name]
-        alone = ", ".join(f"{fmean(run[key] for run in runs):.3f}" for key in _BRIEF)
+        alone = ", ".join(f"{fmean(run[key] for run in runs):.3f}" for key in DECIDING)
         lines.append(f"{row} {alone} |")
-    means = [_signed(found.mean[key].difference) for key in _COMPARED]
+    means = [_signed(found.mean[m.key].difference) for m in compared_metrics()]
     lines.append(f"| mean of the differences |  | {' | '.join(means)} |  |")
     return "\n".join(lines) + "\n"
 
@@ -121,22 +122,26 @@ def render_suite() -> str:
 def render_memory() -> str:
     """DeSTSeg without and with a memory, product by product, in Markdown."""
     lines = [
-        f"| DeSTSeg `fast`, `pocket` | seeds | {' | '.join(_COMPARED)} |",
-        "|---|---|" + "---|" * len(_COMPARED),
+        f"| DeSTSeg `fast`, `pocket` | seeds | {_heads()} |",
+        "|---|---|" + "---|" * len(compared_metrics()),
     ]
     found = compare(RESULTS / "suite" / "levelled", RESULTS / "*-destseg-fast-pocket-*")
     return "\n".join([*lines, *_before_after(found)]) + "\n"
 
 
+def _heads() -> str:
+    return " | ".join(metric.head for metric in compared_metrics())
+
+
 def _before_after(found: Comparison) -> list[str]:
     rows = []
     for product in found.products:
-        figures = found.figures[product.name]
+        figures = found.differences[product.name]
         cells = [
             f"{figures[key].a:.3f} → {figures[key].b:.3f}"
             if figures[key].difference is not None
             else "–"
-            for key in _COMPARED
+            for key in (metric.key for metric in compared_metrics())
         ]
         name = product.name + (r"\*" if product.name.endswith("toothbrush") else "")
         rows.append(f"| {name} | {product.seeds} | {' | '.join(cells)} |")
@@ -159,10 +164,20 @@ def render_families() -> str:
     lines = [f"| anomalies | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
     for variant in variants:
         cells = [
-            ", ".join(f"{own[variant][key]:.3f}" for key in _BRIEF) if variant in own else "–"
+            ", ".join(f"{own[variant][key]:.3f}" for key in DECIDING) if variant in own else "–"
             for own in products.values()
         ]
         lines.append(f"| {variant} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def render_metrics() -> str:
+    """The catalogue of metrics in Markdown."""
+    lines = ["| metric | key | level | what it says | better |", "|---|---|---|---|---|"]
+    for key, metric in METRICS.items():
+        says = (metric.explanation or metric.meaning).replace("{share}", "")
+        better = "higher" if metric.higher_is_better else "lower"
+        lines.append(f"| {metric.name} | `{key}` | {metric.level} | {says} | {better} |")
     return "\n".join(lines) + "\n"
 
 
@@ -219,10 +234,10 @@ def _rest() -> list[str]:
         excess = max(rate["observed_mean"] - rate["promised"] for rate in rates)
         held = [rate["splits_within_bound"] for rate in rates]
         lines.append(
-            f"- False rejects, {len(promises['runs'])} inspectors, 1 % and 5 % asked for, "
+            f"- False rejects, {len(promises['runs'])} inspectors, 1 % and 5 % requested, "
             f"{promises['splits']} random splits of good images each: observed on average "
-            f"{excess:+.1%} at most against the promise (Monte Carlo error up to "
-            f"{max(rate['monte_carlo_error'] for rate in rates):.1%}); what is said with 95 % "
+            f"{excess:+.1%} at most above the promise (Monte Carlo error up to "
+            f"{max(rate['monte_carlo_error'] for rate in rates):.1%}); the bound stated with 95 % "
             f"confidence held in {min(held):.1%} to {max(held):.1%} of the splits."
         )
     if tiling := _load("tiling"):
@@ -237,7 +252,7 @@ def _rest() -> list[str]:
     if metrics := _load("metrics"):
         worst = max(metrics["difference"].values())
         lines.append(
-            f"- All figures of {metrics['maps']} maps at 256²: {metrics['seconds_median']:.2f} s, "
+            f"- All metrics of {metrics['maps']} maps at 256²: {metrics['seconds_median']:.2f} s, "
             f"within {worst:.0e} of scikit-learn."
         )
     if synthesis := _load("synthesis"):
@@ -249,8 +264,8 @@ def _rest() -> list[str]:
     if speed := _load("speed"):
         ratios = "; ".join(f"{name} {ratio:.1f}" for name, ratio in speed["speed_up"].items())
         lines.append(
-            f"- Training, images a second against the published step transcribed plainly "
-            f"(`benchmarks/baseline.py`, batch {speed['batch']}), in one run: {ratios}."
+            f"- Training speed-up (images per second) over a plain transcription of the published "
+            f"step (`benchmarks/baseline.py`, batch {speed['batch']}), in one run: {ratios}."
         )
     return lines
 
@@ -259,13 +274,13 @@ def _tiling(found: dict[str, Any]) -> str:
     height, width = found["photograph"]
     memory = "; ".join(
         f"{row['tile']}², {row['windows']} tiles: {row['inspect']['seconds']:.1f} s, "
-        f"{max(row['inspect']['peak_mb'], row['predict']['peak_mb'])} MB with pictures written"
+        f"{max(row['inspect']['peak_mb'], row['predict']['peak_mb'])} MB with images written"
         for row in found["memory"]
     )
     one = max(seams["one_tile_max"] for seams in found["seams"])
     return (
-        f"- {width}x{height} in tiles of {memory}. A photograph that is one tile: {one:g} apart "
-        "from a single pass. Smaller tiles know less of what is around: "
+        f"- {width}x{height} in tiles of {memory}. An image of one tile differs by {one:g} "
+        "from a single pass. Smaller tiles see less of their surroundings: "
         + "; ".join(map(_seams, found["seams"]))
         + "."
     )
@@ -280,7 +295,8 @@ def _seams(seams: dict[str, Any]) -> str:
     )
     return (
         f"{seams['tile']}² in {seams['photograph'][0]}² differ on average (at most) by {told} "
-        f"pixels of overlap, of maps of {seams['map_mean']:.4f} ({seams['map_max']:.2f})"
+        f"pixels of overlap, in maps of mean (at most) {seams['map_mean']:.4f} "
+        f"({seams['map_max']:.2f})"
     )
 
 
@@ -295,8 +311,8 @@ def _squashed(records: list[dict[str, Any]]) -> str:
         ap, auroc = (fmean(r["figures"][key] for r in runs) for key in ("pixel_ap", "image_auroc"))
         told.append(f"{size} {100 * ap:.1f} pixel AP and {100 * auroc:.1f} image AUROC")
     return (
-        f"- KolektorSDD's tall pictures, `{method}`, {len(records)} seeds each: {told[0]}; "
-        f"squashed to {told[1]} (both without levelling; pixel figures each at its own size)."
+        f"- KolektorSDD's tall images, `{method}`, {len(records)} seeds each: {told[0]}; "
+        f"squashed to {told[1]} (both without levelling; pixel metrics each at its own size)."
     )
 
 
@@ -310,8 +326,8 @@ def _bf16(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str:
         )
     )
     return (
-        f"- ADPS `fast` trained in bf16 on toothbrush\\*, {len(after)} seeds: cosines in bf16 gave "
-        f"{was}; in float32, as they are now whatever the precision, {now}."
+        f"- ADPS `fast` trained in bf16 on toothbrush\\*, {len(after)} seeds: cosines computed in "
+        f"bf16 gave {was}; in float32, as now with every precision, {now}."
     )
 
 
@@ -322,7 +338,7 @@ def _fuzz(found: dict[str, Any]) -> str:
     slowest = max(found[kind]["slowest"]["seconds"] or 0.0 for kind in kinds)
     largest = max(found[kind]["largest"]["megabytes"] or 0 for kind in kinds)
     return (
-        f"- Hostile input (`benchmarks/fuzz.py`): {counts}; {findings} that crashed, hung, told no "
+        f"- Hostile input (`benchmarks/fuzz.py`): {counts}; {findings} that crashed, hung, gave no "
         f"reason or took too much; the slowest {slowest:.1f} s, the largest {largest:.0f} MB."
     )
 
@@ -337,7 +353,7 @@ def _determinism(found: dict[str, Any]) -> str:
     return (
         f"- The same seed on the same machine, all methods: weights and scores "
         f"{'bit-identical' if again else 'NOT identical'}, inspections "
-        f"{'bit-identical' if twice else 'NOT identical'}. On {one} thread in place of {many}: "
+        f"{'bit-identical' if twice else 'NOT identical'}. On {one} thread instead of {many}: "
         f"scores of inspectors trained so (for {found['steps']} steps) differ by {scores:.1g} at "
         f"most, scores of one inspector by {alone:.1g}."
     )
@@ -352,6 +368,7 @@ def main() -> None:
         FAST: render_guidance(),
         LINE: render_line(),
         MEMORY: render_memory(),
+        METRICS_PAGE: render_metrics(),
         SUITE: render_suite(),
         SYNTHESIS: render_families(),
     }

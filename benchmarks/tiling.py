@@ -29,7 +29,7 @@ from flawmap.data.resize import Framing, Layout, default_overlap
 from flawmap.exporting.onnx_graph import export_onnx
 from flawmap.exporting.rebuild import rebuild
 from flawmap.inspection.bundle.manifest import GRAPH, Preprocessing, read_manifest, write_manifest
-from flawmap.inspection.tiled import Look
+from flawmap.inspection.tiled import TiledInference
 from flawmap.runtime.onnxruntime import OnnxRuntime
 from flawmap.types import Size
 from flawmap.utils.files import digest
@@ -109,7 +109,7 @@ def measure_seams(
     configuration = read_manifest(run).configuration
     graphs = {s: OnnxRuntime((resized(run, s, 0, place) / GRAPH).read_bytes()) for s in
               (side, WHOLE[side])}  # fmt: skip
-    whole = Look.of(Framing(size, "tiles"), configuration)
+    whole = TiledInference.of(Framing(size, "tiles"), configuration)
     pictures = [mirrored(image, size) for image in images]
     direct = [graphs[size[0]](picture[None]) for picture in pictures]
     single = [maps[0] for maps, _ in direct]
@@ -120,8 +120,8 @@ def measure_seams(
     rows = []
     for share in SHARES:
         framing = Framing((side, side), "tiles", int(share * side))
-        look, layout = Look.of(framing, configuration), framing.layout(size)
-        tiled = [look.one(graphs[side], picture)[0] for picture in pictures]
+        inference, layout = TiledInference.of(framing, configuration), framing.layout(size)
+        tiled = [inference.one(graphs[side], picture)[0] for picture in pictures]
         apart = np.abs(np.stack(tiled) - np.stack(single))
         if not share:
             distances = _by_distance(apart, layout)

@@ -8,7 +8,6 @@ writes ``benchmarks/results/watch.json``.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -24,6 +23,7 @@ import numpy as np
 from record import write_result
 
 from flawmap.data.image_io.images import write_png
+from flawmap.inspection.record import InspectionRecord
 
 _LINKS = 20_000  # names of one file, of which systems allow some ten thousand
 _IDLE_S = 20.0
@@ -44,11 +44,13 @@ def fill(folder: Path, lines: Path, files: int, folders: int) -> None:
             place.mkdir(exist_ok=True)
             path = place / f"part{index:06}.png"
             os.link(first, path)
-            line = {
-                "path": str(path), "score": 0.01, "p_value": 0.5, "verdict": "good", "defects": [],
-                "milliseconds": 9.0, "bytes": found.st_size, "modified_ns": found.st_mtime_ns,
-            }  # fmt: skip
-            ledger.write(json.dumps(line) + "\n")
+            record = InspectionRecord(
+                path=str(path), score=0.01, p_value=0.5, verdict="good", defects=(),
+                milliseconds=9.0, run="", model="", settings="", precision="float32",
+                backend="onnxruntime", device="cpu", image="0" * 64, bytes=found.st_size,
+                modified_ns=found.st_mtime_ns,
+            )  # fmt: skip
+            ledger.write(record.to_json() + "\n")
 
 
 def measure(run: Path, files: int, folders: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -35,12 +34,19 @@ from flawmap.inspection.bundle.manifest import (
 )
 from flawmap.inspection.conformal import Calibration
 from flawmap.synthesis.textures import draw_textures
+from inspection.records import make_record
 
 settings.register_profile("flawmap", deadline=None)  # a busy machine is no failure
 settings.load_profile("flawmap")
 
 TINY = ("--teacher", "pocket", "--rotate", "slight", "--size", "128x128")
 TINY += ("--steps", "12", "--batch-size", "2")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if sys.platform == "win32" and item.get_closest_marker("posix"):
+        pytest.skip("Windows has no such pipes and signals")
+
 
 Once = Callable[[str, Callable[[Path], object]], Path]
 
@@ -215,15 +221,14 @@ def lines_of(calibrated_run: Path, tmp_path: Path) -> Callable[..., Path]:
 
     def write(shift: float, more: str = "", **changes: str) -> Path:
         scores = (np.random.default_rng(1).normal(size=200) + shift).tolist()
-        wrote = {"run": run_id(manifest), "precision": "float32", "backend": "onnxruntime"}
-        lines = [
-            {"path": "a.png", "score": s, "p_value": judge.p_value(s), "verdict": judge.verdict(s)}
-            | wrote
-            | changes
+        wrote = {"run": run_id(manifest)} | changes
+        records = [
+            make_record(score=s, p_value=judge.p_value(s), verdict=judge.verdict(s), **wrote)
             for s in scores
         ]
         path = tmp_path / "lines.jsonl"
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines) + more, encoding="utf-8")
+        lines = "".join(record.to_json() + "\n" for record in records)
+        path.write_text(lines + more, encoding="utf-8")
         return path
 
     return write

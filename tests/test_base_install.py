@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+ROOT = Path(__file__).resolve().parents[1]
 HIDE = """
 import sys
 from importlib.machinery import PathFinder
@@ -89,6 +94,7 @@ def test_every_verb_but_training_without_torch(
     assert found["loaded"] == []
     assert "Traceback" not in done.stderr
     assert done.stderr.count("pip install 'flawmap[train]'") == 2
+    assert done.stderr.count("uvx --from 'flawmap[train]' flawmap demo\n") == 1
     assert (tmp_path / "report.html").is_file()
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "demo").exists()
@@ -98,8 +104,39 @@ def test_import_flawmap_loads_nothing_heavy() -> None:
     code = "import sys, flawmap; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
     loaded = set(run_python(code).stdout.split())
     assert "flawmap" in loaded
-    heavy = {"numpy", "PIL", "scipy", "onnxruntime", "pydantic", "rich", "typer", "torch"}
+    heavy = {"numpy", "PIL", "scipy", "onnxruntime", "pydantic", "rich", "click", "torch"}
     assert not loaded & heavy
+
+
+def base_packages() -> set[str]:
+    """Names of all packages of the base install but flawmap, as each declares its own."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    waiting = [Requirement(text) for text in project["dependencies"]]
+    seen: set[str] = set()
+    while waiting:
+        need = waiting.pop()
+        if str(need) not in seen:
+            seen.add(str(need))
+            waiting += wanted_by(need)
+    return {canonicalize_name(Requirement(text).name) for text in seen}
+
+
+def wanted_by(need: Requirement) -> list[Requirement]:
+    """The requirements of a package here, with the extras that are asked of it."""
+    declared = [Requirement(text) for text in metadata.requires(need.name) or ()]
+    environments = [{"extra": extra} for extra in need.extras or {""}]
+    return [
+        one for one in declared
+        if one.marker is None or any(map(one.marker.evaluate, environments))
+    ]  # fmt: skip
+
+
+def test_the_base_install_pulls_in_at_most_20_packages() -> None:
+    """As its packages declare, not as this environment happens to be."""
+    found = base_packages()
+    assert {"numpy", "pydantic-core", "click"} <= found
+    assert not found & {"torch", "pytest"}
+    assert len(found) <= 20, sorted(found)
 
 
 def test_help_loads_no_array_library() -> None:
@@ -114,4 +151,4 @@ except SystemExit:
     print(*sorted({m.partition(".")[0] for m in sys.modules}))
 """
     loaded = set(run_python(code).stdout.split())
-    assert not loaded & {"numpy", "PIL", "scipy", "onnxruntime", "torch"}
+    assert not loaded & {"numpy", "PIL", "scipy", "onnxruntime", "pydantic", "rich", "torch"}

@@ -72,3 +72,19 @@ def test_its_masks_are_blots() -> None:
     masks = np.stack([perlin_mask(rng, SIZE) for _ in range(200)])
     assert 0.03 < masks.mean() < 0.07
     assert np.median([scipy.ndimage.label(mask)[1] for mask in masks]) > 3
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_coverage_is_summed_by_package() -> None:
+    from coverage_report import COUNTS, summary
+
+    files = {
+        "src/flawmap/errors.py": dict(zip(COUNTS, (2, 2, 0, 0), strict=True)),
+        "/at/src/flawmap/data/a.py": dict(zip(COUNTS, (6, 8, 1, 2), strict=True)),
+        "/at/src/flawmap/data/masks/b.py": dict(zip(COUNTS, (0, 10, 0, 0), strict=True)),
+        "src/flawmap/utils/__init__.py": dict(zip(COUNTS, (0, 0, 0, 0), strict=True)),
+    }
+    found = summary(files)
+    assert found["packages"] == {"flawmap": 100.0, "data": 35.0, "utils": 0.0}
+    assert found["percent"] == 40.9  # 9 of 22
+    assert (found["num_statements"], found["num_branches"]) == (20, 2)

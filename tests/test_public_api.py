@@ -19,11 +19,9 @@ def test_every_name_is_there_and_explains_itself(name: str) -> None:
 
 
 def test_every_verb_is_a_function_of_the_same_name() -> None:
-    from typer.main import get_command
-
     from flawmap.cli import app
 
-    verbs = set(get_command(app).commands)  # type: ignore[attr-defined]
+    verbs = set(app.commands)
     others = {
         "FlawmapError", "UsageError", "Inspector", "TrainConfig", "compare", "latency", "watch",
     }  # fmt: skip
@@ -44,21 +42,34 @@ def test_other_names_are_refused_as_python_does() -> None:
              "demo"]
 )  # fmt: skip
 def test_every_option_of_a_verb_is_a_parameter_of_its_function(verb: str) -> None:
-    """Options of another name are named here; those of the runtime are keywords of all verbs."""
-    from typer.main import get_command
-
+    """Those of the runtime are keywords of all verbs; train has the fields of TrainConfig."""
     from flawmap.cli import app
     from flawmap.runtime.base import RuntimeOptions
 
-    renamed = {"json": "json_file", "set": "changes"}
-    command = get_command(app).commands[verb]  # type: ignore[attr-defined]
-    options = {renamed.get(p.name, p.name) for p in command.params} - {"help", "watch"}
+    options = {parameter.name for parameter in app.commands[verb].params} - {"watch"}
     parameters = inspect.signature(getattr(flawmap, verb)).parameters
     if "runtime" in parameters:
         options -= set(RuntimeOptions.__annotations__)
-    if verb == "train":
-        options -= set(flawmap.TrainConfig.model_fields)
     assert options <= set(parameters)
+
+
+def test_the_options_of_train_are_the_fields_of_its_configuration() -> None:
+    """TrainConfig alone declares them: names, defaults, help."""
+    import click
+
+    from flawmap.cli import app
+
+    command = app.commands["train"]
+    every = command.get_params(click.Context(command))
+    parameters = {p.name: p for p in every if "--help" not in p.opts}
+    fields = flawmap.TrainConfig.model_fields
+    assert parameters.keys() - fields.keys() == {"data", "out", "resume"}
+    assert fields.keys() - parameters.keys() == set()
+    for name, field in fields.items():
+        option = parameters[name]
+        assert isinstance(option, click.Option)
+        assert option.help == " ".join((field.description or "").split())
+        assert name == "changes" or option.default == field.default
 
 
 def test_the_first_parameters_may_be_given_by_place() -> None:
@@ -66,7 +77,7 @@ def test_the_first_parameters_may_be_given_by_place() -> None:
         assert callable(function)
         return list(inspect.signature(function).parameters)[:count]
 
-    assert first(flawmap.train, 2) == ["data", "out"]
+    assert first(flawmap.train, 3) == ["data", "out", "config"]
     assert first(flawmap.evaluate, 2) == ["run", "data"]
     assert first(flawmap.predict, 2) == ["run", "images"]
     assert first(flawmap.Inspector.load, 1) == ["run"]

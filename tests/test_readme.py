@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,65 +18,22 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 
 
-def blocks(language: str) -> list[str]:
-    """Of the README and of every page of the documentation."""
-    texts = [README, *(page.read_text(encoding="utf-8") for page in DOCS)]
-    fenced = re.compile(rf"```{language}\n(.*?)```", re.DOTALL)
-    return [block for text in texts for block in fenced.findall(text)]
+def test_every_verb_is_shown() -> None:
+    """Each command of the command line stands in a block of a page; tests/docs runs the blocks."""
 
-
-def test_its_python_runs(
-    tiny_run: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
-    shutil.copytree(tiny_run, tmp_path / "run")
-    (tmp_path / "new_pictures").mkdir()
-    shutil.copy(photographs / "part2.png", tmp_path / "new_pictures" / "part.png")
-    monkeypatch.chdir(tmp_path)
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), {})
-    assert capsys.readouterr().out.split()[0] in ("good", "review", "reject")
-
-
-def test_its_commands_are_real() -> None:
-    from typer.main import get_command
-
+    from docs.blocks import PAGES as SHOWN
+    from docs.blocks import blocks, commands
     from flawmap.cli import app
 
-    verbs = get_command(app).commands  # type: ignore[attr-defined]
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    used = [line.split("#")[0].split() for line in lines if line.startswith("flawmap ")]
-    assert {words[1] for words in used} == {
-        "train",
-        "predict",
-        "calibrate",
-        "regions",
-        "judge",
-        "drift",
-        "evaluate",
-        "export",
-        "info",
-        "demo",
-        "bench",
-        "--version",
-    }
-    for words in used:
-        if words[1] == "--version":
-            continue
-        verb = verbs[words[1]]
-        if hasattr(verb, "commands"):
-            verb = verb.commands.get(words[2], verb.commands["grid"])
-        options = {name for p in verb.params for name in p.opts}
-        assert {w for w in words if w.startswith("--")} <= options
-
-
-def test_its_grid_is_read(tmp_path: Path) -> None:
-    from flawmap.benchmark.grid import read_grid
-
-    (text,) = blocks("yaml")
-    for name in ("screw", "toothbrush"):
-        (tmp_path / "mvtec_ad" / name).mkdir(parents=True)
-    (tmp_path / "grid.yaml").write_text(text, encoding="utf-8")
-    assert len(read_grid(tmp_path / "grid.yaml").cells()) == 2 * 2 * 1 * 3
+    lines = [
+        line
+        for page in SHOWN
+        for block in blocks(page)
+        if block.language == "sh"
+        for line in commands(block.text)
+    ]
+    shown = {line.split()[1] for line in lines if line.startswith("flawmap ")}
+    assert shown == set(app.commands) | {"--version"}
 
 
 def test_its_make_targets_are_real() -> None:
@@ -94,6 +50,7 @@ def test_its_make_targets_are_real() -> None:
         ("docs/fast.md", "render_guidance"),
         ("docs/line.md", "render_line"),
         ("docs/memory.md", "render_memory"),
+        ("docs/metrics.md", "render_metrics"),
         ("docs/synthesis.md", "render_families"),
     ],
 )
@@ -116,8 +73,31 @@ def test_linked_files_exist(page: Path) -> None:
     linked = re.findall(r"\]\(([^)#:]+)\)", text)
     named = re.findall(r"`((?:benchmarks|docs|examples|src|tests|tools)/[\w./-]+)`", text)
     assert [path for path in linked if not (page.parent / path).exists()] == []
-    absent = {path for path in named if "squeeze" not in path and not (ROOT / path).exists()}
-    assert absent == set(), "CONTRIBUTING's example alone names files to be made"
+    made = re.compile("squeeze|labels_csv|stripes")  # CONTRIBUTING's examples make these
+    absent = {path for path in named if not made.search(path) and not (ROOT / path).exists()}
+    assert absent == set()
+
+
+def test_the_map_of_folders_is_true() -> None:
+    """CONTRIBUTING names folders and modules that exist, and every package."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (tree,) = re.findall(r"```text\nsrc/flawmap/\n(.*?)^tools/", text, re.DOTALL | re.MULTILINE)
+    folder, shown = ROOT / "src" / "flawmap", set()
+    here = top = folder
+    for line in tree.splitlines():
+        entry = re.match(r"(│   |    )?[├└]── (\S+)", line)
+        if entry and entry[2].endswith("/"):
+            here = (top if entry[1] else folder) / entry[2]
+            top = top if entry[1] else here
+            shown.add(here.relative_to(folder).as_posix())
+        elif entry:
+            assert (folder / entry[2]).is_file(), line
+            continue
+        absent = [name for name in re.findall(r"(\w+\.py)\b", line) if not (here / name).is_file()]
+        assert absent == [], here
+        assert here.is_dir()
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert packages <= shown
 
 
 def test_the_readme_is_read_in_five_minutes() -> None:

@@ -27,6 +27,7 @@ from record import ROOT, write_result  # noqa: E402
 from flawmap.data.layouts import open_dataset  # noqa: E402
 from flawmap.data.masks.decoding import read_mask  # noqa: E402
 from flawmap.evaluation.metrics import Evaluator  # noqa: E402
+from flawmap.evaluation.metrics.catalogue import compared_metrics  # noqa: E402
 
 SHARED = ROOT.parent / "shared"
 WEIGHTS = SHARED / "weights" / "resnet18_imagenet_bnfolded.safetensors"
@@ -34,7 +35,6 @@ OURS = ("destseg-resnet18", "destseg-pocket", "adps-pocket")
 THEIRS = ("patchcore", "stfpm", "supersimplenet", "efficientad")
 ROUNDS, IMAGES = 12, 10
 SIZES = {"kolektor_sdd": "640x256"}  # that flawmap settles on by itself; 256x256 for the others
-KEYS = ("image_auroc", "pixel_ap", "pixel_auroc", "pro", "iap")
 
 
 class Side:
@@ -97,8 +97,8 @@ def measure(data: Path, maps: Path) -> dict[str, float | None]:
         defective = sample.label == "defective"
         mask = read_mask(sample.mask, anomaly_map.shape) if defective and sample.mask else None
         evaluator.update(anomaly_map, mask, float(kept["scores"][row]), defective)
-    found = evaluator.compute().to_dict()
-    return {key: found[key] for key in KEYS}
+    found = evaluator.compute()
+    return {one.key: found[one.key] for one in compared_metrics()}
 
 
 def compare(product: str, asked: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from flawmap.backbones.feature_cache import TeacherMemory
+from flawmap.backbones.feature_cache import FeatureCache
 from flawmap.backbones.resnet import ResNetTeacher, basic
 from methods.tiny import tiny_teacher
 
@@ -36,7 +36,7 @@ def images() -> torch.Tensor:
 
 
 def test_each_image_is_looked_at_once(teacher: Counted, images: torch.Tensor):
-    memory = TeacherMemory(teacher)
+    memory = FeatureCache(teacher)
     for rows in ([4, 0, 2], [2, 4, 0], [0, 1, 2, 4]):
         stages = memory(images[rows], np.array(rows))
         for found, expected in zip(stages, tiny_teacher()(images[rows]), strict=True):
@@ -46,15 +46,15 @@ def test_each_image_is_looked_at_once(teacher: Counted, images: torch.Tensor):
 
 def test_same_bits_whatever_came_before(teacher: Counted, images: torch.Tensor):
     rows = np.array([3, 5])
-    fresh = TeacherMemory(teacher)(images[rows], rows)
-    memory = TeacherMemory(teacher)
+    fresh = FeatureCache(teacher)(images[rows], rows)
+    memory = FeatureCache(teacher)
     for before in ([5, 0, 1], [3, 2]):
         memory(images[before], np.array(before))
     assert all(torch.equal(a, b) for a, b in zip(memory(images[rows], rows), fresh, strict=True))
 
 
 def test_changed_images_are_looked_at_anew(teacher: Counted, images: torch.Tensor):
-    memory = TeacherMemory(teacher)
+    memory = FeatureCache(teacher)
     memory(images[:2], np.array([0, 1]))
     (first, *_) = memory(images[2:4], None)
     assert torch.equal(first, tiny_teacher()(images[2:4])[0])
@@ -62,7 +62,7 @@ def test_changed_images_are_looked_at_anew(teacher: Counted, images: torch.Tenso
 
 
 def test_it_keeps_within_its_limit(teacher: Counted, images: torch.Tensor):
-    memory = TeacherMemory(teacher, limit=3 * PER_IMAGE)
+    memory = FeatureCache(teacher, limit=3 * PER_IMAGE)
     for _ in range(2):
         memory(images[[0, 2]], np.array([0, 2]))  # they fit: once
         memory(images[[1, 3]], np.array([1, 3]))  # 3 does not: twice

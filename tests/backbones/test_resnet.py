@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from flawmap.backbones.resnet import WIDE_RESNET50_2, ImageNorm, ResNetTeacher, basic
+from flawmap.backbones.features import ImageNorm
+from flawmap.backbones.resnet import WIDE_RESNET50_2, ResNetTeacher, basic
+from flawmap.backbones.weights import fold_batch_norm
 
 
 @pytest.mark.parametrize("widths", [(64, 128, 256), (32, 64, 128), (8, 12, 20)])
@@ -45,9 +47,27 @@ def test_wide_resnet_has_the_parameters_that_the_paper_counts():
 
 
 def test_images_are_normalised_by_imagenet():
-    norm = ImageNorm()
+    teacher = ResNetTeacher(basic((8, 8, 8)))
+    norm = ImageNorm(teacher.mean, teacher.std)
     x = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
     torch.testing.assert_close(norm(x), torch.zeros_like(x))
     spread = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
     torch.testing.assert_close(norm(x + spread), torch.ones_like(x))
     assert not norm.state_dict()
+
+
+def test_a_folded_resnet_is_its_student_in_evaluation_mode():
+    """One network, with norms and with them folded."""
+    torch.manual_seed(0)
+    teacher = ResNetTeacher(basic((8, 16, 32)))
+    student = teacher.student(zero_last_norm=False)
+    for norm in (m for m in student.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.normal_(norm.bias)
+        nn.init.normal_(norm.running_mean)
+        nn.init.uniform_(norm.running_var, 0.5, 2)
+    teacher.load_state_dict(fold_batch_norm(student.state_dict()))
+    x = torch.randn(2, 3, 64, 96)
+    for found, expected in zip(teacher(x), student.eval()(x), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(teacher.with_stem(x)[0], teacher.stem(x))
+    assert all(torch.equal(a, b) for a, b in zip(teacher.with_stem(x)[1:], teacher(x), strict=True))

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flawmap.backbones import weights
-from flawmap.backbones.resnet import Architecture
+from flawmap.backbones.registry import load_backbone
+from flawmap.backbones.resnet import Architecture, ResNetStudent
 from flawmap.backbones.weights import TEACHERS, cache_folder, fold_batch_norm, load_teacher
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.methods.modules.encoder import ResNetEncoder
 
 WIDTHS = (8, 12, 16)
 
@@ -89,7 +89,7 @@ def test_folded_equals_unfolded(network: TorchvisionResNet, saved: Path):
     with torch.no_grad():
         for found, expected in zip(teacher(x), network(x), strict=True):
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
-    assert teacher.widths == WIDTHS
+    assert teacher.channels == WIDTHS
     assert (source.name, source.file) == ("mine", "mine.safetensors")
     assert source.sha256 == hashlib.sha256(saved.read_bytes()).hexdigest()
 
@@ -119,7 +119,7 @@ def test_folded_layout_loads(network: TorchvisionResNet, saved: Path, tmp_path: 
 )
 def test_other_resnets_load_in_torchvisions_layout(architecture: Architecture, tmp_path: Path):
     torch.manual_seed(0)
-    network = ResNetEncoder(architecture, zero_last_norm=False)
+    network = ResNetStudent(architecture, zero_last_norm=False)
     with torch.no_grad():
         for _ in range(3):  # running statistics
             network(torch.randn(4, 3, 64, 64))
@@ -283,7 +283,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 ):
     (nowhere / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(nowhere / "file"))
-    assert load_teacher("resnet18")[0].widths == WIDTHS
+    assert load_teacher("resnet18")[0].channels == WIDTHS
 
 
 def test_unknown_legacy_archive_is_refused_before_it_is_opened(
@@ -305,7 +305,7 @@ def test_legacy_archives_are_read_as_data_only(download: bytes, monkeypatch: pyt
 
 def test_unknown_name():
     with pytest.raises(UsageError, match="resnet18, wide_resnet50_2, pocket"):
-        load_teacher("resnet19")
+        load_backbone("resnet19")
 
 
 # --- files that are not a teacher
@@ -388,7 +388,7 @@ def test_pocket_is_shipped_and_small(nowhere: Path):
     data = file.read_bytes()
     assert len(data) <= 3e6
     teacher, source = load_teacher("pocket")
-    assert teacher.widths == (32, 64, 128)
+    assert teacher.channels == (32, 64, 128)
     assert source.sha256 == hashlib.sha256(data).hexdigest()
     assert all(torch.isfinite(p).all() for p in teacher.parameters())
 
@@ -409,7 +409,7 @@ def test_pocket_tells_pictures_apart(nowhere: Path):
 def test_resnet18_loads(nowhere: Path, shared_weights: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FLAWMAP_WEIGHTS", str(shared_weights.parent))
     teacher, source = load_teacher("resnet18")
-    assert teacher.widths == (64, 128, 256)
+    assert teacher.channels == (64, 128, 256)
     assert source.file == shared_weights.name
     by_file, _ = load_teacher(shared_weights)
     x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -27,12 +27,12 @@ def test_seeds_are_paired(folders):
         [result(seed=s, pixel_ap=ap) for s, ap in ((0, 0.50), (1, 0.60), (2, 0.40))],
         [result(seed=s, pixel_ap=ap) for s, ap in ((2, 0.46), (1, 0.62), (0, 0.51))],
     )
-    ap = found.figures["screw"]["pixel_ap"]
+    ap = found.differences["screw"]["pixel_ap"]
     assert (ap.a, ap.b) == (pytest.approx(0.50), pytest.approx(0.53))
     assert ap.difference == pytest.approx(0.03)
     assert ap.deviation == pytest.approx(0.0264575)
     assert ap.by_seed == {0: pytest.approx(0.01), 1: pytest.approx(0.02), 2: pytest.approx(0.06)}
-    pro = found.figures["screw"]["pro"]
+    pro = found.differences["screw"]["pro"]
     assert (pro.difference, pro.deviation) == (0, 0)
     assert not found.notes
 
@@ -43,7 +43,7 @@ def test_seeds_that_do_not_match_are_told(folders):
         [result(seed=s, iap=v) for s, v in ((0, 0.5), (1, 0.7))],
         [result(seed=s, iap=v) for s, v in ((2, 0.6), (3, 1.0))],
     )
-    iap = found.figures["screw"]["iap"]
+    iap = found.differences["screw"]["iap"]
     assert (iap.a, iap.b) == (pytest.approx(0.6), pytest.approx(0.8))
     assert iap.difference == pytest.approx(0.2)
     assert iap.deviation == pytest.approx(0.1**0.5)
@@ -51,7 +51,7 @@ def test_seeds_that_do_not_match_are_told(folders):
     assert found.mean["iap"].difference == pytest.approx(0.2)
     assert found.mean["iap"].deviation is None
     assert any("screw: no seed is on both sides" in note for note in found.notes)
-    assert any("No deviation of a mean" in note for note in found.notes)
+    assert any("A mean has no deviation" in note for note in found.notes)
 
 
 def test_a_seed_on_one_side_alone_is_left_out(folders):
@@ -59,9 +59,9 @@ def test_a_seed_on_one_side_alone_is_left_out(folders):
         [result(seed=0, iap=0.4), result(seed=1, iap=0.9), result(seed=5, iap=0.9)],
         [result(seed=0, iap=0.5)],
     )
-    iap = found.figures["screw"]["iap"]
+    iap = found.differences["screw"]["iap"]
     assert (iap.a, iap.b, iap.deviation) == (0.4, 0.5, None)
-    assert "screw: seeds 1, 5 on one side alone: left out." in found.notes
+    assert "screw: seeds 1, 5 on one side only: left out." in found.notes
     assert found.pairs == 1
 
 
@@ -84,11 +84,11 @@ def test_a_figure_that_is_not_defined_is_none_and_left_out_of_the_mean(folders):
         [result("screw", pixel_ap=0.5), result("pill", pixel_ap=None, milliseconds=None)],
         [result("screw", pixel_ap=0.6), result("pill", pixel_ap=0.9)],
     )
-    assert found.figures["pill"]["pixel_ap"].difference is None
-    assert found.figures["pill"]["milliseconds"].difference is None
+    assert found.differences["pill"]["pixel_ap"].difference is None
+    assert found.differences["pill"]["milliseconds"].difference is None
     assert found.mean["pixel_ap"].difference == pytest.approx(0.1)
-    assert "The mean of pixel_ap is without pill, where it is not defined." in found.notes
-    assert "pixel AP is not defined on pill" in found.verdict.thin
+    assert "The mean of pixel_ap leaves out pill, where it is undefined." in found.notes
+    assert "pixel AP is undefined on pill" in found.verdict.thin
 
 
 def test_milliseconds_of_another_machine_are_told(folders):
@@ -97,30 +97,30 @@ def test_milliseconds_of_another_machine_are_told(folders):
     assert found.mean["milliseconds"].difference == 10
     assert not any("Milliseconds" in note for note in found.notes)
     found = folders(a, [result(milliseconds=50.0, hardware={"processor": "EPYC", "cores": 2})])
-    assert any("Milliseconds are of several machines" in note for note in found.notes)
+    assert any("Milliseconds come from different machines" in note for note in found.notes)
 
 
 def test_products_on_one_side_alone_are_told(folders):
     found = folders([result("screw"), result("pill")], [result("screw", iap=0.5), result("nut")])
-    assert [*found.figures] == ["screw"]
+    assert [*found.differences] == ["screw"]
     assert found.absent == {"nut": "B", "pill": "A"}
-    assert "pill is in A alone and is not compared." in found.notes
-    assert "nut is in B alone and is not compared." in found.notes
-    assert "one side alone has nut, pill" in found.verdict.thin
+    assert "pill is only in A and is not compared." in found.notes
+    assert "nut is only in B and is not compared." in found.notes
+    assert "only one side has nut, pill" in found.verdict.thin
 
 
 def test_categories_of_one_name_are_named_with_their_folder(folders):
     a = [result("screw"), result("screw", dataset="other", training={"fingerprint": "aa"})]
     found = folders(a, [one | {"commit": "def"} for one in a])
-    assert [*found.figures] == ["mvtec screw", "other screw"]
+    assert [*found.differences] == ["mvtec screw", "other screw"]
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"training": {"fingerprint": "0123456789abcdef"}},
-         r"screw: some results are of other good images than others \(0123456789ab, f1cfcf15b6cf"),
-        ({"images": 159}, r"of another number of test images than others \(159, 160\)"),
+         r"screw: the results were trained on different good images \(0123456789ab, f1cfcf15b6cf"),
+        ({"images": 159}, r"the results have different numbers of test images \(159, 160\)"),
     ],
 )  # fmt: skip
 def test_other_data_are_refused(folders, change, said):
@@ -134,9 +134,9 @@ def test_what_may_differ_is_told(folders):
         [result(instances=70, configuration={"size": [320, 256]}, training={})],
     )
     assert found.notes[:3] == (
-        "screw: not every result says which images it is of; see that all are.",
-        "screw: pixel figures each at its own size (256x256, 320x256).",
-        "screw: the ground truth has not as many defects in all results (135, 70).",
+        "screw: not every result records its images; check that all are the same.",
+        "screw: pixel metrics were measured at different sizes (256x256, 320x256).",
+        "screw: results differ in the number of defects in the masks (135, 70).",
     )
 
 
@@ -148,7 +148,7 @@ def test_variants_of_one_folder(tmp_path: Path):
     found = compare(folder, variants=["base", "new"])
     assert found.mean["iap"].difference == pytest.approx(0.1)
     assert (found.a.way, found.b.way) == ("destseg fast: base, pocket", "destseg fast: new, pocket")
-    assert "2 variants of 3 there: the best of many" in found.compared()
+    assert "2 variants of 3: the best of many" in found.compared()
     assert found.to_dict()["compared"]["variants_there"] == 3
 
 
@@ -166,9 +166,9 @@ def test_sides_by_pattern_and_by_list(tmp_path: Path):
     (folder / "new-runs").mkdir()
     for b in (f"{folder}/*new*", [folder / "mvtec-screw-new-0.json"]):
         found = compare(f"{folder}/*screw--*", b)
-        assert [*found.figures] == ["screw"]
+        assert [*found.differences] == ["screw"]
         assert found.mean["iap"].difference == pytest.approx(0.1)
-    with pytest.raises(UsageError, match=r"other\.json is no result of a bench"):
+    with pytest.raises(UsageError, match=r"other\.json is not a bench result"):
         compare(f"{folder}/*.json", folder)
 
 
@@ -181,10 +181,14 @@ def test_what_cannot_be_compared_is_refused_in_a_line(tmp_path: Path):
         ((two,), ["new"], "two folders of results, or one and two variants"),
         ((two,), ["new", "new"], "two folders of results, or one and two variants"),
         ((a, b), ["x", "y", "z"], "two folders of results, or one and two variants"),
-        ((a, b), [], "share no product: there are pill, screw"),
+        ((a, b), [], "have no product in common: pill, screw"),
         ((a, a), [], "A and B are the same results"),
-        ((a, tmp_path / "none"), [], "none: there is no result of a bench"),
-        ((a, two), [], "two has results of destseg fast, pocket; destseg fast: new, pocket: name"),
+        ((a, tmp_path / "none"), [], "none has no bench results"),
+        (
+            (a, two),
+            [],
+            "two has results of destseg fast, pocket; destseg fast: new, pocket: choose",
+        ),
         ((two,), ["new", "old"], "two has no variant 'old': it has '', new"),
     ):
         with pytest.raises(UsageError) as caught:
@@ -222,6 +226,6 @@ def test_the_file_holds_the_table_and_where_it_comes_from(tmp_path: Path):
     assert screw["figures"]["iap"]["difference"] == pytest.approx(0.1)
     assert found["mean"]["iap"]["by_seed"] == {s: pytest.approx(0.1) for s in "012"}
     assert found["verdict"]["may_become_default"] is False
-    assert found["verdict"]["thin"] == ["one product is no suite"]
+    assert found["verdict"]["thin"] == ["one product is not a suite"]
     with pytest.raises(UsageError, match="is not replaced"):
         compare(a, b, json_file=next(a.glob("*.json")))

@@ -69,9 +69,9 @@ def test_options_left_out_are_left_to_train(data: Path):
         ("products: [{data: mvtec}, {category: screw}]\n", "products.1.data: field required"),
         ("products: [{data: mvtec, size: 640}]\n", "products.0.size: "),
         ("products: [{data: mvtec, seed: 1}]\n", "products.0.seed: extra inputs"),
-        ("- screw\n", "is no grid"),
-        ("", "is no grid"),
-        ("data: [screw\n", "is no YAML"),
+        ("- screw\n", "is not a grid"),
+        ("", "is not a grid"),
+        ("data: [screw\n", "is not valid YAML"),
     ],
 )
 def test_what_does_not_fit_is_named(data: Path, text: str, said: str):
@@ -115,13 +115,13 @@ def test_some_of_the_products(suite: Path):
     grid = read_grid(suite)
     some = grid.model_copy(update={"category": ("gear", "screw"), "seed": (0,)})
     assert [c.category for c in some.cells()] == ["screw", "screw", "gear", "gear"]
-    with pytest.raises(UsageError, match="No product is called pill: there are screw, toothbrush"):
+    with pytest.raises(UsageError, match="There is no product pill; there are screw, toothbrush"):
         grid.model_copy(update={"category": ("pill",)}).cells()
 
 
 def test_runs_of_one_name_are_refused(data: Path):
     twice = [{"data": data, "category": "screw"}, {"data": data, "size": "64x64"}]
-    with pytest.raises(UsageError, match="2 runs of the grid would be called mvtec-screw-"):
+    with pytest.raises(UsageError, match="2 runs of the grid would be named mvtec-screw-"):
         check_grid({"products": twice}, "here").cells()
 
 
@@ -155,9 +155,9 @@ def test_unknown_category_lists_what_is_there(data: Path):
 
 
 def test_data_that_is_no_folder_or_empty(tmp_path: Path):
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         Grid(data=tmp_path / "none").cells()
-    with pytest.raises(UsageError, match="no folder of a category"):
+    with pytest.raises(UsageError, match="contains no category folder"):
         Grid(data=tmp_path).cells()
 
 

@@ -75,7 +75,7 @@ def test_what_torch_does_not_run(wrong, message, tiny_run, photographs):
 
 @pytest.mark.parametrize("wrong", [{"count": 0}, {"batch": 0}])
 def test_numbers_that_make_no_sense(wrong, tiny_run, photographs):
-    with pytest.raises(UsageError, match="1 or more"):
+    with pytest.raises(UsageError, match="of at least 1"):
         flawmap.latency(tiny_run, [photographs], **wrong)
 
 

@@ -45,12 +45,12 @@ def test_thin_evidence():
     found = verdict(seeds={"screw": 1, "pill": 2})
     assert not found.may_become_default
     assert found.lines() == [
-        "The evidence is too thin: 1 seed where 3 are asked for (screw 1, pill 2)."
+        "The evidence is too thin: 1 seed where 3 are required (screw 1, pill 2)."
     ]
     assert "2 seeds where 3" in verdict(seeds={"screw": 2, "pill": 3}).lines()[0]
-    assert verdict(absent=["nut"]).thin == ("one side alone has nut",)
-    assert verdict(screw=UP | {"iap": None}).thin == ("IAP is not defined on screw",)
-    assert judge(UP, {"screw": UP}, {"screw": 3}).thin == ("one product is no suite",)
+    assert verdict(absent=["nut"]).thin == ("only one side has nut",)
+    assert verdict(screw=UP | {"iap": None}).thin == ("IAP is undefined on screw",)
+    assert judge(UP, {"screw": UP}, {"screw": 3}).thin == ("one product is not a suite",)
 
 
 def test_thin_evidence_against_is_said_too():

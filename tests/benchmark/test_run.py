@@ -90,7 +90,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise FlawmapError("there is no such teacher.")
         return {
             "seed": cell.seed,
-            **module._asked(cell),
+            **module._stored_settings(cell),
         }
 
     monkeypatch.setattr(module, "measure", stand_in)
@@ -103,7 +103,7 @@ def test_what_is_measured_is_not_measured_again(grid: Grid, tmp_path: Path, meas
     files = bench(grid, tmp_path, say=said.append)
     assert measured == [cell.name for cell in grid.cells()]
     assert [json.loads(path.read_text())["seed"] for path in files] == [0, 1]
-    assert "1 of 2 are measured already." in said
+    assert "1 of 2 are already measured." in said
     bench(grid, tmp_path)
     assert len(measured) == 2
 
@@ -135,7 +135,7 @@ def test_keep_leaves_the_inspectors(grid: Grid, tmp_path: Path, measured: list[s
 
 def test_a_file_that_is_no_result(grid: Grid, tmp_path: Path, measured: list[str]):
     (tmp_path / f"{grid.cells()[0].name}.json").write_text("[]")
-    with pytest.raises(UsageError, match="is no result of a bench"):
+    with pytest.raises(UsageError, match="is not a bench result"):
         bench(grid, tmp_path)
     assert not measured
 
@@ -191,4 +191,4 @@ def test_a_run_of_other_options_is_not_measured_as_this(grid: Grid, tmp_path: Pa
     said: list[str] = []
     with pytest.raises(FlawmapError, match="1 of 1 failed"):
         bench(other, tmp_path / "new", work=tmp_path, say=said.append)
-    assert "begun with other options" in said[-1]
+    assert "started with other options" in said[-1]

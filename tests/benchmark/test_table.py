@@ -9,9 +9,8 @@ import pytest
 from flawmap.benchmark.published import DTD_TEXTURES, MVTEC_TRAINING_IMAGES, published
 from flawmap.benchmark.table import group, read_results, render, spread
 from flawmap.errors import UsageError
+from flawmap.inspection.bundle.manifest import read_manifest
 from flawmap.methods.registry import find_preset
-
-FULL_DTD = f"{DTD_TEXTURES} pictures of images (0123456789ab)"
 
 
 def record(seed: int = 0, ap: float | None = 0.5, **changes: Any) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def record(seed: int = 0, ap: float | None = 0.5, **changes: Any) -> dict[str, A
         "seed": seed,
         "figures": figures,
         "seconds": {"train": 90.0},
-        "training": {"images": 256, "held_out": 64, "skipped": 0, "textures": FULL_DTD},
+        "training": {"images": 256, "held_out": 64, "skipped": 0, "texture_images": DTD_TEXTURES},
     } | changes
 
 
@@ -39,8 +38,8 @@ def table(*records: dict[str, Any]) -> list[list[str]]:
 
 def test_seeds_become_mean_and_sample_deviation():
     head, _, row, *_ = table(record(0, 0.5), record(1, 0.6), record(2, 0.7))
-    assert row[head.index("pixel ap")] == "60.0 ± 10.0"
-    assert row[head.index("image auroc")] == "90.0 ± 0.0"
+    assert row[head.index("pixel AP")] == "60.0 ± 10.0"
+    assert row[head.index("image AUROC")] == "90.0 ± 0.0"
     assert row[head.index("seeds")] == "3"
     assert row[head.index("training")] == "1.5 min"
 
@@ -64,19 +63,19 @@ def test_spread():
 
 def test_an_undefined_figure_is_a_dash_and_not_zero():
     head, _, row, paper, difference = table(record(0, None))
-    assert row[head.index("pixel ap")] == "-"
-    assert paper[head.index("pixel ap")] == "58.7 ± 3.7"
-    assert difference[head.index("pixel ap")] == ""
+    assert row[head.index("pixel AP")] == "-"
+    assert paper[head.index("pixel AP")] == "58.7 ± 3.7"
+    assert difference[head.index("pixel AP")] == ""
 
 
 def test_the_paper_stands_below_with_the_difference():
     head, _, _, paper, difference = table(record(0, 0.6))
     assert paper[1] == "as published"
-    assert paper[head.index("iap90")] == "8.6 ± 2.3"
-    assert paper[head.index("image auroc")] == "", "it is in the paper's supplement only"
-    assert difference[head.index("pixel ap")] == "+1.3"
-    assert difference[head.index("pixel auroc")] == "+0.0"
-    assert difference[head.index("iap")] == "+1.4"
+    assert paper[head.index("IAP90")] == "8.6 ± 2.3"
+    assert paper[head.index("image AUROC")] == "", "it is in the paper's supplement only"
+    assert difference[head.index("pixel AP")] == "+1.3"
+    assert difference[head.index("pixel AUROC")] == "+0.0"
+    assert difference[head.index("IAP")] == "+1.4"
 
 
 def test_seeds_of_another_configuration_are_another_row():
@@ -103,7 +102,7 @@ def test_a_preset_that_has_changed_since_is_marked(changed, told, marked):
     configuration = find_preset("destseg", "paper").model_dump(mode="json") | changed
     found = render([record(configuration=configuration, **told)])
     assert ("‡§ |" in found) == marked
-    assert ("before the preset was changed" in found) == marked
+    assert ("before the preset changed" in found) == marked
 
 
 @pytest.mark.parametrize("field", ["precision", "follows_shape"])
@@ -136,23 +135,23 @@ def test_a_result_of_a_method_that_is_none_here_is_shown():
 
 
 def test_another_split_is_marked_and_not_compared():
-    training = {"images": 38, "held_out": 10, "skipped": 0, "textures": FULL_DTD}
+    training = {"images": 38, "held_out": 10, "skipped": 0, "texture_images": DTD_TEXTURES}
     found = render([record(category="toothbrush", training=training)])
     assert r"mvtec toothbrush\*" in found
-    assert "another split" in found
+    assert "a split other than" in found
     assert "as published" not in found
     training |= {"images": 48, "held_out": 12}
     found = render([record(category="toothbrush", training=training)])
     assert r"toothbrush\*" not in found
-    assert "another split" not in found
+    assert "a split other than" not in found
     assert "as published" in found
 
 
 def test_other_textures_than_the_papers_are_marked():
     training = record()["training"]
     assert "†" not in render([record()])
-    for textures in ("256 drawn by flawmap", "800 pictures of images (0123456789ab)"):
-        found = render([record(training=training | {"textures": textures})])
+    for count in (None, 800):
+        found = render([record(training=training | {"texture_images": count})])
         assert found.count("†") == 2, "at the row, and the note"
 
 
@@ -165,10 +164,10 @@ def test_variants_stand_beside_the_papers_ablation():
     full = record(variant="den+ed+seg", changes={})
     without = record(variant="den+ed", changes={"head": "none"})
     head, _, _, second, _, first = table(full, without)
-    assert [first[head.index(k)] for k in ("image auroc", "pixel ap", "iap")] == [
+    assert [first[head.index(k)] for k in ("image AUROC", "pixel AP", "IAP")] == [
         "94.5", "54.0", "58.5",
     ]  # fmt: skip
-    assert second[head.index("pixel ap")] == "75.8"
+    assert second[head.index("pixel AP")] == "75.8"
     assert first[1] == second[1] == "as published, mean of 15"
     own = table(record(variant="mine", changes={"focal_gamma": 2}))
     assert len(own) == 3, "nothing is published on it"
@@ -191,7 +190,7 @@ def test_milliseconds_are_the_median_of_those_that_have_them():
 
 def test_stpm_stands_beside_what_destsegs_authors_measured_of_it():
     head, _, _, paper, _ = table(record(method="stpm"))
-    assert paper[head.index("pixel ap")] == "26.9"
+    assert paper[head.index("pixel AP")] == "26.9"
     assert paper[head.index("seeds")] == ""
 
 
@@ -211,7 +210,7 @@ def test_results_are_read_and_other_files_passed_over(tmp_path: Path):
 
 
 def test_nothing_to_show(tmp_path: Path):
-    with pytest.raises(UsageError, match="no result of a bench"):
+    with pytest.raises(UsageError, match="no bench results"):
         read_results(tmp_path)
 
 
@@ -224,3 +223,8 @@ def test_published_means_are_the_papers():
         found = sum(figures[key].mean for figures in everything) / 15
         assert 100 * found == pytest.approx(mean, abs=0.051), key
     assert published("adps", "screw") == {}
+
+
+def test_a_run_says_how_many_images_its_textures_were_cut_from(tiny_run: Path, tiny_textures: Path):
+    training = read_manifest(tiny_run).training
+    assert training.texture_images == len(list(tiny_textures.iterdir()))

@@ -13,7 +13,7 @@ import pytest
 
 import flawmap
 from flawmap.calibration.images import locate
-from flawmap.cli.console import show_info
+from flawmap.cli.console.info import show_info
 from flawmap.data.image_io.images import read_image, write_png
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import GRAPH, Export, read_manifest, write_manifest
@@ -72,7 +72,7 @@ def test_of_a_data_folder_the_good_images_it_did_not_learn_from(run_copy, tiny_d
     training = read_manifest(run_copy).training
     assert len(found.calibration.scores) == training.held_out + 3
     assert found.warnings == (
-        f"{training.images} images left out: the inspector learned from them.",
+        f"{training.images} images left out: the inspector was trained on them.",
     )
 
 
@@ -80,7 +80,7 @@ def test_nothing_is_left_of_images_learned_from(run_copy, tiny_data):
     trained = read_manifest(run_copy).training.trained_on
     learned = [p for p in (tiny_data / "train" / "good").iterdir() if digest(p) in trained]
     before = (run_copy / "manifest.json").read_bytes()
-    with pytest.raises(FlawmapError, match="the inspector learned from"):
+    with pytest.raises(FlawmapError, match="were trained on"):
         flawmap.calibrate(run_copy, learned)
     assert (run_copy / "manifest.json").read_bytes() == before
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_hashed_is_left_out_and_named(run_copy, tiny_data, tmp_pa
         shutil.copy(path, tmp_path)
     found = flawmap.calibrate(run_copy, str(tmp_path), defects=str(tiny_data / "test" / "crack"))
     (warning,) = [line for line in found.warnings if "unreadable" in line]
-    assert warning == f"1 image left out: unreadable, such as {tmp_path / 'gone.png'}."
+    assert warning == f"1 image left out as unreadable, such as {tmp_path / 'gone.png'}."
     assert found.rejected is not None
 
 
@@ -110,7 +110,7 @@ def test_the_oddest_are_named(run_copy, tiny_data, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     write_png(folder / "odd.png", noise)
     found = flawmap.calibrate(run_copy, [folder])
-    scores = [score for _, score in found.oddest]
+    scores = [score for _, score in found.highest_scoring]
     assert scores == sorted(found.calibration.scores, reverse=True)[:3]
 
 
@@ -142,8 +142,8 @@ def test_known_defects_tell_recall_and_change_nothing(run_copy, tiny_data, tmp_p
     ("wrong", "message"),
     [
         ({"false_reject": 0.0}, "between 0 and 1"),
-        ({"false_reject": 0.1, "review": 0.05}, "counts those rejected as well"),
-        ({"add": True}, "Nothing to add"),
+        ({"false_reject": 0.1, "review": 0.05}, "is below the false-reject rate"),
+        ({"add": True}, "is nothing to add"),
     ],
 )
 def test_wrong_usage_changes_nothing(run_copy, wrong, message):
@@ -204,7 +204,7 @@ def test_an_image_is_never_added_twice_to_any_graph(run_copy, tiny_data):
     assert sorted(export_of(run_copy).images) == sorted(digest(path) for path in images)
     for calibration in (read_manifest(run_copy).calibration, export_of(run_copy)):
         assert len(set(calibration.images)) == len(calibration.scores)
-    with pytest.raises(FlawmapError, match=r"No good image is left .*set thresholds already"):
+    with pytest.raises(FlawmapError, match=r"No good image is left .*already set thresholds"):
         flawmap.calibrate(run_copy, images, add=True)
 
 
@@ -225,7 +225,7 @@ def test_a_folder_whose_name_is_not_utf_8(run_copy, tiny_data, tmp_path, capsys)
 
 def test_scores_of_unknown_images_are_not_added_to(run_copy, tiny_data):
     with_export(run_copy, Calibration.from_scores([7.0], [7.0]))
-    with pytest.raises(FlawmapError, match=r"calibrate onnx-int8 is not recorded.*export again"):
+    with pytest.raises(FlawmapError, match=r"calibrate onnx-int8 are not recorded.*export again"):
         flawmap.calibrate(run_copy, good(tiny_data), add=True)
 
 
@@ -272,7 +272,7 @@ def test_one_that_stands_apart_is_named(run_copy, tiny_data, tmp_path):
         write_png(tmp_path / "parts" / f"{index}.png", image)
     found = flawmap.calibrate(run_copy, [tmp_path / "parts"])
     (said,) = found.warnings
-    assert said.startswith("1 good image stands apart")
+    assert said.startswith("1 good image scored ")
     assert str(tmp_path / "parts" / "5.png") in said
     (tmp_path / "parts" / "5.png").unlink()
     assert flawmap.calibrate(run_copy, [tmp_path / "parts"]).warnings == ()
@@ -283,7 +283,7 @@ def test_a_whole_data_set_as_defects_counts_its_defective_images_alone(run_copy,
     count = len(list((tiny_data / "test").glob("*/*.png"))) - len(good(tiny_data))
     assert found.rejected is not None
     assert found.rejected.total == count
-    assert "are no known defects" in caplog.text
+    assert "left out: they are not defective" in caplog.text
 
 
 def test_folders_below_count_and_unreadable_images_are_told_in_a_line(
@@ -300,9 +300,9 @@ def test_folders_below_count_and_unreadable_images_are_told_in_a_line(
     assert len(found.calibration.images) == len(good(tiny_data))
     left_out = [line for line in found.warnings if "left out" in line]
     assert len(left_out) == 1, left_out
-    assert left_out[0].startswith("2 images left out: ")
+    assert left_out[0].startswith("2 images left out as unreadable: ")
     flawmap.calibrate(run_copy, tmp_path / "good")
-    with pytest.raises(FlawmapError, match=r"set thresholds already"):
+    with pytest.raises(FlawmapError, match=r"already set thresholds"):
         flawmap.calibrate(run_copy, tmp_path / "more" / "cam1", add=True)
 
 
@@ -320,5 +320,5 @@ def test_a_generator_is_read_once_and_an_empty_list_is_no_wish(run_copy, tiny_da
 
 
 def test_good_images_are_no_known_defects(run_copy, tiny_data):
-    with pytest.raises(FlawmapError, match="they are good"):
+    with pytest.raises(FlawmapError, match="no defective images by its folder names"):
         flawmap.calibrate(run_copy, defects=tiny_data / "test" / "good")

@@ -12,6 +12,7 @@ from flawmap import FlawmapError, UsageError
 from flawmap.calibration.martingale import find_drift
 from flawmap.inspection.bundle.manifest import Export, read_manifest, write_manifest
 from flawmap.inspection.conformal import Calibration
+from inspection.records import make_record
 
 
 def scores_in(path):
@@ -27,8 +28,8 @@ def test_parts_like_those_before_raise_no_alarm(calibrated_run, lines_of):
     assert (found.alarm, found.alarm_at, found.direction, found.skipped) == (False, None, None, 0)
     assert 1.0 <= found.evidence < 100
     assert found.statement() == (
-        f"No alarm: {found.parts} parts tested, {found.rejected} rejected and left out. As long as "
-        "nothing changes, there is ever an alarm with probability 1% at most."
+        f"No alarm: {found.parts} parts tested, {found.rejected} rejected and left out. If "
+        "nothing changes, the probability of ever raising an alarm is at most 1%."
     )
 
 
@@ -40,7 +41,7 @@ def test_parts_that_look_otherwise_raise_one(calibrated_run, lines_of, shift, di
     assert found.direction == direction
     assert found.evidence >= 50
     assert f"ALARM at line {found.alarm_at}: good parts score {direction}" in found.statement()
-    assert "probability 2% at most" in found.statement()
+    assert "an alarm is at most 2%" in found.statement()
 
 
 @pytest.mark.parametrize("rejected", [False, True])
@@ -72,7 +73,7 @@ def test_with_images_left_out_rejected_parts_cannot_be_tested(calibrated_run, li
 
 def test_lines_with_errors_are_counted_and_half_a_line_is_not_read(calibrated_run, lines_of):
     whole = flawmap.drift(calibrated_run, lines_of(shift=0.0))
-    error = json.dumps({"path": "b.png", "error": "b.png: not an image"})
+    error = make_record("b.png", error="b.png: not an image").to_json()
     found = flawmap.drift(calibrated_run, lines_of(0.0, f'{error}\n{error}\n{{"path": "c.pn'))
     assert found.skipped == 2
     assert ", 2 unreadable" in found.statement()
@@ -82,7 +83,7 @@ def test_lines_with_errors_are_counted_and_half_a_line_is_not_read(calibrated_ru
 def test_the_line_of_the_alarm_counts_all_lines(calibrated_run, lines_of):
     path = lines_of(shift=-2.0)
     found = flawmap.drift(calibrated_run, path)
-    error = json.dumps({"path": "b.png", "error": "b.png: not an image"})
+    error = make_record("b.png", error="b.png: not an image").to_json()
     path.write_text(f"{error}\n{path.read_text()}")
     assert flawmap.drift(calibrated_run, path).alarm_at == found.alarm_at + 1
 
@@ -106,12 +107,14 @@ def test_the_finding_as_a_file(calibrated_run, lines_of, tmp_path):
 @pytest.mark.parametrize(
     "line",
     [
-        "text", "[1]", "3", '{"path": "a"}', '{"score": "x", "p_value": 1}',
-        '{"score": NaN, "p_value": 1}',
+        "text", "[1]", "3", '{"path": "a"}', '{"score": 1.0}', '{"path": "a", "format": 1}',
+        make_record(score=1234.5).to_json().replace("1234.5", "NaN"),
     ],
 )  # fmt: skip
 def test_lines_of_something_else(calibrated_run, lines_of, line):
-    with pytest.raises(FlawmapError, match=r"Line 201 of .* is none of predict") as caught:
+    with pytest.raises(
+        FlawmapError, match=r"Cannot read line 201 of .*(Give the file|Predict again)"
+    ) as caught:
         flawmap.drift(calibrated_run, lines_of(0.0, line + "\n"))
     assert "\n" not in str(caught.value)
 
@@ -142,7 +145,7 @@ def test_lines_that_do_not_say_who_wrote_them(calibrated_run, lines_of, field):
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     del lines[6][field]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    with pytest.raises(FlawmapError, match=r"Line 7 of .* does not say which run.*predict again"):
+    with pytest.raises(FlawmapError, match=rf"line 7 of .* damaged: {field}.* Predict again"):
         flawmap.drift(calibrated_run, path)
 
 

@@ -29,14 +29,14 @@ def test_thresholds_promise_and_record_without_the_image():
     assert (after.left_out, after.places) == (("c",), ("p",))
     assert after.reject.value == 0.0056
     assert (after.reject.asked, after.review.asked) == (0.2, 0.4)
-    assert "1 image whose score stood apart was left out: nothing is promised" in after.statement()
+    assert "1 outlier was left out of the good images: nothing is guaranteed" in after.statement()
     assert "left out" not in before.statement()
     assert without(after, ("c",)) is after
 
 
 def test_images_that_nobody_knows_cannot_be_left_out():
     unknown = Calibration.from_scores(SCORES, SCORES)
-    with pytest.raises(FlawmapError, match="is not recorded"):
+    with pytest.raises(FlawmapError, match="does not record which images"):
         apart(unknown)
     assert apart(Calibration.from_scores(SCORES[:2], SCORES[:2])) == ()
 
@@ -78,7 +78,7 @@ def test_no_score_that_stands_apart_is_said(run_copy: Path):
     even = Calibration.from_scores(scores, scores, images=before.images)
     write_manifest(run_copy, read_manifest(run_copy).model_copy(update={"calibration": even}))
     found = flawmap.calibrate(run_copy, leave_out_outliers=True)
-    assert "No score stands apart: nothing was left out." in found.warnings
+    assert "No score is an outlier: nothing was left out." in found.warnings
     assert len(found.calibration.scores) == len(scores)
 
 

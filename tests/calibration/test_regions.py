@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ import flawmap
 from flawmap.data.image_io.images import write_png
 from flawmap.data.masks.decoding import read_mask
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.inspection.bundle.manifest import Export, read_manifest, write_manifest
+from flawmap.inspection.bundle.manifest import Export, read_manifest, run_id, write_manifest
+from flawmap.inspection.output.lines import read_lines
+from inspection.records import make_record
 
 
 @pytest.fixture
@@ -79,7 +82,7 @@ def test_what_new_images_leave_out_is_said(run_copy, tiny_data, left_half):
     said: list[str] = []
     flawmap.regions(run_copy, roi=left_half, images=[tiny_data], say=said.append)
     trained = read_manifest(run_copy).training.images
-    assert f"Note: {trained} images left out: the inspector learned from them." in said
+    assert f"Note: {trained} images left out: the inspector was trained on them." in said
 
 
 def test_figures_of_another_region_are_forgotten(run_copy, left_half):
@@ -101,7 +104,7 @@ def test_named_images_that_do_not_count_are_told(run_copy, tiny_data, left_half,
     ]
     said: list[str] = []
     flawmap.regions(run_copy, roi=left_half, images=iter(images), say=said.append)
-    assert any("the inspector learned from them" in line for line in said)
+    assert any("the inspector was trained on them" in line for line in said)
     assert any("broken.png" in line for line in said)
 
 
@@ -127,9 +130,9 @@ def test_filters_stay_until_changed(run_copy):
     [
         ({"min_area": -1}, "--min-area -1"),
         ({"pixel_pitch": 0}, "--pixel-pitch 0"),
-        ({"min_area_mm2": 2}, "needs a pixel pitch"),
-        ({"min_area_mm2": 2, "min_area": 3, "pixel_pitch": 1}, "no area in pixels"),
-        ({"everywhere": True, "roi": "x.png"}, "Everywhere, or a region"),
+        ({"min_area_mm2": 2}, "needs --pixel-pitch"),
+        ({"min_area_mm2": 2, "min_area": 3, "pixel_pitch": 1}, "excludes one in pixels"),
+        ({"everywhere": True, "roi": "x.png"}, "--everywhere excludes"),
     ],
 )
 def test_wrong_usage_changes_nothing(run_copy, wrong, message):
@@ -137,6 +140,12 @@ def test_wrong_usage_changes_nothing(run_copy, wrong, message):
     with pytest.raises(UsageError, match=message):
         flawmap.regions(run_copy, **wrong)
     assert (run_copy / "manifest.json").read_bytes() == before
+
+
+def write_lines(folder: Path, run: Path, **changes: Any) -> None:
+    """The record of one image, as the run would write it."""
+    record = make_record(run=run_id(read_manifest(run)), **changes)
+    (folder / "lines.jsonl").write_text(record.to_json() + "\n")
 
 
 def lowered(run: Path) -> None:
@@ -169,28 +178,27 @@ def test_stored_maps_are_judged_as_an_inspection_would(run_copy, tiny_data, tmp_
     again = flawmap.predict(run_copy, images)
     assert len(judged) == len(again) == 9
     for one, other in zip(judged, again, strict=True):
-        for name in ("path", "verdict", "defects", "p_value", "region"):
-            assert one[name] == other[name]
-        assert one["score"] == pytest.approx(other["score"], rel=1e-6)
-    read = [json.loads(line) for line in (tmp_path / "judged.jsonl").read_text().splitlines()]
-    assert read == judged
+        same = {"score": 0.0, "milliseconds": None, "map": None}
+        assert one.model_copy(update=same) == other.model_copy(update=same)
+        assert one.score == pytest.approx(other.score, rel=1e-6)
+    assert [record for _, record in read_lines(tmp_path / "judged.jsonl")] == judged
     assert flawmap.judge(run_copy, tmp_path / "judged.jsonl") == judged
 
 
 def test_results_can_be_moved(run_copy, tiny_data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     images = [tiny_data / "test" / "good"]
-    lines = flawmap.predict(run_copy, images, out="res/marked", json_file="res/lines.jsonl")
-    assert lines[0]["map"]["file"] == f"marked/{Path(lines[0]['path']).stem}_map.npy"
+    first, *_ = flawmap.predict(run_copy, images, out="res/marked", json_file="res/lines.jsonl")
+    assert first.map.file == f"marked/{Path(first.path).stem}_map.npy"
     expected = flawmap.judge(run_copy, "res/lines.jsonl", json_file="other/again.jsonl")
-    assert expected[0]["map"]["file"].startswith("../res/marked/")
+    assert expected[0].map.file.startswith("../res/marked/")
     (tmp_path / "there").mkdir()
     (tmp_path / "res").rename(tmp_path / "there" / "elsewhere")
     monkeypatch.chdir("/")
     moved = flawmap.judge(run_copy, tmp_path / "there" / "elsewhere" / "lines.jsonl")
-    assert [line["verdict"] for line in moved] == [line["verdict"] for line in expected]
+    assert [one.verdict for one in moved] == [one.verdict for one in expected]
     alone = flawmap.predict(run_copy, images, out=tmp_path / "alone")
-    assert Path(alone[0]["map"]["file"]).is_absolute()
+    assert Path(alone[0].map.file).is_absolute()
 
 
 def test_printed_lines_can_be_moved_with_their_maps(run_copy, tiny_data, tmp_path, capsys):
@@ -234,8 +242,8 @@ def test_lines_are_judged_in_the_precision_that_wrote_them(run_copy, tiny_data, 
     as_int8 = lines.read_text().replace('"float32"', '"int8"')
     (tmp_path / "int8.jsonl").write_text(as_int8)
     found = flawmap.judge(run_copy, tmp_path / "int8.jsonl")
-    assert {line["verdict"] for line in found} == {"reject"}
-    assert {line["verdict"] for line in flawmap.judge(run_copy, lines)} != {"reject"}
+    assert {one.verdict for one in found} == {"reject"}
+    assert {one.verdict for one in flawmap.judge(run_copy, lines)} != {"reject"}
     (tmp_path / "other.jsonl").write_text(as_int8.replace('"onnxruntime"', '"openvino"'))
     with pytest.raises(FlawmapError, match=r"int8 on openvino, for which .* has no thresholds"):
         flawmap.judge(run_copy, tmp_path / "other.jsonl")
@@ -266,34 +274,35 @@ def test_a_map_whose_header_lies(run_copy, tmp_path, shape):
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
     data = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + b"\0" * 99
     (tmp_path / "a.npy").write_bytes(data)
-    stored = {"file": "a.npy", "size": [128, 128], "score": 0.0}
-    (tmp_path / "lines.jsonl").write_text(json.dumps({"path": "a.png", "map": stored}) + "\n")
+    write_lines(tmp_path, run_copy, map={"file": "a.npy", "size": [128, 128], "score": 0.0})
     with pytest.raises(FlawmapError, match=r"a\.npy") as caught:
         flawmap.judge(run_copy, tmp_path / "lines.jsonl")
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_line_with_an_error_stays(run_copy, tmp_path):
-    line = {"path": "broken.png", "error": "broken.png: not an image"}
-    (tmp_path / "lines.jsonl").write_text(json.dumps(line) + "\n")
-    assert flawmap.judge(run_copy, tmp_path / "lines.jsonl") == [line]
+    record = make_record("broken.png", error="broken.png: not an image")
+    (tmp_path / "lines.jsonl").write_text(record.to_json() + "\n")
+    assert flawmap.judge(run_copy, tmp_path / "lines.jsonl") == [record]
+
+
+@pytest.mark.parametrize("text", ["no json", "[1]", "[" * 5000, '{"path": "a.png", "score": 1.0}'])
+def test_lines_that_are_no_records(run_copy, tmp_path, text):
+    (tmp_path / "lines.jsonl").write_text(text + "\n")
+    with pytest.raises(FlawmapError, match=r"Cannot read line 1 of .*(Give|Predict)"):
+        flawmap.judge(run_copy, tmp_path / "lines.jsonl")
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("stored", "message"),
     [
-        ("no json", "no JSON"),
-        ("[1]", "none that predict"),
-        ("[" * 5000, "no JSON"),
-        ('{"path": "a.png", "score": 1.0}', "names no map"),
-        ('{"path": "a", "map": {"file": "a", "size": [1e9, 1e9], "score": 0}}', "names no map"),
-        ('{"path": "a", "map": {"file": "a", "size": [1e999, 1], "score": 0}}', "names no map"),
-        ('{"path": "a.png", "map": {"file": "a.npy"}}', "names no map"),
-        ('{"path": "a.png", "map": {"file": "a.npy", "size": [1, 1], "score": 0}}', "Cannot read"),
+        (None, "names no usable map"),
+        ({"file": "a", "size": [10**9, 10**9], "score": 0}, "names no usable map"),
+        ({"file": "a.npy", "size": [1, 1], "score": 0}, "Cannot read the map"),
     ],
 )
-def test_lines_that_cannot_be_judged(run_copy, tmp_path, text, message):
-    (tmp_path / "lines.jsonl").write_text(text + "\n")
+def test_records_that_cannot_be_judged(run_copy, tmp_path, stored, message):
+    write_lines(tmp_path, run_copy, map=stored)
     with pytest.raises(FlawmapError, match=message):
         flawmap.judge(run_copy, tmp_path / "lines.jsonl")
 
@@ -301,9 +310,8 @@ def test_lines_that_cannot_be_judged(run_copy, tmp_path, text, message):
 def test_a_map_of_another_run(run_copy, tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((8, 8), np.float32))
     stored = {"file": str(tmp_path / "a.npy"), "size": [8, 8], "score": 0.0}
-    line = {"path": "a.png", "map": stored}
-    (tmp_path / "lines.jsonl").write_text(json.dumps(line))
-    with pytest.raises(FlawmapError, match="no map of this run"):
+    write_lines(tmp_path, run_copy, map=stored)
+    with pytest.raises(FlawmapError, match="not a map of this run"):
         flawmap.judge(run_copy, tmp_path / "lines.jsonl")
 
 
@@ -314,6 +322,6 @@ def test_figures_are_of_the_region_alone(run_copy, tiny_data, left_half):
     masks = [read_mask(p, (128, 128)) for p in (tiny_data / "ground_truth").rglob("*.png")]
     inside = [mask[:, :64] for mask in masks]
     regions = [ndimage.label(mask, np.ones((3, 3)))[1] for mask in inside]
-    assert found.figures.instances == sum(regions)
+    assert found.metrics.instances == sum(regions)
     outside = sum(not mask.any() for mask in inside)
-    assert ("outside_region" in found.figures.notes) == (outside > 0)
+    assert ("outside_region" in found.metrics.notes) == (outside > 0)

@@ -32,7 +32,7 @@ def folder_of(place: Path, highest: tuple[int, ...], tags: dict | None) -> list[
     ("highest", "tags", "asked", "white", "said"),
     [
         ((0, 0), None, None, None, None),
-        ((0, 0), None, 4095, 4095, "No image has 16 bits: a white level of 4095 changes nothing"),
+        ((0, 0), None, 4095, 4095, "No image has 16 bits, so the white level 4095 changes nothing"),
         ((200, 255), None, None, 255, "up to 255: read as 8 bits"),
         ((900, 1023), None, None, 1023, "read as 10 bits (black = 0, white = 1023)"),
         ((200, 4087), None, None, 4095, "16-bit images hold values up to 4,087: read as 12 bits"),
@@ -77,5 +77,5 @@ def test_headers_alone_are_read_of_images_of_8_bits(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("asked", [0, 70000])
 def test_what_no_16_bit_value_is_cannot_be_asked_for(asked):
-    with pytest.raises(UsageError, match=f"A white level of {asked} is none: give 1 to 65535"):
+    with pytest.raises(UsageError, match=f"The white level {asked} is out of range: give 1 to"):
         settle_white_level([], asked, pytest.fail)

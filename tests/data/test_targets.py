@@ -63,6 +63,7 @@ def test_names_of_images_are_refused_even_where_none_is(tmp_path: Path, name: st
         check_target(tmp_path / name, LINES)
 
 
+@pytest.mark.posix
 def test_folders_inputs_and_pipes(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder"):
         check_target(tmp_path, LINES)

@@ -32,8 +32,8 @@ def pictures(tmp_path):
 
 def test_rows_are_the_windows_of_each_photograph_in_order(pictures, tmp_path):
     loaded = load_tiles(pictures, FRAMING, tmp_path / "cache")
-    canvases = [FRAMING.lay(image) for image in pictures.values()]
-    expected = [c.window(index) for c in canvases for index in range(c.layout.count)]
+    padded = [FRAMING.preprocess(image) for image in pictures.values()]
+    expected = [c.tile(index) for c in padded for index in range(c.layout.count)]
     assert isinstance(loaded.array, Tiles)
     assert len(loaded.array) == len(expected) == 3 * 2 + 1 + 3
     np.testing.assert_array_equal(loaded.array[np.arange(len(expected))], expected)
@@ -50,8 +50,8 @@ def test_tiles_of_16_bit_images_have_the_white_level(pictures, tmp_path):
         deep[path] = np.rint(np.minimum(image.astype(float) * 16, 3999) * (255 / 3999))
     framing = replace(FRAMING, white_level=3999)
     loaded = load_tiles(deep, framing, tmp_path / "cache")
-    canvases = [framing.lay(image.astype(np.uint8)) for image in deep.values()]
-    expected = [c.window(index) for c in canvases for index in range(c.layout.count)]
+    padded = [framing.preprocess(image.astype(np.uint8)) for image in deep.values()]
+    expected = [c.tile(index) for c in padded for index in range(c.layout.count)]
     np.testing.assert_array_equal(loaded.array[np.arange(len(expected))], expected)
 
 

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import flawmap
 from flawmap import FlawmapError
-from flawmap.cli.console import show_evaluation
+from flawmap.cli.console.evaluation import show_evaluation
 from flawmap.data.image_io.images import read_image, write_png
 from flawmap.data.masks.decoding import read_mask
 from flawmap.inspection.bundle.manifest import read_manifest, write_manifest
@@ -257,7 +257,7 @@ def test_unreadable_test_image_is_noted_and_left_out(
     path.write_bytes(path.read_bytes()[:300])
     report = tmp_path / "report.html"
     found = flawmap.evaluate(run_copy, data, report=report)
-    assert found.figures.images == 5
+    assert found.metrics.images == 5
     assert [row.path for row in found.rows if row.error] == ["test/good/001.png"]
     assert any(
         "1 unreadable image left out" in note and str(path) in note for note in found.warnings
@@ -313,7 +313,7 @@ def test_names_that_are_hard_to_print(run_copy: Path, data: Path, tmp_path: Path
     found = flawmap.evaluate(
         run_copy, data, json_file=tmp_path / "m.json", report=tmp_path / "r.html"
     )
-    assert found.figures.images == 9
+    assert found.metrics.images == 9
     assert "[bold]:warning:&lt;b&gt;" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
@@ -325,8 +325,8 @@ def test_a_run_that_cannot_be_written_is_evaluated_all_the_same(
 
     monkeypatch.setattr("flawmap.evaluation.evaluate.save_manifest", refuse)
     found = flawmap.evaluate(run_copy, data)
-    assert found.figures.images == 6
-    assert found.warnings[-1] == "The run does not keep these figures. read-only"
+    assert found.metrics.images == 6
+    assert found.warnings[-1] == "The run does not keep these metrics. read-only"
 
 
 def test_progress_counts_every_image(run_copy: Path, data: Path) -> None:
@@ -338,4 +338,4 @@ def test_progress_counts_every_image(run_copy: Path, data: Path) -> None:
 def test_images_may_have_any_size(run_copy: Path, data: Path) -> None:
     path = data / "test" / "good" / "000.png"
     write_png(path, read_image(path)[:1, :1])
-    assert flawmap.evaluate(run_copy, data).figures.images == 6
+    assert flawmap.evaluate(run_copy, data).metrics.images == 6

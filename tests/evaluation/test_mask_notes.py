@@ -172,16 +172,16 @@ def as_labelme(masks: dict[str, np.ndarray], root: Path) -> None:
         (root / "defective" / name).with_suffix(".json").write_text(json.dumps(value))
 
 
-def test_the_same_figures_from_every_kind_of_mask(
+def test_the_same_metrics_from_every_kind_of_mask(
     run_copy: Path, truth: Path, tmp_path: Path
 ) -> None:
-    expected = flawmap.evaluate(run_copy, truth).figures
+    expected = flawmap.evaluate(run_copy, truth).metrics
     masks = {path.name: read_mask(path, None) for path in (truth / "masks").iterdir()}
-    assert expected.pixel_ap is not None
+    assert expected["pixel_ap"] is not None
     for n, kind in enumerate((as_labels, as_alpha, as_coco, as_labelme)):
         kind(masks, copied(truth, tmp_path / str(n)))
         found = flawmap.evaluate(run_copy, tmp_path / str(n))
-        assert found.figures.pixel_ap == pytest.approx(expected.pixel_ap, rel=0.02), kind
+        assert found.metrics["pixel_ap"] == pytest.approx(expected["pixel_ap"], rel=0.02), kind
         assert found.mask_notes == ()
 
 

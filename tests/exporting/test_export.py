@@ -13,7 +13,7 @@ import pytest
 
 import flawmap
 from flawmap import FlawmapError, Inspector, UsageError
-from flawmap.cli.console import show_info
+from flawmap.cli.console.info import show_info
 from flawmap.data.image_io.images import write_png
 from flawmap.exporting import export as exporting
 from flawmap.exporting.quantization_scope import scopes
@@ -71,7 +71,7 @@ def test_calibrating_where_there_is_no_bf16_takes_its_thresholds_away(striped, m
     flawmap.export(striped.run, "openvino")
     good = striped.manifest.training.folder
     again = flawmap.calibrate(striped.run, [good])
-    assert again.warnings == ("16 images left out: the inspector learned from them.",)
+    assert again.warnings == ("16 images left out: the inspector was trained on them.",)
     own = read_manifest(striped.run).exports["openvino-bf16"].calibration
     assert own != again.calibration
     monkeypatch.setattr("flawmap.calibration.recalibrate.has_bf16_here", lambda: False)
@@ -231,7 +231,7 @@ def test_int8_before_its_export_says_how(striped):
 def test_an_exported_file_that_was_changed_is_not_run(quantised):
     path = quantised / "exports" / "onnx" / "model.int8.onnx"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(FlawmapError, match=r"model\.int8\.onnx is not the graph.*export it again"):
+    with pytest.raises(FlawmapError, match=r"model\.int8\.onnx is not the model.*export it again"):
         Inspector.load(quantised, precision="int8", backend="onnxruntime")
 
 
@@ -242,7 +242,7 @@ def test_measuring_int8_leaves_the_first_graphs_figures_and_thresholds(quantised
     flawmap.evaluate(quantised, manifest.training.folder, precision="int8")
     assert (quantised / "manifest.json").read_text() == kept
     found = read_manifest(quantised)
-    assert found.metrics["images"] == first.figures.to_dict()["images"]
+    assert found.metrics["images"] == first.metrics.to_dict()["images"]
     assert (found.calibration, found.exports) == (manifest.calibration, manifest.exports)
 
 

@@ -13,7 +13,8 @@ import pytest
 
 import flawmap
 from flawmap import FlawmapError, Inspector
-from flawmap.cli.console import show_export, show_info
+from flawmap.cli.console.exports import show_export
+from flawmap.cli.console.info import show_info
 from flawmap.data.image_io.images import write_png
 from flawmap.exporting import export as exporting
 from flawmap.inspection.bundle.manifest import read_manifest, write_manifest

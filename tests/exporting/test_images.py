@@ -118,9 +118,9 @@ def test_of_tiled_images_it_takes_windows_and_compares_the_whole(striped, tmp_pa
     calibration = calibration.model_copy(update=scores)
     found = found_by(striped, folder.parent, preprocessing=size, calibration=calibration)
     assert found.judge.shape == (3, *SIZE, 3)
-    canvases = list(found.canvases(found.sample))
-    assert [canvas.photograph for canvas in canvases] == [(100, 150)] * 3
+    padded = list(found.padded(found.sample))
+    assert [image.image_size for image in padded] == [(100, 150)] * 3
     for window, path in zip(found.judge, found.sample, strict=True):
-        canvas = Framing(SIZE, "tiles", 16).lay(read_image(path))
-        windows = [canvas.window(index) for index in range(canvas.layout.count)]
+        image = Framing(SIZE, "tiles", 16).preprocess(read_image(path))
+        windows = [image.tile(index) for index in range(image.layout.count)]
         assert any(np.array_equal(window, one) for one in windows)

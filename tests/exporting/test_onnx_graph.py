@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from flawmap.backbones.resnet import ImageNorm
+from flawmap.backbones.features import ImageNorm
 from flawmap.errors import FlawmapError
 from flawmap.exporting.onnx_graph import (
     fold_deviation,

@@ -11,10 +11,10 @@ from flawmap.exporting.parity import compare
 from flawmap.exporting.synthetic import Corrupted, no_defects
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.scoring import Scoring
-from flawmap.inspection.tiled import Look
+from flawmap.inspection.tiled import TiledInference
 from flawmap.runtime.base import Backend
 
-LOOK = Look(Framing((2, 2)), Scoring())
+INFERENCE = TiledInference(Framing((2, 2)), Scoring())
 LIKE = Calibration.from_scores([1.0] * 20, [1.0] * 20)
 
 
@@ -36,7 +36,7 @@ class Fixed(Backend):
 
 
 def laid(good):
-    return [LOOK.framing.lay(image) for image in good]
+    return [INFERENCE.framing.preprocess(image) for image in good]
 
 
 def test_differences_by_hand():
@@ -44,7 +44,7 @@ def test_differences_by_hand():
     found = compare(
         Fixed([0.0, 0.5, 0.25], [0.1, 0.5, 0.9]),
         Fixed([0.25, 0.5, 0.0], [0.1, 0.75, 0.4]),
-        laid(good), no_defects(good), LIKE, LOOK,
+        laid(good), no_defects(good), LIKE, INFERENCE,
     )  # fmt: skip
     assert (found.images, found.map_max) == (3, 0.25)
     assert found.map_mean == pytest.approx(0.5 / 3)
@@ -64,10 +64,10 @@ def test_verdicts_differ_by_each_ones_own_thresholds():
     scores = [0.1, 0.2, 0.3, 0.4, 0.5, 0.3]
     twice = [2 * score for score in scores]
     maps = [0.0] * 6
-    same = compare(Fixed(maps, scores), Fixed(maps, twice), laid(good), bad, LIKE, LOOK)
+    same = compare(Fixed(maps, scores), Fixed(maps, twice), laid(good), bad, LIKE, INFERENCE)
     assert (same.flips, same.p_value_mean) == (0, 0.0)
     less = compare(
-        Fixed(maps, scores), Fixed(maps, [*twice[:4], 0.7, 0.6]), laid(good), bad, LIKE, LOOK
+        Fixed(maps, scores), Fixed(maps, [*twice[:4], 0.7, 0.6]), laid(good), bad, LIKE, INFERENCE
     )
     assert less.flips == 1
 
@@ -85,7 +85,7 @@ def test_verdicts_at_the_thresholds_that_the_run_has():
     def flips(other, drawn):
         found = compare(
             Fixed(maps, [*here, drawn[0]]), Fixed(maps, [*other, drawn[1]]), laid(good), bad,
-            like, LOOK, images=names, stored=stored,
+            like, INFERENCE, images=names, stored=stored,
         )  # fmt: skip
         assert found.calibration.scores == pytest.approx(other)
         assert found.calibration.images == tuple(names)
@@ -104,7 +104,7 @@ def test_figures_of_both_graphs():
     bad = Corrupted(np.zeros((1, 2, 2, 3), np.uint8), mask)
     oracle = Fixed([0.0, 0.0, mask[0]], [0.0, 0.0, 1.0])
     fool = Fixed([0.0, 0.0, 1 - mask[0]], [1.0, 0.0, 0.5])
-    found = compare(oracle, fool, laid(good), bad, LIKE, LOOK)
+    found = compare(oracle, fool, laid(good), bad, LIKE, INFERENCE)
     assert found.pixel_ap == (1.0, pytest.approx(1 / 12))
     assert found.image_auroc == (1.0, 0.5)
 
@@ -119,5 +119,5 @@ def test_a_map_that_is_no_number_is_refused():
             laid(good),
             no_defects(good),
             LIKE,
-            LOOK,
+            INFERENCE,
         )

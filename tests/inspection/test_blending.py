@@ -15,7 +15,7 @@ def test_one_window_comes_out_as_it_went_in():
     given = RNG.random((32, 48)).astype(np.float32)
     blend = Blend(layout)
     blend.add(0, given)
-    np.testing.assert_array_equal(blend.photograph(), given)
+    np.testing.assert_array_equal(blend.result(), given)
 
 
 def test_windows_that_agree_give_what_they_agree_on():
@@ -23,8 +23,8 @@ def test_windows_that_agree_give_what_they_agree_on():
     given = RNG.random((75, 101)).astype(np.float32)
     blend = Blend(layout)
     for index in RNG.permutation(layout.count):
-        blend.add(int(index), given[layout.window(int(index))])
-    np.testing.assert_allclose(blend.photograph(), given, atol=1e-6)
+        blend.add(int(index), given[layout.tile(int(index))])
+    np.testing.assert_allclose(blend.result(), given, atol=1e-6)
 
 
 def test_padding_is_cut_off():
@@ -32,7 +32,7 @@ def test_padding_is_cut_off():
     given = RNG.random((32, 32)).astype(np.float32)
     blend = Blend(layout)
     blend.add(0, given)
-    np.testing.assert_array_equal(blend.photograph(), given[8:24])
+    np.testing.assert_array_equal(blend.result(), given[8:24])
 
 
 def test_weights_fall_to_0_inwards_and_never_at_the_photograph_s_edge():
@@ -51,5 +51,5 @@ def test_a_disagreement_leaves_no_step():
     blend = Blend(layout)
     for index in range(layout.count):
         blend.add(index, np.full((64, 64), index % 2, np.float32))
-    steps = np.abs(np.diff(blend.photograph()[0]))
+    steps = np.abs(np.diff(blend.result()[0]))
     assert 0.0 < steps.max() < 0.1

@@ -160,8 +160,8 @@ def test_statement_where_they_do_not() -> None:
     assert Calibration.from_scores([1.0, 2.0, 3.0, 4.0, 5.0], [1.0] * 5).statement() == (
         "Of good parts like these 5, at most 16.7% on average will be rejected; with 95% "
         "confidence over the draw of the 5, at most 45.1%. With any marked pixel: at most 16.7% on "
-        "average. Asked for was 1.0%: that takes at least 99 good images that it did not learn "
-        "from."
+        "average. The requested rate of 1.0% takes at least 99 good images that it was not trained "
+        "on."
     )
 
 
@@ -215,7 +215,7 @@ def test_interval_is_clopper_and_pearson_s(hits: int, total: int) -> None:
 
 @pytest.mark.parametrize(("hits", "total"), [(1, 0), (3, 2), (-1, 4)])
 def test_a_share_that_is_none(hits: int, total: int) -> None:
-    with pytest.raises(UsageError, match="no share"):
+    with pytest.raises(UsageError, match="Invalid share"):
         share_interval(hits, total)
 
 
@@ -237,13 +237,13 @@ SOUND = Calibration.from_scores(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"peaks": [0.5, 0.6, 0.7]}, "4 scores and 3 peaks"),
-        ({"images": ["a"]}, "4 scores of 1 images"),
+        ({"peaks": [0.5, 0.6, 0.7]}, "4 scores, but 3 map maxima"),
+        ({"images": ["a"]}, "4 scores, but 1 images"),
         ({"reject": SOUND["reject"] | {"value": 0.01}}, "review threshold is above the reject"),
         ({"review": SOUND["review"] | {"value": 9.0}}, "review threshold is above the reject"),
         ({"review": SOUND["review"] | {"asked": 0.1}}, "review threshold is above the reject"),
-        ({"pixel": SOUND["pixel"] | {"asked": 1.5}}, "a rate that is not between 0 and 1"),
-        ({"reject": SOUND["reject"] | {"rate": 0.0}}, "a rate that is not between 0 and 1"),
+        ({"pixel": SOUND["pixel"] | {"asked": 1.5}}, "a rate is not between 0 and 1"),
+        ({"reject": SOUND["reject"] | {"rate": 0.0}}, "a rate is not between 0 and 1"),
     ],
 )
 def test_a_calibration_that_contradicts_itself_is_refused(changes, message) -> None:
@@ -295,7 +295,7 @@ def test_thresholds_set_by_hand_promise_nothing() -> None:
 
 
 def test_lengths_that_do_not_fit_are_wrong_usage() -> None:
-    with pytest.raises(UsageError, match="2 scores, 1 peaks and 0 digests"):
+    with pytest.raises(UsageError, match=r"\(2\), map maxima \(1\) and digests \(0\) differ"):
         Calibration.from_scores([0.1, 0.2], [0.1])
-    with pytest.raises(UsageError, match="2 scores, 2 peaks and 1 digests"):
+    with pytest.raises(UsageError, match=r"\(2\), map maxima \(2\) and digests \(1\) differ"):
         Calibration.from_scores([0.1, 0.2], [0.1, 0.2], images=["a"])

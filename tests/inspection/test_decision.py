@@ -9,9 +9,10 @@ import pytest
 
 from flawmap.inspection.bundle.manifest import read_manifest
 from flawmap.inspection.conformal import Calibration, Threshold
-from flawmap.inspection.decision import decide
+from flawmap.inspection.decision import ImageInfo, PostProcessor, decide
 from flawmap.inspection.defects import Filters
-from flawmap.inspection.inspector import Judge
+from flawmap.inspection.record import Provenance
+from flawmap.inspection.tiled import RawPrediction
 
 VERDICTS = ("good", "review", "reject")
 REVIEW, REJECT, PIXEL = 0.4, 0.6, 0.5
@@ -58,20 +59,22 @@ def map_with(*regions: tuple[int, float]) -> np.ndarray:
 MAPS = [map_with(), map_with((1, 0.55)), map_with((1, 0.55), (4, 0.9))]
 
 
+def rank(post_process: PostProcessor, found: np.ndarray, score: float) -> int:
+    """How bad the verdict is."""
+    provenance = Provenance("run", "model", "float32", "onnxruntime", "cpu")
+    result = post_process(RawPrediction(found, score), ImageInfo((40, 40)), provenance)
+    return VERDICTS.index(result.verdict)
+
+
 @pytest.mark.parametrize("filters", [*NO_FILTERS, *FILTERS])
 def test_a_verdict_never_falls_with_score_or_evidence(calibrated_run, calibration, filters):
-    """Through the judge that predict, evaluate, judge and watch share."""
+    """Through the post-processing that predict, evaluate, judge and watch share."""
     manifest = read_manifest(calibrated_run).model_copy(
         update={"calibration": calibration, "filters": filters}
     )
-    judge, plain = (
-        Judge(manifest, None),
-        Judge(manifest.model_copy(update={"filters": Filters()}), None),
-    )
-    grid = [
-        [VERDICTS.index(judge(found, score, (40, 40)).verdict) for found in MAPS]
-        for score in SCORES
-    ]
+    filtered = PostProcessor(manifest, None)
+    plain = PostProcessor(manifest.model_copy(update={"filters": Filters()}), None)
+    grid = [[rank(filtered, found, score) for found in MAPS] for score in SCORES]
     for row in grid:
         assert row == sorted(row), "more evidence, better verdict"
     for column in zip(*grid, strict=True):
@@ -79,5 +82,5 @@ def test_a_verdict_never_falls_with_score_or_evidence(calibrated_run, calibratio
     for (score, row), (index, found) in itertools.product(
         zip(SCORES, grid, strict=True), enumerate(MAPS)
     ):
-        without = VERDICTS.index(plain(found, score, (40, 40)).verdict)
+        without = rank(plain, found, score)
         assert row[index] <= without, "filters must not reject what the thresholds let pass"

@@ -71,7 +71,7 @@ def test_maps_defects_and_verdicts(run, parts):
     image = read_image(path)
     (frame,) = inspector.inspect_frames([image[..., ::-1]], colour="BGR")
     (file,) = inspect_files(inspector, [path], batch=4)
-    for other in (frame, file.inspection):
+    for other in (frame, file):
         np.testing.assert_allclose(other.anomaly_map, seen.anomaly_map, atol=1e-5)
         assert other.score == pytest.approx(seen.score, abs=1e-5)
 
@@ -99,21 +99,21 @@ def test_region_calibration_and_stored_maps(run, parts, tmp_path):
     assert not seen.anomaly_map[:, middle:].any()
     assert seen.score <= seen.anomaly_map.max()
     (judged,) = flawmap.judge(run, lines)
-    assert judged["score"] == pytest.approx(seen.score, rel=1e-6)
-    assert judged["verdict"] == seen.verdict
+    assert judged.score == pytest.approx(seen.score, rel=1e-6)
+    assert judged.verdict == seen.verdict
     stored = json.loads(lines.read_text())
     stored["map"]["size"] = [100, 150]
     lines.write_text(json.dumps(stored))
     if read_manifest(run).preprocessing.fit == "tiles":
-        with pytest.raises(FlawmapError, match="no map of this run"):
+        with pytest.raises(FlawmapError, match="not a map of this run"):
             flawmap.judge(run, lines)
 
 
 @pytest.mark.parametrize("run", ["letterbox", "tiles"], indirect=True)
 def test_figures_and_report_are_of_the_photograph(run, parts, tmp_path):
     found = flawmap.evaluate(run, parts, report=tmp_path / "report.html")
-    assert found.figures.instances == 1
-    assert found.figures.images == 7
+    assert found.metrics.instances == 1
+    assert found.metrics.images == 7
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
@@ -127,8 +127,8 @@ def test_pictures_have_the_photograph_s_size(run, parts, tmp_path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"fit": "tiles", "overlap": 65}, "overlap of 65 .* give 0 to 64"),
-        ({"fit": "squash", "overlap": 4}, "only tiles overlap"),
+        ({"fit": "tiles", "overlap": 65}, "overlap 65 .* give 0 to 64"),
+        ({"fit": "squash", "overlap": 4}, "only tiles can overlap"),
         ({"fit": "crop"}, "preprocessing.fit"),
     ],
 )

@@ -24,7 +24,7 @@ from flawmap import FlawmapError, Inspector, UsageError
 from flawmap.data.image_io.arrays import Colour
 from flawmap.data.image_io.images import encode_png, read_image, resize_image, write_png
 from flawmap.data.layouts import open_dataset
-from flawmap.inspection.inspector import Judge
+from flawmap.inspection.decision import PostProcessor
 from flawmap.inspection.read_outs.distances import load_distances
 from flawmap.runtime.onnxruntime import OnnxRuntime
 
@@ -110,13 +110,15 @@ def test_inspect_evaluate_and_predict_say_the_same_to_the_bit(
 ) -> None:
     evaluated = flawmap.evaluate(run_copy, tiny_data)
     rows = {tiny_data / row.path: row for row in evaluated.rows}
-    lines = flawmap.predict(run_copy, [tiny_data / "test"])
-    assert len(lines) == len(rows) == 9
-    for line in lines:
-        row, seen = rows[Path(line["path"])], inspector.inspect(line["path"])
-        assert line["score"] == row.score == seen.score
-        assert line["verdict"] == row.verdict == seen.verdict
-        assert line["p_value"] == row.p_value == seen.p_value
+    records = flawmap.predict(run_copy, [tiny_data / "test"])
+    assert len(records) == len(rows) == 9
+    times = {"milliseconds": None}
+    for record in records:
+        path = Path(str(record.path))
+        alone = inspector.inspect(path).record.model_copy(update=times)
+        assert record.model_copy(update=times) == alone
+        row = rows[path].record.model_copy(update=times | {"path": record.path})
+        assert row == alone
 
 
 def test_calibration_is_what_the_inspector_says_of_the_held_out_images(
@@ -245,9 +247,9 @@ def test_what_is_set_when_it_is_pickled_stays(run_copy: Path, left_half: Path) -
     image = np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8)
     assert again.inspect(image) == inspector.inspect(image)
     assert again.manifest.filters.min_area == 30
-    judge = Judge.load(run_copy)
-    assert _unpickled(pickle.dumps(judge)).manifest == judge.manifest
-    assert copy.deepcopy(judge).manifest == judge.manifest
+    settings = PostProcessor.load(run_copy)
+    assert _unpickled(pickle.dumps(settings)).manifest == settings.manifest
+    assert copy.deepcopy(settings).manifest == settings.manifest
 
 
 def test_a_pickle_without_its_run_says_so(run_copy: Path, tiny_run: Path) -> None:
@@ -282,7 +284,7 @@ def test_a_changed_graph_is_refused(run_copy: Path) -> None:
     data[len(data) // 2] ^= 1
     path.unlink()
     path.write_bytes(data)
-    assert "model.onnx is not the graph that its manifest names" in message(run_copy)
+    assert "model.onnx is not the model that its manifest names" in message(run_copy)
 
 
 def test_a_graph_cut_short_or_missing_is_refused(run_copy: Path) -> None:

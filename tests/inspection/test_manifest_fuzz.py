@@ -147,7 +147,7 @@ def test_an_export_of_no_files_is_none(tmp_path: Path) -> None:
     document = whole()
     document["exports"]["onnx-int8"]["files"] = {}
     manifest = Manifest.model_validate(document)
-    with pytest.raises(FlawmapError, match="has no INT8 graph"):
+    with pytest.raises(FlawmapError, match="has no INT8 model"):
         read_graph(tmp_path, manifest, "onnxruntime", "int8")
 
 

@@ -17,9 +17,12 @@ from flawmap import FlawmapError, UsageError
 from flawmap.data.image_io.images import read_image, write_png
 from flawmap.data.resize import Framing
 from flawmap.inspection import pipeline as module
+from flawmap.inspection.decision import record_of
 from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.pipeline import inspect_files
+from flawmap.inspection.record import InspectionRecord
 from flawmap.runtime.base import Backend, sound
+from flawmap.utils.files import digest
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +40,17 @@ def test_a_batch_changes_nothing_but_the_time(inspector, photographs, batch):
     (photographs / "broken.png").write_bytes(b"no picture")
     paths = sorted(photographs.rglob("*.png"))
     found = list(inspect_files(inspector, paths, batch))
-    assert [one.path for one in found] == paths
-    for one in found:
-        if one.path.name == "broken.png":
-            assert one.inspection is None
+    assert [record_of(one).path for one in found] == list(map(str, paths))
+    for path, one in zip(paths, found, strict=True):
+        if path.name == "broken.png":
+            assert isinstance(one, InspectionRecord)
             assert "broken.png" in str(one.error)
             continue
-        alone = inspector.inspect(one.path)
-        np.testing.assert_allclose(one.inspection.anomaly_map, alone.anomaly_map, atol=1e-5)
-        assert one.inspection.score == pytest.approx(alone.score, abs=1e-5)
-        assert one.inspection.milliseconds > 0
+        alone = inspector.inspect(path)
+        np.testing.assert_allclose(one.anomaly_map, alone.anomaly_map, atol=1e-5)
+        assert one.score == pytest.approx(alone.score, abs=1e-5)
+        assert one.record.image == alone.record.image == digest(path)
+        assert one.milliseconds > 0
 
 
 def test_a_batch_of_nothing_but_broken_files(inspector, tmp_path):
@@ -58,8 +62,8 @@ def test_a_batch_of_nothing_but_broken_files(inspector, tmp_path):
 
 def test_predict_gives_the_same_lines_in_batches(tiny_run, photographs, tmp_path):
     one, many = (flawmap.predict(tiny_run, [photographs], batch=batch) for batch in (1, 3))
-    assert [x["path"] for x in one] == [x["path"] for x in many]
-    assert [x["score"] for x in many] == pytest.approx([x["score"] for x in one], abs=1e-5)
+    assert [x.path for x in one] == [x.path for x in many]
+    assert [x.score for x in many] == pytest.approx([x.score for x in one], abs=1e-5)
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -164,7 +168,7 @@ def test_frames_before_a_camera_fails_are_inspected(inspector, options):
     ],
 )  # fmt: skip
 def test_one_image_is_no_series_of_frames(inspector, one):
-    with pytest.raises(UsageError, match="is no series of frames"):
+    with pytest.raises(UsageError, match="is not a series of frames"):
         next(inspector.inspect_frames(one, colour="RGB"))
 
 
@@ -210,13 +214,14 @@ def one_dark(tmp_path) -> list[Path]:
 def test_one_image_that_the_graph_fails_on(inspector, one_dark, batch, error):
     faulty = Inspector(inspector.manifest, Faulty(inspector.graph, error))
     found = list(inspect_files(faulty, one_dark, batch))
-    assert [one.path for one in found] == one_dark
-    assert [one.inspection is None for one in found] == [i == 2 for i in range(5)]
+    assert [record_of(one).path for one in found] == list(map(str, one_dark))
+    assert [record_of(one).image for one in found] == list(map(digest, one_dark))
+    assert [record_of(one).failed for one in found] == [i == 2 for i in range(5)]
     told = str(found[2].error)
     assert told.startswith(f"{one_dark[2]}: ")
     assert len(told.splitlines()) == 1
     expected = inspector.inspect(one_dark[3]).score
-    assert found[3].inspection.score == pytest.approx(expected, abs=1e-5)
+    assert found[3].score == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_failing_frame_raises(inspector, one_dark):
@@ -234,18 +239,18 @@ def test_images_are_held_in_bounded_bytes(inspector, tmp_path, monkeypatch):
     for path in paths:
         write_png(path, np.zeros((100, 100, 3), np.uint8))
     decoding: list[str] = []
-    read = Framing.lay
+    original = Framing.preprocess
 
-    def lay(self: Framing, image: np.ndarray) -> Any:
+    def preprocess(self: Framing, image: np.ndarray) -> Any:
         decoding.append("decoded")
-        return read(self, image)
+        return original(self, image)
 
-    monkeypatch.setattr(Framing, "lay", lay)
+    monkeypatch.setattr(Framing, "preprocess", preprocess)
     ahead = {}
     for budget in (100 * 100 * 8, 100 * 100 * 7 * 3, 100 * 100 * 70):
         monkeypatch.setattr(module, "_BUDGET", budget)
         decoding.clear()
-        found = inspect_files(inspector, paths, photographs=True)
+        found = inspect_files(inspector, paths, keep_images=True)
         next(found)
         time.sleep(0.1)
         ahead[budget] = len(decoding)
@@ -259,8 +264,8 @@ def test_images_are_held_in_bounded_bytes(inspector, tmp_path, monkeypatch):
         (np.zeros((4, 4, 2), np.uint8), {"colour": "RGB"}, "channels last"),
         (np.full((4, 4, 3), 2, np.float32), {"colour": "BGR"}, r"lie outside 0\.\.1"),
         (np.zeros((4, 4, 3), np.uint8), {"colour": "GBR"}, "give RGB, BGR, RGBA, BGRA, mono"),
-        (np.zeros((4, 4, 3), np.uint8), {"colour": "RGB", "batch": 0}, "batch of 1 or more"),
-        (np.zeros((4, 4, 3), np.uint8), {"colour": "RGB", "ahead": -1}, "0 or more images ahead"),
+        (np.zeros((4, 4, 3), np.uint8), {"colour": "RGB", "batch": 0}, "batch must be 1 or more"),
+        (np.zeros((4, 4, 3), np.uint8), {"colour": "RGB", "ahead": -1}, "ahead 0 or more"),
     ],
 )
 def test_frames_that_are_none(inspector, frame, options, told):

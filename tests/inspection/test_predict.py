@@ -19,17 +19,21 @@ from scipy import ndimage
 import flawmap
 from flawmap import FlawmapError, UsageError
 from flawmap.data.image_io.images import read_image, write_png
-from flawmap.inspection.bundle.manifest import read_manifest
+from flawmap.inspection.bundle.manifest import read_manifest, settings_id
+from flawmap.inspection.defects import Filters
 from flawmap.inspection.output import delivery
 from flawmap.inspection.output import overlay as marking
+from flawmap.inspection.output.images import resize_map, resize_mask
 from flawmap.inspection.output.lines import LinesFile
-from flawmap.inspection.output.records import resize_map, resize_mask
-from flawmap.inspection.predict import Prediction
+from flawmap.inspection.record import FORMAT, InspectionRecord
 from flawmap.inspection.sources import list_images
+from flawmap.utils.files import digest
 from flawmap.visualization.colour import PREDICTED, outline, overlay
+from inspection.records import make_record
 
 WRITER = ["run", "precision", "backend"]
-KEYS = ["path", "score", "p_value", "verdict", "defects", "milliseconds", *WRITER]
+ORIGIN = [*WRITER, "device", "model", "settings", "image"]
+KEYS = ["format", "path", "score", "p_value", "verdict", "defects", "milliseconds", *ORIGIN]
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -59,14 +63,15 @@ def test_lines_in_input_order_with_the_keys_of_the_contract(
     mark_half(run_copy, photographs)
     given = [photographs / "part10.png", photographs / "below", photographs / "part2.png"]
     shown: list[tuple[str, int]] = []
-    lines = flawmap.predict(
+    records = flawmap.predict(
         run_copy,
         given,
         json_file=tmp_path / "new" / "lines.jsonl",
-        show=lambda prediction, total: shown.append((prediction.line["path"], total)),
+        show=lambda record, total: shown.append((record.path, total)),
     )
     text = (tmp_path / "new" / "lines.jsonl").read_text(encoding="utf-8")
-    assert [json.loads(line) for line in text.splitlines()] == lines
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert lines == [record.to_dict() for record in records]
     assert [Path(line["path"]).name for line in lines] == ["part10.png", "part1.png", "part2.png"]
     assert shown == [(line["path"], 3) for line in lines]
     for line in lines:
@@ -84,15 +89,16 @@ def test_an_unreadable_file_gets_an_error_and_the_rest_go_on(
     (photographs / "part3.png").write_text("not a picture", encoding="utf-8")
     (photographs / "part4.png").write_bytes(b"")
     out = tmp_path / "out"
-    lines = flawmap.predict(run_copy, [photographs], out=out, json_file=tmp_path / "l.jsonl")
-    assert [Path(x["path"]).name for x in lines] == [
+    records = flawmap.predict(run_copy, [photographs], out=out, json_file=tmp_path / "l.jsonl")
+    assert [Path(x.path).name for x in records] == [
         "part2.png", "part3.png", "part4.png", "part10.png", "part1.png",
     ]  # fmt: skip
-    failed = {Path(x["path"]).name: x for x in lines if "error" in x}
+    failed = {Path(x.path).name: x for x in records if x.failed}
     assert sorted(failed) == ["part3.png", "part4.png"]
-    for line in failed.values():
-        assert list(line) == ["path", "error", *WRITER]
-        assert len(line["error"].splitlines()) == 1
+    for name, record in failed.items():
+        assert list(record.to_dict()) == ["format", "path", "error", *ORIGIN]
+        assert len(record.error.splitlines()) == 1
+        assert record.image == digest(photographs / name)
     assert len((tmp_path / "l.jsonl").read_text(encoding="utf-8").splitlines()) == 5
     assert not list(out.glob("part3*"))
 
@@ -166,9 +172,9 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
 def test_nothing_to_inspect(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such image or folder"):
         list_images([tmp_path / "nothing"])
-    with pytest.raises(UsageError, match="Nothing to inspect"):
+    with pytest.raises(UsageError, match="nothing to inspect"):
         list_images([])
-    with pytest.raises(FlawmapError, match="No images in"):
+    with pytest.raises(FlawmapError, match="There are no images in"):
         list_images([touch(tmp_path, "notes.txt")])
 
 
@@ -190,9 +196,33 @@ def test_a_missing_input_writes_nothing(run_copy: Path, photographs: Path, tmp_p
 
 
 def test_lines_name_run_precision_and_backend(run_copy: Path, photographs: Path) -> None:
-    (line, *_) = flawmap.predict(run_copy, [photographs])
-    graph = read_manifest(run_copy).files["model.onnx"]
-    assert [line[key] for key in WRITER] == [graph[:16], "float32", "onnxruntime"]
+    path = photographs / "part2.png"
+    (record,) = flawmap.predict(run_copy, path)
+    manifest = read_manifest(run_copy)
+    graph = manifest.files["model.onnx"]
+    assert (record.format, record.run, record.model) == (FORMAT, graph[:16], graph)
+    assert (record.precision, record.backend, record.device) == ("float32", "onnxruntime", "cpu")
+    assert record.image == digest(path)
+    assert record.settings == settings_id(manifest)
+
+
+def test_settings_name_what_decides(run_copy: Path) -> None:
+    """Thresholds and filters are settings; the order of the calibration images is none."""
+    manifest = read_manifest(run_copy)
+    limits = manifest.calibration
+    lower = limits.reject.model_copy(update={"value": limits.reject.value / 2})
+    found = {
+        settings_id(manifest.model_copy(update=change))
+        for change in (
+            {},
+            {"metrics": {}},
+            {"calibration": limits.model_copy(update={"scores": limits.scores[::-1]})},
+            {"calibration": limits.model_copy(update={"reject": lower})},
+            {"filters": Filters(min_area=3.0)},
+            {"region": "ab" * 32},
+        )
+    }
+    assert len(found) == 4
 
 
 @pytest.mark.parametrize("pictures", [False, True])
@@ -201,14 +231,13 @@ def test_an_interruption_leaves_whole_lines(
 ) -> None:
     """The lines of the time before go with the first new one, and not earlier."""
     target = tmp_path / "lines.jsonl"
-    old = {"path": "old.png", "error": "old"} | dict.fromkeys(WRITER, "old")
-    target.write_text(json.dumps(old) + "\n", encoding="utf-8")
+    target.write_text(make_record("old.png", error="old").to_json() + "\n", encoding="utf-8")
     before = target.read_bytes()
     out = tmp_path / "out" if pictures else None
-    seen: list[Prediction] = []
+    seen: list[InspectionRecord] = []
 
-    def interrupt(prediction: Prediction, total: int) -> None:
-        seen.append(prediction)
+    def interrupt(record: InspectionRecord, total: int) -> None:
+        seen.append(record)
         if len(seen) == 2:
             raise KeyboardInterrupt
 
@@ -218,7 +247,7 @@ def test_an_interruption_leaves_whole_lines(
     with pytest.raises(KeyboardInterrupt):
         flawmap.predict(run_copy, [photographs], json_file=target, out=out, show=interrupt)
     lines = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
-    assert lines[:2] == [one.line for one in seen[:2]]
+    assert lines[:2] == [one.to_dict() for one in seen[:2]]
     assert not list(tmp_path.rglob(".*"))
     if out is not None:
         whole = {f"{Path(line['path']).stem}_overlay.png" for line in lines}
@@ -240,8 +269,8 @@ def test_an_interruption_at_the_end_leaves_a_line_for_every_picture(
         out.mkdir()
         write_png(out / "part10_mask.png", np.zeros((8, 8), np.uint8))
 
-    def interrupt(prediction: Prediction, total: int) -> None:
-        if prediction.line["path"].endswith("part2.png"):
+    def interrupt(record: InspectionRecord, total: int) -> None:
+        if record.path.endswith("part2.png"):
             end = time.monotonic() + 60
             while len(list(out.rglob("part1_overlay.png"))) < 1 and time.monotonic() < end:
                 time.sleep(0.01)
@@ -255,9 +284,10 @@ def test_an_interruption_at_the_end_leaves_a_line_for_every_picture(
     assert len(list(out.rglob("*_overlay.png"))) == 3 - unwritable
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGKILL"])
+@pytest.mark.posix
 def test_killed_it_leaves_whole_lines(
-    number: signal.Signals,
+    name: str,
     flawmap_process: tuple[list[str], dict[str, str]],
     tiny_run: Path,
     photographs: Path,
@@ -280,13 +310,13 @@ def test_killed_it_leaves_whole_lines(
         assert time.monotonic() < end
         assert process.poll() is None
         time.sleep(0.02)
-    process.send_signal(number)
+    process.send_signal(signal.Signals[name])
     _, said = process.communicate(timeout=60)
     text = lines.read_text(encoding="utf-8")
     count = len([json.loads(line) for line in text.splitlines()])
     assert text.endswith("\n")
     assert 5 <= count < 2003
-    if number != signal.SIGKILL:
+    if name != "SIGKILL":
         assert process.returncode == 130
         assert f"Ended early: {count} lines are in {lines}" in said
         assert not list(out.rglob(".*"))
@@ -305,9 +335,9 @@ def test_pictures_that_cannot_be_written_are_one_images_error(
     drawn = (out / "part10_mask.png").read_bytes()
     shutil.copy(photographs / "part2.png", photographs / ("x" * 247 + ".png"))
     shutil.copy(photographs / "part2.png", photographs / ("y" * 240 + ".png"))
-    lines = flawmap.predict(run_copy, [photographs], out=out, json_file=tmp_path / "l.jsonl")
+    records = flawmap.predict(run_copy, [photographs], out=out, json_file=tmp_path / "l.jsonl")
     assert len((tmp_path / "l.jsonl").read_text().splitlines()) == 5
-    failed = {Path(x["path"]).stem: x["error"] for x in lines if "error" in x}
+    failed = {Path(x.path).stem: x.error for x in records if x.failed}
     assert sorted(failed) == ["part1", "part10", "x" * 247]
     assert "below" in failed["part1"]
     assert "not written by predict" in failed["part10"]
@@ -315,7 +345,7 @@ def test_pictures_that_cannot_be_written_are_one_images_error(
     assert all(len(error.splitlines()) == 1 for error in failed.values())
     assert (out / "part10_mask.png").read_bytes() == drawn
     again = flawmap.predict(run_copy, [photographs], out=out)
-    assert ["error" in line for line in again] == ["error" in line for line in lines]
+    assert [one.failed for one in again] == [one.failed for one in records]
 
 
 def test_output_never_replaces_an_input(run_copy: Path, photographs: Path, tmp_path: Path) -> None:
@@ -325,15 +355,15 @@ def test_output_never_replaces_an_input(run_copy: Path, photographs: Path, tmp_p
     before = overlay.read_bytes()
     elsewhere = shutil.copy(photographs / "part10.png", tmp_path / "part2.png")
     one, other = flawmap.predict(run_copy, [overlay, elsewhere], out=out)
-    assert "error" not in one
-    assert "not replaced" in other["error"]
+    assert not one.failed
+    assert "not replaced" in other.error
     assert overlay.read_bytes() == before
 
 
 def test_a_full_disk_ends_it_with_the_lines_so_far(
     run_copy: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, calls = delivery.write_pictures, []
+    write, calls = delivery.write_images, []
 
     def full(*args: Any) -> None:
         calls.append(args)
@@ -341,7 +371,7 @@ def test_a_full_disk_ends_it_with_the_lines_so_far(
             raise OSError(errno.ENOSPC, "No space left on device")
         write(*args)
 
-    monkeypatch.setattr(delivery, "write_pictures", full)
+    monkeypatch.setattr(delivery, "write_images", full)
     target = tmp_path / "lines.jsonl"
     with pytest.raises(OSError, match="No space"):
         flawmap.predict(run_copy, [photographs], out=tmp_path / "out", json_file=target)
@@ -394,8 +424,8 @@ def test_one_pixel_and_a_long_strip(run_copy: Path, tmp_path: Path) -> None:
     folder.mkdir()
     write_png(folder / "one.png", np.full((1, 1, 3), 9, np.uint8))
     write_png(folder / "strip.png", np.full((2, 900), 9, np.uint8))
-    lines = flawmap.predict(run_copy, [folder], out=tmp_path / "out")
-    assert not [line for line in lines if "error" in line]
+    records = flawmap.predict(run_copy, [folder], out=tmp_path / "out")
+    assert not any(record.failed for record in records)
     assert read_image(tmp_path / "out" / "one_overlay.png").shape == (1, 1, 3)
     assert read_image(tmp_path / "out" / "strip_mask.png").shape == (2, 900, 3)
     shutil.rmtree(tmp_path / "out")

@@ -51,7 +51,7 @@ def test_the_folder_written_to_is_told(tmp_path, caplog):
 
 def test_a_folder_without_images_says_what_it_has(tmp_path):
     plant(tmp_path, "a.heic b.heic")
-    with pytest.raises(FlawmapError, match=r"No images in .*2 files with endings .*\.heic"):
+    with pytest.raises(FlawmapError, match=r"no images in .*2 files with endings .*\.heic"):
         list_images(tmp_path)
 
 

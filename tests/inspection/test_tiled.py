@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from flawmap.data.resize import Framing
 from flawmap.inspection.scoring import Scoring
-from flawmap.inspection.tiled import Look
+from flawmap.inspection.tiled import TiledInference
 from flawmap.runtime.base import Backend
 
 RADIUS = 3
@@ -33,7 +33,7 @@ class Local(Backend):
 
 
 def look(size, fit, overlap=0, scoring=None):
-    return Look(Framing(size, fit, overlap), scoring or Scoring())
+    return TiledInference(Framing(size, fit, overlap), scoring or Scoring())
 
 
 def photograph(height, width):
@@ -82,13 +82,13 @@ def test_the_map_of_a_shifted_flaw_is_shifted(shift):
 def test_windows_come_in_small_batches_whatever_the_photograph(monkeypatch):
     monkeypatch.setattr("flawmap.inspection.tiled._PIXELS", 3 * 32 * 32)
     framing, graph = Framing((32, 32), "tiles", 12), Local()
-    canvases = [framing.lay(photograph(100, 100)), framing.lay(photograph(20, 20))]
-    found = list(Look(framing, Scoring())(graph, canvases))
+    images = [framing.preprocess(photograph(100, 100)), framing.preprocess(photograph(20, 20))]
+    found = list(TiledInference(framing, Scoring())(graph, images))
     assert [one.shape for one, _ in found] == [(100, 100), (20, 20)]
     assert sum(graph.batches) == 25 + 1
     assert max(graph.batches) == 3
     graph.batches.clear()
-    list(Look(framing, Scoring())(graph, canvases, at_once=13))
+    list(TiledInference(framing, Scoring())(graph, images, batch=13))
     assert graph.batches == [13, 13]
 
 
@@ -97,8 +97,8 @@ def test_padding_counts_for_nothing():
     image = np.zeros((16, 32, 3), np.uint8)
     image[0] = 255
     framing = Framing((32, 32), "letterbox")
-    maps, scores = Local()(framing.lay(image).window(0)[None])
-    found, score = Look(framing, Scoring()).one(Local(), image)
+    maps, scores = Local()(framing.preprocess(image).tile(0)[None])
+    found, score = TiledInference(framing, Scoring()).one(Local(), image)
     np.testing.assert_array_equal(found, maps[0][8:24])
     assert score == pytest.approx(float(found.max()))
     assert score < float(scores[0])
@@ -113,7 +113,7 @@ def test_a_score_of_its_own_is_lowered_as_the_map_is():
     image = photograph(16, 32)
     scoring = Scoring(top_pixels=5, score_sigma=1.0)
     found, score = look((32, 32), "tiles", scoring=scoring).one(Halved(), image)
-    window = Framing((32, 32), "tiles").lay(image).window(0)
+    window = Framing((32, 32), "tiles").preprocess(image).tile(0)
     maps, scores = Halved()(window[None])
     assert score == pytest.approx(float(scores[0]) * scoring(found) / scoring(maps[0]))
 

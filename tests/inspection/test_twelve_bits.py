@@ -89,8 +89,8 @@ def test_every_way_to_inspect_reads_12_bits_as_8(
     scores += [seen.score for seen in inspector.inspect_frames([bgr], colour="BGR")]
     for path in (deep, eight):
         (line,) = flawmap.predict(run, [path], out=tmp_path / path.suffix[1:])
-        scores.append(line["score"])
-    scores += [line["score"] for line in flawmap.predict(run, [deep])]
+        scores.append(line.score)
+    scores += [line.score for line in flawmap.predict(run, [deep])]
     assert scores == scores[:1] * len(scores)
     overlays = [read_image(path) for path in sorted(tmp_path.glob("*/*_overlay.png"))]
     np.testing.assert_array_equal(overlays[0], overlays[1])
@@ -102,7 +102,7 @@ def test_calibration_and_export_read_as_training_did(run: Path, twelve_data: Pat
     manifest = read_manifest(run)
     inspector = Inspector.load(run)
     good = good_images(run, manifest)
-    held = sorted(score for _, score in inspector.see(good.canvases(good.sample)))
+    held = sorted(score for _, score in inspector.infer(good.padded(good.sample)))
     assert held == pytest.approx(sorted(manifest.calibration.scores), rel=1e-6)
     flawmap.calibrate(run, twelve_data / "test" / "good", add=False)
     new = read_manifest(run).calibration.scores
@@ -136,6 +136,6 @@ def test_a_run_on_8_bits_says_that_12_bits_come_dark(tiny_run: Path, twelve_data
 def test_no_white_level_is_refused_before_anything_is_written(
     tmp_path: Path, twelve_data: Path
 ) -> None:
-    with pytest.raises(UsageError, match="A white level of 0 is none"):
+    with pytest.raises(UsageError, match="The white level 0 is out of range"):
         flawmap.train(twelve_data, tmp_path / "other", white_level=0)
     assert not (tmp_path / "other").exists()

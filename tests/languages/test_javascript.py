@@ -16,12 +16,14 @@ import pytest
 from numpy.typing import NDArray
 
 import flawmap
+from docs.blocks import ROOT, blocks
 from flawmap.inspection.bundle.manifest import read_manifest
 from flawmap.inspection.bundle.saving import save_manifest
 from flawmap.inspection.inspector import Inspector
 from languages.pictures import EXAMPLES, check_resizing, draw_pngs
 
 FOLDER = EXAMPLES / "javascript"
+PAGE = ROOT / "docs" / "other-languages.md"
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +101,8 @@ def test_its_verdicts_are_those_of_python(
     expected = [inspector.inspect(path) for path in images]
     found = lines_of(inspect(node, run_copy, images))
     assert [line["path"] for line in found] == list(map(str, images))
+    shown = next(one for one in blocks(PAGE) if one.language == "json").text.splitlines()
+    assert {tuple(json.loads(line)) for line in shown} == {tuple(line) for line in found}
     np.testing.assert_allclose([line["score"] for line in found], scores, atol=1e-4)
     assert [line["verdict"] for line in found] == [one.verdict for one in expected]
     assert {line["verdict"] for line in found} == {"good", "review", "reject"}

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 
+from flawmap.errors import UsageError
 from flawmap.exporting.onnx_graph import export_onnx
 from flawmap.methods.base import Method
 from flawmap.methods.registry import METHODS, find_preset
@@ -24,9 +24,11 @@ from flawmap.runtime.onnxruntime import OnnxRuntime
 from flawmap.synthesis.textures import draw_textures
 from flawmap.training.batches import BatchMaker
 from flawmap.training.checkpoint import learned_state
+from flawmap.training.config import TrainConfig
 from flawmap.training.device import autocast
 from flawmap.training.finalize import measure_parity
 from flawmap.training.loop import Loop, Progress
+from flawmap.training.resolve import check_backbone
 from methods.tiny import SIZE, TALL, tiny_teacher
 from training.tiny import CPU, stop_after, tiny_images
 
@@ -147,8 +149,9 @@ class MethodContract:
             assert 0 <= found[2].min() <= found[2].max() <= 1
 
     def test_a_size_that_does_not_fit_names_one_that_does(self, preset: str):
-        with pytest.raises(ValidationError, match=r"multiples of \d+ pixels here, such as \d+x\d+"):
-            self.build(preset, size=(100, 64))
+        config = TrainConfig(method=self.method, preset=preset, size=(100, 64))
+        with pytest.raises(UsageError, match=r"multiples of \d+ pixels here, such as \d+x\d+"):
+            check_backbone(config, tiny_teacher())
 
     def test_it_sees_corruption_only_if_it_says_so(self, tmp_path: Path, preset: str):
         loop = self.loop(tmp_path, preset)

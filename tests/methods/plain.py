@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from flawmap.backbones.resnet import ImageNorm, ResNetTeacher
+from flawmap.backbones.base import Backbone
+from flawmap.backbones.features import ImageNorm
 from flawmap.methods.base import Method, Phase
 from flawmap.methods.batch import Batch
 from flawmap.methods.config import MethodConfig
@@ -24,11 +25,11 @@ class PlainConfig(MethodConfig):
 class Plain(nn.Module):
     """One number of the teacher's stem, which good images are to make 0."""
 
-    def __init__(self, teacher: ResNetTeacher) -> None:
+    def __init__(self, teacher: Backbone) -> None:
         super().__init__()
         self.teacher = teacher
-        self.normalise_image = ImageNorm()
-        self.usual = nn.Conv2d(teacher.architecture.stem, 1, 1)
+        self.normalise_image = ImageNorm(teacher.mean, teacher.std)
+        self.usual = nn.Conv2d(teacher.stem_channels, 1, 1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         unusual = self.usual(self.teacher.stem(self.normalise_image(image))).square()
@@ -40,7 +41,7 @@ class PlainMethod(Method):
     presets: ClassVar = {"paper": PlainConfig(), "fast": PlainConfig(preset="fast")}
     has_distances = False
 
-    def __init__(self, teacher: ResNetTeacher, config: PlainConfig) -> None:
+    def __init__(self, teacher: Backbone, config: PlainConfig) -> None:
         self.config = config
         self.module = Plain(teacher)
 

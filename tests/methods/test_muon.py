@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from flawmap.backbones.blocks import BasicBlock
+from flawmap.backbones.resnet import ResNetTeacher
 from flawmap.methods.destseg.config import FAST, PAPER
 from flawmap.methods.destseg.head import PyramidHead
 from flawmap.methods.destseg.student import GuidedStudent, Student
-from flawmap.methods.modules.blocks import BasicBlock
-from flawmap.methods.muon import Muon, orthogonal, scale_free
+from flawmap.methods.muon import NormedMuon, orthogonal, scale_free
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -44,7 +45,7 @@ def test_no_gradient_no_direction():
 @pytest.mark.parametrize("rate", [0.01, 0.1])
 def test_a_step_turns_the_weight_by_its_rate(rate):
     weight = nn.Parameter(random(8, 4, 3, 3))
-    optimiser = Muon([{"params": [weight], "lr": rate}])
+    optimiser = NormedMuon([{"params": [weight], "lr": rate}])
     before = weight.detach() / weight.detach().norm() * 8**0.5
     weight.grad = random(8, 4, 3, 3, seed=1)
     optimiser.step()
@@ -56,7 +57,7 @@ def test_scale_of_gradient_and_weight_do_not_matter():
     ends = []
     for of_weight, of_gradient in ((1, 1), (50, 1e-4)):
         weight = nn.Parameter(of_weight * random(6, 10))
-        optimiser = Muon([{"params": [weight], "lr": 0.1}])
+        optimiser = NormedMuon([{"params": [weight], "lr": 0.1}])
         for seed in range(1, 4):
             weight.grad = of_gradient * random(6, 10, seed=seed)
             optimiser.step()
@@ -66,7 +67,7 @@ def test_scale_of_gradient_and_weight_do_not_matter():
 
 def test_a_weight_without_gradient_stays():
     weight = nn.Parameter(random(3, 3))
-    Muon([{"params": [weight], "lr": 0.1}]).step()
+    NormedMuon([{"params": [weight], "lr": 0.1}]).step()
     assert torch.equal(weight, random(3, 3))
 
 
@@ -86,7 +87,7 @@ def test_it_learns_faster_than_adamw_on_an_ill_conditioned_problem():
             optimiser.step()
         return loss.item()
 
-    muon = loss_after(lambda w: Muon([{"params": [w]}]))
+    muon = loss_after(lambda w: NormedMuon([{"params": [w]}]))
     adamw = loss_after(lambda w: torch.optim.AdamW([w]))
     assert muon < 0.8 * adamw
 
@@ -95,8 +96,8 @@ def test_it_learns_faster_than_adamw_on_an_ill_conditioned_problem():
     "module",
     [
         BasicBlock(4, 8, 2),
-        GuidedStudent(0.5, (64, 128, 256)),
-        Student(0.5, (64, 128, 256)),
+        GuidedStudent(0.5, ResNetTeacher()),
+        Student(0.5, ResNetTeacher()),
         PyramidHead((64, 128, 256)),
     ],
     ids=lambda m: type(m).__name__,

@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from flawmap.methods.muon import Muon
+from flawmap.methods.muon import NormedMuon
 from flawmap.methods.optimisation import (
     PhaseConfig,
     build_optimisers,
@@ -112,7 +112,7 @@ def test_muon_turns_convolutions_before_a_norm_and_leaves_the_rest_to_adamw():
         modules, config(optimiser="muon", learning_rates=(0.1, 0.05), rest_rate=0.003)
     )
     turned, rest = found
-    assert isinstance(turned, Muon)
+    assert isinstance(turned, NormedMuon)
     assert isinstance(rest, torch.optim.AdamW)
     assert [g["params"] for g in turned.param_groups] == [
         [modules[0][0].weight],

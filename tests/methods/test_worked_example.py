@@ -12,7 +12,8 @@ import pytest
 from flawmap.methods.registry import METHODS
 
 TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
-METHOD, TEST = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+SECTION = TEXT.partition("## A method of your own\n")[2].partition("\n## ")[0]
+METHOD, TEST = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 
 
 @pytest.fixture(autouse=True, scope="module")

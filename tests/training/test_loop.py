@@ -14,6 +14,7 @@ from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.training_log import read_log
 from flawmap.training.checkpoint import newest_checkpoint
 from flawmap.training.loop import Loop, Progress
+from flawmap.utils.signals import stopping_signals
 from training.tiny import GENTLE, stop_after, tiny_loop, weights
 
 PRESETS = ("paper", "fast")
@@ -199,7 +200,7 @@ def test_diverged_training_says_so(tmp_path: Path):
 # --- signals
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, *stopping_signals()])
 def test_a_signal_leaves_a_checkpoint(tmp_path: Path, number):
     before = signal.getsignal(number)
 
@@ -227,6 +228,7 @@ tiny_loop(Path(sys.argv[1]), show=show, checkpoint_seconds=0.0).run()
 
 
 @pytest.mark.slow
+@pytest.mark.posix
 def test_kill_9_costs_nothing(tmp_path: Path, never_stopped):
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     threads = str(torch.get_num_threads())

@@ -130,7 +130,7 @@ def test_it_is_resumed_with_the_same_tiles_only(run, tiny_data, options, tmp_pat
     ("options", "told"),
     [
         ({"fit": "tiles", "overlap": 200}, "give 0 to 128"),
-        ({"overlap": 8}, "Only tiles overlap"),
+        ({"overlap": 8}, "Only tiles can overlap"),
         ({"fit": "stretch"}, "--fit stretch: input should be"),
     ],
 )
@@ -143,5 +143,5 @@ def test_letterboxed_images_are_windows_with_their_shape_kept(tiny_data, tmp_pat
     paths = open_dataset(tiny_data).good_train[:2]
     framing = Framing((32, 64), "letterbox")
     loaded = load_images(paths, framing.size, fit="letterbox")
-    expected = [framing.lay(read_image(path)).window(0) for path in paths]
+    expected = [framing.preprocess(read_image(path)).tile(0) for path in paths]
     np.testing.assert_array_equal(loaded.array, expected)

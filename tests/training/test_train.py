@@ -88,6 +88,7 @@ def wait_for_step(process: subprocess.Popen[str], out: Path, step: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.posix
 def test_stopped_and_killed_and_resumed_ends_with_the_same_bits(
     start: Start, out: Path, tiny_run: Path, tiny_data: Path, tiny_textures: Path
 ) -> None:

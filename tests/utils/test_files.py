@@ -17,7 +17,6 @@ from flawmap.utils.files import (
     check_writable,
     digest,
     make_folder,
-    only_writer,
     replacing,
     sweep,
     sweep_below,
@@ -171,46 +170,7 @@ def test_a_disk_that_is_too_full(tmp_path: Path):
         check_space(tmp_path, 2**62)
 
 
-@pytest.fixture
-def flock(monkeypatch: pytest.MonkeyPatch):
-    """Let flock answer with an error number."""
-    fcntl = pytest.importorskip("fcntl")
-
-    def answer(number: int) -> None:
-        def fail(descriptor: int, how: int) -> None:
-            raise OSError(number, os.strerror(number))
-
-        monkeypatch.setattr(fcntl, "flock", fail)
-
-    return answer
-
-
-def test_a_drive_without_locks_is_told_once(tmp_path: Path, flock, caplog):
-    flock(errno.ENOLCK)
-    for _ in range(2):
-        with only_writer(tmp_path):
-            pass
-    assert [record.message.count("cannot be locked") for record in caplog.records] == [1]
-
-
-def test_other_errors_of_locking_are_not_swallowed(tmp_path: Path, flock):
-    flock(errno.EIO)
-    with pytest.raises(FlawmapError, match="Cannot lock"), only_writer(tmp_path):
-        pass
-    with pytest.raises(FlawmapError, match="Cannot write"), only_writer(tmp_path / "absent"):
-        pass
-
-
-def test_two_writers_of_one_folder(tmp_path: Path):
-    pytest.importorskip("fcntl")
-    with (
-        only_writer(tmp_path),
-        pytest.raises(FlawmapError, match="Another process"),
-        only_writer(tmp_path),
-    ):
-        pass
-
-
+@pytest.mark.posix
 def test_digest_refuses_what_may_never_end(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "large.png").write_bytes(bytes(11))

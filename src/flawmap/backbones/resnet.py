@@ -1,44 +1,21 @@
-"""The frozen teacher: stem and stages 1-3 of a ResNet (He et al., CVPR 2016), batch norm folded.
+"""Stem and stages 1-3 of a ResNet (He et al., CVPR 2016): as frozen backbone and as student.
 
-Modules use torchvision's names (``layer2.0.downsample.0``), so a folded state dict in that layout
-loads directly. Blocks are basic (ResNet-18) or bottlenecks (wide ResNet-50-2: Zagoruyko &
-Komodakis, BMVC 2016); narrower widths give the project's own ``pocket`` teacher.
+Modules use torchvision's names (``layer2.0.downsample.0``), so a state dict in that layout loads
+directly. Blocks are basic (ResNet-18) or bottlenecks (wide ResNet-50-2: Zagoruyko & Komodakis,
+BMVC 2016); narrower widths give the project's own ``pocket`` backbone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Features = tuple[Tensor, Tensor, Tensor]
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-class ImageNorm(nn.Module):
-    """Normalise (B, 3, H, W) in 0..1 by ImageNet's mean and deviation, as every teacher expects."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return (image - self.mean) / self.std
-
-
-class ImageConv(nn.Conv2d):
-    """A convolution that reads only the output of :class:`ImageNorm`.
-
-    The export finds it by type and folds the deviation into its weights.
-    """
+from flawmap.backbones.base import UNKNOWN_LICENCE, Backbone
+from flawmap.backbones.blocks import BasicBlock, Bottleneck, init_kaiming, norm
+from flawmap.backbones.features import IMAGENET_MEAN, IMAGENET_STD, Features, ImageConv
+from flawmap.backbones.student import Student
 
 
 @dataclass(frozen=True)
@@ -62,95 +39,81 @@ RESNET18 = Architecture()
 WIDE_RESNET50_2 = Architecture((256, 512, 1024), (128, 256, 512), (3, 4, 6))
 
 
-class FoldedBlock(nn.Module):
-    """ResNet's basic block for inference, with each norm folded into its convolution."""
+class ResNet(Student):
+    """Stem and stages 1-3 of a ResNet: levels at strides 4, 8 and 16, after their last ReLU.
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1)
-        self.downsample = _projection(inputs, outputs, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        identity = x if self.downsample is None else self.downsample(x)
-        x = F.relu(self.conv1(x), inplace=True)
-        return F.relu(self.conv2(x) + identity, inplace=True)
-
-
-class FoldedBottleneck(nn.Module):
-    """ResNet's bottleneck for inference; the 3x3 convolution is strided, as in torchvision."""
-
-    def __init__(self, inputs: int, inner: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, inner, 1)
-        self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1)
-        self.conv3 = nn.Conv2d(inner, outputs, 1)
-        self.downsample = _projection(inputs, outputs, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        identity = x if self.downsample is None else self.downsample(x)
-        x = F.relu(self.conv1(x), inplace=True)
-        x = F.relu(self.conv2(x), inplace=True)
-        return F.relu(self.conv3(x) + identity, inplace=True)
-
-
-def _projection(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
-    if stride == 1 and inputs == outputs:
-        return None
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride))
-
-
-class ResNetTeacher(nn.Module):
-    """Frozen feature extractor, always in evaluation mode.
-
-    Maps a normalised image (B, 3, H, W) to the outputs of stages 1-3 after their last ReLU:
-    (B, w1, H/4, W/4), (B, w2, H/8, W/8), (B, w3, H/16, W/16).
+    ``folded``: without norms, which are folded into the convolutions, for inference.
     """
 
-    def __init__(self, architecture: Architecture = RESNET18) -> None:
+    def __init__(self, architecture: Architecture, *, folded: bool) -> None:
         super().__init__()
         self.architecture = architecture
-        self.widths = architecture.widths
-        self.conv1 = ImageConv(3, architecture.stem, 7, 2, 3)
+        self.conv1 = ImageConv(3, architecture.stem, 7, 2, 3, bias=folded)
+        self.bn1 = norm(architecture.stem, folded)
         self.layer1, self.layer2, self.layer3 = (
-            stage(architecture, number, FoldedBlock, FoldedBottleneck) for number in (1, 2, 3)
+            _stage(architecture, index, folded) for index in range(3)
         )
-        self.requires_grad_(False).eval()
-
-    def train(self, mode: bool = True) -> ResNetTeacher:
-        """Stay in evaluation mode: the teacher never learns."""
-        del mode
-        return super().train(False)
 
     def stem(self, x: Tensor) -> Tensor:
-        """Return the output of the stem's ReLU, (B, stem, H/2, W/2)."""
-        return F.relu(self.conv1(x), inplace=True)
+        """Map a normalised image (B, 3, H, W) to the stem's output (B, stem, H/2, W/2)."""
+        return F.relu(self.bn1(self.conv1(x)), inplace=True)
 
-    def stages(self, stem: Tensor) -> Features:
-        """Compute the outputs of stages 1-3 from the stem's output (B, stem, H/2, W/2)."""
-        first = self.layer1(F.max_pool2d(stem, 3, 2, 1))
+    def first_level(self, stem: Tensor) -> Tensor:
+        """Compute stage 1, (B, w1, H/4, W/4), from the stem's output (B, stem, H/2, W/2)."""
+        first: Tensor = self.layer1(F.max_pool2d(stem, 3, 2, 1))
+        return first
+
+    def later_levels(self, first: Tensor) -> Features:
+        """Compute stages 2 and 3 from stage 1: (B, w2, H/8, W/8), (B, w3, H/16, W/16)."""
         second = self.layer2(first)
-        return first, second, self.layer3(second)
-
-    def forward(self, x: Tensor) -> Features:
-        return self.stages(self.stem(x))
+        return second, self.layer3(second)
 
 
-def stage(
-    architecture: Architecture,
-    number: int,
-    block: Callable[[int, int, int], nn.Module],
-    bottleneck: Callable[[int, int, int, int], nn.Module],
-) -> nn.Sequential:
-    """Build stage 1, 2 or 3; all but the first stage halve the size.
+class ResNetStudent(ResNet):
+    """A trainable ResNet with batch norm, randomly initialised.
 
-    ``block`` takes (inputs, outputs, stride), ``bottleneck`` (inputs, inner, outputs, stride).
+    ``zero_last_norm``: blocks start as their short cuts, as in timm but not in torchvision.
     """
-    index = number - 1
+
+    def __init__(self, architecture: Architecture, *, zero_last_norm: bool) -> None:
+        super().__init__(architecture, folded=False)
+        init_kaiming(self, zero_last_norm=zero_last_norm)
+
+
+class ResNetTeacher(ResNet, Backbone):
+    """A frozen ResNet with its norms folded; its stem may serve as a level at stride 2."""
+
+    strides = (4, 8, 16)
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
+    size_multiple = 32  # a whole ResNet's stride
+    stem_stride = 2
+
+    def __init__(
+        self, architecture: Architecture = RESNET18, weights_licence: str = UNKNOWN_LICENCE
+    ) -> None:
+        super().__init__(architecture, folded=True)
+        self.channels = architecture.widths
+        self.stem_channels = architecture.stem
+        self.weights_licence = weights_licence
+        self.freeze()
+
+    def with_stem(self, x: Tensor) -> Features:
+        """Map a normalised image to the stem (B, stem, H/2, W/2) and stages 1-3."""
+        stem = self.stem(x)
+        first = self.first_level(stem)
+        return stem, first, *self.later_levels(first)
+
+    def student(self, *, zero_last_norm: bool) -> ResNetStudent:
+        """Build a trainable ResNet of the same architecture."""
+        return ResNetStudent(self.architecture, zero_last_norm=zero_last_norm)
+
+
+def _stage(architecture: Architecture, index: int, folded: bool) -> nn.Sequential:
+    """Build stage ``index`` (0, 1 or 2); all but the first halve the size."""
     outputs = architecture.widths[index]
     before = architecture.stem if index == 0 else architecture.widths[index - 1]
     steps = [(before, 1 if index == 0 else 2)] + [(outputs, 1)] * (architecture.blocks[index] - 1)
     if architecture.inner is None:
-        return nn.Sequential(*(block(inputs, outputs, stride) for inputs, stride in steps))
+        return nn.Sequential(*(BasicBlock(i, outputs, s, folded=folded) for i, s in steps))
     inner = architecture.inner[index]
-    return nn.Sequential(*(bottleneck(inputs, inner, outputs, stride) for inputs, stride in steps))
+    return nn.Sequential(*(Bottleneck(i, inner, outputs, s, folded=folded) for i, s in steps))

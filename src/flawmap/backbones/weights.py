@@ -1,4 +1,4 @@
-"""Locate and load a teacher's weights, and convert either layout to the folded one."""
+"""Locate and load a ResNet's weights, and convert either layout to the folded one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ import torch
 from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
+from flawmap.backbones.base import UNKNOWN_LICENCE
+from flawmap.backbones.provider import Provider, TeacherSource
 from flawmap.backbones.resnet import Architecture, ResNetTeacher
 from flawmap.errors import FlawmapError, UsageError
 
 _BN_EPSILON = 1e-5
 _log = logging.getLogger("flawmap")
 _SUFFIXES = (".safetensors", ".pth", ".pt")
+_TORCHVISION = "BSD-3-Clause (torchvision)"
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,13 @@ class KnownTeacher:
     sha256: str | None = None
     converted: tuple[str, ...] = ()
     shipped: bool = False
+    licence: str = UNKNOWN_LICENCE
 
 
 TEACHERS = {
     "resnet18": KnownTeacher(
         "resnet18",
+        licence=_TORCHVISION,
         url="https://download.pytorch.org/models/resnet18-f37072fd.pth",
         sha256="f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
         converted=(  # norms folded
@@ -51,24 +56,16 @@ TEACHERS = {
     ),
     "wide_resnet50_2": KnownTeacher(
         "wide_resnet50_2",
+        licence=_TORCHVISION,
         url="https://download.pytorch.org/models/wide_resnet50_2-95faca4d.pth",
         sha256="95faca4d",  # torchvision publishes only these digits
     ),
-    "pocket": KnownTeacher("pocket", shipped=True),
+    "pocket": KnownTeacher("pocket", shipped=True, licence="Apache-2.0"),
 }
 
 
-@dataclass(frozen=True)
-class TeacherSource:
-    """Record of the loaded weights, for the manifest."""
-
-    name: str
-    file: str
-    sha256: str
-
-
 def load_teacher(spec: str | os.PathLike[str]) -> tuple[ResNetTeacher, TeacherSource]:
-    """Load a frozen teacher by name (``TEACHERS``) or from a weights file.
+    """Load a frozen ResNet by name (``TEACHERS``) or from a weights file.
 
     A name is looked up in the folder ``FLAWMAP_WEIGHTS``, then in the user's cache, then downloaded
     and checked; ``pocket`` is shipped in the package. Raises FlawmapError if none is available.
@@ -76,14 +73,19 @@ def load_teacher(spec: str | os.PathLike[str]) -> tuple[ResNetTeacher, TeacherSo
     known = TEACHERS.get(str(spec))
     if known is None:
         path = Path(spec)
-        if not path.is_file():
-            names = ", ".join(TEACHERS)
-            raise UsageError(f"No teacher or weights file {str(spec)!r}: give a file, or {names}.")
-        name, label, data = path.stem, path.name, path.read_bytes()
+        name, label, data, licence = path.stem, path.name, _read(path), UNKNOWN_LICENCE
     else:
-        name, (label, data) = known.name, _find(known)
+        name, (label, data), licence = known.name, _find(known), known.licence
     teacher = build_teacher(_read_state(label, data), label)
+    teacher.weights_licence = licence
     return teacher, TeacherSource(name, label, hashlib.sha256(data).hexdigest())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"No weights file {str(path)!r}: {error.strerror}.") from error
 
 
 def _find(known: KnownTeacher) -> tuple[str, bytes]:
@@ -239,3 +241,6 @@ def _architecture(state: dict[str, Tensor]) -> Architecture:
     blocks = (3, 4, 6) if bottleneck or deeper else (2, 2, 2)
     inner = (i1, i2, i3) if bottleneck else None
     return Architecture((w1, w2, w3), inner, blocks, len(state["conv1.weight"]))
+
+
+RESNET = Provider(load_teacher, lambda state: build_teacher(state, "its teacher"))

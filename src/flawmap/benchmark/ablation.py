@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from flawmap.benchmark.grid import Variant
-from flawmap.benchmark.published import Figure
+from flawmap.benchmark.published import PublishedValue
 from flawmap.errors import UsageError
 
 _PLAIN: dict[str, Any] = {"decoder": False, "encoder": "own", "student_width": 1.0}
@@ -80,7 +80,7 @@ _PUBLISHED = {
 def find_ablation(method: str) -> dict[str, Variant]:
     """Rows of a method's ablation; UsageError if it has none."""
     if method not in ABLATIONS:
-        raise UsageError(f"No ablation of {method!r}: there are those of {', '.join(ABLATIONS)}.")
+        raise UsageError(f"There is no ablation of {method!r}; choose {', '.join(ABLATIONS)}.")
     return ABLATIONS[method]
 
 
@@ -90,8 +90,8 @@ def ablation_rank(method: str, variant: str) -> int:
     return rows.index(variant) if variant in rows else len(rows)
 
 
-def published_ablation(method: str, variant: str) -> dict[str, Figure]:
+def published_ablation(method: str, variant: str) -> dict[str, PublishedValue]:
     """The paper's metrics of a variant, as means over all 15 categories; empty if unknown."""
     found = _PUBLISHED.get(variant, ()) if method == "destseg" else ()
     keys = ("image_auroc", "pixel_ap", "iap")
-    return {k: Figure(v / 100, None) for k, v in zip(keys, found, strict=False)}
+    return {k: PublishedValue(v / 100, None) for k, v in zip(keys, found, strict=False)}

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flawmap.benchmark.differences import FIGURES, Difference, Product, mean_differences, pair
+from flawmap.benchmark.differences import Difference, Product, compared_keys, mean_differences, pair
 from flawmap.benchmark.protocol import Verdict, judge
 from flawmap.benchmark.provenance import provenance
 from flawmap.benchmark.sides import Name, Side, Source, choose, read_source
@@ -29,7 +29,7 @@ class Comparison:
     a: Side
     b: Side
     products: tuple[Product, ...]
-    figures: dict[str, dict[str, Difference]]
+    differences: dict[str, dict[str, Difference]]
     mean: dict[str, Difference]
     absent: dict[str, str]
     variants: int
@@ -49,7 +49,7 @@ class Comparison:
         )
         if self.variants == 2:
             return f"{words}."
-        return f"{words} of {self.variants} there: the best of many looks better than it is."
+        return f"{words} of {self.variants}: the best of many looks better than it is."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that ``bench compare --json`` writes, without its provenance."""
@@ -62,7 +62,7 @@ class Comparison:
                 "variants": 2,
                 "variants_there": self.variants,
             },
-            "products": {p.name: _written(p, self.figures[p.name]) for p in self.products},
+            "products": {p.name: _written(p, self.differences[p.name]) for p in self.products},
             "mean": {key: asdict(one) for key, one in self.mean.items()},
             "absent": self.absent,
             "notes": list(self.notes),
@@ -73,12 +73,12 @@ class Comparison:
         }
 
 
-def _written(product: Product, figures: dict[str, Difference]) -> dict[str, Any]:
+def _written(product: Product, differences: dict[str, Difference]) -> dict[str, Any]:
     return {
         "seeds_a": [run.seed for run in product.a],
         "seeds_b": [run.seed for run in product.b],
         "paired": product.paired,
-        "figures": {key: asdict(one) for key, one in figures.items()},
+        "figures": {key: asdict(one) for key, one in differences.items()},
     }
 
 
@@ -103,8 +103,8 @@ def compare(
     first = read_source(a)
     second = first if b is None else read_source(b)
     of_a, of_b = [*variants, *variants][:2] or (None, None)
-    there = {(source, run.way) for source, runs in (first, second) for run in runs}
-    found = _compare(choose(*first, of_a), choose(*second, of_b), len(there))
+    all_variants = {(source, run.way) for source, runs in (first, second) for run in runs}
+    found = _compare(choose(*first, of_a), choose(*second, of_b), len(all_variants))
     if json_file is not None:
         make_folder(Path(json_file).parent)
         write_json(Path(json_file), provenance(command) | found.to_dict())
@@ -117,25 +117,25 @@ def _compare(a: Side, b: Side, variants: int) -> Comparison:
     names = _names(a, b)
     both = [key for key in names if key in a.products and key in b.products]
     if not both:
-        raise UsageError(f"A and B share no product: there are {', '.join(names.values())}.")
+        raise UsageError(f"A and B have no product in common: {', '.join(names.values())}.")
     products = tuple(pair(names[key], a.products[key], b.products[key]) for key in both)
     for product in products:
         _check_data(product)
-    figures = {product.name: product.differences() for product in products}
-    mean = mean_differences(list(figures.values()))
+    differences = {product.name: product.differences() for product in products}
+    mean = mean_differences(list(differences.values()))
     absent = {names[k]: "A" if k in a.products else "B" for k in names if k not in both}
-    notes = [f"{name} is in {side} alone and is not compared." for name, side in absent.items()]
+    notes = [f"{name} is only in {side} and is not compared." for name, side in absent.items()]
     for key, product in zip(both, products, strict=True):
         notes += _about_seeds(product, a.products[key].keys() ^ b.products[key].keys())
         notes += _about_data(product)
-    notes += _about_means(products, figures, mean)
+    notes += _about_means(products, differences, mean)
     verdict = judge(
         {key: one.difference for key, one in mean.items()},
-        {name: {k: one.difference for k, one in of.items()} for name, of in figures.items()},
+        {name: {k: one.difference for k, one in of.items()} for name, of in differences.items()},
         {product.name: product.seeds for product in products},
         [*absent],
     )
-    return Comparison(a, b, products, figures, mean, absent, variants, tuple(notes), verdict)
+    return Comparison(a, b, products, differences, mean, absent, variants, tuple(notes), verdict)
 
 
 def _names(a: Side, b: Side) -> dict[Name, str]:
@@ -147,55 +147,58 @@ def _names(a: Side, b: Side) -> dict[Name, str]:
 
 def _check_data(product: Product) -> None:
     """Raise UsageError if results differ in their good images or number of test images."""
-    told: dict[str, set[str]] = {
-        "other good images": {str(run.training.fingerprint)[:12] for run in product.runs},
-        "another number of test images": {str(run.figures.images) for run in product.runs},
+    seen: dict[str, set[str]] = {
+        "were trained on different good images": {
+            str(run.training.fingerprint)[:12] for run in product.runs
+        },
+        "have different numbers of test images": {str(run.images) for run in product.runs},
     }
-    for what, values in told.items():
+    for what, values in seen.items():
         known = sorted(values - {"None"})
         if len(known) > 1:
             raise UsageError(
-                f"{product.name}: some results are of {what} than others ({', '.join(known)}): "
-                "compare results on the same data."
+                f"{product.name}: the results {what} ({', '.join(known)}): compare results on the "
+                "same data."
             )
 
 
 def _about_seeds(product: Product, alone: set[int]) -> Iterator[str]:
     if not product.paired:
         yield (
-            f"{product.name}: no seed is on both sides, so nothing is paired; the deviation is "
-            "that of one run of B less one of A."
+            f"{product.name}: no seed is on both sides, so runs are not paired; the deviation "
+            "is that of one run of B minus one run of A."
         )
     elif alone:
         yield (
             f"{product.name}: {'seed' if len(alone) == 1 else 'seeds'} "
-            f"{', '.join(map(str, sorted(alone)))} on one side alone: left out."
+            f"{', '.join(map(str, sorted(alone)))} on one side only: left out."
         )
 
 
 def _about_data(product: Product) -> Iterator[str]:
-    if any(run.training.fingerprint is None or run.figures.images is None for run in product.runs):
-        yield f"{product.name}: not every result says which images it is of; see that all are."
+    if any(run.training.fingerprint is None or run.images is None for run in product.runs):
+        yield f"{product.name}: not every result records its images; check that all are the same."
     sizes = {run.size for run in product.runs}
     if len(sizes) > 1:
-        yield f"{product.name}: pixel figures each at its own size ({', '.join(sorted(sizes))})."
-    counts = {run.figures.instances for run in product.runs}
+        which = ", ".join(sorted(sizes))
+        yield f"{product.name}: pixel metrics were measured at different sizes ({which})."
+    counts = {run.instances for run in product.runs}
     if len(counts) > 1:
-        told = ", ".join(sorted(map(str, counts)))
-        yield f"{product.name}: the ground truth has not as many defects in all results ({told})."
+        which = ", ".join(sorted(map(str, counts)))
+        yield f"{product.name}: results differ in the number of defects in the masks ({which})."
 
 
 def _about_means(
     products: Sequence[Product],
-    figures: dict[str, dict[str, Difference]],
+    differences: dict[str, dict[str, Difference]],
     mean: dict[str, Difference],
 ) -> Iterator[str]:
-    for key in FIGURES:
-        without = [name for name, found in figures.items() if found[key].difference is None]
-        if without and len(without) < len(figures):
-            yield f"The mean of {key} is without {', '.join(without)}, where it is not defined."
+    for key in compared_keys():
+        without = [name for name, found in differences.items() if found[key].difference is None]
+        if without and len(without) < len(differences):
+            yield f"The mean of {key} leaves out {', '.join(without)}, where it is undefined."
     if any(found.deviation is None for found in mean.values() if found.difference is not None):
-        yield "No deviation of a mean where its products do not share two seeds."
+        yield "A mean has no deviation where its products do not share two seeds."
     machines = {run.machine for product in products for run in product.runs}
     if mean["milliseconds"].difference is not None and len(machines) > 1:
-        yield "Milliseconds are of several machines, or numbers of cores: no measure of the change."
+        yield "Milliseconds come from different machines or core counts: they show no change."

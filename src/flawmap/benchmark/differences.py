@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev, variance
 
 from flawmap.benchmark.sides import Result
+from flawmap.evaluation.metrics.catalogue import compared_metrics
 
-FIGURES = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90", "milliseconds")
+
+def compared_keys() -> tuple[str, ...]:
+    """Keys of the compared metrics, and of the milliseconds per image."""
+    return (*(metric.key for metric in compared_metrics()), "milliseconds")
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Product:
     def differences(self) -> dict[str, Difference]:
         """Difference of every metric, over the seeds on which it is defined."""
         find = _paired if self.paired else _unpaired
-        return {figure: find(self.a, self.b, figure) for figure in FIGURES}
+        return {metric: find(self.a, self.b, metric) for metric in compared_keys()}
 
 
 def pair(name: str, a: dict[int, Result], b: dict[int, Result]) -> Product:
@@ -63,8 +67,8 @@ def pair(name: str, a: dict[int, Result], b: dict[int, Result]) -> Product:
     return Product(name, tuple(a[s] for s in common), tuple(b[s] for s in common), paired=True)
 
 
-def _paired(a: Sequence[Result], b: Sequence[Result], figure: str) -> Difference:
-    both = ((x.seed, x.figure(figure), y.figure(figure)) for x, y in zip(a, b, strict=True))
+def _paired(a: Sequence[Result], b: Sequence[Result], metric: str) -> Difference:
+    both = ((x.seed, x.value(metric), y.value(metric)) for x, y in zip(a, b, strict=True))
     known = [(seed, x, y) for seed, x, y in both if x is not None and y is not None]
     if not known:
         return Difference()
@@ -72,8 +76,8 @@ def _paired(a: Sequence[Result], b: Sequence[Result], figure: str) -> Difference
     return _of_seeds(fmean(x for _, x, _ in known), fmean(y for _, _, y in known), by_seed)
 
 
-def _unpaired(a: Sequence[Result], b: Sequence[Result], figure: str) -> Difference:
-    xs, ys = _values(a, figure), _values(b, figure)
+def _unpaired(a: Sequence[Result], b: Sequence[Result], metric: str) -> Difference:
+    xs, ys = _values(a, metric), _values(b, metric)
     if not xs or not ys:
         return Difference()
     known = min(len(xs), len(ys)) > 1
@@ -81,8 +85,8 @@ def _unpaired(a: Sequence[Result], b: Sequence[Result], figure: str) -> Differen
     return Difference(fmean(xs), fmean(ys), fmean(ys) - fmean(xs), deviation)
 
 
-def _values(runs: Iterable[Result], figure: str) -> list[float]:
-    return [value for run in runs if (value := run.figure(figure)) is not None]
+def _values(runs: Iterable[Result], metric: str) -> list[float]:
+    return [value for run in runs if (value := run.value(metric)) is not None]
 
 
 def _of_seeds(a: float, b: float, by_seed: dict[int, float]) -> Difference:
@@ -95,7 +99,7 @@ def mean_differences(products: Sequence[dict[str, Difference]]) -> dict[str, Dif
 
     Its deviation is that of this mean over the seeds that all those products share.
     """
-    return {figure: _mean([found[figure] for found in products]) for figure in FIGURES}
+    return {metric: _mean([found[metric] for found in products]) for metric in compared_keys()}
 
 
 def _mean(found: Sequence[Difference]) -> Difference:

@@ -115,8 +115,8 @@ class Grid(Options):
         (name, count), *_ = Counter(cell.name for cell in cells).most_common(1)
         if count > 1:
             raise UsageError(
-                f"{count} runs of the grid would be called {name}: give each product, variant and "
-                "seed once, under a name of its own."
+                f"{count} runs of the grid would be named {name}: list each product, variant and "
+                "seed once, with a unique name."
             )
         return cells
 
@@ -137,20 +137,20 @@ class Grid(Options):
         ]
         names = [data.name for data, _ in there]
         if missing := [name for name in self.category if name not in names]:
-            raise UsageError(f"No product is called {missing[0]}: there are {', '.join(names)}.")
+            raise UsageError(f"There is no product {missing[0]}; there are {', '.join(names)}.")
         return [one for one in there if one[0].name in (self.category or names)]
 
 
 def _categories(data: Path, named: tuple[str, ...]) -> tuple[str, ...]:
     """The named folders of ``data``, or all; UsageError if a named one is missing or none exist."""
     if not data.is_dir():
-        raise UsageError(f"{data} is no folder: give the folder of categories as data.")
+        raise UsageError(f"{data} is not a folder: give the folder of categories as data.")
     there = sorted(p.name for p in data.iterdir() if p.is_dir() and p.name[0] != ".")
     missing = [name for name in named if name not in there]
     if missing:
         raise UsageError(f"{data} has no {missing[0]}; it has {', '.join(there) or '-'}.")
     if not there:
-        raise UsageError(f"{data} has no folder of a category in it.")
+        raise UsageError(f"{data} contains no category folder.")
     return named or tuple(there)
 
 
@@ -209,9 +209,9 @@ def read_grid(path: Path) -> Grid:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Cannot read {path}: {error}.") from error
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is no YAML: {str(error).splitlines()[0]}.") from error
+        raise UsageError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from error
     if not isinstance(found, dict):
-        raise UsageError(f"{path} is no grid: it needs lines such as `category: [screw]`.")
+        raise UsageError(f"{path} is not a grid: it needs lines such as `category: [screw]`.")
     listed = found.get("products")
     for part in (found, *(listed if isinstance(listed, list) else ())):
         for key in ("data", "textures"):

@@ -17,11 +17,12 @@ from typing import Any, Unpack
 import numpy as np
 
 from flawmap.benchmark.provenance import provenance
-from flawmap.data.resize import Canvas
+from flawmap.data.resize import PaddedImage
 from flawmap.data.targets import check_target
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import read_manifest
-from flawmap.inspection.inspector import Inspector, load_region
+from flawmap.inspection.decision import ImageInfo, load_region
+from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.sources import list_images
 from flawmap.runtime.base import RuntimeOptions
 from flawmap.utils.files import make_folder, write_json
@@ -68,7 +69,7 @@ def latency(
     read.
     """
     if batch < 1 or count < 1:
-        raise UsageError("Give a batch and a number of images of 1 or more.")
+        raise UsageError("Give a batch size and a number of images of at least 1.")
     check_target(json_file, "p50_ms")
     paths = [target.path for target in list_images(images)][:_FILES]
     files = [path.read_bytes() for path in paths]
@@ -123,7 +124,7 @@ def load_inspector(run: str | os.PathLike[str], **runtime: Unpack[RuntimeOptions
     if find_spec("torch") is None:
         raise FlawmapError("torch is not installed: pip install 'flawmap[train]'")
     if runtime.get("precision", "float32") != "float32":
-        raise UsageError("torch runs here in float32: for less use openvino or onnxruntime.")
+        raise UsageError("torch runs in float32 only: use openvino or onnxruntime for less.")
     from flawmap.exporting.rebuild import TorchBackend
 
     folder = Path(run)
@@ -139,26 +140,26 @@ def _timed(inspector: Inspector, files: Sequence[bytes], batch: int, count: int)
     rows = []
     for _ in range(-(-count // batch)):
         marks = np.zeros(len(PARTS))
-        canvases = []
+        images = []
         for data in itertools.islice(endless, batch):
-            canvas, *seconds = _read(inspector, data)
-            canvases.append(canvas)
+            padded, *seconds = _read(inspector, data)
+            images.append(padded)
             marks[:2] += seconds
         begun = time.perf_counter()
-        found = list(inspector.see(canvases, batch))
-        seen = time.perf_counter()
-        for (anomaly_map, score), canvas in zip(found, canvases, strict=True):
-            inspector.judge(anomaly_map, score, canvas.photograph)
-        marks[2:] = seen - begun, time.perf_counter() - seen
+        predictions = list(inspector.infer(images, batch))
+        inferred = time.perf_counter()
+        for prediction, padded in zip(predictions, images, strict=True):
+            inspector.post_process(prediction, ImageInfo(padded.image_size))
+        marks[2:] = inferred - begun, time.perf_counter() - inferred
         rows.append(marks * (1000.0 / batch))
     return np.stack(rows)
 
 
-def _read(inspector: Inspector, data: bytes) -> tuple[Canvas, float, float]:
+def _read(inspector: Inspector, data: bytes) -> tuple[PaddedImage, float, float]:
     """Padded image, seconds to decode it, and seconds to resize it."""
     marks = [time.perf_counter()]
-    canvas = inspector.framing.read(data, lambda: marks.append(time.perf_counter()))
-    return canvas, marks[1] - marks[0], time.perf_counter() - marks[1]
+    padded = inspector.framing.read(data, lambda: marks.append(time.perf_counter()))
+    return padded, marks[1] - marks[0], time.perf_counter() - marks[1]
 
 
 def _percentile(values: Any, share: float) -> float:
@@ -193,19 +194,20 @@ def _cold_start(words: Sequence[object], say: Callable[[str], None]) -> float:
         )
         seconds.append(time.perf_counter() - begun)
         if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["no word of why"])[-1]
+            reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
             raise FlawmapError(f"A process that inspects one image failed: {reason}")
     return round(statistics.median(seconds), 3)
 
 
 def _peak_mb() -> int | None:
-    """Peak memory of this process so far in MB; None if the system does not report it."""
-    try:
+    """Peak memory of this process so far in MB; None on Windows, which does not report it so."""
+    peak = None
+    if sys.platform != "win32":
         import resource
-    except ImportError:
-        return None
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(used / (2**20 if sys.platform == "darwin" else 2**10))
+
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = round(used / (2**20 if sys.platform == "darwin" else 2**10))
+    return peak
 
 
 def read_latencies(folder: Path) -> list[dict[str, Any]]:
@@ -216,7 +218,7 @@ def read_latencies(folder: Path) -> list[dict[str, Any]]:
 def render_latencies(found: Sequence[dict[str, Any]]) -> str:
     """Render results as a Markdown table, followed by hardware and versions."""
     head = (
-        "| inspector | photograph | backend | batch | p50 ms | p90 | p99 | "
+        "| inspector | image | backend | batch | p50 ms | p90 | p99 | "
         + " | ".join(PARTS)
         + " | images/s, best batch | peak MB | cold start s |"
     )

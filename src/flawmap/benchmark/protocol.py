@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-DECIDING = {"image_auroc": "image AUROC", "pixel_ap": "pixel AP", "iap": "IAP"}
+from flawmap.evaluation.metrics.catalogue import METRICS
+
+DECIDING = ("image_auroc", "pixel_ap", "iap")
+"""Keys of the metrics that decide, one of each level, whatever else the catalogue has."""
 LOSS = 0.01
 SEEDS = 3
 PRODUCTS = 2
@@ -36,9 +39,10 @@ class Verdict:
     def lines(self) -> list[str]:
         """Sentences that state the verdict."""
         if self.may_become_default:
+            *names, last = (METRICS[key].name for key in DECIDING)
             return [
-                "B may become the default: the means of image AUROC, pixel AP and IAP rise, and no "
-                f"product loses more than {LOSS:g} in any of them."
+                f"B may become the default: the means of {', '.join(names)} and {last} rise, and "
+                f"no product loses more than {LOSS:g} in any of them."
             ]
         lines = [f"The evidence is too thin: {'; '.join(self.thin)}."] if self.thin else []
         if self.against:
@@ -59,25 +63,26 @@ def judge(
     thin = []
     few = {name: count for name, count in seeds.items() if count < SEEDS}
     if few:
-        told = ", ".join(f"{name} {count}" for name, count in few.items())
+        counts = ", ".join(f"{name} {count}" for name, count in few.items())
         fewest = min(few.values())
         word = "seed" if fewest == 1 else "seeds"
-        thin.append(f"{fewest} {word} where {SEEDS} are asked for ({told})")
+        thin.append(f"{fewest} {word} where {SEEDS} are required ({counts})")
     if len(products) < PRODUCTS:
-        thin.append("one product is no suite")
+        thin.append("one product is not a suite")
     if absent:
-        thin.append(f"one side alone has {', '.join(absent)}")
+        thin.append(f"only one side has {', '.join(absent)}")
     against = []
-    for key, title in DECIDING.items():
-        values = {name: found.get(key) for name, found in products.items()}
-        if missing := [name for name, value in values.items() if value is None]:
-            thin.append(f"{title} is not defined on {', '.join(missing)}")
+    for key in DECIDING:
+        name = METRICS[key].name
+        values = {product: found.get(key) for product, found in products.items()}
+        if missing := [product for product, value in values.items() if value is None]:
+            thin.append(f"{name} is undefined on {', '.join(missing)}")
         change = mean.get(key)
         if change is not None and round(change, _ROUNDED) <= 0:
-            against.append(f"the mean of {title} does not rise ({change:+.3f})")
+            against.append(f"the mean of {name} does not rise ({change:+.3f})")
         against += [
-            f"{name} loses {-value:.3f} of {title}"
-            for name, value in values.items()
+            f"{product} loses {-value:.3f} of {name}"
+            for product, value in values.items()
             if value is not None and round(value, _ROUNDED) < -LOSS
         ]
     return Verdict(tuple(thin), tuple(against))

@@ -44,20 +44,22 @@ DTD_TEXTURES = 5640
 
 
 @dataclass(frozen=True)
-class Figure:
+class PublishedValue:
     """Mean and deviation over the paper's seeds, as fractions; None if it gives no deviation."""
 
     mean: float
     deviation: float | None
 
 
-def published(method: str, category: str) -> dict[str, Figure]:
+def published(method: str, category: str) -> dict[str, PublishedValue]:
     """The paper's metrics of ``method`` on a category of MVTec AD, by key; empty if unknown."""
     if method == "destseg" and category in _DESTSEG:
         pairs = zip(_KEYS, _DESTSEG[category], strict=True)
-        return {key: Figure(mean / 100, deviation / 100) for key, (mean, deviation) in pairs}
+        return {
+            key: PublishedValue(mean / 100, deviation / 100) for key, (mean, deviation) in pairs
+        }
     if method == "stpm" and category in _STPM:
         auroc, precision = _STPM[category]
-        figures = {"pixel_auroc": auroc, "pixel_ap": precision}
-        return {key: Figure(mean / 100, None) for key, mean in figures.items()}
+        values = {"pixel_auroc": auroc, "pixel_ap": precision}
+        return {key: PublishedValue(mean / 100, None) for key, mean in values.items()}
     return {}

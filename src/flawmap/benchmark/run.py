@@ -21,8 +21,8 @@ from flawmap.inspection.bundle.training_log import TRAINING_LOG, read_log
 from flawmap.utils.files import OURS, foreign, make_folder, write_json
 
 _MARKER = f"{OURS}bench.json"
-_FIGURES, _PEAK = "figures.json", "peak_mb.json"
-_MADE = (MANIFEST, SETTINGS, GRAPH, WEIGHTS, TRAINING_LOG, _FIGURES, _PEAK)
+_METRICS, _PEAK = "figures.json", "peak_mb.json"
+_MADE = (MANIFEST, SETTINGS, GRAPH, WEIGHTS, TRAINING_LOG, _METRICS, _PEAK)
 _FLAWMAP = [sys.executable, "-m", "flawmap"]
 
 
@@ -47,7 +47,7 @@ def bench(
     runs = make_folder(Path(work) if work else results / "runs")
     waiting = [cell for cell in cells if not _is_there(results / f"{cell.name}.json", cell)]
     if len(waiting) < len(cells):
-        say(f"{len(cells) - len(waiting)} of {len(cells)} are measured already.")
+        say(f"{len(cells) - len(waiting)} of {len(cells)} are already measured.")
     failed = []
     for count, cell in enumerate(waiting, 1):
         say(f"{count} of {len(waiting)}: {cell.name}")
@@ -63,7 +63,7 @@ def bench(
     if failed:
         raise FlawmapError(
             f"{len(failed)} of {len(cells)} failed: {', '.join(failed)}. "
-            "What each said is above; the same command tries them again."
+            "Their messages are above; the same command tries them again."
         )
     return [results / f"{cell.name}.json" for cell in cells]
 
@@ -73,10 +73,10 @@ def _is_there(path: Path, cell: Cell) -> bool:
         return False
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        made = {key: found[key] for key in _asked(cell)}
+        made = {key: found[key] for key in _stored_settings(cell)}
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is no result of a bench: move it away.") from error
-    if made != _asked(cell):
+        raise UsageError(f"{path} is not a bench result: move it away.") from error
+    if made != _stored_settings(cell):
         raise UsageError(f"{path} was made with other options: give another --out.")
     return True
 
@@ -84,7 +84,7 @@ def _is_there(path: Path, cell: Cell) -> bool:
 def _claim(run: Path, cell: Cell) -> None:
     """Mark a new folder as this bench's; FlawmapError if it is foreign or has other options."""
     marker = run / _MARKER
-    trained = _asked(cell) | {"distances": ()}
+    trained = _stored_settings(cell) | {"distances": ()}
     trained = json.loads(json.dumps({"data": str(cell.data.resolve()), **trained}))
     if not marker.exists():
         if run.exists() and foreign(run):
@@ -96,7 +96,7 @@ def _claim(run: Path, cell: Cell) -> None:
         raise FlawmapError(f"{marker} is damaged: remove {run}, or give another --work.") from error
     if begun != trained:
         raise FlawmapError(
-            f"{run} was begun with other options: remove it, or give another --work."
+            f"{run} was started with other options: remove it, or give another --work."
         )
 
 
@@ -108,7 +108,7 @@ def _remove(run: Path) -> None:
         run.rmdir()
 
 
-def _asked(cell: Cell) -> dict[str, Any]:
+def _stored_settings(cell: Cell) -> dict[str, Any]:
     """Options, changes and read-out as stored in a result file."""
     options = {"options": cell.options.model_dump(mode="json")}
     return options | cell.what.model_dump(mode="json")
@@ -126,13 +126,13 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
     train += cell.options.arguments()
     for key, value in cell.what.changes.items():
         train += ["--set", f"{key}={json.dumps(value)}"]
-    figures_file = run / _FIGURES
+    metrics_file = run / _METRICS
     evaluate = ["evaluate", str(run), str(cell.data)]
     if cell.what.distances:
         evaluate += ["--distances", ",".join(map(str, cell.what.distances))]
     peak = _train([*train, "--resume"], run)
     start = time.monotonic()
-    _flawmap([*evaluate, "--json", str(figures_file)])
+    _flawmap([*evaluate, "--json", str(metrics_file)])
     evaluated = round(time.monotonic() - start, 1)
     manifest = read_manifest(run)
     training = manifest.training.model_dump(
@@ -150,14 +150,14 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
         "category": cell.category,
         "seed": cell.seed,
         "device": manifest.training.device,
-        **provenance(_told((train, evaluate), run)),
-        "figures": json.loads(figures_file.read_text(encoding="utf-8")),
+        **provenance(_command_text((train, evaluate), run)),
+        "figures": json.loads(metrics_file.read_text(encoding="utf-8")),
         "seconds": {**manifest.training.seconds, **phases, "evaluate": evaluated},
         "peak_mb": peak,
         "milliseconds": None
         if cell.what.distances
         else (manifest.metrics or {}).get("milliseconds"),
-        **_asked(cell),
+        **_stored_settings(cell),
         "training": training,
         "parity": manifest.parity.model_dump(mode="json"),
         "configuration": manifest.configuration,
@@ -178,7 +178,7 @@ def _train(command: Sequence[str], run: Path) -> int | None:
     return kept if isinstance(kept, int) else None
 
 
-def _told(commands: Sequence[Sequence[str]], run: Path) -> str:
+def _command_text(commands: Sequence[Sequence[str]], run: Path) -> str:
     """Format command lines with RUN in place of the run folder, which is removed afterwards."""
     lines = [["RUN" if word == str(run) else word for word in words] for words in commands]
     return " && ".join(shlex.join(["flawmap", *words]) for words in lines)

@@ -7,12 +7,13 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, FiniteFloat, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat, ValidationError
 
 from flawmap.benchmark.table import read_result
 from flawmap.errors import UsageError
+from flawmap.evaluation.metrics.catalogue import compared_metrics
 
 Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """A folder of results, a glob pattern of files, or a list of files."""
@@ -20,17 +21,10 @@ Name = tuple[str, str]
 """Key of a product: the folder of categories, and the category."""
 
 
-class Figures(BaseModel):
-    """Compared metrics of ``evaluate --json``, and the counts that they were measured on."""
-
-    image_auroc: FiniteFloat | None = None
-    pixel_auroc: FiniteFloat | None = None
-    pixel_ap: FiniteFloat | None = None
-    pro: FiniteFloat | None = None
-    iap: FiniteFloat | None = None
-    iap90: FiniteFloat | None = None
-    images: int | None = None
-    instances: int | None = None
+def _compared(found: Any) -> Any:
+    """Keep the compared metrics and the counts of an object of ``evaluate --json``."""
+    keys = {"images", "instances", *(metric.key for metric in compared_metrics())}
+    return {k: v for k, v in found.items() if k in keys} if isinstance(found, dict) else found
 
 
 class Training(BaseModel):
@@ -67,7 +61,9 @@ class Result(BaseModel):
     hardware: Hardware = Hardware()
     training: Training = Training()
     configuration: Configuration = Configuration()
-    figures: Figures
+    metrics: Annotated[dict[str, FiniteFloat | None], BeforeValidator(_compared)] = Field(
+        alias="figures"
+    )
     milliseconds: FiniteFloat | None = None
 
     @property
@@ -90,10 +86,23 @@ class Result(BaseModel):
         """Device and hardware of a run."""
         return f"{self.device} {self.hardware}"
 
-    def figure(self, name: str) -> float | None:
+    @property
+    def images(self) -> int | None:
+        """Number of test images; None if the file does not say."""
+        return self._count("images")
+
+    @property
+    def instances(self) -> int | None:
+        """Number of defects in the ground truth; None if the file does not say."""
+        return self._count("instances")
+
+    def _count(self, key: str) -> int | None:
+        count = self.metrics.get(key)
+        return None if count is None else int(count)
+
+    def value(self, key: str) -> float | None:
         """Value of a metric, or the milliseconds; None if it is not defined."""
-        value = self.milliseconds if name == "milliseconds" else getattr(self.figures, name)
-        return None if value is None else float(value)
+        return self.milliseconds if key == "milliseconds" else self.metrics.get(key)
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,7 @@ def read_source(source: Source) -> tuple[str, list[Result]]:
         name, named, paths = f"{len(source)} files", True, [Path(file) for file in source]
     found = [run for path in sorted(paths) if (run := _read(path, named=named))]
     if not found:
-        raise UsageError(f"{name}: there is no result of a bench: run flawmap bench first.")
+        raise UsageError(f"{name} has no bench results: run flawmap bench first.")
     return name, found
 
 
@@ -138,7 +147,7 @@ def _read(path: Path, *, named: bool) -> Result | None:
     record = read_result(path)
     if record is None:
         if named:
-            raise UsageError(f"{path} is no result of a bench: leave it out.")
+            raise UsageError(f"{path} is not a bench result: leave it out.")
         return None
     try:
         return Result.model_validate(record)
@@ -157,13 +166,13 @@ def choose(source: str, runs: Iterable[Result], variant: str | None) -> Side:
     runs = list(runs)
     chosen = [run for run in runs if variant in (None, run.variant)]
     if not chosen:
-        there = ", ".join(sorted({run.variant or "''" for run in runs}))
-        raise UsageError(f"{source} has no variant {variant!r}: it has {there}.")
+        variants = ", ".join(sorted({run.variant or "''" for run in runs}))
+        raise UsageError(f"{source} has no variant {variant!r}: it has {variants}.")
     ways = sorted({run.way for run in chosen})
     if len(ways) > 1:
         raise UsageError(
-            f"{source} has results of {'; '.join(ways)}: name one by --variant, or its files by a "
-            "pattern in quotes."
+            f"{source} has results of {'; '.join(ways)}: choose one with --variant, or its files "
+            "with a pattern in quotes."
         )
     products: dict[Name, dict[int, Result]] = {}
     for run in chosen:

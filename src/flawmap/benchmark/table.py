@@ -12,16 +12,21 @@ from typing import Any
 from pydantic import ValidationError
 
 from flawmap.benchmark.ablation import ablation_rank, published_ablation
-from flawmap.benchmark.published import DTD_TEXTURES, MVTEC_TRAINING_IMAGES, Figure, published
+from flawmap.benchmark.published import (
+    DTD_TEXTURES,
+    MVTEC_TRAINING_IMAGES,
+    PublishedValue,
+    published,
+)
 from flawmap.errors import UsageError
+from flawmap.evaluation.metrics.catalogue import table_metrics
 
-_COLUMNS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
-_SETTLED = {"precision", "follows_shape"}  # how a field is set; each became a field later
+_LATER_FIELDS = {"precision", "follows_shape"}  # fields that presets got after results were stored
 _NEEDED = ("method", "preset", "teacher", "dataset", "category", "seed", "figures", "seconds")
-_SPLIT = "\\* another split than MVTec AD's: compares with runs on the same images only."
-_TEXTURES = "† anomalies cut from other pictures than the 5,640 of DTD, which the paper used."
-_CHANGED = "§ measured before the preset was changed to what it is now."
-_HELD = "‡ a share of the good images calibrates and does not train; in the paper all train."
+_SPLIT = "\\* a split other than MVTec AD's: comparable with runs on the same images only."
+_TEXTURES = "† anomaly textures other than the 5,640 images of DTD that the paper used."
+_CHANGED = "§ measured before the preset changed to its present values."
+_HELD = "‡ trained without the good images held out for calibration; the paper trains on all."
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,8 @@ class Row:
     @property
     def other_textures(self) -> bool:
         """Whether anomaly textures came from anything but all of DTD."""
-        told = str((self.first.get("training") or {}).get("textures", ""))
-        return not told.startswith(f"{DTD_TEXTURES} pictures")
+        training = self.first.get("training") or {}
+        return bool(training.get("texture_images") != DTD_TEXTURES)
 
     @property
     def preset_has_changed(self) -> bool:
@@ -67,9 +72,9 @@ class Row:
 def _differs(record: dict[str, Any], given: set[str]) -> bool:
     """Whether a record's configuration differs from its preset's outside the fields ``given``.
 
-    A field that did not exist yet is taken at its default, except that those of ``_SETTLED`` are
-    then not compared: the machine chose the precision, and the size is a field of its own. Without
-    torch the methods cannot be loaded, and the answer is False.
+    A field that did not exist yet is taken at its default, except that those of ``_LATER_FIELDS``
+    are then not compared: the machine chose the precision, and the size is a field of its own.
+    Without torch the methods cannot be loaded, and the answer is False.
     """
     try:
         from flawmap.methods.registry import find_preset
@@ -80,11 +85,11 @@ def _differs(record: dict[str, Any], given: set[str]) -> bool:
         return False
     except ValidationError:  # it has a field that no longer exists
         return True
-    names = set(type(now).model_fields) - given - (_SETTLED - set(record["configuration"]))
-    return any(_as_asked(getattr(found, name)) != getattr(now, name) for name in names)
+    names = set(type(now).model_fields) - given - (_LATER_FIELDS - set(record["configuration"]))
+    return any(_before_training(getattr(found, name)) != getattr(now, name) for name in names)
 
 
-def _as_asked(value: Any) -> Any:
+def _before_training(value: Any) -> Any:
     """Reset a memory's kind to ``auto``, before the good images decided; return others as is."""
     from flawmap.methods.normality.config import MemoryConfig
 
@@ -95,7 +100,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     """Read all bench results in ``folder``, sorted by file name. UsageError if there is none."""
     found = [record for path in sorted(folder.glob("*.json")) if (record := read_result(path))]
     if not found:
-        raise UsageError(f"{folder} has no result of a bench in it: run flawmap bench first.")
+        raise UsageError(f"{folder} has no bench results: run flawmap bench first.")
     return found
 
 
@@ -107,7 +112,7 @@ def read_result(path: Path) -> dict[str, Any] | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise UsageError(f"{path} is damaged: move it away and measure it anew.") from error
+        raise UsageError(f"{path} is damaged: move it away and measure again.") from error
     is_result = isinstance(record, dict) and all(key in record for key in _NEEDED)
     return record if is_result else None
 
@@ -117,13 +122,13 @@ def group(records: Iterable[dict[str, Any]]) -> list[Row]:
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for record in records:
         names = ("dataset", "category", "method", "preset", "teacher")
-        told = [
+        settings = [
             json.dumps(record.get(k), sort_keys=True)
             for k in ("options", "changes", "distances", "configuration")
         ]
         variant = str(record.get("variant", ""))
         rank = ablation_rank(record["method"], variant)
-        key = (*(str(record.get(k, "")) for k in names), rank, variant, *told)
+        key = (*(str(record.get(k, "")) for k in names), rank, variant, *settings)
         groups.setdefault(key, []).append(record)
     return [Row(tuple(sorted(g, key=lambda r: r["seed"]))) for _, g in sorted(groups.items())]
 
@@ -132,7 +137,7 @@ def render(records: Iterable[dict[str, Any]]) -> str:
     """Render all records as a Markdown table in percent, with notes explaining its marks."""
     rows = group(records)
     heads = ["data", "method", "teacher", "seeds", "training", "ms an image"]
-    heads += [key.replace("_", " ") for key in _COLUMNS]
+    heads += [metric.head for metric in table_metrics()]
     lines = [_line(heads), "|" + "---|" * len(heads)]
     for row in rows:
         lines += _row_lines(row)
@@ -152,7 +157,7 @@ def _row_lines(row: Row) -> list[str]:
         _training_time(row.records),
         _milliseconds([r.get("milliseconds") for r in row.records]),
     ]
-    lines = [_line([*cells, *(spread(row.values(key)) for key in _COLUMNS)])]
+    lines = [_line([*cells, *(spread(row.values(metric.key)) for metric in table_metrics())])]
     paper = published(first["method"], first["category"])
     if variant:
         lines += _ablation_lines(first["method"], variant)
@@ -170,21 +175,23 @@ def _ablation_lines(method: str, variant: str) -> list[str]:
     return [_line(["", "as published, mean of 15", "", "5", "", "", *_of_paper(paper)])]
 
 
-def _of_paper(paper: dict[str, Figure]) -> list[str]:
-    return [_published(paper[key]) if key in paper else "" for key in _COLUMNS]
+def _of_paper(paper: dict[str, PublishedValue]) -> list[str]:
+    keys = [metric.key for metric in table_metrics()]
+    return [_published(paper[key]) if key in paper else "" for key in keys]
 
 
-def _published(figure: Figure) -> str:
-    mean = f"{100 * figure.mean:.1f}"
-    return mean if figure.deviation is None else f"{mean} ± {100 * figure.deviation:.1f}"
+def _published(value: PublishedValue) -> str:
+    mean = f"{100 * value.mean:.1f}"
+    return mean if value.deviation is None else f"{mean} ± {100 * value.deviation:.1f}"
 
 
-def _differences(row: Row, paper: dict[str, Figure]) -> list[str]:
+def _differences(row: Row, paper: dict[str, PublishedValue]) -> list[str]:
+    keys = [metric.key for metric in table_metrics()]
     return [
         f"{100 * (statistics.fmean(row.values(key)) - paper[key].mean):+.1f}"
         if key in paper and row.values(key)
         else ""
-        for key in _COLUMNS
+        for key in keys
     ]
 
 
@@ -198,13 +205,13 @@ def spread(values: Sequence[float]) -> str:
 
 def _training_time(records: Sequence[dict[str, Any]]) -> str:
     """Mean training minutes; on a CPU also the number of cores."""
-    told = f"{statistics.fmean([r['seconds']['train'] for r in records]) / 60:.1f} min"
+    minutes = f"{statistics.fmean([r['seconds']['train'] for r in records]) / 60:.1f} min"
     on_processor = [r["hardware"]["cores"] for r in records if r.get("device") == "cpu"]
     if len(on_processor) < len(records):
-        return told
+        return minutes
     fewest, most = min(on_processor), max(on_processor)
     cores = str(most) if fewest == most else f"{fewest} to {most}"
-    return f"{told} on {cores} core{'' if most == 1 else 's'}"
+    return f"{minutes} on {cores} core{'' if most == 1 else 's'}"
 
 
 def _milliseconds(values: Sequence[float | None]) -> str:

@@ -11,7 +11,7 @@ from flawmap.calibration.images import digest_or_none, locate, places_of
 from flawmap.calibration.leaving_out import without_outliers
 from flawmap.calibration.outliers import outliers
 from flawmap.calibration.parts import one_of_each_part
-from flawmap.calibration.recalibrate import FromImages, Rates, Scored, Show, from_stored
+from flawmap.calibration.recalibrate import Rates, Recalibrator, Scored, Show, from_stored
 from flawmap.calibration.result import Recalibration, Recall
 from flawmap.data.layouts import DatasetError, open_dataset
 from flawmap.data.layouts.registry import says_labels
@@ -22,13 +22,14 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import Manifest, changing
 from flawmap.inspection.bundle.saving import save_manifest
 from flawmap.inspection.conformal import Calibration
-from flawmap.inspection.inspector import Inspector, load_region
+from flawmap.inspection.decision import Inspection, load_region
+from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.pipeline import inspect_files
 from flawmap.inspection.sources import list_images
 from flawmap.utils.files import make_folder, write_json
 
 _LOG = logging.getLogger("flawmap")
-_ODDEST = 3
+_SHOWN = 3
 
 
 def calibrate(
@@ -57,47 +58,47 @@ def calibrate(
     named = None if images is None else _some(images, "images")
     known = None if defects is None else _some(defects, "defects")
     if add and named is None:
-        raise UsageError("Nothing to add: name good images, or leave --add out.")
+        raise UsageError("There is nothing to add: name good images, or leave --add out.")
     check_target(json_file, "statement")
     folder = Path(run)
     with changing(folder) as manifest:
         rates = _rates(manifest.calibration, false_reject, review)
         warnings: list[str] = []
-        oddest: list[Scored] = []
+        highest: list[Scored] = []
         if named is not None:
             if add:
                 _check_addable(manifest, folder)
-            good = unseen(manifest, good_paths(named), add, warnings)
+            good = new_images(manifest, good_paths(named), add, warnings)
             region, places = load_region(folder, manifest), places_of(named)
-            fresh = FromImages(folder, manifest, good, rates, region, add, places, show)
+            fresh = Recalibrator(folder, manifest, good, rates, region, add, places, show)
             changed = fresh.run()
             warnings += fresh.warnings
             if not leave_out_outliers:
                 warnings += _apart(changed.calibration, fresh.scored)
-            oddest = sorted(fresh.scored, key=lambda one: -one.score)[:_ODDEST]
+            highest = sorted(fresh.scored, key=lambda one: -one.score)[:_SHOWN]
         else:
             changed, good = from_stored(manifest, rates), {}
         if leave_out_outliers:
             changed, gone = without_outliers(changed)
             warnings.append(_left_out(gone, good, manifest))
-        told = Recalibration(
+        result = Recalibration(
             changed.calibration,
-            oddest=tuple((one.path, one.score) for one in oddest),
+            highest_scoring=tuple((one.path, one.score) for one in highest),
             warnings=tuple(warnings),
             **(_recalls(folder, changed, known) if known else {}),
         )
         save_manifest(folder, changed)
         if json_file is not None:
             make_folder(Path(json_file).parent)
-            write_json(Path(json_file), told.to_dict())
-        return told
+            write_json(Path(json_file), result.to_dict())
+        return result
 
 
 def _some(given: Paths, what: str) -> list[Path]:
     """Return at least one path: a pattern without matches must not count as not given."""
     paths = as_paths(given)
     if not paths:
-        raise UsageError(f"No {what} in the list: name some, or leave it out.")
+        raise UsageError(f"The list of {what} is empty: name some, or leave it out.")
     return paths
 
 
@@ -105,14 +106,14 @@ def _check_addable(manifest: Manifest, run: Path) -> None:
     """Refuse to add to scores from folds or from images that are not recorded."""
     if manifest.calibration.folds:
         raise FlawmapError(
-            "The thresholds come from folds: their scores and new ones are not of one kind. Leave "
+            "The thresholds come from folds, whose scores and new ones are not comparable. Leave "
             f"--add out: flawmap calibrate {run} GOOD_IMAGES"
         )
     for name, one in calibrations(manifest).items():
         if not one.images:
             raise FlawmapError(
-                f"Which images calibrate {name or 'the run'} is not recorded, so --add could count "
-                f"one twice. Leave --add out{', or export again' if name else ''}."
+                f"The images that calibrate {name or 'the run'} are not recorded, so --add could "
+                f"count one twice. Leave --add out{', or export again' if name else ''}."
             )
 
 
@@ -127,24 +128,24 @@ def _apart(calibration: Calibration, scored: Sequence[Scored]) -> list[str]:
     lowest = min(calibration.scores[index] for index in apart)
     which = f": {', '.join(named[:3])}{', ...' if len(named) > 3 else ''}" if named else ""
     return [
-        f"{plural(len(apart), 'good image(s)')} stand{'s' * (len(apart) == 1)} apart, at a score "
-        f"of {lowest:.4g} or more beside {rest:.4g} or less{which}. A flawed part among the good "
-        "ones spoils the thresholds: look at it, and calibrate without it if it is flawed, such as "
-        "with --leave-out-outliers."
+        f"{plural(len(apart), 'good image(s)')} scored {lowest:.4g} or more, far above all others "
+        f"({rest:.4g} or less){which}. A flawed part among the good ones spoils the thresholds: "
+        "check these images, and calibrate without the flawed ones, such as with "
+        "--leave-out-outliers."
     ]
 
 
 def _left_out(gone: Sequence[str], good: Mapping[Path, str], manifest: Manifest) -> str:
     """Report the images left out because their scores stand apart, by name where known."""
     if not gone:
-        return "No score stands apart: nothing was left out."
+        return "No score is an outlier: nothing was left out."
     paths = {sha256: path for path, sha256 in good.items()}
     if not paths.keys() >= set(gone):
         paths |= locate(manifest).paths
     names = ", ".join(str(paths.get(one, f"SHA-256 {one[:12]}")) for one in gone)
     return (
-        f"{plural(len(gone), 'good image(s)')} left out, as {'its' if len(gone) == 1 else 'their'} "
-        f"score stands apart: {names}. What looks like that may be rejected, good or not."
+        f"{plural(len(gone), 'good image(s)')} left out as outliers: {names}. Good parts that look "
+        "like these may be rejected."
     )
 
 
@@ -152,7 +153,8 @@ def _rates(before: Calibration, false_reject: float | None, review: float | None
     reject = before.reject.asked if false_reject is None else false_reject
     if review is not None and review < reject:
         raise UsageError(
-            f"--review {review:g} counts those rejected as well: give at least {reject:g}."
+            f"--review {review:g} is below the false-reject rate, which it includes: give at least "
+            f"{reject:g}."
         )
     return Rates(reject, max(reject, before.review.asked if review is None else review))
 
@@ -183,14 +185,20 @@ def defect_paths(images: Paths) -> list[Path]:
         for line in dataset.left_out:
             _LOG.warning("%s", line)
         if not dataset.defective_test:
-            raise DatasetError(f"{given}: no known defects, as its folders say that they are good")
+            raise DatasetError(
+                f"{given} holds no defective images by its folder names: give a folder that does."
+            )
         if good := {sample.path for sample in (*dataset.train, *dataset.good_test)}:
-            _LOG.warning("%s in %s are no known defects", plural(len(good), "good image(s)"), given)
+            _LOG.warning(
+                "%s in %s left out: they are not defective.",
+                plural(len(good), "good image(s)"),
+                given,
+            )
         found += [sample.path for sample in dataset.defective_test]
     return found
 
 
-def unseen(
+def new_images(
     manifest: Manifest, paths: Sequence[Path], add: bool, warnings: list[str]
 ) -> dict[Path, str]:
     """Return images and their digests, without those trained on and without duplicates.
@@ -216,24 +224,25 @@ def unseen(
             taken.add(sha256)
     if unreadable:
         warnings.append(
-            f"{plural(len(unreadable), 'image(s)')} left out: unreadable, such as {unreadable[0]}."
+            f"{plural(len(unreadable), 'image(s)')} left out as unreadable, such as "
+            f"{unreadable[0]}."
         )
     out = {*manifest.calibration.left_out} & {*found.values()} if add else set()
     if out:
         found = {path: one for path, one in found.items() if one not in out}
-        warnings.append(f"{plural(len(out), 'image(s)')} left out again: the score stood apart.")
+        warnings.append(f"{plural(len(out), 'image(s)')} left out again as outliers.")
     if learned:
-        why = "the inspector learned from them"
+        why = "the inspector was trained on them"
         if manifest.training.set_aside:
-            why += ", or from its training it knows other shots of those parts"
+            why += " or on other shots of the same parts"
         warnings.append(f"{plural(learned, 'image(s)')} left out: {why}.")
     if again:
         warnings.append(f"{plural(again, 'image(s)')} left out: the same as another.")
     if not found:
-        gone = {"the inspector learned from": learned, "set thresholds already": again}
-        gone |= {"cannot be read": len(unreadable), "left out for their scores": len(out)}
+        gone = {"were trained on": learned, "already set thresholds": again}
+        gone |= {"cannot be read": len(unreadable), "are outliers": len(out)}
         counts = ", ".join(f"{count} {why}" for why, count in gone.items() if count)
-        raise FlawmapError(f"No good image is left ({counts}): photograph other parts.")
+        raise FlawmapError(f"No good image is left ({counts}): give images of other parts.")
     return one_of_each_part(manifest, found, add, warnings)
 
 
@@ -247,10 +256,12 @@ def _recalls(folder: Path, manifest: Manifest, defects: Paths) -> dict[str, Reca
     """Measure the recall on known defects with the new thresholds."""
     inspector = Inspector.open(folder, manifest, load_region(folder, manifest))
     paths = defect_paths(defects)
-    seen = [one.inspection for one in inspect_files(inspector, paths)]
-    verdicts = [one.verdict for one in seen if one is not None]
+    results = inspect_files(inspector, paths)
+    verdicts = [one.verdict for one in results if isinstance(one, Inspection)]
     if not verdicts:
-        raise FlawmapError("No image of a known defect could be read.")
+        raise FlawmapError(
+            "None of the defective images could be read: check the paths given as --defects."
+        )
     return {
         "rejected": Recall.of(verdicts.count("reject"), len(verdicts)),
         "noticed": Recall.of(len(verdicts) - verdicts.count("good"), len(verdicts)),

@@ -1,25 +1,23 @@
-"""``flawmap drift``: test whether good parts still look like those used for calibration."""
+"""``flawmap drift``: test whether good parts still score like those used for calibration."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flawmap.calibration.martingale import Direction, find_drift
 from flawmap.data.samples import plural
 from flawmap.data.targets import check_target
 from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.graphs import calibration_of
-from flawmap.inspection.bundle.manifest import read_manifest, region_id, run_id
+from flawmap.inspection.bundle.manifest import Manifest, read_manifest, region_id, run_id
 from flawmap.inspection.conformal import Calibration
+from flawmap.inspection.output.lines import read_lines
+from flawmap.inspection.record import InspectionRecord
 from flawmap.utils.files import make_folder, write_json
-
-_WRITER = ("run", "precision", "backend")  # fields that identify the writer of a line
 
 
 @dataclass(frozen=True)
@@ -49,15 +47,15 @@ class Drift:
         if self.skipped:
             tested += f", {self.skipped} unreadable"
         promise = (
-            "As long as nothing changes, there is ever an alarm with probability "
-            f"{100 * self.false_alarm_rate:g}% at most."
+            "If nothing changes, the probability of ever raising an alarm is at most "
+            f"{100 * self.false_alarm_rate:g}%."
         )
         if not self.alarm:
             return f"No alarm: {tested}. {promise}"
         return (
             f"ALARM at line {self.alarm_at}: good parts score {self.direction} than those of the "
-            f"calibration ({tested}). {promise} Look at camera, light and parts; if all are as "
-            "they should be, train anew with parts of today."
+            f"calibration ({tested}). {promise} Check camera, light and parts; if all are as "
+            "they should be, train again with current parts."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,7 +71,7 @@ def drift(
     rejected: bool = False,
     json_file: str | os.PathLike[str] | None = None,
 ) -> Drift:
-    """Test whether the parts in ``scores`` still look like those that ``run`` was calibrated on.
+    """Test whether the parts in ``scores`` still score like those that ``run`` was calibrated on.
 
     ``scores``: lines that ``predict --json`` or ``--watch`` wrote with this inspector, in the order
     of the parts. As long as good parts resemble those held out for calibration, the probability of
@@ -86,24 +84,23 @@ def drift(
     Source: see :mod:`flawmap.calibration.martingale`.
     """
     check_target(json_file, "false_alarm_rate", inputs=[scores])
-    lines, skipped = _read(Path(scores))
-    calibration = _calibration(Path(run), lines, Path(scores))
+    calibration, parts, skipped = _read(Path(run), Path(scores))
     limit = math.inf if rejected else calibration.reject.value
     if calibration.left_out and limit > max(calibration.scores):
         raise FlawmapError(
-            f"{plural(len(calibration.left_out), 'good image(s)')} of {run} left out of the "
-            "thresholds stood apart: good parts like that could raise an alarm though nothing "
-            "changed. Leave --rejected out, or calibrate on other good images."
+            f"{plural(len(calibration.left_out), 'good image(s)')} of {run} were left out of the "
+            "thresholds for their high scores: good parts like that could raise an alarm though "
+            "nothing changed. Leave --rejected out, or calibrate on other good images."
         )
-    tested = [line for line in lines if line.score < limit]
+    tested = [part for part in parts if part.score < limit]
     before = [score for score in calibration.scores if score < limit]
-    found = find_drift(before, [line.score for line in tested], false_alarm)
+    found = find_drift(before, [part.score for part in tested], false_alarm)
     drifted = Drift(
         parts=len(tested),
-        rejected=len(lines) - len(tested),
+        rejected=len(parts) - len(tested),
         skipped=skipped,
         alarm=found.alarm_at is not None,
-        alarm_at=None if found.alarm_at is None else tested[found.alarm_at].number,
+        alarm_at=None if found.alarm_at is None else tested[found.alarm_at].line,
         direction=found.direction,
         evidence=found.value,
         false_alarm_rate=false_alarm,
@@ -114,91 +111,80 @@ def drift(
     return drifted
 
 
-@dataclass(frozen=True)
-class _Line:
-    number: int
+class _Part(NamedTuple):
+    line: int
     score: float
-    run: str
-    precision: str
-    backend: str
-    region: str | None
-
-    @property
-    def kind(self) -> tuple[str, ...]:
-        """Key of the calibration that a score belongs to: INT8 has one per runtime."""
-        return (self.precision, self.backend) if self.precision == "int8" else (self.precision,)
 
 
-def _read(path: Path) -> tuple[list[_Line], int]:
-    """Return the lines with a score, and the number of lines with an error instead."""
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise FlawmapError(f"Cannot read {path}: {error.strerror}.") from error
-    found = list(_lines(text, path))
-    lines = [line for line in found if line is not None]
-    return lines, len(found) - len(lines)
-
-
-def _lines(text: bytes, path: Path) -> Iterator[_Line | None]:
-    whole = text[: text.rfind(b"\n") + 1]  # --watch may still be writing the last line
-    for number, line in enumerate(whole.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-            if "error" in value:
-                yield None
-                continue
-            score = float(value["score"])
-            if not math.isfinite(score):
-                raise ValueError(score)
-        except (ValueError, KeyError, TypeError) as error:
-            raise FlawmapError(
-                f"Line {number} of {path} is none of predict: give the file that "
-                "predict --json or --watch wrote."
-            ) from error
-        wrote, precision, backend = (value.get(name) for name in _WRITER)
-        if not (isinstance(wrote, str) and isinstance(precision, str) and isinstance(backend, str)):
-            raise FlawmapError(
-                f"Line {number} of {path} does not say which run wrote it, in which precision: "
-                "predict again."
-            )
-        yield _Line(number, score, wrote, precision, backend, value.get("region"))
-
-
-def _calibration(run: Path, lines: list[_Line], path: Path) -> Calibration:
-    """Return the calibration whose scores are comparable with those of the lines."""
+def _read(run: Path, path: Path) -> tuple[Calibration, list[_Part], int]:
+    """Return the calibration that the scores belong to, the scores, and the number of errors."""
     manifest = read_manifest(run)
-    mine, region = run_id(manifest), region_id(manifest)
-    for line in lines:
-        if line.run != mine:
-            raise FlawmapError(
-                f"Line {line.number} of {path} was written by another run ({line.run}), not by "
-                f"{run} ({mine}): give the run that wrote it, and a file with lines of one run."
-            )
-        if line.region != region:
-            raise FlawmapError(
-                f"Line {line.number} of {path} was written before the run's region of interest "
-                "changed, and with it the scores: predict again, or judge those lines again."
-            )
-        if line.kind != lines[0].kind:
-            raise FlawmapError(
-                f"Line {lines[0].number} of {path} was written in {' on '.join(lines[0].kind)}, "
-                f"line {line.number} in {' on '.join(line.kind)}: give a file with lines of one "
-                "precision."
-            )
-    first = lines[0] if lines else _Line(0, 0.0, mine, "float32", "", region)
-    found = calibration_of(manifest, first.precision, first.backend)
-    if found is None:
+    parts: list[_Part] = []
+    skipped = 0
+    first: tuple[int, InspectionRecord] | None = None
+    for number, record in read_lines(path):
+        if record.score is None:
+            skipped += 1
+            continue
+        first = first or (number, record)
+        _check_origin(record, number, path, run, manifest)
+        _check_same_precision(record, number, path, first)
+        parts.append(_Part(number, record.score))
+    return _calibration(run, manifest, path, first), parts, skipped
+
+
+def _check_origin(
+    record: InspectionRecord, number: int, path: Path, run: Path, manifest: Manifest
+) -> None:
+    """Raise FlawmapError for a record of another run or from before the region changed."""
+    current = run_id(manifest)
+    if record.run != current:
         raise FlawmapError(
-            f"Line {first.number} of {path} was written in {' on '.join(first.kind)}, for which "
-            f"{run} has no thresholds now: export it again."
+            f"Line {number} of {path} was written by another run ({record.run}), not by {run} "
+            f"({current}): give the run that wrote it, and a file with lines of one run."
         )
+    if record.region != region_id(manifest):
+        raise FlawmapError(
+            f"Line {number} of {path} was written before the run's region of interest changed, and "
+            "with it the scores: predict again, or judge those lines again."
+        )
+
+
+def _check_same_precision(
+    record: InspectionRecord, number: int, path: Path, first: tuple[int, InspectionRecord]
+) -> None:
+    """Raise FlawmapError if two records need different thresholds."""
+    if _kind(record) != _kind(first[1]):
+        raise FlawmapError(
+            f"Line {first[0]} of {path} was written in {_kind(first[1])}, line {number} in "
+            f"{_kind(record)}: give a file with lines of one precision."
+        )
+
+
+def _kind(record: InspectionRecord) -> str:
+    """Return which calibration a score belongs to: INT8 has one per runtime."""
+    precision, backend = record.precision, record.backend
+    return f"{precision} on {backend}" if precision == "int8" else precision
+
+
+def _calibration(
+    run: Path, manifest: Manifest, path: Path, first: tuple[int, InspectionRecord] | None
+) -> Calibration:
+    """Return the calibration whose scores are comparable with those of the records."""
+    found: Calibration | None = manifest.calibration
+    if first is not None:
+        number, record = first
+        found = calibration_of(manifest, record.precision, record.backend)
+        if found is None:
+            raise FlawmapError(
+                f"Line {number} of {path} was written in {_kind(record)}, for which {run} has no "
+                "thresholds now: export it again."
+            )
+    assert found is not None
     if found.folds:
         raise FlawmapError(
             f"{run} was calibrated by folds: other models scored those images, so drift could "
-            "raise an alarm though nothing changed. Calibrate on good images that it has not seen: "
-            f"flawmap calibrate {run} GOOD_IMAGES"
+            "raise an alarm though nothing changed. Calibrate on good images that it was not "
+            f"trained on: flawmap calibrate {run} GOOD_IMAGES"
         )
     return found

@@ -20,12 +20,12 @@ _DIRECTLY = "*"  # FOLDER/* means the images directly in FOLDER
 class Located:
     """Calibration images of a run: path by SHA-256, in the order of the calibration.
 
-    ``wanted``: number of distinct images; ``looked``: the places that were searched.
+    ``wanted``: number of distinct images; ``searched``: the places that were searched.
     """
 
     paths: dict[str, Path]
     wanted: int
-    looked: tuple[str, ...]
+    searched: tuple[str, ...]
 
     @property
     def complete(self) -> bool:
@@ -42,7 +42,7 @@ class Located:
         if not self.wanted:
             return "the run does not record which images calibrate it"
         return f"{len(self.paths)} of the {self.wanted} images that calibrate it were found in " + (
-            ", ".join(self.looked)
+            ", ".join(self.searched)
         )
 
 
@@ -50,9 +50,9 @@ def locate(manifest: Manifest, also: Sequence[Path] = ()) -> Located:
     """Find the run's calibration images in ``also``, where ``calibrate`` took them from, and in the
     training folder. Names are listed, and files are read only until all are found."""
     wanted = set(manifest.calibration.images)
-    looked = [*places_of(also), *manifest.calibration.places, manifest.training.folder]
+    searched = [*places_of(also), *manifest.calibration.places, manifest.training.folder]
     found: dict[str, Path] = {}
-    for place in dict.fromkeys(looked):
+    for place in dict.fromkeys(searched):
         for path in _candidates(place):
             if len(found) == len(wanted):
                 break
@@ -60,7 +60,7 @@ def locate(manifest: Manifest, also: Sequence[Path] = ()) -> Located:
             if sha256 in wanted:
                 found.setdefault(sha256, path)
     in_order = {one: found[one] for one in manifest.calibration.images if one in found}
-    return Located(in_order, len(wanted), tuple(dict.fromkeys(looked)))
+    return Located(in_order, len(wanted), tuple(dict.fromkeys(searched)))
 
 
 def places_of(images: Iterable[Path]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Exclusion of held-out images whose scores stand apart: on request, reported and recorded."""
+"""Exclusion of held-out images whose scores are outliers: on request, reported and recorded."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from flawmap.inspection.conformal import Calibration
 
 
 def apart(calibration: Calibration) -> tuple[str, ...]:
-    """Return SHA-256 of images whose scores stand apart, highest first; FlawmapError if unknown."""
+    """Return SHA-256 of images with outlier scores, highest first; FlawmapError if unknown."""
     found = outliers(calibration.scores)
     if found and not calibration.images:
         raise FlawmapError(
-            "Which images set the thresholds is not recorded, so none can be left out: name good "
-            "images to calibrate with."
+            "The run does not record which images set its thresholds, so none can be left out: "
+            "name good images to calibrate with."
         )
     return tuple(calibration.images[index] for index in found)
 
@@ -40,7 +40,7 @@ def without(calibration: Calibration, images: Collection[str]) -> Calibration:
 
 
 def without_outliers(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
-    """Return the manifest and its exports without images that stand apart, and their SHA-256."""
+    """Return the manifest and its exports without outliers, and their SHA-256."""
     gone = apart(manifest.calibration)
     exports = {
         name: export

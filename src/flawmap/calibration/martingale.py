@@ -47,7 +47,7 @@ def find_drift(calibration: Sequence[float], scores: Sequence[float], rate: floa
     the alarm. Raises UsageError if ``rate`` is not within 0 < rate < 1.
     """
     if not 0.0 < rate < 1.0:
-        raise UsageError(f"A false-alarm rate of {rate} makes no sense: give one between 0 and 1.")
+        raise UsageError(f"The false-alarm rate {rate} is out of range: give one between 0 and 1.")
     if not len(scores):
         return Evidence(1.0)
     kept, staked = log_capital(conformal_p_values(calibration, scores))
@@ -70,14 +70,14 @@ def conformal_p_values(
     >>> bool(conformal_p_values([0.1, 0.2, 0.3], [0.4])[0] < 1 / 4)
     True
     """
-    seen = sorted(calibration)
+    ordered = sorted(calibration)
     chance = generator(0, Stream.DRIFT).random(len(scores))
     found = np.empty(len(scores))
     for index, score in enumerate(scores):
-        first, end = bisect_left(seen, score), bisect_right(seen, score)
-        at_least = len(seen) - end + chance[index] * (end - first + 1)
-        found[index] = at_least / (len(seen) + 1)
-        seen.insert(first, score)
+        first, end = bisect_left(ordered, score), bisect_right(ordered, score)
+        at_least = len(ordered) - end + chance[index] * (end - first + 1)
+        found[index] = at_least / (len(ordered) + 1)
+        ordered.insert(first, score)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Detection of held-out good images whose scores stand apart: probably flawed parts.
+"""Detection of held-out good images whose scores are outliers: probably flawed parts.
 
 Rosner, "Percentage points for a generalized ESD many-outlier procedure", Technometrics 25 (1983),
 one-sided, on the logarithms of the scores: they cover orders of magnitude.
@@ -19,7 +19,7 @@ _FACTOR = 1.25  # minimum ratio across the gap: rounding must not count, however
 
 
 def outliers(scores: Sequence[float]) -> tuple[int, ...]:
-    """Return the indices of scores that stand apart above the rest, highest score first.
+    """Return the indices of scores that are outliers above the rest, highest score first.
 
     The result is empty for fewer than 5 scores and in 98 of 100 ordinary samples (normal,
     log-normal, gamma), but often not for samples with a power-law tail. At most a third of the

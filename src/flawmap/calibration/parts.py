@@ -25,9 +25,9 @@ def one_of_each_part(
     if groups is None:
         if len(found) > 1:
             warnings.append(
-                f"--group {rule}, which told parts apart in training, does not here: each image "
-                "counts as a part. If some show the same part the promise is too good: give one of "
-                "each."
+                f"--group {rule} identified parts in training, but not in these images: each image "
+                "counts as a part. If some show the same part, the guarantee is too optimistic: "
+                "give one image of each."
             )
         return dict(found)
     taken = set(groups[: len(before)].tolist())
@@ -37,11 +37,14 @@ def one_of_each_part(
             kept[path] = found[path]
             taken.add(group)
     if not kept:
-        raise FlawmapError("No good image is left: all show parts that set thresholds already.")
+        raise FlawmapError(
+            "No good image is left: all show parts that already set thresholds. Give images of "
+            "other parts."
+        )
     if more := len(found) - len(kept):
         warnings.append(
-            f"{plural(more, 'image(s)')} left out: of each part, as --group {rule} tells them "
-            "apart, one sets the thresholds."
+            f"{plural(more, 'image(s)')} left out: by --group {rule} they show parts of which "
+            "another image sets the thresholds."
         )
     return kept
 

@@ -11,6 +11,7 @@ from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.graphs import BF16, backend_of
 from flawmap.inspection.bundle.manifest import Manifest
 from flawmap.inspection.conformal import Calibration
+from flawmap.inspection.decision import Inspection
 from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.pipeline import inspect_files
 from flawmap.inspection.roi.mask import Region
@@ -33,22 +34,22 @@ class Scored:
 
     path: Path
     score: float
-    peak: float
+    max_map_value: float
 
 
 def from_stored(manifest: Manifest, rates: Rates) -> Manifest:
     """Return the manifest with thresholds for other rates; nothing is inspected."""
     exports = {
-        name: export.model_copy(update={"calibration": _again(export.calibration, rates)})
+        name: export.model_copy(update={"calibration": _with_rates(export.calibration, rates)})
         if export.calibration is not None
         else export
         for name, export in manifest.exports.items()
     }
-    calibration = _again(manifest.calibration, rates)
+    calibration = _with_rates(manifest.calibration, rates)
     return manifest.model_copy(update={"calibration": calibration, "exports": exports})
 
 
-def _again(stored: Calibration, rates: Rates) -> Calibration:
+def _with_rates(stored: Calibration, rates: Rates) -> Calibration:
     return Calibration.from_scores(
         stored.scores,
         stored.peaks,
@@ -62,13 +63,13 @@ def _again(stored: Calibration, rates: Rates) -> Calibration:
 
 
 @dataclass
-class FromImages:
+class Recalibrator:
     """Recalibration of a run and its exports from good images, ``good`` with their SHA-256.
 
-    ``region``: where to look. ``add``: keep the current calibration images; an image that already
-    calibrates a model is not added to it again. ``places``: where the images are located; by
-    default the manifest's places. Afterwards ``scored`` holds the inspector's own results for them,
-    and ``warnings`` why any are missing.
+    ``region``: the region of interest. ``add``: keep the current calibration images; an image that
+    already calibrates a model is not added to it again. ``places``: where the images are located;
+    by default the manifest's places. Afterwards ``scored`` holds the inspector's own results for
+    them, and ``warnings`` why any are missing.
     """
 
     folder: Path
@@ -96,8 +97,8 @@ class FromImages:
         calibration, self.scored = self._calibration("auto", "float32")
         if BF16 in self.manifest.exports.keys() - exports:
             self.warnings.append(
-                "Thresholds for bf16 are gone, as it cannot be computed here: export again where "
-                "it can."
+                "The thresholds for bf16 were removed, as this processor cannot compute in bf16: "
+                "export again on one that can."
             )
         return self.manifest.model_copy(update={"calibration": calibration, "exports": exports})
 
@@ -112,33 +113,34 @@ class FromImages:
         else:
             before = stored
             fresh = {path: one for path, one in self.good.items() if one not in stored.images}
-        seen = self._look(inspector, fresh)
+        scored = self._score(inspector, fresh)
         places = self.manifest.calibration.places if self.places is None else self.places
         found = Calibration.from_scores(
-            [*(before.scores if before else ()), *(one.score for one in seen)],
-            [*(before.peaks if before else ()), *(one.peak for one in seen)],
+            [*(before.scores if before else ()), *(one.score for one in scored)],
+            [*(before.peaks if before else ()), *(one.max_map_value for one in scored)],
             false_reject=self.rates.false_reject,
             review=self.rates.review,
-            images=[*(before.images if before else ()), *(fresh[one.path] for one in seen)],
+            images=[*(before.images if before else ()), *(fresh[one.path] for one in scored)],
             places=tuple(dict.fromkeys([*(before.places if before else ()), *places])),
             # kept when the same images are inspected again, dropped for other images
             left_out=stored.left_out if self.add or self.places is None else (),
         )
-        return found, seen
+        return found, scored
 
-    def _look(self, inspector: Inspector, paths: Collection[Path]) -> list[Scored]:
-        found, unreadable = [], list[str]()
-        for done, result in enumerate(inspect_files(inspector, paths), 1):
+    def _score(self, inspector: Inspector, paths: Collection[Path]) -> list[Scored]:
+        scored, unreadable = [], list[str]()
+        results = zip(paths, inspect_files(inspector, paths), strict=True)
+        for done, (path, result) in enumerate(results, 1):
             self.show(done, len(paths))
-            if result.inspection is None:
-                unreadable.append(result.error or str(result.path))
+            if isinstance(result, Inspection):
+                scored.append(Scored(path, result.score, float(result.anomaly_map.max())))
             else:
-                peak = float(result.inspection.anomaly_map.max())
-                found.append(Scored(result.path, result.inspection.score, peak))
-        if paths and not found:
+                unreadable.append(str(result.error))
+        if paths and not scored:
             raise FlawmapError(f"No good image could be read. {unreadable[0]}")
         if unreadable:
             self.warnings.append(
-                f"{plural(len(unreadable), 'image(s)')} left out: {'; '.join(unreadable[:3])}"
+                f"{plural(len(unreadable), 'image(s)')} left out as unreadable: "
+                f"{'; '.join(unreadable[:3])}"
             )
-        return found
+        return scored

@@ -1,4 +1,4 @@
-"""``flawmap regions``: set where an inspector looks and which regions count as defects."""
+"""``flawmap regions``: set the region of interest and which regions count as defects."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from PIL import Image
 from pydantic import ValidationError
 
-from flawmap.calibration.calibrate import good_paths, unseen
+from flawmap.calibration.calibrate import good_paths, new_images
 from flawmap.calibration.images import locate, places_of
-from flawmap.calibration.recalibrate import FromImages, Rates, Show
+from flawmap.calibration.recalibrate import Rates, Recalibrator, Show
 from flawmap.data.listing.images import Paths, as_paths
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import Manifest, changing
@@ -39,7 +39,7 @@ def regions(
     show: Show = lambda done, total: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Manifest:
-    """Set where the inspector looks and which regions are defects; keep settings not given.
+    """Set the region of interest and which regions are defects; keep settings not given.
 
     ``roi`` and ``ignore``: as for :func:`draw_region`; together they replace the current region,
     and ``everywhere`` removes it. This changes maps and scores, so the calibration images are
@@ -56,13 +56,13 @@ def regions(
                  "pixel_pitch": pixel_pitch}  # fmt: skip
         changed = manifest.model_copy(update={"filters": _filters(manifest, asked, min_area_mm2)})
         if everywhere and (roi is not None or ignore is not None):
-            raise UsageError("Everywhere, or a region: give one of them.")
+            raise UsageError("--everywhere excludes --roi and --ignore: give one of them.")
         if not everywhere and roi is None and ignore is None:
             save_manifest(folder, changed)
             return changed
         named, notes = as_paths(images), list[str]()
         if named:
-            good = unseen(manifest, good_paths(named), False, notes)
+            good = new_images(manifest, good_paths(named), False, notes)
         else:
             good = _calibrating(manifest)
         mask: Mask | None = None
@@ -70,7 +70,7 @@ def regions(
             size = manifest.preprocessing.size if manifest.preprocessing.fit == "squash" else None
             mask = draw_region(_path(roi), _path(ignore), size, sizes_of(good))
             say(f"The region of interest is {mask.mean():.1%} of the image.")
-        changed = _looking_at(mask, folder, changed, good, named, show, notes)
+        changed = _with_region(mask, folder, changed, good, named, show, notes)
         for note in notes:
             say(f"Note: {note}")
         save_manifest(folder, changed)
@@ -88,7 +88,9 @@ def _filters(
     values = manifest.filters.model_dump() | given
     if min_area_mm2 is not None:
         if "min_area" in given or not values["pixel_pitch"]:
-            raise UsageError("An area in mm2 needs a pixel pitch, and no area in pixels beside it.")
+            raise UsageError(
+                "A minimum area in mm2 needs --pixel-pitch, and excludes one in pixels."
+            )
         values["min_area"] = min_area_mm2 / values["pixel_pitch"] ** 2
     try:
         return Filters.model_validate(values)
@@ -98,7 +100,7 @@ def _filters(
         raise UsageError(f"--{name} {first['input']}: {first['msg'].lower()}.") from error
 
 
-def _looking_at(
+def _with_region(
     mask: Mask | None,
     folder: Path,
     manifest: Manifest,
@@ -112,7 +114,7 @@ def _looking_at(
     rates = Rates(limits.reject.asked, limits.review.asked)
     region = None if mask is None else Region.of(mask, manifest.configuration)
     places = places_of(images) if images else None
-    fresh = FromImages(folder, manifest, good, rates, region, places=places, show=show)
+    fresh = Recalibrator(folder, manifest, good, rates, region, places=places, show=show)
     changed = fresh.run()
     notes += fresh.warnings
     sha256 = None
@@ -129,13 +131,13 @@ def _calibrating(manifest: Manifest) -> dict[Path, str]:
     """Locate the current calibration images by their digests."""
     if manifest.calibration.folds:
         raise FlawmapError(
-            "The inspector learned from all the images that calibrate it: name good images that it "
-            "has not seen, with --images."
+            "The inspector was trained on all the images that calibrate it: name other good images "
+            "with --images."
         )
     located = locate(manifest)
     if not located.complete:
         raise FlawmapError(
-            f"{located.describe()}: name good images with --images, whose scores "
-            "within the region count then."
+            f"{located.describe()}: name good images with --images, to calibrate with their scores "
+            "within the region."
         )
     return located.good

@@ -32,13 +32,13 @@ class Recall:
 class Recalibration:
     """New thresholds and related findings.
 
-    ``oddest``: the highest-scoring images, to be checked by a person: a flawed one among the good
-    spoils the thresholds. ``rejected`` and ``noticed``: recall of known defects that are rejected,
-    and that are rejected or sent to review.
+    ``highest_scoring``: images to be checked by a person: a flawed one among the good spoils the
+    thresholds. ``rejected`` and ``noticed``: recall of known defects that are rejected, and that
+    are rejected or sent to review.
     """
 
     calibration: Calibration
-    oddest: tuple[tuple[Path, float], ...] = ()
+    highest_scoring: tuple[tuple[Path, float], ...] = ()
     rejected: Recall | None = None
     noticed: Recall | None = None
     warnings: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Recalibration:
             "images": len(limits.scores),
             "statement": limits.statement(),
             **thresholds,
-            "oddest": [{"path": str(path), "score": score} for path, score in self.oddest],
+            "oddest": [{"path": str(path), "score": score} for path, score in self.highest_scoring],
             "recall": {
                 name: {"caught": one.caught, "total": one.total, "interval": list(one.interval)}
                 for name, one in recalls.items()

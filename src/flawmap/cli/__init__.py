@@ -6,9 +6,9 @@ import contextlib
 import io
 import logging
 import sys
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from flawmap import __version__
 from flawmap.cli.benchmarking import bench
@@ -23,37 +23,37 @@ from flawmap.utils.signals import stopped_by_signals
 
 _STOPPED = 130  # the exit status that shells use for a program ended by Ctrl-C
 
-app = typer.Typer(
+
+class _Flawmap(click.Group):
+    """The verbs in the order of a workflow; Ctrl-C ends one with status 130."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # click would print to a terminal that may have closed
+            raise click.exceptions.Exit(_STOPPED) from None
+
+
+@click.group(
     name="flawmap",
+    cls=_Flawmap,
     help="Photograph good parts; get a map of every flaw.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    context_settings={"show_default": True},
 )
+@click.version_option(
+    __version__, prog_name="flawmap", message="%(prog)s %(version)s",
+    help="Print the version and exit.",
+)  # fmt: skip
+def app() -> None: ...
+
+
 for verb in (
-    train, evaluate, predict, calibrate, regions, judge, drift, export, info, demo,
+    train, evaluate, predict, calibrate, regions, judge, drift, export, info, demo, bench,
 ):  # fmt: skip
-    app.command()(verb)
-app.add_typer(bench, name="bench")
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"flawmap {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
-) -> None:
-    """Photograph good parts; get a map of every flaw."""
+    app.add_command(verb)
 
 
 def main() -> None:
@@ -63,39 +63,35 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # file names may hold characters it cannot encode
             stream.reconfigure(errors="backslashreplace")
     with gathered(_say), stopped_by_signals():  # notes on reading, printed once per command
-        status = _run(app)
+        status = _run()
     sys.exit(status)
 
 
-def _stopped() -> int:
-    with contextlib.suppress(OSError):  # the terminal itself may have closed
-        typer.echo("flawmap: stopped.", err=True)
-    return _STOPPED
-
-
 def _say(line: str) -> None:
-    from flawmap.cli.console import errors
+    from flawmap.cli.console.streams import errors
 
     errors.print(line)
 
 
-def _run(command: Any) -> int:
+def _run() -> int:
     try:
-        status = command(standalone_mode=True)
+        status = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     except UsageError as error:
-        typer.echo(f"flawmap: {error}", err=True)
+        click.echo(f"flawmap: {error}", err=True)
         return 2
     except FlawmapError as error:
-        typer.echo(f"flawmap: {error}", err=True)
+        click.echo(f"flawmap: {error}", err=True)
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"flawmap: {where}{error.strerror or error}.", err=True)
+        click.echo(f"flawmap: {where}{error.strerror or error}.", err=True)
         return 1
-    except KeyboardInterrupt:
-        return _stopped()
-    except SystemExit as end:  # typer's own, after a silent Ctrl-C
-        if end.code != _STOPPED:
-            raise
-        return _stopped()
+    except (KeyboardInterrupt, click.Abort):
+        status = _STOPPED
+    if status == _STOPPED:
+        with contextlib.suppress(OSError):  # the terminal itself may have closed
+            click.echo("flawmap: stopped.", err=True)
     return int(status or 0)

@@ -1,160 +1,180 @@
-"""``bench``: run grids of trainings, compare two result sets, and time an inspector."""
+"""``bench``: run grids of trainings, compare two sets of results, and measure latency."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, get_args
 
-import typer
-from typer.core import TyperGroup
+import click
 
-from flawmap.cli.options import Device, PrecisionName, Rotate, Run, Threads, need_torch
+from flawmap.cli.options import (
+    PATH,
+    device_option,
+    json_option,
+    need_torch,
+    precision_option,
+    run_argument,
+    threads_option,
+)
 from flawmap.errors import UsageError
+from flawmap.types import RotationChoice
 
 _DEFAULT = "grid"
 
 
-class _GridUnlessNamed(TyperGroup):
+class _GridUnlessNamed(click.Group):
     """Command group that reads ``flawmap bench GRID.yaml`` as ``flawmap bench grid GRID.yaml``."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] != "--help"):
             args = [_DEFAULT, *args]
-        found: list[str] = super().parse_args(ctx, args)
-        return found
+        return super().parse_args(ctx, args)
 
 
-bench = typer.Typer(
-    cls=_GridUnlessNamed,
-    help="Train and evaluate grids; compare; time inspectors.",
-    rich_markup_mode=None,
-)
+@click.group(cls=_GridUnlessNamed)
+def bench() -> None:
+    """Run grids of trainings, compare results, measure latency."""
 
 
 @bench.command(_DEFAULT)
+@click.argument(
+    "grid",
+    required=False,
+    type=PATH,
+    metavar="[GRID.yaml]",
+    help="File whose keys are the options below; or the word ablation.",
+)
+@click.option("--data", type=PATH, help="Folder of categories.")
+@click.option(
+    "--category",
+    multiple=True,
+    help="Folder in --data; may be repeated, as may the next four options. Default: all.",
+)
+@click.option("--method", multiple=True, help="destseg, adps or stpm. Default: destseg.")
+@click.option("--preset", multiple=True, help="fast or paper. Default: fast.")
+@click.option("--teacher", multiple=True, help="As for train. Default: pocket.")
+@click.option("--seed", type=int, multiple=True, help="As for train. Default: 0.")
+@click.option("--textures", type=PATH, help="As for train.")
+@click.option("--rotate", type=click.Choice(get_args(RotationChoice)), help="As for train.")
+@click.option("--size", metavar="HxW", help="As for train.")
+@click.option("--steps", type=int, help="As for train.")
+@click.option("--batch-size", type=int, help="As for train.")
+@click.option("--device", help="As for train.")
+@click.option(
+    "--out", type=PATH, default=Path("bench"), help="Folder for the results, one JSON file per run."
+)
+@click.option("--work", type=PATH, help="Folder to train in. Default: OUT/runs.")
+@click.option("--keep", is_flag=True, help="Keep the inspectors in WORK.")
+@click.option("--table", is_flag=True, help="Only print the results in OUT as Markdown.")
 def measure_grid(
-    grid: Annotated[
-        Path | None,
-        typer.Argument(metavar="GRID.yaml", help="Its keys are the options; or: ablation."),
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of categories.")] = None,
-    category: Annotated[
-        list[str] | None, typer.Option(help="Folder in --data; may be repeated, as the next four.")
-    ] = None,
-    method: Annotated[list[str] | None, typer.Option(help="destseg, adps or stpm.")] = None,
-    preset: Annotated[list[str] | None, typer.Option(help="fast or paper.")] = None,
-    teacher: Annotated[list[str] | None, typer.Option(help="pocket, resnet18, a file.")] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="0 if none is given.")] = None,
-    textures: Annotated[Path | None, typer.Option(help="As for train.")] = None,
-    rotate: Annotated[Rotate | None, typer.Option(help="As for train.")] = None,
-    size: Annotated[str | None, typer.Option(metavar="HxW", help="As for train.")] = None,
-    steps: Annotated[int | None, typer.Option(help="As for train.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="As for train.")] = None,
-    device: Annotated[str | None, typer.Option(help="As for train.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the results, a JSON file a run.")] = Path(
-        "bench"
-    ),
-    work: Annotated[
-        Path | None, typer.Option(help="Folder of runs in training; OUT/runs if not given.")
-    ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the inspectors in WORK.")] = False,
-    table: Annotated[
-        bool, typer.Option("--table", help="Measure nothing: print the results as Markdown.")
-    ] = False,
+    grid: Path | None,
+    out: Path,
+    work: Path | None,
+    keep: bool,
+    table: bool,
+    **options: Any,
 ) -> None:
-    """Train and evaluate a whole grid; print the table."""
+    """Train and evaluate every run of a grid, and print the table."""
     import flawmap
-    from flawmap.benchmark.ablation import find_ablation
-    from flawmap.benchmark.grid import Options, check_grid, read_grid
+    from flawmap.benchmark.grid import check_grid
     from flawmap.benchmark.table import read_results, render
 
-    if table:
-        typer.echo(render(read_results(out)), nl=False)
-        return
-    need_torch()
-    flags = {
-        "data": data, "category": category, "method": method, "preset": preset,
-        "teacher": teacher, "seed": seed, "textures": textures, "steps": steps,
-        "rotate": rotate.value if rotate else None, "batch_size": batch_size, "device": device,
-        "size": size,
-    }  # fmt: skip
-    given = {key: value for key, value in flags.items() if value not in (None, [])}
+    if not table:
+        need_torch()
+        given = {key: value for key, value in options.items() if value not in (None, ())}
+        cells = check_grid(_grid_values(grid, given), "The grid")
+        flawmap.bench(cells, out, work=work, keep=keep, say=_say)
+    click.echo(render(read_results(out)), nl=False)
+
+
+def _grid_values(grid: Path | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the grid of a file or an ablation, with the options given applied."""
+    from flawmap.benchmark.ablation import find_ablation
+    from flawmap.benchmark.grid import Options, read_grid
+
     if grid is not None and str(grid) == "ablation":
-        base: dict[str, Any] = {"preset": "paper", "variant": find_ablation(_only(method))}
+        variants = find_ablation(_only(given.get("method", ())))
+        base: dict[str, Any] = {"preset": "paper", "variant": variants}
     else:
         base = read_grid(grid).model_dump(exclude_defaults=True) if grid else {}
     if not {"data", "products"} & (base | given).keys():
         raise UsageError("Nothing to measure: give a GRID.yaml, or --data.")
-    for product in base.get("products", ()):  # flags override the file's product options, too
+    for product in base.get("products", ()):  # options override the file's product options, too
         product.update({key: given[key] for key in given.keys() & Options.model_fields.keys()})
-    asked = check_grid(base | given, "The grid")
-    flawmap.bench(asked, out, work=work, keep=keep, say=lambda text: typer.echo(text, err=True))
-    typer.echo(render(read_results(out)), nl=False)
+    return base | given
 
 
-def _only(methods: list[str] | None) -> str:
+def _only(methods: tuple[str, ...]) -> str:
     """Return the single method of an ablation, ``destseg`` by default."""
-    if methods and len(methods) > 1:
+    if len(methods) > 1:
         raise UsageError("An ablation is of one method: give --method once.")
     return methods[0] if methods else "destseg"
 
 
 @bench.command("compare")
+@click.argument(
+    "results",
+    nargs=-1,
+    required=True,
+    metavar="A [B]",
+    help="Folders of results, or patterns of files in quotes. B is A with two variants.",
+)
+@click.option(
+    "--variant",
+    multiple=True,
+    help="Variant of A, given again for B; given once, that of both.",
+)
+@json_option("Write all metrics to this file.")
 def compare_results(
-    results: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="A [B]",
-            help="Folders of results, or patterns of files in quotes. B is A with two variants.",
-        ),
-    ],
-    variant: Annotated[
-        list[str] | None,
-        typer.Option(help="That of A, given again that of B; given once, that of both."),
-    ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
+    results: tuple[str, ...], variant: tuple[str, ...], json_file: Path | None
 ) -> None:
-    """Compare two sides of results; say whether B may become the default."""
-    import shlex
-    import sys
-
+    """Compare two sets of results; say if B may become the default."""
     import flawmap
-    from flawmap.cli.console import show_comparison
+    from flawmap.cli.console.comparison import show_comparison
 
     if len(results) > 2:
         raise UsageError(f"Give A and B, not {len(results)}: a pattern of files goes in quotes.")
-    found = flawmap.compare(
-        *results,
-        variants=variant or (),
-        json_file=json,
-        command=shlex.join(["flawmap", *sys.argv[1:]]),
-    )
+    found = flawmap.compare(*results, variants=variant, json_file=json_file, command=_command())
     show_comparison(found)
-    if json is not None:
-        typer.echo(f"Wrote {json}", err=True)
+    if json_file is not None:
+        _say(f"Wrote {json_file}")
 
 
 @bench.command("latency")
+@run_argument
+@click.argument("images", nargs=-1, required=True, type=PATH, help="Images, or folders of them.")
+@json_option("Write all measurements to this file.")
+@click.option(
+    "--backend",
+    default="auto",
+    help="onnxruntime, openvino, auto, or torch: the network as trained.",
+)
+@precision_option
+@click.option("--int8", is_flag=True, help="Short for --precision int8.")
+@device_option
+@threads_option
+@click.option("--batch", type=click.IntRange(min=1), default=1, help="Images per inference.")
+@click.option(
+    "--count", type=click.IntRange(min=1), default=500, help="Images to time, after a warm-up."
+)
 def measure_latency(
-    run: Run,
-    images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGES", help="Images, or folders of them.")
-    ],
-    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
-    backend: Annotated[
-        str, typer.Option(help="onnxruntime, openvino, auto, or torch: the network as trained.")
-    ] = "auto",
-    precision: PrecisionName = "float32",
-    int8: Annotated[bool, typer.Option("--int8", help="Short for --precision int8.")] = False,
-    device: Device = "cpu",
-    threads: Threads = None,
-    batch: Annotated[int, typer.Option(min=1, help="Images that go through at once.")] = 1,
-    count: Annotated[int, typer.Option(min=1, help="Images to time, after a warm-up.")] = 500,
+    run: Path,
+    images: tuple[Path, ...],
+    json_file: Path | None,
+    backend: str,
+    precision: str,
+    int8: bool,
+    device: str,
+    threads: int | None,
+    batch: int,
+    count: int,
 ) -> None:
-    """Time an inspector, from an image's bytes to its verdict."""
-    import shlex
-    import sys
-
+    """Measure the latency of an inspector, from bytes to verdict."""
     import flawmap
     from flawmap.benchmark.latency import render_latencies
 
@@ -169,10 +189,19 @@ def measure_latency(
         threads=threads,
         batch=batch,
         count=count,
-        json_file=json,
-        command=shlex.join(["flawmap", *sys.argv[1:]]),
-        say=lambda text: typer.echo(text, err=True),
+        json_file=json_file,
+        command=_command(),
+        say=_say,
     )
-    typer.echo(render_latencies([found]), nl=False)
-    if json is not None:
-        typer.echo(f"Wrote {json}", err=True)
+    click.echo(render_latencies([found]), nl=False)
+    if json_file is not None:
+        _say(f"Wrote {json_file}")
+
+
+def _command() -> str:
+    """Return the command line that is running, for the record."""
+    return shlex.join(["flawmap", *sys.argv[1:]])
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

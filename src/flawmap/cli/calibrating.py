@@ -3,55 +3,61 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from flawmap.cli.options import Run, rate
+from flawmap.cli.options import PATH, json_option, rate, run_argument
 
 
+@click.command()
+@run_argument
+@click.argument(
+    "images",
+    nargs=-1,
+    type=PATH,
+    metavar="[GOOD_IMAGES]...",
+    help="Good images, or folders of them. Default: the stored scores.",
+)
+@click.option(
+    "--false-reject",
+    type=rate,
+    metavar="RATE",
+    help="Largest fraction of good parts that may be rejected, such as 0.5%.",
+)
+@click.option(
+    "--review",
+    type=rate,
+    metavar="RATE",
+    help="Largest fraction of good parts that may be rejected or sent to review, such as 5%.",
+)
+@click.option("--add", is_flag=True, help="Add to the images that calibrate the run now.")
+@click.option(
+    "--defects",
+    type=PATH,
+    multiple=True,
+    metavar="IMAGE|DIR",
+    help="Known defects: report how many are caught, without changing anything. May be repeated.",
+)
+@click.option(
+    "--leave-out-outliers",
+    is_flag=True,
+    help="Leave out good images whose scores are outliers; they are listed.",
+)
+@json_option("Write the thresholds and their guarantee to this file.")
 def calibrate(
-    run: Run,
-    images: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="GOOD_IMAGES",
-            help="Good images, or folders of them; the stored scores if none.",
-        ),
-    ] = None,
-    false_reject: Annotated[
-        float | None,
-        typer.Option(
-            parser=rate, metavar="RATE", help="Good parts that may be rejected, such as 0.5%."
-        ),
-    ] = None,
-    review: Annotated[
-        float | None,
-        typer.Option(
-            parser=rate, metavar="RATE", help="Good parts that may be rejected or sent to review."
-        ),
-    ] = None,
-    add: Annotated[
-        bool, typer.Option("--add", help="Keep the images that calibrate now as well.")
-    ] = False,
-    defects: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="IMAGE|DIR", help="Known defects: their recall is told and changes nothing."
-        ),
-    ] = None,
-    leave_out_outliers: Annotated[
-        bool,
-        typer.Option(
-            "--leave-out-outliers",
-            help="Do not count good images whose scores stand apart; they are named.",
-        ),
-    ] = False,
-    json: Annotated[Path | None, typer.Option(help="Write what was found to this file.")] = None,
+    run: Path,
+    images: tuple[Path, ...],
+    false_reject: float | None,
+    review: float | None,
+    add: bool,
+    defects: tuple[Path, ...],
+    leave_out_outliers: bool,
+    json_file: Path | None,
 ) -> None:
-    """Set the thresholds anew, with a guarantee; nothing is trained."""
+    """Set the thresholds again, with a guarantee; nothing is trained."""
     import flawmap
-    from flawmap.cli.console import counting_display, show_calibration
+    from flawmap.cli.console.progress import counting_display
+    from flawmap.cli.console.thresholds import show_calibration
 
     with counting_display("calibrating") as show:
         found = flawmap.calibrate(
@@ -62,9 +68,9 @@ def calibrate(
             add=add,
             defects=defects or None,
             leave_out_outliers=leave_out_outliers,
-            json_file=json,
+            json_file=json_file,
             show=show,
         )
     show_calibration(found)
-    if json is not None:
-        typer.echo(f"Wrote {json}")
+    if json_file is not None:
+        click.echo(f"Wrote {json_file}")

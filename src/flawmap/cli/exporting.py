@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from flawmap.cli.options import Run, need_torch
+from flawmap.cli.options import PATH, need_torch, run_argument
 
 
+@click.command()
+@run_argument
+@click.option("--to", required=True, help="Runtime to export for: onnx or openvino.")
+@click.option("--int8", is_flag=True, help="Quantise to 8-bit integers, with its own thresholds.")
+@click.option(
+    "--images",
+    type=PATH,
+    multiple=True,
+    metavar="IMAGE|DIR",
+    help="More places to look for the images that calibrate the run; for a run calibrated in "
+    "folds, good images that it was not trained on. May be repeated.",
+)
+@click.option(
+    "--force", is_flag=True, help="Keep an export beyond the limits of deviation; this is recorded."
+)
+@click.option(
+    "--device",
+    default="cpu",
+    help="Measure the deviation of float32 on this device: cpu; cuda with onnx; GPU or NPU with "
+    "openvino.",
+)
 def export(
-    run: Run,
-    to: Annotated[str, typer.Option(help="onnx or openvino.")],
-    int8: Annotated[
-        bool, typer.Option("--int8", help="Quantise to 8-bit integers, with thresholds of its own.")
-    ] = False,
-    images: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="IMAGE|DIR",
-            help="Where to look, too, for the images that calibrate the run; of a run calibrated "
-            "by folds, good images that it has not seen.",
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Keep it even if it differs too much; this is recorded.")
-    ] = False,
-    device: Annotated[
-        str,
-        typer.Option(help="Compare float32 there instead: cuda with onnx; GPU, NPU with openvino."),
-    ] = "cpu",
+    run: Path, to: str, int8: bool, images: tuple[Path, ...], force: bool, device: str
 ) -> None:
-    """Write an inspector for another runtime, or in INT8, and how near it is."""
+    """Export an inspector to another runtime, or to INT8."""
     need_torch()
     import flawmap
-    from flawmap.cli.console import show_export
+    from flawmap.cli.console.exports import show_export
     from flawmap.inspection.bundle.graphs import BF16
     from flawmap.inspection.bundle.manifest import GRAPH, read_manifest
 
@@ -43,15 +44,17 @@ def export(
         run,
         to,
         int8=int8,
-        images=images or (),
+        images=images,
         force=force,
         device=device,
-        say=lambda text: typer.echo(text, err=True),
+        say=lambda text: click.echo(text, err=True),
     )
     show_export(found)
     bf16 = read_manifest(run).exports.get(BF16)
     if bf16 is not None and (to, int8, device.lower()) == ("openvino", False, "cpu"):
-        typer.echo("The same graph in bf16:")
+        click.echo("The same model in bf16:")
         show_export(bf16)
     for name in found.files:
-        typer.echo(f"Wrote {run / name}" if name != GRAPH else f"{run / name} is it already")
+        click.echo(
+            f"Wrote {run / name}" if name != GRAPH else f"{run / name} is that model already"
+        )

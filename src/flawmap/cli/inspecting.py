@@ -4,157 +4,190 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Unpack
 
-import typer
+import click
 
 from flawmap.cli.interruption import stopping_well
-from flawmap.cli.options import Backend, Data, Device, Layout, PrecisionName, Run, Threads, rate
+from flawmap.cli.options import (
+    PATH,
+    data_argument,
+    json_option,
+    lines_option,
+    rate,
+    run_argument,
+    runtime_options,
+)
+from flawmap.data.known_layouts import LAYOUT_CHOICES
 from flawmap.errors import FlawmapError, UsageError
 
+if TYPE_CHECKING:
+    from flawmap.cli.console.predictions import PredictionDisplay
+    from flawmap.runtime.base import RuntimeOptions
 
+
+def _levels(ctx: click.Context, param: click.Parameter, text: str | None) -> list[int]:
+    """Parse ``1,2,3``; UsageError otherwise."""
+    try:
+        return [int(word) for word in text.split(",")] if text is not None else []
+    except ValueError as error:
+        raise UsageError(f"--distances {text}: give levels such as 1,2,3.") from error
+
+
+@click.command()
+@run_argument
+@data_argument
+@json_option("Write all metrics to this file.")
+@click.option("--report", type=PATH, help="Write an HTML report to this file.")
+@click.option(
+    "--distances",
+    metavar="LEVELS",
+    callback=_levels,
+    help="Instead of the anomaly map, measure the product of the distances of teacher and student "
+    "at these levels, such as 1,2,3.",
+)
+@click.option("--layout", default="auto", help=f"Layout of DATA: {LAYOUT_CHOICES}.")
+@runtime_options
 def evaluate(
-    run: Run,
-    data: Data,
-    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write an HTML report to this file.")] = None,
-    distances: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LEVELS",
-            help="Measure the product of teacher's and student's distances at these levels, "
-            "such as 1,2,3, and not the map.",
-        ),
-    ] = None,
-    layout: Layout = "auto",
-    backend: Backend = "auto",
-    precision: PrecisionName = "float32",
-    device: Device = "cpu",
-    threads: Threads = None,
+    run: Path,
+    data: Path,
+    json_file: Path | None,
+    report: Path | None,
+    distances: list[int],
+    layout: str,
+    **runtime: Unpack[RuntimeOptions],
 ) -> None:
-    """Measure an inspector on labelled images."""
+    """Measure an inspector's accuracy on labelled images."""
     import flawmap
-    from flawmap.cli.console import counting_display, show_evaluation
+    from flawmap.cli.console.evaluation import show_evaluation
+    from flawmap.cli.console.progress import counting_display
 
-    levels = _levels(distances)
     with counting_display("evaluating") as show:
         found = flawmap.evaluate(
             run,
             data,
             layout=layout,
-            json_file=json,
+            json_file=json_file,
             report=report,
-            distances=levels,
-            backend=backend,
-            precision=precision,
-            device=device,
-            threads=threads,
+            distances=distances,
             show=show,
+            **runtime,
         )
     show_evaluation(found)
-    for path in (json, report):
+    for path in (json_file, report):
         if path is not None:
-            typer.echo(f"Wrote {path}")
+            click.echo(f"Wrote {path}")
 
 
+@click.command()
+@run_argument
+@click.argument(
+    "images", nargs=-1, type=PATH, metavar="[IMAGE|DIR]...", help="Images, or folders of them."
+)
+@click.option("--out", type=PATH, help="Folder for overlays, masks and anomaly maps.")
+@lines_option
+@click.option(
+    "--watch",
+    type=PATH,
+    metavar="DIR",
+    help="Inspect each image that appears in this folder, until Ctrl-C; the file of --json records "
+    "which are done.",
+)
+@click.option("--batch", type=click.IntRange(min=1), default=1, help="Images per inference.")
+@runtime_options
 def predict(
-    run: Run,
-    images: Annotated[
-        list[Path] | None, typer.Argument(metavar="IMAGE|DIR", help="Images, or folders of them.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for overlays, masks and raw maps.")
-    ] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Write a JSON line an image to this file; - prints them.")
-    ] = None,
-    watch: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Inspect each picture that a camera drops into this folder, until Ctrl-C; --json "
-            "remembers which are done.",
-        ),
-    ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Images that go through at once.")] = 1,
-    backend: Backend = "auto",
-    precision: PrecisionName = "float32",
-    device: Device = "cpu",
-    threads: Threads = None,
+    run: Path,
+    images: tuple[Path, ...],
+    out: Path | None,
+    json_file: Path | None,
+    watch: Path | None,
+    batch: int,
+    **runtime: Unpack[RuntimeOptions],
 ) -> None:
-    """Inspect images: a verdict each, with --out also pictures."""
+    """Inspect images and print a verdict for each."""
     import flawmap
-    from flawmap.cli.console import PredictionDisplay, errors
-    from flawmap.runtime.base import RuntimeOptions
+    from flawmap.cli.console.predictions import PredictionDisplay
 
-    runtime: RuntimeOptions = {
-        "backend": backend, "precision": precision, "device": device, "threads": threads,
-    }  # fmt: skip
-    display = PredictionDisplay(quiet=str(json) == "-")
+    display = PredictionDisplay(quiet=str(json_file) == "-")
     if watch is not None:
-        if images or json is None or str(json) == "-" or batch > 1:
+        if images or json_file is None or str(json_file) == "-" or batch > 1:
             raise UsageError(
-                "--watch DIR takes --json FILE, which remembers what is done, no images "
-                "and no --batch: each picture is inspected when it comes."
+                "--watch DIR needs --json FILE, which records what is done, and takes no images "
+                "and no --batch: each image is inspected when it arrives."
             )
-        with contextlib.suppress(KeyboardInterrupt):
-            flawmap.watch(
-                run, watch, json_file=json, out=out, show=display, say=errors.print, **runtime
-            )
-        display.close()
+        _watch(run, watch, json_file, out, display, runtime)
         return
     if not images:
         raise UsageError("Nothing to inspect: name an image or a folder, or --watch DIR.")
-    with stopping_well(display, json):
-        lines = flawmap.predict(
-            run, images, out=out, json_file=json, batch=batch, show=display, **runtime
+    with stopping_well(display, json_file):
+        records = flawmap.predict(
+            run, images, out=out, json_file=json_file, batch=batch, show=display, **runtime
         )
     display.close()
-    for path in (out, json):
+    for path in (out, json_file):
         if path is not None and str(path) != "-":
-            typer.echo(f"Wrote {path}", err=str(json) == "-")
-    if all("error" in line for line in lines):
+            click.echo(f"Wrote {path}", err=str(json_file) == "-")
+    if all(record.failed for record in records):
         raise FlawmapError("No image could be inspected.")
 
 
-def drift(
-    run: Run,
-    scores: Annotated[
-        Path, typer.Argument(metavar="SCORES.jsonl", help="Lines of predict --json or --watch.")
-    ],
-    false_alarm: Annotated[
-        float,
-        typer.Option(
-            parser=rate, metavar="RATE", help="Probability of ever an alarm while nothing changes."
-        ),
-    ] = 0.01,
-    rejected: Annotated[
-        bool, typer.Option("--rejected", help="Rejected parts count, too: all are known as good.")
-    ] = False,
-    json: Annotated[Path | None, typer.Option(help="Write the finding to this file.")] = None,
+def _watch(
+    run: Path,
+    folder: Path,
+    json_file: Path,
+    out: Path | None,
+    display: PredictionDisplay,
+    runtime: RuntimeOptions,
 ) -> None:
-    """Tell whether good parts still look as they did.
+    """Inspect what arrives in ``folder`` until Ctrl-C."""
+    import flawmap
+    from flawmap.cli.console.streams import errors
 
-    An alarm is a finding and no failure: the exit status is 0 with and without one.
+    with contextlib.suppress(KeyboardInterrupt):
+        flawmap.watch(
+            run, folder, json_file=json_file, out=out, show=display, say=errors.print, **runtime
+        )
+    display.close()
+
+
+@click.command()
+@run_argument
+@click.argument(
+    "scores", type=PATH, metavar="SCORES.jsonl", help="File of predict --json or predict --watch."
+)
+@click.option(
+    "--false-alarm",
+    type=rate,
+    default=0.01,
+    metavar="RATE",
+    help="Largest probability of ever raising an alarm if nothing has changed.",
+)
+@click.option(
+    "--rejected", is_flag=True, help="Include rejected parts, if all parts are known to be good."
+)
+@json_option("Write the result to this file.")
+def drift(
+    run: Path, scores: Path, false_alarm: float, rejected: bool, json_file: Path | None
+) -> None:
+    """Test stored scores for drift.
+
+    An alarm is a result and not a failure: the exit status is 0 with and without one.
     """
     import flawmap
 
-    found = flawmap.drift(run, scores, false_alarm=false_alarm, rejected=rejected, json_file=json)
-    typer.echo(found.statement())
-    if json is not None:
-        typer.echo(f"Wrote {json}")
+    found = flawmap.drift(
+        run, scores, false_alarm=false_alarm, rejected=rejected, json_file=json_file
+    )
+    click.echo(found.statement())
+    if json_file is not None:
+        click.echo(f"Wrote {json_file}")
 
 
-def info(run: Run) -> None:
-    """Tell what an inspector learned from and what it promises."""
-    from flawmap.cli.console import show_info
+@click.command()
+@run_argument
+def info(run: Path) -> None:
+    """Show how an inspector was trained and what it guarantees."""
+    from flawmap.cli.console.info import show_info
     from flawmap.inspection.bundle.manifest import read_manifest
 
     show_info(read_manifest(run))
-
-
-def _levels(text: str | None) -> list[int]:
-    try:
-        return [int(word) for word in text.split(",")] if text is not None else []
-    except ValueError as error:
-        raise UsageError(f"--distances {text}: give levels such as 1,2,3.") from error

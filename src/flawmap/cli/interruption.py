@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flawmap.errors import FlawmapError
 
 if TYPE_CHECKING:
-    from flawmap.cli.console import PredictionDisplay
+    from flawmap.cli.console.predictions import PredictionDisplay
 
 
 @contextmanager

@@ -3,53 +3,79 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from flawmap.cli.interruption import stopping_well
-from flawmap.cli.options import Run
+from flawmap.cli.options import PATH, lines_option, run_argument
 
 
+def _area(
+    ctx: click.Context, param: click.Parameter, text: str | None
+) -> tuple[float | None, float | None]:
+    """Parse an area as (pixels, mm2); the unit not given is None."""
+    if text is None:
+        return None, None
+    try:
+        value = float(text.removesuffix("mm2"))
+    except ValueError as error:
+        raise click.BadParameter(f"{text}: give an area such as 30 or 0.5mm2.") from error
+    return (None, value) if text.endswith("mm2") else (value, None)
+
+
+@click.command()
+@run_argument
+@click.option(
+    "--roi",
+    type=PATH,
+    metavar="FILE",
+    help="Inspect only this region: a mask image, white inside, or a JSON annotation file.",
+)
+@click.option(
+    "--ignore", type=PATH, metavar="FILE", help="Do not inspect this region; same formats as --roi."
+)
+@click.option("--everywhere", is_flag=True, help="Inspect the whole image again.")
+@click.option(
+    "--min-area",
+    metavar="AREA",
+    callback=_area,
+    help="Ignore defects smaller than this, such as 30 (pixels) or 0.5mm2.",
+)
+@click.option("--min-peak", type=float, help="Ignore defects with a peak below this map value.")
+@click.option(
+    "--merge-distance",
+    type=float,
+    metavar="PIXELS",
+    help="Merge defects closer than this many pixels.",
+)
+@click.option(
+    "--pixel-pitch", type=float, metavar="MM", help="Size of a pixel on the part in millimetres."
+)
+@click.option(
+    "--images",
+    type=PATH,
+    multiple=True,
+    metavar="GOOD_IMAGES",
+    help="Good images to set the thresholds of a changed region from; may be repeated. Default: "
+    "the images that calibrate the run now.",
+)
 def regions(
-    run: Run,
-    roi: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Look here alone: a mask, white here; or JSON."),
-    ] = None,
-    ignore: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Do not look here: likewise.")
-    ] = None,
-    everywhere: Annotated[
-        bool, typer.Option("--everywhere", help="Look at the whole image again.")
-    ] = False,
-    min_area: Annotated[
-        str | None,
-        typer.Option(metavar="AREA", help="Smaller regions are no defects: 30 (pixels) or 0.5mm2."),
-    ] = None,
-    min_peak: Annotated[
-        float | None, typer.Option(help="Nor are those whose highest map value is lower.")
-    ] = None,
-    merge_distance: Annotated[
-        float | None, typer.Option(help="Regions nearer than this many pixels are one defect.")
-    ] = None,
-    pixel_pitch: Annotated[
-        float | None, typer.Option(metavar="MM", help="Millimetres of the part in a pixel.")
-    ] = None,
-    images: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="GOOD_IMAGES",
-            help="Set the thresholds of a changed region from these; from those that calibrate "
-            "now if not given.",
-        ),
-    ] = None,
+    run: Path,
+    roi: Path | None,
+    ignore: Path | None,
+    everywhere: bool,
+    min_area: tuple[float | None, float | None],
+    min_peak: float | None,
+    merge_distance: float | None,
+    pixel_pitch: float | None,
+    images: tuple[Path, ...],
 ) -> None:
-    """Set where the inspector looks and what counts as a defect; nothing is trained."""
+    """Set the region of interest and the defect filters."""
     import flawmap
-    from flawmap.cli.console import counting_display, show_regions
+    from flawmap.cli.console.progress import counting_display
+    from flawmap.cli.console.thresholds import show_regions
 
-    pixels, square_mm = _area(min_area)
+    pixels, square_mm = min_area
     with counting_display("calibrating") as show:
         found = flawmap.regions(
             run,
@@ -61,47 +87,25 @@ def regions(
             min_peak=min_peak,
             merge_distance=merge_distance,
             pixel_pitch=pixel_pitch,
-            images=images or (),
+            images=images,
             show=show,
-            say=typer.echo,
+            say=click.echo,
         )
     show_regions(found)
 
 
-def _area(text: str | None) -> tuple[float | None, float | None]:
-    """Parse an area as (pixels, mm2); the unit not given is None."""
-    if text is None:
-        return None, None
-    try:
-        value = float(text.removesuffix("mm2"))
-    except ValueError as error:
-        raise typer.BadParameter(f"{text}: give an area such as 30 or 0.5mm2.") from error
-    return (None, value) if text.endswith("mm2") else (value, None)
-
-
-def judge(
-    run: Run,
-    predictions: Annotated[
-        Path,
-        typer.Argument(metavar="JSONL", help="What predict --out DIR --json JSONL wrote."),
-    ],
-    json: Annotated[
-        Path | None, typer.Option(help="Write a JSON line an image to this file; - prints them.")
-    ] = None,
-) -> None:
-    """Judge stored maps by the settings that the run has now; nothing is inspected."""
+@click.command()
+@run_argument
+@click.argument("predictions", type=PATH, metavar="JSONL", help="File of predict --out --json.")
+@lines_option
+def judge(run: Path, predictions: Path, json_file: Path | None) -> None:
+    """Judge stored maps again with the run's current settings."""
     import flawmap
-    from flawmap.cli.console import PredictionDisplay
-    from flawmap.inspection.predict import Prediction
+    from flawmap.cli.console.predictions import PredictionDisplay
 
-    display = PredictionDisplay(quiet=str(json) == "-")
-    with stopping_well(display, json):
-        flawmap.judge(
-            run,
-            predictions,
-            json_file=json,
-            show=lambda line, total: display(Prediction(line), total),
-        )
+    display = PredictionDisplay(quiet=str(json_file) == "-")
+    with stopping_well(display, json_file):
+        flawmap.judge(run, predictions, json_file=json_file, show=display)
     display.close()
-    if json is not None and str(json) != "-":
-        typer.echo(f"Wrote {json}")
+    if json_file is not None and str(json_file) != "-":
+        click.echo(f"Wrote {json_file}")

@@ -1,64 +1,59 @@
-"""Options and checks that several commands share."""
+"""Arguments, options and checks that several commands share."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Any, TypeVar
 
-import typer
+import click
 
 from flawmap.errors import FlawmapError, UsageError
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-class Rotate(StrEnum):
-    """How good images are rotated in training."""
+PATH = click.Path(path_type=Path)
 
-    auto = "auto"
-    none = "none"
-    slight = "slight"
-    full = "full"
+run_argument = click.argument("run", type=PATH, help="Folder written by flawmap train.")
+data_argument = click.argument(
+    "data",
+    type=PATH,
+    help="Dataset folder: MVTec AD, KolektorSDD or another known layout, or a folder with good/.",
+)
+lines_option = click.option(
+    "--json",
+    "json_file",
+    type=PATH,
+    help="Write one JSON line per image to this file; - for standard output.",
+)
+precision_option = click.option(
+    "--precision", default="float32", help="float32, or bf16 or int8 if exported."
+)
+device_option = click.option(
+    "--device", default="cpu", help="cpu; cuda with onnxruntime; GPU or NPU with openvino."
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU threads of the model. Default: all."
+)
+_backend_option = click.option(
+    "--backend",
+    default="auto",
+    help="onnxruntime, openvino, or auto: onnxruntime if it can run the model.",
+)
 
 
-class TrainingPrecision(StrEnum):
-    """Precision of convolutions in training."""
-
-    auto = "auto"
-    float32 = "float32"
-    bf16 = "bf16"
+def json_option(help: str) -> Callable[[Function], Function]:
+    """``--json FILE`` of a command that writes one JSON object."""
+    return click.option("--json", "json_file", type=PATH, help=help)
 
 
-class Fit(StrEnum):
-    """How images are brought to the working size."""
-
-    squash = "squash"
-    letterbox = "letterbox"
-    tiles = "tiles"
-
-
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that train wrote.")]
-Data = Annotated[
-    Path,
-    typer.Argument(metavar="DATA", help="MVTec AD category, KolektorSDD, or a folder with good/."),
-]
-Layout = Annotated[
-    str,
-    typer.Option(
-        help="auto, mvtec, mvtec_loco, mvtec_ad_2, visa, real_iad, dagm, kolektor_sdd, "
-        "kolektor_sdd2 or folder."
-    ),
-]
-Backend = Annotated[
-    str, typer.Option(help="onnxruntime, openvino, or auto: onnxruntime where it can.")
-]
-PrecisionName = Annotated[
-    str, typer.Option("--precision", help="float32; bf16 or int8 once exported.")
-]
-Device = Annotated[str, typer.Option(help="cpu; cuda with onnxruntime; GPU, NPU with openvino.")]
-Threads = Annotated[
-    int | None, typer.Option(min=1, help="Processor threads of the graph; all if not given.")
-]
+def runtime_options(function: Function) -> Function:
+    """``--backend``, ``--precision``, ``--device`` and ``--threads``: see RuntimeOptions."""
+    options = (_backend_option, precision_option, device_option, threads_option)
+    for option in reversed(options):  # as a stack of decorators is applied
+        function = option(function)
+    return function
 
 
 def rate(text: str | float) -> float:
@@ -77,10 +72,11 @@ def rate(text: str | float) -> float:
     return found
 
 
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
+def need_torch(uvx: str = "") -> None:
+    """Raise FlawmapError if torch, which training needs, is not installed.
 
-
-def need_torch() -> None:
-    """Raise FlawmapError if torch, which training needs, is not installed."""
+    ``uvx``: the command that uv runs with torch, added to the message.
+    """
     if find_spec("torch") is None:
-        raise FlawmapError("Training needs torch: pip install 'flawmap[train]'")
+        also = f", or: uvx --from 'flawmap[train]' {uvx}" if uvx else ""
+        raise FlawmapError(f"Training needs torch: pip install 'flawmap[train]'{also}")

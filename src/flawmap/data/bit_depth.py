@@ -26,7 +26,7 @@ def settle_white_level(
     found = _deep_images(paths)
     if not found:
         if asked is not None:
-            say(f"No image has 16 bits: a white level of {asked} changes nothing in training.")
+            say(f"No image has 16 bits, so the white level {asked} changes nothing in training.")
         return asked
     highest = max(value for value, _ in found)
     which = "16-bit images"

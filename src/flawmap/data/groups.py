@@ -43,13 +43,15 @@ def _named(paths: Sequence[Path], root: Path, rule: str) -> list[str]:
     below = [path_below(path, root) for path in paths]
     level = 1 if rule == FOLDER else int(rule) if rule.isdecimal() else None
     if level == 0:
-        raise UsageError("--group 0: folders count from 1, the one that the image lies in.")
+        raise UsageError(
+            "--group 0 is out of range: folders count from 1, the one that holds the image."
+        )
     if level is not None:
         return ["folder " + "/".join(name.split("/")[:-level]) for name in below]
     try:
         pattern = re.compile(rule)
     except re.error as error:
-        raise UsageError(f"--group {rule}: no regular expression ({error}).") from error
+        raise UsageError(f"--group {rule}: it is not a regular expression ({error}).") from error
     found = [_text(pattern.search(name)) for name in below]
     if paths and not any(found):
         raise UsageError(

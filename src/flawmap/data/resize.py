@@ -1,8 +1,8 @@
 """Conversion of an image to tiles of the working size, and placement of their anomaly maps.
 
-An image is scaled and, if it is smaller than a tile, padded (``Canvas``). Tiles (``window``) are
-cut from the padded image; a map has the size of the scaled image, without the padding. The three
-ways to fit differ only in scale:
+An image is scaled and, if it is smaller than a tile, padded. Tiles are cut from the padded image; a
+map has the size of the scaled image, without the padding. The three ways to fit differ only in
+scale:
 
 - ``squash``: scale to the working size regardless of aspect ratio. One tile.
 - ``letterbox``: keep the aspect ratio and scale to fit into the working size. One tile.
@@ -46,44 +46,44 @@ class Layout:
         return len(self.tops) * len(self.lefts)
 
     @property
-    def canvas_size(self) -> Size:
+    def padded_size(self) -> Size:
         """Size of the padded image."""
         return max(self.map_size[0], self.size[0]), max(self.map_size[1], self.size[1])
 
     @property
     def padded(self) -> bool:
         """Whether any tile contains padding."""
-        return self.canvas_size != self.map_size
+        return self.padded_size != self.map_size
 
     @property
-    def picture(self) -> Place:
+    def image_in_padded(self) -> Place:
         """Place of the scaled image in the padded image: its centre."""
         return _middle(self.map_size[0], self.size[0]), _middle(self.map_size[1], self.size[1])
 
-    def window(self, index: int) -> Place:
+    def tile(self, index: int) -> Place:
         """Return the place of a tile in the padded image."""
         row, column = divmod(index, len(self.lefts))
         top, left = self.tops[row], self.lefts[column]
         return slice(top, top + self.size[0]), slice(left, left + self.size[1])
 
     @property
-    def shown(self) -> Place:
-        """The part of a tile that shows the image; it is the same in every tile."""
-        rows, columns = self.picture
+    def image_in_tile(self) -> Place:
+        """Part of a tile that shows the image; it is the same in every tile."""
+        rows, columns = self.image_in_padded
         return _first(rows, self.size[0]), _first(columns, self.size[1])
 
 
 @dataclass(frozen=True, eq=False)
-class Canvas:
-    """A padded image: ``pixels`` uint8 (H, W, 3); ``photograph`` its unscaled (height, width)."""
+class PaddedImage:
+    """A padded image: ``pixels`` uint8 (H, W, 3); ``image_size``: its unscaled (height, width)."""
 
     layout: Layout
     pixels: NDArray[np.uint8]
-    photograph: Size
+    image_size: Size
 
-    def window(self, index: int) -> NDArray[np.uint8]:
+    def tile(self, index: int) -> NDArray[np.uint8]:
         """Return a tile's pixels (h, w, 3) as a view."""
-        return self.pixels[self.layout.window(index)]
+        return self.pixels[self.layout.tile(index)]
 
 
 @dataclass(frozen=True)
@@ -103,16 +103,16 @@ class Framing:
 
     def __post_init__(self) -> None:
         if self.fit not in get_args(Fit):
-            raise UsageError(f"No way to fit {self.fit!r}: give {', '.join(get_args(Fit))}.")
+            raise UsageError(f"Unknown fit {self.fit!r}: give one of {', '.join(get_args(Fit))}.")
         if self.fit != "tiles" and self.overlap:
-            raise UsageError("Only tiles overlap: fit tiles, or leave the overlap out.")
+            raise UsageError("Only tiles can overlap: give --fit tiles, or leave --overlap out.")
         if self.white_level is not None:
             check_white_level(self.white_level)
         most = min(self.size) // 2
         if not 0 <= self.overlap <= most:
             height, width = self.size
             raise UsageError(
-                f"An overlap of {self.overlap} pixels does not go with tiles of {height}x{width}: "
+                f"The overlap {self.overlap} does not fit tiles of {height}x{width} pixels: "
                 f"give 0 to {most}."
             )
 
@@ -121,24 +121,24 @@ class Framing:
         """Whether an image may become several tiles."""
         return self.fit == "tiles"
 
-    def layout(self, photograph: Size) -> Layout:
+    def layout(self, image_size: Size) -> Layout:
         """Return the layout for an image of this (height, width)."""
-        map_size = self._scaled(photograph)
+        map_size = self._scaled(image_size)
         tops, lefts = (
             _starts(length, side, self.overlap)
             for length, side in zip(map_size, self.size, strict=True)
         )
         return Layout(self.size, map_size, tops, lefts)
 
-    def lay(self, image: NDArray[np.uint8]) -> Canvas:
+    def preprocess(self, image: NDArray[np.uint8]) -> PaddedImage:
         """Scale and pad an image (H, W, 3); if neither is needed, its pixels are not copied.
 
         Padding repeats the image's edge pixels: another colour would add an edge that no part has,
         and mirroring would show a defect twice.
         """
-        photograph = image.shape[0], image.shape[1]
-        scaled = resize_image(np.ascontiguousarray(image), self._scaled(photograph))
-        return self._padded(scaled, photograph)
+        image_size = image.shape[0], image.shape[1]
+        scaled = resize_image(np.ascontiguousarray(image), self._scaled(image_size))
+        return self._padded(scaled, image_size)
 
     def decode(
         self, frame: Frame, colour: Colour | None = None, *, name: str | None = None
@@ -146,37 +146,44 @@ class Framing:
         """Return the whole image as an RGB copy; see :func:`.arrays.as_rgb`."""
         return as_rgb(frame, colour, self.white_level, name=name)
 
-    def read(self, source: Source, decoded: Callable[[], None] = lambda: None) -> Canvas:
-        """Apply :meth:`lay` to a file or its bytes, without an array of the full-size image.
+    def read(
+        self,
+        source: Source,
+        decoded: Callable[[], None] = lambda: None,
+        *,
+        name: str | None = None,
+    ) -> PaddedImage:
+        """Apply :meth:`preprocess` to a file or its bytes, without an array of the full-size image.
 
-        ``decoded`` is called before scaling. Raises ImageError if it cannot be read.
+        ``decoded`` is called before scaling; ``name`` is the image's name in messages, by default
+        the path. Raises ImageError if it cannot be read.
         """
 
-        def scaled(photograph: Size) -> Size:
+        def scaled(image_size: Size) -> Size:
             decoded()
-            return self._scaled(photograph)
+            return self._scaled(image_size)
 
-        return self._padded(*read_scaled(source, scaled, self.white_level))
+        return self._padded(*read_scaled(source, scaled, self.white_level, name=name))
 
-    def _padded(self, scaled: NDArray[np.uint8], photograph: Size) -> Canvas:
-        layout = self.layout(photograph)
+    def _padded(self, scaled: NDArray[np.uint8], image_size: Size) -> PaddedImage:
+        layout = self.layout(image_size)
         if not layout.padded:
-            return Canvas(layout, scaled, photograph)
+            return PaddedImage(layout, scaled, image_size)
         around = [
             (place.start, whole - place.stop)
-            for place, whole in zip(layout.picture, layout.canvas_size, strict=True)
+            for place, whole in zip(layout.image_in_padded, layout.padded_size, strict=True)
         ]
-        return Canvas(layout, np.pad(scaled, [*around, (0, 0)], mode="edge"), photograph)
+        return PaddedImage(layout, np.pad(scaled, [*around, (0, 0)], mode="edge"), image_size)
 
-    def _scaled(self, photograph: Size) -> Size:
+    def _scaled(self, image_size: Size) -> Size:
         if self.fit == "squash":
             return self.size
         if self.fit == "tiles":
-            return photograph
-        scale = min(side / length for side, length in zip(self.size, photograph, strict=True))
+            return image_size
+        scale = min(side / length for side, length in zip(self.size, image_size, strict=True))
         height, width = (
             min(side, max(1, round(scale * length)))
-            for side, length in zip(self.size, photograph, strict=True)
+            for side, length in zip(self.size, image_size, strict=True)
         )
         return height, width
 

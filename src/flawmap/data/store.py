@@ -57,7 +57,7 @@ class LoadedImages:
         if isinstance(self.array, np.ndarray):
             found: NDArray[np.uint8] = self.array[index]
             return found
-        return self.array.photograph(index)
+        return self.array.padded_image(index)
 
 
 def load_images(
@@ -82,7 +82,7 @@ def load_images(
     """
     paths = tuple(paths)
     if not paths:
-        raise UsageError("no images to load; give at least one path")
+        raise UsageError("There are no images to load: give at least one path.")
     shape = (len(paths), *size, 3)
     framing = Framing(size, fit, white_level=white_level)
     kept = Reading(paths, framing, decoders(workers), max_unreadable)
@@ -102,7 +102,7 @@ def decoders(asked: int | None) -> int:
 def warn_if_black(some: NDArray[np.uint8]) -> None:
     """Log a warning if images (n, h, w, 3) are so dark that it is likely a mistake."""
     if some.max() <= _BLACK:
-        _LOG.warning("the images are almost black: check the exposure, or give --white-level")
+        _LOG.warning("The images are almost black: check the exposure, or give --white-level.")
 
 
 def fingerprint(sha256s: Iterable[str]) -> str:
@@ -161,7 +161,7 @@ class Reading:
             first = "; ".join(reason.split(";")[0] for _, reason in self.skipped[:3])
             raise DatasetError(
                 f"{bad} of {plural(asked, 'image(s)')} cannot be read, and at most "
-                f"{self._max_unreadable:.0%} may be skipped; mend or remove them\n{first}"
+                f"{self._max_unreadable:.0%} may be skipped: repair or remove them.\n{first}"
                 + (" ..." if bad > 3 else "")
             )
 
@@ -182,7 +182,9 @@ def _read(path: Path, framing: Framing) -> _Read | ImageError:
     except ImageError as error:
         return error
     height, width = image.shape[:2]
-    return _Read(framing.lay(image).pixels, (height, width), hashlib.sha256(data).hexdigest())
+    return _Read(
+        framing.preprocess(image).pixels, (height, width), hashlib.sha256(data).hexdigest()
+    )
 
 
 def _in_memory(kept: Reading, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -196,8 +198,8 @@ def _in_file(kept: Reading, shape: tuple[int, ...], folder: Path | None) -> NDAr
     gigabytes = f"{math.prod(shape) / 1e9:.1f} GB"
     if folder is None:
         raise UsageError(
-            f"{plural(shape[0], 'image(s)')} take {gigabytes} decoded, more than allowed in memory;"
-            " give a cache_dir, or raise memory_limit_bytes"
+            f"{plural(shape[0], 'image(s)')} take {gigabytes} decoded, more than the memory limit: "
+            "give a cache_dir, or raise memory_limit_bytes."
         )
     temporary = folder / f".flawmap-{secrets.token_hex(8)}.tmp"
     try:
@@ -208,8 +210,8 @@ def _in_file(kept: Reading, shape: tuple[int, ...], folder: Path | None) -> NDAr
         temporary.replace(final)
     except OSError as error:
         raise DatasetError(
-            f"{folder}: cannot hold {gigabytes} of decoded images ({error.strerror}); "
-            "free some space, or choose another folder"
+            f"{folder} cannot hold {gigabytes} of decoded images ({error.strerror}): "
+            "free some space, or choose another folder."
         ) from error
     finally:
         with suppress(OSError):
@@ -219,7 +221,11 @@ def _in_file(kept: Reading, shape: tuple[int, ...], folder: Path | None) -> NDAr
 
 
 def _write_npy(file: BinaryIO, kept: Reading, shape: tuple[int, ...]) -> None:
-    """Write header, images and the header again, as the number readable is only known then."""
+    """Write header, images and the header again, as the number readable is only known then.
+
+    Not ``open_memmap``: it fixes that number before, and a full disk then ends the process with a
+    bus error instead of an OSError.
+    """
     _write_header(file, shape)
     for image in kept:
         file.write(image.tobytes())

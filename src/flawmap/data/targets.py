@@ -44,7 +44,7 @@ def check_target(
     path = Path(target)
     if is_image_name(path):
         raise UsageError(
-            f"{path} is named like an image: results are not written there. Name a file such as "
+            f"{path} is named like an image, so no results are written there. Name a file such as "
             f"{'report.html' if holds == REPORT else 'results.json'}; a pattern such as *.png "
             "must not follow the option."
         )
@@ -63,8 +63,8 @@ def check_target(
         raise UsageError(f"{path} is not a regular file: give another one for the results.")
     if found.st_size and not _is_ours(path, holds, streamed):
         raise UsageError(
-            f"{path} exists and holds no such results of flawmap: it is not replaced. Give another "
-            "name, or remove it."
+            f"{path} exists and does not hold such results, so it is not replaced. Give another "
+            "name, or remove the file."
         )
     check_writable(path)
 

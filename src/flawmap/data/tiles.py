@@ -23,12 +23,12 @@ class Tiles:
     """The tiles of images, cut on demand.
 
     ``pixels`` uint8 (bytes,) holds the images one after another, each padded to at least one tile;
-    ``canvases`` (P, 3) holds each padded image's start, height and width; ``places`` (N, 3) each
+    ``padded`` (P, 3) holds each padded image's start, height and width; ``places`` (N, 3) each
     tile's image number, and its top and left in that image.
     """
 
     pixels: NDArray[np.uint8]
-    canvases: NDArray[np.int64]
+    padded: NDArray[np.int64]
     places: NDArray[np.int64]
     framing: Framing
 
@@ -47,23 +47,23 @@ class Tiles:
         """
         strides = np.array(self.framing.size) - self.framing.overlap
         places = self.places[rows]
-        room = self.canvases[places[:, 0], 1:] - self.framing.size
+        room = self.padded[places[:, 0], 1:] - self.framing.size
         moved = places[:, 1:] + np.rint(moves * strides).astype(np.int64)
         places[:, 1:] = moved.clip(0, room)
         return np.stack([self._cut(*place) for place in places.tolist()])
 
-    def rows_of(self, photographs: NDArray[np.int64]) -> NDArray[np.int64]:
+    def rows_of(self, images: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows of all tiles of these images, in order."""
-        return np.flatnonzero(np.isin(self.places[:, 0], photographs))
+        return np.flatnonzero(np.isin(self.places[:, 0], images))
 
-    def photograph(self, number: int) -> NDArray[np.uint8]:
+    def padded_image(self, number: int) -> NDArray[np.uint8]:
         """Return one padded image (H, W, 3)."""
-        start, height, width = self.canvases[number].tolist()
+        start, height, width = self.padded[number].tolist()
         return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
 
-    def _cut(self, photograph: int, top: int, left: int) -> NDArray[np.uint8]:
-        canvas = self.photograph(photograph)
-        return canvas[top : top + self.framing.size[0], left : left + self.framing.size[1]]
+    def _cut(self, number: int, top: int, left: int) -> NDArray[np.uint8]:
+        image = self.padded_image(number)
+        return image[top : top + self.framing.size[0], left : left + self.framing.size[1]]
 
 
 def load_tiles(
@@ -74,14 +74,14 @@ def load_tiles(
     workers: int | None = None,
     max_unreadable: float = 0.05,
 ) -> LoadedImages:
-    """Decode images into a file in ``cache_dir``, and lay tiles over them.
+    """Decode images into a file in ``cache_dir``, and place tiles on them.
 
     The pixels stay in the file; the operating system decides which are in memory. Unreadable images
     are skipped, and errors raised, as by :func:`load_images`.
     """
     paths = tuple(paths)
     if not paths:
-        raise UsageError("no images to load; give at least one path")
+        raise UsageError("There are no images to load: give at least one path.")
     threads = decoders(workers)
     reading = Reading(paths, framing, threads, max_unreadable, ahead=2 * threads)
     temporary = cache_dir / f".flawmap-{secrets.token_hex(8)}.tmp"
@@ -92,15 +92,15 @@ def load_tiles(
         temporary.replace(path)
     except OSError as error:
         raise DatasetError(
-            f"{cache_dir}: cannot hold the decoded images ({error.strerror}); free some space, or "
-            "choose another folder"
+            f"{cache_dir} cannot hold the decoded images ({error.strerror}): free some space, or "
+            "choose another folder."
         ) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
     pixels = np.memmap(path, np.uint8, "r")
     layouts = [framing.layout(size) for size in reading.sizes]
-    tiles = Tiles(pixels, _canvases(shapes), _places(layouts), framing)
+    tiles = Tiles(pixels, _padded(shapes), _places(layouts), framing)
     warn_if_black(tiles[np.arange(min(64, len(tiles)))])
     return reading.loaded(tiles)
 
@@ -110,13 +110,13 @@ def _write(reading: Reading, path: Path) -> list[Size]:
     path.parent.mkdir(parents=True, exist_ok=True)
     shapes = []
     with path.open("xb") as file:
-        for canvas in reading:
-            file.write(np.ascontiguousarray(canvas).data)
-            shapes.append((canvas.shape[0], canvas.shape[1]))
+        for image in reading:
+            file.write(np.ascontiguousarray(image).data)
+            shapes.append((image.shape[0], image.shape[1]))
     return shapes
 
 
-def _canvases(shapes: list[Size]) -> NDArray[np.int64]:
+def _padded(shapes: list[Size]) -> NDArray[np.int64]:
     found = np.array([(0, *shape) for shape in shapes], np.int64)
     lengths = found[:, 1] * found[:, 2] * 3
     found[:, 0] = np.cumsum(lengths) - lengths
@@ -125,8 +125,8 @@ def _canvases(shapes: list[Size]) -> NDArray[np.int64]:
 
 def _places(layouts: list[Layout]) -> NDArray[np.int64]:
     places = [
-        (number, window[0].start, window[1].start)
+        (number, rows.start, columns.start)
         for number, layout in enumerate(layouts)
-        for window in map(layout.window, range(layout.count))
+        for rows, columns in map(layout.tile, range(layout.count))
     ]
     return np.array(places, np.int64)

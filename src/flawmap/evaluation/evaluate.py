@@ -27,9 +27,11 @@ from flawmap.evaluation.result import Evaluation
 from flawmap.evaluation.seen_before import EvaluationImages, evaluation_images
 from flawmap.inspection.bundle.manifest import changing
 from flawmap.inspection.bundle.saving import save_manifest
-from flawmap.inspection.inspector import Inspection, Inspector
-from flawmap.inspection.pipeline import Inspected, inspect_files
+from flawmap.inspection.decision import Inspection, Outcome, record_of
+from flawmap.inspection.inspector import Inspector
+from flawmap.inspection.pipeline import inspect_files
 from flawmap.inspection.read_outs.distances import load_distances
+from flawmap.inspection.record import InspectionRecord
 from flawmap.runtime.base import RuntimeOptions
 from flawmap.utils.files import make_folder, write_json
 
@@ -107,7 +109,7 @@ def _measure(
         show(done, len(samples))
     if all(row.error for row in gathered.rows):
         raise FlawmapError(f"No test image could be read. {gathered.unreadable[0]}")
-    figures = gathered.evaluator.compute()
+    metrics = gathered.evaluator.compute()
     seconds = time.perf_counter() - start
     for problems, what in (
         (gathered.unreadable, "unreadable image(s) left out"),
@@ -123,7 +125,7 @@ def _measure(
     return Evaluation(
         dataset,
         samples,
-        figures,
+        metrics,
         tuple(gathered.rows),
         seconds,
         tuple(warnings),
@@ -136,19 +138,17 @@ def _measure(
 def _add(
     gathered: _Gathered,
     sample: Sample,
-    result: Inspected,
+    result: Outcome,
     root: Path,
     inspector: Inspector,
     calibrated: frozenset[Path],
 ) -> None:
-    seen = result.inspection
-    row = _row(sample, seen, result.error, root)
-    gathered.rows.append(replace(row, calibrated=sample.path in calibrated))
-    if seen is None:
-        gathered.unreadable.append(result.error or str(sample.path))
+    gathered.rows.append(_row(sample, record_of(result), root, calibrated))
+    if not isinstance(result, Inspection):
+        gathered.unreadable.append(str(result.error))
         return
-    gathered.milliseconds.append(seen.milliseconds)
-    shape = (seen.anomaly_map.shape[0], seen.anomaly_map.shape[1])
+    gathered.milliseconds.append(result.milliseconds)
+    shape = (result.anomaly_map.shape[0], result.anomaly_map.shape[1])
     mask: NDArray[np.uint8] | None = None
     try:
         mask = sample_mask(sample, shape, result.size)
@@ -157,18 +157,17 @@ def _add(
     defective = sample.label == "defective"
     region = None if inspector.region is None else inspector.region.inside(shape)
     gathered.masks.add(sample, mask, region)
-    gathered.evaluator.update(seen.anomaly_map, mask, seen.score, defective, region)
+    gathered.evaluator.update(result.anomaly_map, mask, result.score, defective, region)
 
 
-def _row(sample: Sample, seen: Inspection | None, error: str | None, root: Path) -> ImageRow:
+def _row(
+    sample: Sample, record: InspectionRecord, root: Path, calibrated: frozenset[Path]
+) -> ImageRow:
     path = sample.path
     with contextlib.suppress(ValueError):
         path = path.relative_to(root)
-    if seen is None:
-        return ImageRow(str(path), sample.label, sample.defect_type, 0.0, 1.0, "good", error)
-    return ImageRow(
-        str(path), sample.label, sample.defect_type, seen.score, seen.p_value, seen.verdict, None
-    )
+    record = record.model_copy(update={"path": str(path)})
+    return ImageRow(record, sample.label, sample.defect_type, sample.path in calibrated)
 
 
 def _check_runtime(runtime: RuntimeOptions) -> None:
@@ -192,6 +191,6 @@ def _remembered(run: Path, evaluation: Evaluation) -> Evaluation:
         with changing(run) as manifest:
             save_manifest(run, manifest.model_copy(update={"metrics": metrics}))
     except FlawmapError as error:
-        said = f"The run does not keep these figures. {error}"
+        said = f"The run does not keep these metrics. {error}"
         return replace(evaluation, warnings=(*evaluation.warnings, said))
     return evaluation

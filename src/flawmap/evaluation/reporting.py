@@ -11,7 +11,7 @@ from flawmap.evaluation.report import ImageRow, Panel, ReportData, most_wrong_fi
 from flawmap.evaluation.result import Evaluation
 from flawmap.inspection.bundle.training_log import TRAINING_LOG, read_log
 from flawmap.inspection.inspector import Inspector
-from flawmap.inspection.output.records import resize_map, resize_mask
+from flawmap.inspection.output.images import resize_map, resize_mask
 from flawmap.inspection.read_outs.unfamiliar import load_memory
 from flawmap.types import Size
 from flawmap.utils.hardware import versions
@@ -33,7 +33,7 @@ def write_evaluation_report(
     }
     found = evaluation.to_dict()
     notes = found.pop("notes")
-    curves = {k: (c[:, 0], c[:, 1]) for k, c in evaluation.figures.curves.items()}
+    curves = {k: (c[:, 0], c[:, 1]) for k, c in evaluation.metrics.curves.items()}
     readable = [row for row in evaluation.rows if row.error is None]
     worst = most_wrong_first(readable, thresholds)[:_PANELS]
     memory, silence = _memory(run)

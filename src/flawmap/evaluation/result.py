@@ -8,13 +8,9 @@ from typing import Any
 
 from flawmap.data.layouts import Dataset, Sample
 from flawmap.data.samples import plural
-from flawmap.evaluation.metrics import Figures
+from flawmap.evaluation.metrics import Metrics
+from flawmap.evaluation.metrics.catalogue import METRICS
 from flawmap.evaluation.report.data import ImageRow
-
-_KEYS = (
-    "image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max",
-    "pro", "iap", "iap90", "images", "instances",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,7 +22,7 @@ class Evaluation:
 
     dataset: Dataset
     samples: tuple[Sample, ...]
-    figures: Figures
+    metrics: Metrics
     rows: tuple[ImageRow, ...]
     seconds: float
     warnings: tuple[str, ...]
@@ -40,8 +36,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that ``evaluate --json`` writes."""
-        found = self.figures.to_dict()
-        notes = {str(k): str(v) for k, v in found["notes"].items()}
+        notes = dict(self.metrics.notes)
         if self.distances:
             notes["read_out"] = f"product of the distances at levels {levels_text(self.distances)}"
         if self.calibrated:
@@ -53,8 +48,13 @@ class Evaluation:
             notes["images"] = " ".join(others)
         if self.mask_notes:
             notes["masks"] = " ".join(self.mask_notes)
-        figures = {key: found[key] for key in _KEYS}
-        return figures | {"seconds": round(self.seconds, 3), "notes": notes}
+        return {
+            **{key: self.metrics[key] for key in METRICS},
+            "images": self.metrics.images,
+            "instances": self.metrics.instances,
+            "seconds": round(self.seconds, 3),
+            "notes": notes,
+        }
 
 
 def levels_text(levels: Sequence[int]) -> str:

@@ -29,8 +29,8 @@ from flawmap.inspection.bundle.manifest import (
 )
 from flawmap.inspection.bundle.onnx_metadata import without_metadata
 from flawmap.inspection.bundle.saving import save_manifest
-from flawmap.inspection.inspector import load_region
-from flawmap.inspection.tiled import Look
+from flawmap.inspection.decision import load_region
+from flawmap.inspection.tiled import TiledInference
 from flawmap.runtime.base import Backend
 from flawmap.runtime.onnxruntime import OnnxRuntime
 from flawmap.runtime.registry import has_bf16_here, open_backend
@@ -247,10 +247,12 @@ class _Job:
         **known: Any,
     ) -> Comparison:
         manifest = self.manifest
-        look = Look.of(manifest.preprocessing.framing, manifest.configuration)
+        inference = TiledInference.of(manifest.preprocessing.framing, manifest.configuration)
         region = load_region(self.folder, manifest)
-        canvases = self.good.canvases(paths)
-        return compare(first, other, canvases, defects, manifest.calibration, look, region, **known)
+        padded = self.good.padded(paths)
+        return compare(
+            first, other, padded, defects, manifest.calibration, inference, region, **known
+        )
 
 
 def _with_parity(manifest: Manifest, job: _Job, found: Export) -> Manifest:

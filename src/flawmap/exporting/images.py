@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flawmap.calibration.calibrate import good_paths, unseen
+from flawmap.calibration.calibrate import good_paths, new_images
 from flawmap.calibration.images import digest_or_none, locate, places_of
 from flawmap.data.layouts import open_dataset
-from flawmap.data.resize import Canvas, Framing
+from flawmap.data.resize import Framing, PaddedImage
 from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.manifest import Manifest
 
@@ -65,7 +65,7 @@ class GoodImages:
         """One tile of each image of the sample, (N, h, w, 3)."""
         return _windows(self.sample, self.framing)
 
-    def canvases(self, paths: Sequence[Path]) -> Iterator[Canvas]:
+    def padded(self, paths: Sequence[Path]) -> Iterator[PaddedImage]:
         """Read these images one by one, as the inspector sees them."""
         return (self.framing.read(path) for path in paths)
 
@@ -100,7 +100,7 @@ def _calibrating(
     way_out = f"flawmap calibrate {run} GOOD_IMAGES"
     if stored.folds and images:
         warnings: list[str] = []
-        found = unseen(manifest, named, False, warnings)
+        found = new_images(manifest, named, False, warnings)
         for line in warnings:
             _LOG.warning("%s", line)
         return Calibrating(found, places=places_of(images)), ""
@@ -146,6 +146,6 @@ def _windows(paths: Sequence[Path], framing: Framing) -> NDArray[np.uint8]:
     """Stack one tile of each image, (N, h, w, 3); the tile position varies between images."""
     found = []
     for index, path in enumerate(paths):
-        canvas = framing.read(path)
-        found.append(canvas.window(index * _STRIDE % canvas.layout.count).copy())
+        image = framing.read(path)
+        found.append(image.tile(index * _STRIDE % image.layout.count).copy())
     return np.stack(found)

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from flawmap.backbones.resnet import ImageConv, ImageNorm
+from flawmap.backbones.base import Backbone
+from flawmap.backbones.features import ImageConv, ImageNorm
 from flawmap.methods.normality.memory import is_filled
 from flawmap.utils.files import write_bytes
 
@@ -75,20 +76,26 @@ class _Centred(nn.Module):
 
 
 def fold_deviation(module: nn.Module) -> None:
-    """Fold ImageNet's deviation into the convolutions that take the normalised image, in place.
+    """Fold the norm's deviation into the convolutions that take the normalised image, in place.
 
-    Those are the :class:`ImageConv`; a module without any keeps its division. The mean cannot be
-    folded: a normalised image is padded with zeros, which are the mean colour, but an image that is
-    not normalised would be padded with black.
+    Those are the :class:`ImageConv`. A module without any, or whose backbone has none and so reads
+    the image in another way, keeps its division. The mean cannot be folded: a normalised image is
+    padded with zeros, which are the mean colour, but an image that is not normalised would be
+    padded with black.
     """
     norms = [(name, norm) for name, norm in module.named_modules() if isinstance(norm, ImageNorm)]
     takers = [part for part in module.modules() if isinstance(part, ImageConv)]
-    if not (norms and takers):
+    backbones = [part for part in module.modules() if isinstance(part, Backbone)]
+    if not (norms and takers and all(_has_image_conv(part) for part in backbones)):
         return
     for name, norm in norms:
         module.set_submodule(name, _Centred(norm.mean))
     for conv in takers:
         conv.weight.data.div_(norms[0][1].std)
+
+
+def _has_image_conv(module: nn.Module) -> bool:
+    return any(isinstance(part, ImageConv) for part in module.modules())
 
 
 def export_onnx(

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from flawmap.data.resize import Canvas, Framing
+from flawmap.data.resize import Framing, PaddedImage
 from flawmap.evaluation.metrics import Evaluator
 from flawmap.exporting.synthetic import Corrupted
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.roi.mask import Region
-from flawmap.inspection.tiled import Look
+from flawmap.inspection.tiled import TiledInference
 from flawmap.runtime.base import Backend
 
 
@@ -42,10 +42,10 @@ class Comparison:
 def compare(
     first: Backend,
     other: Backend,
-    good: Iterable[Canvas],
+    good: Iterable[PaddedImage],
     drawn: Corrupted,
     like: Calibration,
-    look: Look,
+    inference: TiledInference,
     region: Region | None = None,
     *,
     images: Sequence[str] = (),
@@ -53,31 +53,31 @@ def compare(
 ) -> Comparison:
     """Run both models on every image, one by one; FlawmapError if a map contains NaNs.
 
-    ``good``: good images as the inspector sees them; ``drawn``: tiles with synthetic anomalies.
-    The other model's thresholds are set on the good images, for the false-reject rates of ``like``;
-    ``images`` are the SHA-256 of their files. If these images calibrate ``like`` and ``stored`` are
-    their scores there, the first model uses the thresholds of ``like`` and these scores: those
-    computed here may differ in rounding, and a score that set a threshold would count as a flip.
-    Else the first model's thresholds are set like the other's. ``region``: where the inspector
-    looks; not applied to tiles of a larger image, whose position is unknown.
+    ``good``: good images, preprocessed as by the inspector; ``drawn``: tiles with synthetic
+    anomalies. The other model's thresholds are set on the good images, for the false-reject rates
+    of ``like``; ``images`` are the SHA-256 of their files. If these images calibrate ``like`` and
+    ``stored`` are their scores there, the first model uses the thresholds of ``like`` and these
+    scores: those computed here may differ in rounding, and a score that set a threshold would count
+    as a flip. Else the first model's thresholds are set like the other's. ``region``: the region of
+    interest; not applied to tiles of a larger image, whose position is unknown.
     """
-    seen = (_Seen(look), _Seen(look))
+    results = (_Results(inference), _Results(inference))
     graphs = (first, other)
     apart: list[tuple[float, float]] = []
-    for canvas in good:
-        apart.append(_apart(seen, graphs, canvas, None, region))
+    for image in good:
+        apart.append(_apart(results, graphs, image, None, region))
     calibrating = len(apart)
-    whole = Framing(look.framing.size)
-    for image, mask in zip(drawn.images, drawn.masks, strict=True):
-        where = region if look.framing.fit == "squash" else None
-        apart.append(_apart(seen, graphs, whole.lay(image), mask, where))
-    gaps = np.abs(np.array(seen[0].scores) - np.array(seen[1].scores))
+    whole = Framing(inference.framing.size)
+    for pixels, mask in zip(drawn.images, drawn.masks, strict=True):
+        where = region if inference.framing.fit == "squash" else None
+        apart.append(_apart(results, graphs, whole.preprocess(pixels), mask, where))
+    gaps = np.abs(np.array(results[0].scores) - np.array(results[1].scores))
     largest, means = np.array(apart).T
     left_out = () if stored is None else like.left_out
-    own = seen[1].calibrated(calibrating, like, images, left_out)
-    judge = seen[0].calibrated(calibrating, like, images) if stored is None else like
-    before = [*(stored or seen[0].scores[:calibrating]), *seen[0].scores[calibrating:]]
-    figures = [one.evaluator.compute() for one in seen] if len(drawn.images) else []
+    own = results[1].calibrated(calibrating, like, images, left_out)
+    judge = results[0].calibrated(calibrating, like, images) if stored is None else like
+    before = [*(stored or results[0].scores[:calibrating]), *results[0].scores[calibrating:]]
+    metrics = [one.evaluator.compute() for one in results] if len(drawn.images) else []
     return Comparison(
         images=len(apart),
         map_max=float(largest.max()),
@@ -85,51 +85,52 @@ def compare(
         score_max=float(gaps.max()),
         score_mean=float(gaps.mean()),
         flips=sum(
-            judge.verdict(a) != own.verdict(b) for a, b in zip(before, seen[1].scores, strict=True)
+            judge.verdict(a) != own.verdict(b)
+            for a, b in zip(before, results[1].scores, strict=True)
         ),
-        p_value_mean=_moved(*(np.array(one.scores[:calibrating]) for one in seen)),
-        pixel_ap=_pair([one.pixel_ap for one in figures]),
-        image_auroc=_pair([one.image_auroc for one in figures]),
+        p_value_mean=_moved(*(np.array(one.scores[:calibrating]) for one in results)),
+        pixel_ap=_pair([one["pixel_ap"] for one in metrics]),
+        image_auroc=_pair([one["image_auroc"] for one in metrics]),
         calibration=own,
     )
 
 
 def _apart(
-    seen: tuple[_Seen, _Seen],
+    results: tuple[_Results, _Results],
     graphs: tuple[Backend, Backend],
-    canvas: Canvas,
+    image: PaddedImage,
     mask: NDArray[np.uint8] | None,
     region: Region | None,
 ) -> tuple[float, float]:
     """Return the largest and mean absolute difference of the two maps."""
     first, other = (
-        one.look(graph, canvas, mask, region) for one, graph in zip(seen, graphs, strict=True)
+        one.add(graph, image, mask, region) for one, graph in zip(results, graphs, strict=True)
     )
     gap = np.abs(first - other)
     return float(gap.max()), float(gap.mean())
 
 
 @dataclass
-class _Seen:
-    """Scores, peaks and metrics of one model so far."""
+class _Results:
+    """Scores, map maxima and metrics of one model so far."""
 
-    looks: Look
+    inference: TiledInference
     scores: list[float] = field(default_factory=list)
-    peaks: list[float] = field(default_factory=list)
+    max_map_values: list[float] = field(default_factory=list)
     evaluator: Evaluator = field(default_factory=Evaluator)
 
-    def look(
+    def add(
         self,
         graph: Backend,
-        canvas: Canvas,
+        image: PaddedImage,
         mask: NDArray[np.uint8] | None,
         region: Region | None,
     ) -> NDArray[np.float32]:
-        ((found, score),) = self.looks(graph, [canvas])
+        ((found, score),) = self.inference(graph, [image])
         if region is not None:
             found, score = region.read_out(found)
         self.scores.append(score)
-        self.peaks.append(float(found.max()))
+        self.max_map_values.append(float(found.max()))
         self.evaluator.update(found, mask, score, mask is not None)
         return found
 
@@ -138,7 +139,7 @@ class _Seen:
     ) -> Calibration:
         return Calibration.from_scores(
             self.scores[:good],
-            self.peaks[:good],
+            self.max_map_values[:good],
             false_reject=like.reject.asked,
             review=like.review.asked,
             images=images,

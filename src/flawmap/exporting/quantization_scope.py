@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
+_TEACHER = "module.teacher."  # prefix of the backbone's weights: InferenceGraph's attribute path
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _convolutions(graph: onnx.ModelProto) -> list[_Convolution]:
             found.append(
                 _Convolution(
                     name=node.name,
-                    teachers=".teacher." in node.input[1],
+                    teachers=node.input[1].startswith(_TEACHER),
                     compared=node.name in compared,
                     stem=not _leading_to(node.input[0], shaped) & weighted,
                     pointwise=weights[node.input[1]].dims[2] == 1,

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from flawmap.backbones.resnet import ResNetTeacher
-from flawmap.backbones.weights import build_teacher
+from flawmap.backbones.base import Backbone
+from flawmap.backbones.registry import rebuild_backbone
 from flawmap.errors import FlawmapError
 from flawmap.exporting.onnx_graph import InferenceGraph, inference_graph
 from flawmap.inspection.bundle.graphs import read_checked
@@ -63,7 +63,7 @@ def rebuild(folder: Path, manifest: Manifest, **changes: Any) -> InferenceGraph:
     try:
         state = load(weights)
         config = type(preset).model_validate(manifest.configuration | changes)
-        method = METHODS[manifest.method](_teacher(state), config)
+        method = METHODS[manifest.method](_teacher(manifest.teacher.backbone, state), config)
         found = method.module.load_state_dict(state, strict=False)
     except (RuntimeError, SafetensorError, ValidationError, FlawmapError) as error:
         reason = str(error).splitlines()[0]
@@ -75,7 +75,7 @@ def rebuild(folder: Path, manifest: Manifest, **changes: Any) -> InferenceGraph:
     return inference_graph(method.module)
 
 
-def _teacher(state: dict[str, Tensor]) -> ResNetTeacher:
+def _teacher(name: str | None, state: dict[str, Tensor]) -> Backbone:
     prefix = "teacher."
     own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    return build_teacher(own, "its teacher")
+    return rebuild_backbone(name, own)

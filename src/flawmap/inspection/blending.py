@@ -24,17 +24,17 @@ class Blend:
         self._layout = layout
         self._down = axis_weights(layout.tops, layout.size[0])
         self._across = axis_weights(layout.lefts, layout.size[1])
-        self._map = np.zeros(layout.canvas_size, np.float32)
+        self._map = np.zeros(layout.padded_size, np.float32)
 
     def add(self, index: int, anomaly_map: NDArray[np.float32]) -> None:
         """Add the map (h, w) of a tile."""
         row, column = divmod(index, len(self._layout.lefts))
         weighted = anomaly_map * self._down[row][:, None] * self._across[column]
-        self._map[self._layout.window(index)] += weighted
+        self._map[self._layout.tile(index)] += weighted
 
-    def photograph(self) -> NDArray[np.float32]:
+    def result(self) -> NDArray[np.float32]:
         """Return the map without padding, (H, W) of the layout's map size."""
-        return np.ascontiguousarray(self._map[self._layout.picture])
+        return np.ascontiguousarray(self._map[self._layout.image_in_padded])
 
 
 def axis_weights(starts: Sequence[int], side: int) -> NDArray[np.float32]:

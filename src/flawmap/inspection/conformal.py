@@ -42,7 +42,9 @@ class Calibration(BaseModel):
     peaks: tuple[float, ...] = Field(min_length=1, description="highest map value of each")
     images: tuple[str, ...] = Field((), description="SHA-256 of each image's file, where known")
     folds: int = Field(
-        0, ge=0, description="twins that scored the images, the inspector having learned from all"
+        0,
+        ge=0,
+        description="fold models whose out-of-fold scores are pooled; 0 for held-out images",
     )
     places: tuple[str, ...] = Field(
         (),
@@ -61,13 +63,13 @@ class Calibration(BaseModel):
         """Reject inconsistent scores and thresholds, as in a file edited by hand."""
         count = len(self.scores)
         if len(self.peaks) != count:
-            raise ValueError(f"{count} scores and {len(self.peaks)} peaks")
+            raise ValueError(f"there are {count} scores, but {len(self.peaks)} map maxima")
         if len(self.images) not in (0, count):
-            raise ValueError(f"{count} scores of {len(self.images)} images")
+            raise ValueError(f"there are {count} scores, but {len(self.images)} images")
         if self.review.value > self.reject.value or self.review.asked < self.reject.asked:
             raise ValueError("the review threshold is above the reject threshold")
         if not all(0.0 < limit.asked < 1.0 and 0.0 < limit.rate < 1.0 for limit in self._limits):
-            raise ValueError("a rate that is not between 0 and 1")
+            raise ValueError("a rate is not between 0 and 1")
         return self
 
     @property
@@ -87,7 +89,7 @@ class Calibration(BaseModel):
     def from_scores(
         cls,
         scores: Sequence[float],
-        peaks: Sequence[float],
+        max_map_values: Sequence[float],
         *,
         false_reject: float = 0.01,
         review: float = 0.05,
@@ -102,21 +104,21 @@ class Calibration(BaseModel):
         images it was not trained on. ``places`` and ``left_out``: see the fields. Raises as
         :func:`conformal_threshold`, and UsageError if the lengths do not match.
         """
-        if len(peaks) != len(scores) or len(images) not in (0, len(scores)):
+        if len(max_map_values) != len(scores) or len(images) not in (0, len(scores)):
             raise UsageError(
-                f"{len(scores)} scores, {len(peaks)} peaks and {len(images)} digests of images: "
-                "give one of each an image, or no digest at all."
+                f"The numbers of scores ({len(scores)}), map maxima ({len(max_map_values)}) and "
+                f"digests ({len(images)}) differ: give one of each per image, or no digest at all."
             )
         return cls(
             folds=folds,
             places=tuple(places),
             left_out=tuple(left_out),
             scores=tuple(float(s) for s in scores),
-            peaks=tuple(float(p) for p in peaks),
+            peaks=tuple(float(value) for value in max_map_values),
             images=tuple(images),
             reject=conformal_threshold(scores, false_reject),
             review=conformal_threshold(scores, max(review, false_reject)),
-            pixel=conformal_threshold(peaks, false_reject),
+            pixel=conformal_threshold(max_map_values, false_reject),
         )
 
     def p_value(self, score: float) -> float:
@@ -151,9 +153,9 @@ class Calibration(BaseModel):
             return (
                 f"Of good parts like these {count}, about {rounded_up(self.reject.rate)} are "
                 f"expected to be rejected and {rounded_up(self.pixel.rate)} to show any marked "
-                f"pixel. This is no guarantee: each was scored by one of {self.folds} twins that "
-                f"had not learned from it, and the inspector learned from all {count}. Good parts "
-                "that it has not seen give one: flawmap calibrate." + self._about_left_out()
+                f"pixel. This is no guarantee: each was scored by one of {self.folds} fold models "
+                f"that was not trained on it, and the inspector was trained on all {count}. Other "
+                "good parts give a guarantee: flawmap calibrate." + self._about_left_out()
             )
         words = (
             f"Of good parts like these {count}, at most {rounded_up(self.reject.rate)} on average "
@@ -168,8 +170,8 @@ class Calibration(BaseModel):
         words += f" With any marked pixel: at most {rounded_up(self.pixel.rate)} on average."
         if self.reject.rate > self.reject.asked:
             words += (
-                f" Asked for was {rounded_up(self.reject.asked)}: that takes at least "
-                f"{images_needed(self.reject.asked)} good images that it did not learn from."
+                f" The requested rate of {rounded_up(self.reject.asked)} takes at least "
+                f"{images_needed(self.reject.asked)} good images that it was not trained on."
             )
         return words + self._about_left_out()
 
@@ -178,10 +180,10 @@ class Calibration(BaseModel):
         count = len(self.left_out)
         if not count:
             return ""
-        which = "1 image whose score stood" if count == 1 else f"{count} images whose scores stood"
+        which = "1 outlier was" if count == 1 else f"{count} outliers were"
         return (
-            f" {which} apart {'was' if count == 1 else 'were'} left out: nothing is promised of "
-            f"good parts that look like {'it' if count == 1 else 'them'}."
+            f" {which} left out of the good images: nothing is guaranteed for good parts that look "
+            f"like {'it' if count == 1 else 'them'}."
         )
 
 
@@ -249,7 +251,7 @@ def share_interval(hits: int, total: int) -> tuple[float, float]:
     from scipy.special import betaincinv
 
     if not 0 <= hits <= total or total < 1:
-        raise UsageError(f"{hits} of {total} is no share: count no more hits than there are.")
+        raise UsageError(f"Invalid share {hits}/{total}: give 0 to {total} hits of at least 1.")
     tail = (1.0 - CONFIDENCE) / 2.0
     low = betaincinv(hits, total - hits + 1, tail) if hits else 0.0
     high = betaincinv(hits + 1, total - hits, 1.0 - tail) if hits < total else 1.0
@@ -263,13 +265,13 @@ def conformal_threshold(scores: Sequence[float], rate: float) -> Threshold:
     score is not finite.
     """
     if not 0.0 < rate < 1.0:
-        raise UsageError(f"A false-reject rate of {rate} makes no sense: give one between 0 and 1.")
+        raise UsageError(f"The false-reject rate {rate} is out of range: give one between 0 and 1.")
     count = len(scores)
     if count == 0:
         raise UsageError("A threshold needs the score of at least one held-out good image.")
     if not np.isfinite(np.asarray(scores, dtype=np.float64)).all():
         raise FlawmapError(
-            "A held-out good image scored no finite number: train with another --seed."
+            "The score of a held-out good image is not finite: train with another --seed."
         )
     rank = min(count, max(1, int(np.floor(rate * (count + 1) + 1e-9))))
     value = float(np.sort(np.asarray(scores, dtype=np.float64))[count - rank])

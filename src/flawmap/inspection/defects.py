@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 
 from flawmap.data.resize import Place
+from flawmap.inspection.record import Defect
 
 _EIGHT = np.ones((3, 3), dtype=bool)
 _DIRECTIONS = np.linspace(0.0, np.pi, 36, endpoint=False)  # lengths are accurate to 0.1 %
@@ -30,22 +30,6 @@ class Filters(BaseModel):
     def drop(self) -> bool:
         """Whether any region can be dropped."""
         return self.min_area > 0.0 or self.min_peak > 0.0
-
-
-@dataclass(frozen=True)
-class Defect:
-    """One 8-connected region, or several close together.
-
-    Box, area and length are in image pixels, peak and mean are map values.
-    """
-
-    box: tuple[int, int, int, int]
-    """x, y, width, height."""
-    area: int
-    peak: float
-    length: float
-    """Largest extent in any direction."""
-    mean: float
 
 
 class Found(NamedTuple):
@@ -80,18 +64,27 @@ def find_defects(
     passed = (areas >= limits.min_area) & (peaks >= limits.min_peak)
     places = ndimage.find_objects(labels)
     defects = [
-        Defect(
-            _box(_moved(places[i], part), above.shape, image_size),
-            max(1, round(float(areas[i]))),
-            float(peaks[i]),
-            _length(labels[places[i]] == i + 1, scale),
-            float(means[i]),
+        _measured(
+            limits.pixel_pitch,
+            box=_box(_moved(places[i], part), above.shape, image_size),
+            area=max(1, round(float(areas[i]))),
+            peak=float(peaks[i]),
+            length=_length(labels[places[i]] == i + 1, scale),
+            mean=float(means[i]),
         )
         for i in np.flatnonzero(passed)
     ]
     mask = np.zeros(above.shape, np.uint8)
     mask[part] = np.concatenate([[False], passed])[labels]
     return Found(mask, sorted(defects, key=lambda d: (-d.peak, d.box)), count)
+
+
+def _measured(pixel_pitch: float | None, *, area: int, length: float, **values: Any) -> Defect:
+    """Create a defect, with its area and length in mm if the pixel pitch is known."""
+    if pixel_pitch is None:
+        return Defect(area=area, length=length, **values)
+    area_mm2, length_mm = round(area * pixel_pitch**2, 4), round(length * pixel_pitch, 4)
+    return Defect(area=area, length=length, area_mm2=area_mm2, length_mm=length_mm, **values)
 
 
 def _around(above: NDArray[np.bool_]) -> Place:

@@ -2,120 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-
 from flawmap.data.image_io.arrays import Colour, Frame, as_source, check_colour
-from flawmap.data.resize import Canvas, Framing
+from flawmap.data.image_io.images import read_file, source_name
+from flawmap.data.resize import Framing, PaddedImage
 from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.devices import tell_if_unmeasured
 from flawmap.inspection.bundle.graphs import read_graph
 from flawmap.inspection.bundle.manifest import GRAPH, MANIFEST, Manifest, read_manifest, run_id
-from flawmap.inspection.decision import decide
-from flawmap.inspection.defects import Defect, find_defects
-from flawmap.inspection.roi.mask import Region, read_region
-from flawmap.inspection.tiled import Look, Seen
+from flawmap.inspection.decision import ImageInfo, Inspection, PostProcessor, load_region
+from flawmap.inspection.record import InspectionRecord, Provenance
+from flawmap.inspection.roi.mask import Region
+from flawmap.inspection.tiled import RawPrediction, TiledInference
 from flawmap.runtime.base import Backend, RuntimeOptions
 from flawmap.runtime.registry import open_backend
-from flawmap.types import Verdict
-
-
-@dataclass(frozen=True, eq=False)
-class Inspection:
-    """Result of inspecting one image.
-
-    ``anomaly_map`` float32 (h, w) and ``mask`` uint8 {0, 1} (h, w) have the working size if the
-    image was squashed to it, the image's aspect ratio for a letterbox, and the image's own size for
-    tiles. Boxes, areas and lengths of ``defects`` are in image pixels. Outside the inspector's
-    region the map is 0; ``raw_map`` and ``raw_score`` are the model's output for the whole image.
-
-    Inspections are equal if their results are, regardless of ``milliseconds``.
-    """
-
-    score: float
-    p_value: float
-    verdict: Verdict
-    anomaly_map: NDArray[np.float32] = field(repr=False)
-    mask: NDArray[np.uint8] = field(repr=False)
-    defects: tuple[Defect, ...]
-    milliseconds: float
-    raw_map: NDArray[np.float32] = field(repr=False)
-    raw_score: float = field(repr=False)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Inspection):
-            return NotImplemented
-        return self._figures == other._figures and all(
-            np.array_equal(getattr(self, name), getattr(other, name))
-            for name in ("anomaly_map", "mask", "raw_map")
-        )
-
-    def __hash__(self) -> int:
-        return hash(self._figures)
-
-    @property
-    def _figures(self) -> tuple[object, ...]:
-        return self.score, self.p_value, self.verdict, self.defects, self.raw_score
-
-
-@dataclass(frozen=True, eq=False)
-class Judge:
-    """Thresholds, region and filters that turn the model's map and score into an inspection."""
-
-    manifest: Manifest
-    region: Region | None
-
-    @classmethod
-    def load(cls, folder: Path) -> Judge:
-        """Load the judge of a run without its model. Raises as :meth:`Inspector.load`."""
-        manifest = read_manifest(folder)
-        return cls(manifest, load_region(folder, manifest))
-
-    def __call__(
-        self,
-        anomaly_map: NDArray[np.float32],
-        score: float,
-        image_size: tuple[int, int],
-        start: float | None = None,
-    ) -> Inspection:
-        """Return the inspection of an image of ``image_size`` (height, width) from its map (h, w).
-
-        ``start``: time.perf_counter() when work on the image began. For the verdict see
-        :func:`flawmap.inspection.decision.decide`.
-        """
-        begun = time.perf_counter() if start is None else start
-        raw_map, raw_score = anomaly_map, score
-        if self.region is not None:
-            anomaly_map, score = self.region.read_out(anomaly_map)
-        calibration, filters = self.manifest.calibration, self.manifest.filters
-        mask, defects, _ = find_defects(anomaly_map, calibration.pixel.value, image_size, filters)
-        return Inspection(
-            score=score,
-            p_value=calibration.p_value(score),
-            verdict=decide(calibration, filters, score, len(defects)),
-            anomaly_map=anomaly_map,
-            mask=mask,
-            defects=tuple(defects),
-            milliseconds=1000.0 * (time.perf_counter() - begun),
-            raw_map=raw_map,
-            raw_score=raw_score,
-        )
 
 
 @dataclass(frozen=True)
 class Source:
-    """Folder and runtime options from which an inspector was loaded."""
+    """Folder and runtime options from which an inspector was loaded, and its model's digest."""
 
     folder: str
     options: RuntimeOptions
+    model: str
 
 
 class Inspector:
@@ -136,6 +54,7 @@ class Inspector:
         self.graph = graph
         self.region = region
         self.source = source
+        self._post_process = PostProcessor(manifest, region)
 
     @classmethod
     def load(cls, run: str | os.PathLike[str], **runtime: Unpack[RuntimeOptions]) -> Inspector:
@@ -176,12 +95,12 @@ class Inspector:
         if loaded.size != manifest.preprocessing.size:
             raise FlawmapError(
                 f"{folder / MANIFEST} was changed: its working size is not that of {GRAPH}. "
-                "Copy the whole run folder again, or train anew."
+                "Copy the whole run folder again, or train again."
             )
         device, precision = runtime.get("device", "cpu"), options["precision"]
         tell_if_unmeasured(folder, manifest, loaded.name, device, precision)
         judging = manifest.model_copy(update={"calibration": found.calibration})
-        source = Source(str(folder.absolute()), options)
+        source = Source(str(folder.absolute()), options, found.sha256)
         return cls(judging, loaded, region, source)
 
     def __repr__(self) -> str:
@@ -204,13 +123,25 @@ class Inspector:
 
     @property
     def run_id(self) -> str:
-        """First 16 hex digits of the SHA-256 of the run's model; they identify it in lines."""
+        """First 16 hex digits of the digest of the run's model; they identify it in records."""
         return run_id(self.manifest)
 
     @property
     def precision(self) -> str:
         """Precision of the model, which also selects the thresholds."""
         return "float32" if self.source is None else self.source.options["precision"]
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Which model the inspector runs and how, as its records state it."""
+        source, files = self.source, self.manifest.files
+        return Provenance(
+            run=self.run_id,
+            model=files.get(GRAPH, "") if source is None else source.model,
+            precision=self.precision,
+            backend=self.graph.name,
+            device="cpu" if source is None else source.options.get("device", "cpu"),
+        )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -231,20 +162,25 @@ class Inspector:
         """
         start = time.perf_counter()
         check_colour(colour)
+        path = sha256 = None
         source = as_source(image)
-        if source is not None:
-            canvas = self.framing.read(source)
+        if source is None:
+            padded = self.framing.preprocess(self.framing.decode(image, colour))
         else:
-            canvas = self.framing.lay(self.framing.decode(image, colour))
-        ((anomaly_map, score),) = self.see([canvas])
-        return self.judge(anomaly_map, score, canvas.photograph, start)
+            path = None if isinstance(source, bytes) else os.fspath(source)
+            data = source if isinstance(source, bytes) else read_file(source)
+            sha256 = hashlib.sha256(data).hexdigest()
+            padded = self.framing.read(data, name=source_name(source))
+        (prediction,) = self.infer([padded])
+        return self.post_process(prediction, ImageInfo(padded.image_size, path, sha256), start)
 
-    def see(self, canvases: Iterable[Canvas], at_once: int = 1) -> Iterator[Seen]:
-        """Yield the model's map and score of each image laid out by :attr:`framing`, in order.
+    def infer(self, images: Iterable[PaddedImage], batch: int = 1) -> Iterator[RawPrediction]:
+        """Yield the model's output for each image preprocessed by :attr:`framing`, in order.
 
-        ``at_once``: number of tiles in a batch.
+        ``batch``: number of tiles in a batch.
         """
-        return Look.of(self.framing, self.manifest.configuration)(self.graph, canvases, at_once)
+        run = TiledInference.of(self.framing, self.manifest.configuration)
+        return run(self.graph, images, batch)
 
     def inspect_frames(
         self,
@@ -265,28 +201,18 @@ class Inspector:
 
         return inspect_frames(self, frames, colour=colour, batch=batch, ahead=ahead)
 
-    def judge(
-        self,
-        anomaly_map: NDArray[np.float32],
-        score: float,
-        image_size: tuple[int, int],
-        start: float | None = None,
+    def post_process(
+        self, prediction: RawPrediction, image: ImageInfo, start: float | None = None
     ) -> Inspection:
-        """As :class:`Judge`, with this inspector's settings."""
-        return Judge(self.manifest, self.region)(anomaly_map, score, image_size, start)
+        """As :class:`PostProcessor`, with this inspector's settings."""
+        return self._post_process(prediction, image, self.provenance, start)
+
+    def failed(self, path: str, sha256: str | None, error: str) -> InspectionRecord:
+        """Return the record of an image that could not be inspected."""
+        return self._post_process.failed(path, sha256, error, self.provenance)
 
 
 def _reopened(
     kind: type[Inspector], source: Source, manifest: Manifest, region: Region | None
 ) -> Inspector:
     return kind.open(Path(source.folder), manifest, region, **source.options)
-
-
-def load_region(folder: Path, manifest: Manifest) -> Region | None:
-    """Load the run's region, or None if it has none; raises as :func:`read_region`."""
-    if manifest.region is None:
-        return None
-    squashed = manifest.preprocessing.fit == "squash"
-    size = manifest.preprocessing.size if squashed else None  # otherwise map sizes vary
-    mask = read_region(folder, manifest.region, size)
-    return Region.of(mask, manifest.configuration)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections import deque
@@ -15,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawmap.data.image_io.arrays import Colour, Frame, check_colour, check_several
-from flawmap.data.image_io.images import ImageError, declared_pixels, read_file
-from flawmap.data.resize import Canvas
+from flawmap.data.image_io.images import ImageError, declared_pixels, read_file, source_name
+from flawmap.data.resize import PaddedImage
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.inspection.tiled import Seen
-from flawmap.types import Size
+from flawmap.inspection.decision import ImageInfo, Inspection, Outcome
+from flawmap.inspection.tiled import RawPrediction
 from flawmap.utils.printable import printable
 
 if TYPE_CHECKING:
-    from flawmap.inspection.inspector import Inspection, Inspector
+    from flawmap.inspection.inspector import Inspector
 
 _AHEAD = 8  # images decoded or being decoded at any time, besides the batch
 _BUDGET = 250_000_000  # bytes of images held at any time, unless a single one is larger
@@ -34,59 +35,47 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, eq=False)
-class Inspected:
-    """Result of one file: its inspection and the image's (height, width), or the reason why there
-    is none. ``image``: the image itself, if requested."""
-
-    path: Path
-    size: Size = (0, 0)
-    inspection: Inspection | None = None
-    error: str | None = None
-    image: NDArray[np.uint8] | None = None
+class _Decoded:
+    padded: PaddedImage
+    info: ImageInfo
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
-class _Decoded:
-    canvas: Canvas
-    seconds: float
-    image: NDArray[np.uint8] | None = None
+class _Failed:
+    """Why an image has no result, and the SHA-256 of its file if that could be read."""
 
-
-_Outcome = tuple[_Decoded, "Inspection"] | Exception
+    error: Exception
+    sha256: str | None = None
 
 
 def inspect_files(
-    inspector: Inspector, paths: Iterable[Path], batch: int = 1, *, photographs: bool = False
-) -> Generator[Inspected, None, None]:
-    """Inspect files in order; an unreadable one yields an ``error`` and the rest continue.
+    inspector: Inspector, paths: Iterable[Path], batch: int = 1, *, keep_images: bool = False
+) -> Generator[Outcome, None, None]:
+    """Inspect files in order; one that fails yields a record with an error, and the rest continue.
 
     ``batch``: images per batch, which share its milliseconds equally. For tiled images it counts
-    tiles, and images are processed one by one. ``photographs``: also return the images. An image
-    on which the model fails yields an ``error`` too.
+    tiles, and images are processed one by one. ``keep_images``: the inspections hold the images.
     """
 
-    def decode(path: Path) -> _Decoded:
+    def decode(path: Path) -> _Decoded | _Failed:
         start = time.perf_counter()
-        if photographs:
-            return _decoded(inspector.framing.decode(path), inspector, start)
-        canvas = inspector.framing.read(path)
-        return _Decoded(canvas, time.perf_counter() - start)
+        data = read_file(path)
+        return _decoded(inspector, data, path, source_name(path), start, keep_image=keep_images)
 
-    whole = photographs or inspector.framing.tiled
+    whole = keep_images or inspector.framing.tiled
 
     def cost(path: Path) -> int:
         return _BYTES_A_PIXEL * declared_pixels(path) if whole else 0
 
     for path, outcome in _stream(inspector, paths, decode, batch, _AHEAD, cost):
-        if isinstance(outcome, Exception):
-            yield Inspected(path, error=_told(path, outcome))
+        if isinstance(outcome, _Failed):
+            yield inspector.failed(str(path), outcome.sha256, _message(path, outcome.error))
         else:
-            decoded, inspection = outcome
-            size = decoded.canvas.photograph
-            yield Inspected(path, size, inspection, image=decoded.image)
+            yield outcome
 
 
-def _told(path: Path, error: Exception) -> str:
+def _message(path: Path, error: Exception) -> str:
     """Return a one-line message that names the file."""
     if isinstance(error, ImageError):
         return str(error)
@@ -113,19 +102,19 @@ def inspect_frames(
             return _Own(read_file(os.fsdecode(frame)), os.fsdecode(frame))
         return _Own(inspector.framing.decode(frame, colour))
 
-    def decode(held: _Own | Exception) -> _Decoded:
+    def decode(held: _Own | Exception) -> _Decoded | _Failed:
         if isinstance(held, Exception):
             raise held
         start = time.perf_counter()
-        image = held.frame
-        if isinstance(image, bytes):
-            image = inspector.framing.decode(image, colour, name=held.name)
-        return _decoded(image, inspector, start)
+        if isinstance(held.frame, bytes):
+            return _decoded(inspector, held.frame, held.name, held.name, start)
+        padded = inspector.framing.preprocess(held.frame)
+        return _Decoded(padded, ImageInfo(padded.image_size), time.perf_counter() - start)
 
     for _, outcome in _stream(inspector, _owned(frames, own), decode, batch, ahead):
-        if isinstance(outcome, Exception):
-            raise outcome
-        yield outcome[1]
+        if isinstance(outcome, _Failed):
+            raise outcome.error
+        yield outcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,29 +143,48 @@ def _owned(frames: Iterable[Frame], own: Callable[[Frame], _Own]) -> Iterator[_O
         yield held
 
 
-def _decoded(image: NDArray[np.uint8], inspector: Inspector, start: float) -> _Decoded:
-    canvas = inspector.framing.lay(image)
-    return _Decoded(canvas, time.perf_counter() - start, image)
+def _decoded(
+    inspector: Inspector,
+    data: bytes,
+    path: str | Path | None,
+    name: str | None,
+    start: float,
+    *,
+    keep_image: bool = False,
+) -> _Decoded | _Failed:
+    """Decode the content of a file; ``name`` is its name in messages."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    framing, pixels = inspector.framing, None
+    try:
+        if keep_image:
+            pixels = framing.decode(data, name=name)
+            padded = framing.preprocess(pixels)
+        else:
+            padded = framing.read(data, name=name)
+    except Exception as error:  # such as out of memory: affects only one image
+        return _Failed(error, sha256)
+    info = ImageInfo(padded.image_size, None if path is None else str(path), sha256, pixels)
+    return _Decoded(padded, info, time.perf_counter() - start)
 
 
 def _stream(
     inspector: Inspector,
     items: Iterable[Item],
-    decode: Callable[[Item], _Decoded],
+    decode: Callable[[Item], _Decoded | _Failed],
     batch: int,
     ahead: int,
     cost: Callable[[Item], int] = lambda item: 0,
-) -> Iterator[tuple[Item, _Outcome]]:
+) -> Iterator[tuple[Item, Inspection | _Failed]]:
     """Yield items and their results in order; at most ``batch + ahead`` are held at any time.
 
     For tiled images it is ``1 + ahead``. ``cost``: bytes that an item takes; several held items
     take at most ``_BUDGET`` in total.
     """
     if batch < 1 or ahead < 0:
-        raise UsageError("Give a batch of 1 or more, and 0 or more images ahead.")
+        raise UsageError("The batch must be 1 or more, and ahead 0 or more images.")
     together = 1 if inspector.framing.tiled else batch
     remaining = _Priced(iter(items), cost)
-    waiting: deque[tuple[Item, int, Future[_Decoded]]] = deque()
+    waiting: deque[tuple[Item, int, Future[_Decoded | _Failed]]] = deque()
     held = 0
     pool = ThreadPoolExecutor(_DECODERS, "flawmap-decode")
     try:
@@ -217,43 +225,47 @@ class _Priced(Generic[Item]):
 
 
 def _inspect(
-    inspector: Inspector, taken: Sequence[tuple[Item, Future[_Decoded]]], at_once: int
-) -> Iterator[tuple[Item, _Outcome]]:
-    """Run all decoded items through the model at once and judge them."""
+    inspector: Inspector,
+    taken: Sequence[tuple[Item, Future[_Decoded | _Failed]]],
+    batch: int,
+) -> Iterator[tuple[Item, Inspection | _Failed]]:
+    """Run all decoded items through the model at once and decide on each."""
     decoded = [_result(future) for _, future in taken]
-    whole = [one.canvas for one in decoded if isinstance(one, _Decoded)]
+    padded = [one.padded for one in decoded if isinstance(one, _Decoded)]
     begun = time.perf_counter()
-    answers = iter(_seen(inspector, whole, at_once))
-    share = (time.perf_counter() - begun) / max(1, len(whole))
+    predictions = iter(_infer(inspector, padded, batch))
+    share = (time.perf_counter() - begun) / max(1, len(padded))
     for (item, _), one in zip(taken, decoded, strict=True):
-        if isinstance(one, Exception):
+        if isinstance(one, _Failed):
             yield item, one
             continue
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            yield item, answer
+        prediction = next(predictions)
+        if isinstance(prediction, Exception):
+            yield item, _Failed(prediction, one.info.sha256)
             continue
         start = time.perf_counter() - share - one.seconds
-        yield item, (one, inspector.judge(*answer, one.canvas.photograph, start))
+        yield item, inspector.post_process(prediction, one.info, start)
 
 
-def _result(future: Future[_Decoded]) -> _Decoded | Exception:
+def _result(future: Future[_Decoded | _Failed]) -> _Decoded | _Failed:
     try:
         return future.result()
     except Exception as error:  # such as out of memory: affects only one image
-        return error
+        return _Failed(error)
 
 
-def _seen(inspector: Inspector, canvases: Sequence[Canvas], at_once: int) -> list[Seen | Exception]:
+def _infer(
+    inspector: Inspector, images: Sequence[PaddedImage], batch: int
+) -> list[RawPrediction | Exception]:
     """Return the model's output for each image; if it fails, retry image by image.
 
     Runtimes may raise any exception, and the failure of one image must not end a stream.
     """
     try:
-        return list(inspector.see(canvases, at_once))
+        return list(inspector.infer(images, batch))
     except UsageError:  # a wrong call, independent of the image
         raise
     except Exception as error:
-        if len(canvases) == 1:
+        if len(images) == 1:
             return [error]
-    return [one for canvas in canvases for one in _seen(inspector, [canvas], at_once)]
+    return [one for image in images for one in _infer(inspector, [image], batch)]

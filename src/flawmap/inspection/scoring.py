@@ -30,7 +30,7 @@ class Scoring(BaseModel):
             first = error.errors()[0]
             raise FlawmapError(
                 f"The manifest is damaged at configuration.{first['loc'][0]} "
-                f"({first['msg'].lower()}): copy the run folder again, or train anew."
+                f"({first['msg'].lower()}): copy the run folder again, or train again."
             ) from error
 
     def __call__(

@@ -9,7 +9,8 @@ from pathlib import Path
 from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.graphs import calibration_of
 from flawmap.inspection.bundle.manifest import MANIFEST, Manifest, read_manifest
-from flawmap.inspection.inspector import Inspector, load_region
+from flawmap.inspection.decision import load_region
+from flawmap.inspection.inspector import Inspector
 from flawmap.runtime.base import RuntimeOptions
 
 _AGAIN = 1.0  # seconds until unusable settings are tried again
@@ -26,18 +27,18 @@ class LiveInspector:
 
     def __init__(self, run: Path, runtime: RuntimeOptions, say: Callable[[str], None]) -> None:
         self._run, self._runtime, self._say = run, runtime, say
-        self._seen = _signature(run)
+        self._signature = _signature(run)
         self._manifest = read_manifest(run)
         self._failing_since: float | None = None
-        self._told = False
+        self._reported = False
         self._not_before = 0.0
         self.now = Inspector.open(run, self._manifest, load_region(run, self._manifest), **runtime)
         self.now.graph.warm_up()
 
     def refresh(self) -> None:
         """Apply changed settings and report them in a line."""
-        seen = _signature(self._run)
-        if seen == self._seen and self._failing_since is None:
+        signature = _signature(self._run)
+        if signature == self._signature and self._failing_since is None:
             return
         if time.monotonic() < self._not_before:
             return
@@ -46,17 +47,19 @@ class LiveInspector:
         except FlawmapError as error:
             self._fail(error)
         else:
-            self._failing_since, self._told = None, False
-        self._seen = seen
+            self._failing_since, self._reported = None, False
+        self._signature = signature
 
     def _take_over(self) -> None:
         manifest = read_manifest(self._run)
         what = _differences(self._manifest, manifest)
         if what:
             self.now = self._opened(manifest)
-            self._say(f"{self._run} was changed ({', '.join(what)}): this is used from here on.")
-        elif self._told:
-            self._say(f"{self._run} is as it was.")
+            self._say(
+                f"{self._run} was changed ({', '.join(what)}): the new settings apply from now on."
+            )
+        elif self._reported:
+            self._say(f"{self._run} can be read again, and its settings are unchanged.")
         self._manifest = manifest
 
     def _opened(self, manifest: Manifest) -> Inspector:
@@ -67,16 +70,18 @@ class LiveInspector:
             inspector = Inspector.open(self._run, manifest, region, **self._runtime)
             inspector.graph.warm_up()
             return inspector
-        judging = manifest.model_copy(update={"calibration": calibration})
-        return Inspector(judging, self.now.graph, region, self.now.source)
+        changed = manifest.model_copy(update={"calibration": calibration})
+        return Inspector(changed, self.now.graph, region, self.now.source)
 
     def _fail(self, error: FlawmapError) -> None:
         now = time.monotonic()
         self._not_before = now + _AGAIN
         self._failing_since = self._failing_since or now
-        if not self._told and now - self._failing_since >= _PATIENCE:
-            self._told = True
-            self._say(f"Settings were changed and cannot be used: {error} Those before stay.")
+        if not self._reported and now - self._failing_since >= _PATIENCE:
+            self._reported = True
+            self._say(
+                f"The changed settings cannot be used: {error} The previous settings stay in force."
+            )
 
 
 def _differences(before: Manifest, after: Manifest) -> list[str]:

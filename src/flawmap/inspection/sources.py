@@ -38,20 +38,22 @@ def list_images(inputs: Paths, out: Path | None = None) -> list[Target]:
     for given in paths:
         if is_folder(given):
             if real(given) == written:
-                raise UsageError(f"{given} is inspected: give another folder as --out.")
+                raise UsageError(
+                    f"{given} is both inspected and --out: give another folder as --out."
+                )
             inside = list(_search(Folder(given, left_out), written))
             if not inside:
                 raise FlawmapError(_no_images(given, left_out))
             found += [(path, path.relative_to(given)) for path in inside]
         elif not exists(given):
-            raise UsageError(f"No such image or folder: {given}")
+            raise UsageError(f"No such image or folder: {given}. Check its name.")
         elif (reason := why_not(given.name, named[given.parent])) in (Reason.MASK, Reason.OWN):
             left_out.add(reason, given)  # matched by a pattern such as *.png, along with its image
         else:
             found.append((given, Path(given.name)))
     left_out.tell()
     if not found:
-        raise UsageError("Nothing to inspect: name an image or a folder.")
+        raise UsageError("There is nothing to inspect: name an image or a folder.")
     return [Target(path, name) for (path, _), name in zip(found, _names(found), strict=True)]
 
 
@@ -84,7 +86,7 @@ def _search(folder: Folder, written: Path | None) -> Iterator[Path]:
 
 def _no_images(folder: Path, left_out: LeftOut) -> str:
     lines = " ".join(f"{line}." for line in left_out.lines())
-    return f"No images in {folder} (PNG, JPEG, BMP, TIFF or WebP). {lines}".rstrip()
+    return f"There are no images in {folder} (PNG, JPEG, BMP, TIFF or WebP). {lines}".rstrip()
 
 
 def _named_together(files: Iterable[Path]) -> defaultdict[Path, set[str]]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from flawmap.backbones.resnet import ResNetTeacher
+from flawmap.backbones.base import Backbone
 from flawmap.methods.batch import Batch
 from flawmap.methods.config import MethodConfig
 from flawmap.methods.optimisation import PhaseConfig
@@ -27,7 +27,7 @@ class Phase:
 
 
 class Method(ABC):
-    """Base class of a trainable method, built from a teacher and a configuration.
+    """Base class of a trainable method, built from a frozen backbone and a configuration.
 
     ``module`` holds all weights, the frozen teacher's as ``module.teacher``. It maps images
     (B, 3, H, W) in 0..1 to anomaly maps (B, H, W) and image scores (B,), higher meaning more
@@ -44,7 +44,7 @@ class Method(ABC):
     module: nn.Module
 
     @abstractmethod
-    def __init__(self, teacher: ResNetTeacher, config: Any) -> None: ...
+    def __init__(self, teacher: Backbone, config: Any) -> None: ...
 
     @abstractmethod
     def phases(self) -> tuple[Phase, ...]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
+from flawmap.backbones.base import Backbone
+from flawmap.errors import UsageError
 from flawmap.methods.normality.config import MemoryConfig
 from flawmap.synthesis.anomalies import AnomalyConfig
 from flawmap.types import PrecisionChoice, RotationChoice, Size
+
+ALL_LEVELS = (1, 2, 3)
+Level = Annotated[int, Field(ge=1)]
 
 
 class MethodConfig(BaseModel):
     """Options common to all methods; each method adds its own, with its paper's defaults."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cell: ClassVar[int] = 32
-    """Height and width are multiples of this many pixels; a method may require more."""
 
     paper_rotations: ClassVar[Mapping[str, str]] = {}
     """How the paper rotates the images of a category, if it decides by category."""
@@ -27,50 +29,58 @@ class MethodConfig(BaseModel):
     size: Size = Field((256, 256), description="working height and width in pixels")
     follows_shape: bool = Field(
         False,
-        description="where no size is asked for, the longer side grows with squashed images' shape",
+        description="lengthen the longer side to the shape of squashed images if no size is given",
     )
     batch_size: int = Field(32, ge=2)
-    steps: int = Field(5000, ge=2, description="all phases together")
+    steps: int = Field(5000, ge=2, description="training steps of all phases together")
     steps_when_turned: int = Field(
-        5000, ge=2, description="steps where good images are turned: there is more to learn"
+        5000,
+        ge=2,
+        description="training steps if good images are fully rotated, which takes longer to learn",
     )
     epochs: int | None = Field(
-        None, ge=1, description="passes over the good images, in place of both numbers of steps"
+        None, ge=1, description="passes over the good images; replaces both numbers of steps"
     )
     rotation: RotationChoice = Field(
-        "auto", description="how good images are turned where --rotate leaves it open"
+        "auto", description="random rotation of good images unless --rotate sets it"
     )
     rotation_fill: Literal["grey", "black", "edge"] = Field(
-        "grey", description="what a turned image shows outside the photograph"
+        "grey", description="what fills a rotated image outside the original"
     )
     precision: PrecisionChoice = Field(
         "float32",
-        description="of convolutions in training; auto: bf16 where the processor multiplies it, "
-        "else float32",
+        description="precision of convolutions in training; auto: bf16 if the processor "
+        "multiplies it natively, else float32",
     )
     anomalies: AnomalyConfig | None = Field(
-        None, description="synthetic ones to learn from; None where the method does without"
+        None, description="synthetic anomalies to train on; None if the method uses none"
     )
     smoothing: float = Field(
-        0.0, ge=0, description="Gaussian blur of the map before it is enlarged, deviation in its "
+        0.0,
+        ge=0,
+        description="Gaussian blur of the map before upsampling: standard deviation in the map's "
         "cells",
-    )  # fmt: skip
+    )
     guidance: float = Field(
         0.0,
         ge=0,
-        description="above 0 the map is enlarged along the image's edges (a guided filter); it is "
-        "the variance of colours in 0..1 below which a window has no edge. Not in the papers",
+        description="above 0, the map is upsampled along the image's edges by a guided filter "
+        "with this epsilon, the variance of colours in 0..1 below which a "
+        "neighbourhood has no edge. Not in the papers",
     )
-    top_pixels: int = Field(100, ge=1, description="image score: mean of this many highest values")
+    top_pixels: int = Field(
+        100, ge=1, description="the image score is the mean of this many highest map values"
+    )
     memory: MemoryConfig | None = Field(
-        None, description="of what good images look like, joined with the map. Not in the papers"
+        None, description="normality memory, fused with the map; None: no memory. Not in the papers"
     )
 
-    @field_validator("size")
-    @classmethod
-    def _whole_cells(cls, size: Size) -> Size:
-        check_size(size, cls.cell)
-        return size
+    def size_multiple(self, backbone: Backbone) -> int:
+        """Return the number of pixels that height and width must be multiples of."""
+        return backbone.size_multiple
+
+    def check_backbone(self, backbone: Backbone) -> None:
+        """Raise UsageError if the options do not suit the backbone's levels."""
 
     def steps_for(self, rotation: str, images: int) -> int:
         """Return the steps of a run on this many good images, rotated according to ``rotation``."""
@@ -79,11 +89,28 @@ class MethodConfig(BaseModel):
         return self.steps_when_turned if rotation == "full" else self.steps
 
 
-def check_size(size: Size, cell: int) -> None:
-    """Raise ValueError, naming the nearest size, if a side is not a multiple of ``cell``."""
-    if all(side >= cell and side % cell == 0 for side in size):
+def check_size(size: Size, multiple: int) -> None:
+    """Raise ValueError, naming the nearest size, if a side is not a multiple of ``multiple``."""
+    if all(side > 0 and side % multiple == 0 for side in size):
         return
-    height, width = (max(1, round(side / cell)) * cell for side in size)
+    height, width = nearest_size(size, multiple)
     raise ValueError(
-        f"height and width must be multiples of {cell} pixels here, such as {height}x{width}"
+        f"height and width must be multiples of {multiple} pixels here, such as {height}x{width}"
     )
+
+
+def nearest_size(size: Size, multiple: int) -> Size:
+    """Return the size nearest to ``size`` whose sides are positive multiples of ``multiple``."""
+    height, width = (max(1, round(side / multiple)) * multiple for side in size)
+    return height, width
+
+
+def present_levels(levels: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """Return the levels, 1 the finest, that are read of a backbone with ``count`` of them.
+
+    The default, ``ALL_LEVELS``, stands for as many as there are. Raises UsageError if another
+    choice names a level that the backbone does not have.
+    """
+    if levels != ALL_LEVELS and max(levels) > count:
+        raise UsageError(f"levels: this backbone has levels 1 to {count}, not {max(levels)}.")
+    return tuple(level for level in levels if level <= count)

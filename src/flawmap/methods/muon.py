@@ -1,11 +1,17 @@
-"""Muon: orthogonalised momentum, for convolutions followed by a norm.
+"""NormedMuon: Muon's orthogonalised momentum for convolutions followed by a norm.
 
-K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024). A plain step
-follows the few directions in which the gradient is large; the orthogonal step learns all of them
-at once.
+Muon is by K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024,
+https://kellerjordan.github.io/posts/muon/). A plain step follows the few directions in which the
+gradient is large; the orthogonal step learns all of them at once. NormedMuon differs from it:
 
-A norm cancels the scale of the convolution before it. So every weight keeps a fixed length, and
-the rate is the relative length of a step: 0.1 is a tenth of the weight's length.
+- Weights have a fixed length, the square root of their number of outputs, to which each is scaled
+  before a step: the norm after a convolution cancels the convolution's scale.
+- A step's length is ``lr`` times that length, whatever the matrix's shape (0.1 is a tenth of the
+  weight's length); the reference scales steps by the shape. There is no weight decay.
+- The Newton-Schulz iteration runs in float32 on the small Gram matrix, which gives the same
+  result as the reference's bf16 iteration on the matrix itself, but for rounding.
+
+Configurations call it ``muon``.
 """
 
 from __future__ import annotations
@@ -49,7 +55,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     return found if matrix.shape[0] <= matrix.shape[1] else found.T
 
 
-class Muon(torch.optim.Optimizer):
+class NormedMuon(torch.optim.Optimizer):
     """Optimiser with steps of relative length ``lr`` along each weight's orthogonal momentum.
 
     The momentum is Nesterov's. ``groups``: dictionaries with ``lr`` and ``params``, weights of two

@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from flawmap.methods.muon import Muon, scale_free
+from flawmap.methods.muon import NormedMuon, scale_free
 
 _WARM_UP = 0.1  # share of a one-cycle phase spent rising
 _DROPS = (0.8, 0.9)  # DRAEM's schedule, also used by ADPS: drops at these shares of a phase
@@ -23,17 +23,22 @@ class PhaseConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    optimiser: Literal["sgd", "adamw", "muon"]
-    learning_rates: tuple[float, ...] = Field(description="one a group of parameters")
+    optimiser: Literal["sgd", "adamw", "muon"] = Field(
+        description="muon: NormedMuon for convolutions before a norm, AdamW for the rest"
+    )
+    learning_rates: tuple[float, ...] = Field(description="one per group of parameters")
     rest_rate: float = Field(
-        2e-3, gt=0, description="muon's: AdamW's rate for all but convolutions before a norm"
+        2e-3,
+        gt=0,
+        description="muon only: learning rate of AdamW, for all but convolutions before a norm",
     )
     weight_decay: float = 1e-4
-    momentum: float = Field(0.9, description="sgd's")
+    momentum: float = Field(0.9, description="sgd only")
     schedule: Literal["constant", "one-cycle", "drops"] = Field(
-        "constant", description="drops: a fifth after 80 % of the steps, and again after 90 %"
+        "constant",
+        description="drops: multiply by 0.2 after 80 % and again after 90 % of the steps",
     )
-    share: float = Field(gt=0, le=1, description="this phase's share of all steps")
+    share: float = Field(gt=0, le=1, description="fraction of all steps that this phase takes")
 
 
 def build_optimisers(
@@ -41,15 +46,15 @@ def build_optimisers(
 ) -> list[torch.optim.Optimizer]:
     """Build optimisers that together update all parameters, one group per learning rate.
 
-    There is one optimiser, except for ``muon``: Muon updates the convolutions followed by a norm,
-    and AdamW updates norms, biases and the rest.
+    There is one optimiser, except for ``muon``: NormedMuon updates the convolutions followed by a
+    norm, and AdamW updates norms, biases and the rest.
     """
     rates = list(zip(groups, config.learning_rates, strict=True))
     if config.optimiser == "muon":
         turned = [_group(scale_free(module), rate) for module, rate in rates]
         known = {id(weight) for group in turned for weight in group["params"]}
         rest = [p for module in groups for p in module.parameters() if id(p) not in known]
-        return [Muon(turned), _adamw([_group(rest, config.rest_rate)], config)]
+        return [NormedMuon(turned), _adamw([_group(rest, config.rest_rate)], config)]
     parameters = [_group(list(module.parameters()), rate) for module, rate in rates]
     if config.optimiser == "adamw":
         return [_adamw(parameters, config)]

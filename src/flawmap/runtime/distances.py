@@ -48,9 +48,9 @@ class DistanceGraph(OnnxRuntime):
         """Enlarge maps to (B, h, w), the working size, as the model does with its own map."""
         import torch  # installed with onnx, which giving_out requires
 
-        from flawmap.methods.modules.upsample import Enlargement
+        from flawmap.methods.modules.upsample import Upsample
 
-        enlarge = Enlargement(self._smoothing, self._guidance)
+        upsample = Upsample(self._smoothing, self._guidance)
         pixels = torch.tensor(images).permute(0, 3, 1, 2).float() / 255
-        found: NDArray[np.float32] = enlarge(torch.tensor(small)[:, None], pixels).numpy()
+        found: NDArray[np.float32] = upsample(torch.tensor(small)[:, None], pixels).numpy()
         return found

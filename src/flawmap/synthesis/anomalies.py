@@ -29,31 +29,51 @@ class AnomalyConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_exponent: int = Field(5, ge=0, le=6, description="lattice of 2^0..2^this cells a side")
-    field_degrees: float = Field(90.0, ge=0, description="the noise field is turned by ±this")
-    threshold: float = Field(0.5, description="noise above this is anomalous")
-    opacity: tuple[float, float] = Field((0.2, 1.0), description="range of the texture's opacity")
+    max_exponent: int = Field(
+        5, ge=0, le=6, description="Perlin lattices have 2^0 to 2^max_exponent cells per side"
+    )
+    field_degrees: float = Field(
+        90.0,
+        ge=0,
+        description="the noise field is rotated by a random angle of up to this, either way",
+    )
+    threshold: float = Field(
+        0.5, description="pixels whose noise exceeds this are anomalous; noise lies about in -1..1"
+    )
+    opacity: tuple[float, float] = Field(
+        (0.2, 1.0), description="range from which the opacity of the texture is drawn"
+    )
     foreground_share: float = Field(
-        0.0, ge=0, le=1, description="share of samples whose anomalies are kept on the part"
+        0.0,
+        ge=0,
+        le=1,
+        description="fraction of samples whose anomalies are restricted to the part",
     )
     probability: float = Field(
-        1.0, ge=0, le=1, description="share of samples that are given an anomaly; the rest are good"
+        1.0, ge=0, le=1, description="fraction of samples with an anomaly; the others stay clean"
     )
     texture_operations: int = Field(
-        0, ge=0, le=len(OPERATIONS), description="changes of colour or geometry that each texture "
-        "gets, of DRAEM's ten (DRAEM: 3)",
-    )  # fmt: skip
+        0,
+        ge=0,
+        le=len(OPERATIONS),
+        description="number of changes of colour or geometry applied to each texture, out of "
+        "DRAEM's ten (DRAEM: 3)",
+    )
     line_share: float = Field(
-        0.0, ge=0, le=1, description="share of samples whose anomalies are thin curves, as cracks, "
-        "scratches and hairs are, instead of blots",
-    )  # fmt: skip
+        0.0,
+        ge=0,
+        le=1,
+        description="fraction of samples whose anomalies are thin curves (cracks, scratches, "
+        "hairs) instead of blobs",
+    )
     line_width: tuple[float, float] = Field(
         (1.0, 6.0), description="range of the curves' width in pixels"
     )
     families: FamilyWeights = Field(
-        FamilyWeights(), description="how often each family of anomalies is drawn; what is set "
-        "above of noise, lines and opacity is of the texture family",
-    )  # fmt: skip
+        FamilyWeights(),
+        description="relative frequency of each family of anomalies; options of noise, lines and "
+        "opacity apply to the texture family",
+    )
 
     @property
     def has_families(self) -> bool:

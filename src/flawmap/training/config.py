@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from flawmap.data.known_layouts import LAYOUT_CHOICES
 from flawmap.errors import UsageError
 from flawmap.types import Fit, PrecisionChoice, RotationChoice, Size
 
@@ -58,9 +59,7 @@ class TrainConfig(BaseModel):
     takes N + 1 times as long."""
     device: str = "auto"
     """Device to train on: auto, cpu or cuda."""
-    layout: str = "auto"
-    """Layout of the data folder: auto, mvtec, mvtec_loco, mvtec_ad_2, visa, real_iad, dagm,
-    kolektor_sdd, kolektor_sdd2 or folder."""
+    layout: str = Field("auto", description=f"Layout of the data folder: {LAYOUT_CHOICES}.")
     group: str | int | None = None
     """What in a path identifies the part, so that all its images stay on one side of the split: a
     regular expression, "folder", or how many folders up."""

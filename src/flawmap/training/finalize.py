@@ -27,7 +27,7 @@ from flawmap.inspection.bundle.manifest import (
 from flawmap.inspection.bundle.saving import save_manifest
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.inspector import Inspector
-from flawmap.inspection.tiled import Look
+from flawmap.inspection.tiled import TiledInference
 from flawmap.methods.base import Method
 from flawmap.runtime.base import Backend
 from flawmap.runtime.onnxruntime import OnnxRuntime
@@ -61,14 +61,20 @@ def finalize(
     ``calibration``: that of the fold models, if there are any. ``seconds``: duration of each step.
     """
     images, settings = prepared.images, prepared.settings
-    source = setup.source
+    source = request.source
     return finish(
         folder,
         prepared.method,
         Preprocessing.of(setup.framing),
         images.parity_windows(_PARITY_SAMPLE, request.config.seed),
         images.held_out,
-        Teacher(name=source.name, file=source.file, sha256=source.sha256),
+        Teacher(
+            name=source.name,
+            file=source.file,
+            sha256=source.sha256,
+            backbone=source.backbone,
+            licence=setup.teacher.weights_licence,
+        ),
         _training_record(request, setup, prepared, seconds),
         held_files=images.held_files,
         calibration=calibration,
@@ -102,12 +108,19 @@ def _training_record(
         rotation=rotation.rotation,
         rotation_reason=rotation.reason,
         textures=settings.textures,
+        texture_images=_texture_images(request, prepared),
         steps=prepared.steps,
         seed=settings.seed,
         device=str(setup.device),
         precision=settings.precision,
         seconds=dict(seconds),
     )
+
+
+def _texture_images(request: Request, prepared: Prepared) -> int | None:
+    """Return the number of images that textures were cut from; None if they were not."""
+    given = request.config.textures is not None and prepared.config.anomalies is not None
+    return len(prepared.textures) if given else None
 
 
 def report_guarantee(
@@ -160,10 +173,12 @@ def finish(
     graph = OnnxRuntime((folder / GRAPH).read_bytes())
     parity = measure_parity(graph, twin, windows)
     if calibration is None:
-        look = Look.of(preprocessing.framing, named["configuration"])
-        seen = (look.one(graph, photograph) for photograph in held_out)
-        scores, peaks = zip(*((score, float(found.max())) for found, score in seen), strict=True)
-        calibration = Calibration.from_scores(scores, peaks, images=held_files)
+        inference = TiledInference.of(preprocessing.framing, named["configuration"])
+        raw = (inference.one(graph, image) for image in held_out)
+        scores, maxima = zip(
+            *((one.score, float(one.anomaly_map.max())) for one in raw), strict=True
+        )
+        calibration = Calibration.from_scores(scores, maxima, images=held_files)
     if leave_out_outliers:
         calibration = without(calibration, apart(calibration))
     manifest = Manifest(

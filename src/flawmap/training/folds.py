@@ -26,10 +26,10 @@ def calibrate_in_folds(
     """
     found = []
     for fold in range(folds):
-        say(f"Twin {fold + 1} of {folds}")
-        twin = train(folder / FOLDS / str(fold), Part(folds, fold))
-        found.append(twin.manifest.calibration)
-    say("The inspector itself, on all images")
+        say(f"Fold model {fold + 1} of {folds}")
+        model = train(folder / FOLDS / str(fold), Part(folds, fold))
+        found.append(model.manifest.calibration)
+    say("The inspector, trained on all images")
     return Calibration.from_scores(
         [score for one in found for score in one.scores],
         [peak for one in found for peak in one.peaks],

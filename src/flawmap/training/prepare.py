@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flawmap.backbones.resnet import Features, ImageNorm, ResNetTeacher
-from flawmap.backbones.weights import TeacherSource, load_teacher
+from flawmap.backbones.base import Backbone
+from flawmap.backbones.features import Features, ImageNorm
+from flawmap.backbones.provider import TeacherSource
 from flawmap.data.layouts import Dataset
 from flawmap.data.resize import Framing
 from flawmap.methods.base import Method
@@ -45,6 +47,8 @@ class Request:
     """One call of ``train``: what its fold models and its inspector have in common."""
 
     config: TrainConfig
+    backbone: Backbone
+    source: TeacherSource
     dataset: Dataset
     resume: bool
     checkpoint_seconds: float
@@ -60,8 +64,7 @@ class Setup:
     framing: Framing
     device: torch.device
     precision: Precision
-    teacher: ResNetTeacher
-    source: TeacherSource
+    teacher: Backbone
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,14 @@ class Prepared:
 
 
 def set_up(request: Request, folder: Path) -> Setup:
-    """Choose device and precision, and load the teacher, for the training in ``folder``."""
+    """Choose device and precision, and copy the teacher, for the training in ``folder``."""
     device = choose_device(request.config.device)
     config = method_config(request.config)
     started = family(folder) if request.resume else ()
     precision = settle_precision(config.precision, device, started, request.reporter.say)
     frame = framing(request.config, config.size)
-    teacher, source = load_teacher(request.config.teacher)
-    return Setup(config, frame, device, precision, teacher, source)
+    teacher = copy.deepcopy(request.backbone)  # each fold model moves its own to the device
+    return Setup(config, frame, device, precision, teacher)
 
 
 def read_images(request: Request, setup: Setup, folder: Path, part: Part) -> GoodImages:
@@ -111,7 +114,7 @@ def prepare(request: Request, setup: Setup, images: GoodImages, part: Part) -> P
     """Settle rotation, memory and textures, and build the method with its first weights."""
     config, say = request.config, request.reporter.say
     stages = _stages_of(setup.teacher)
-    rotation = _settle_rotation(request, setup.config, images, stages)
+    rotation = _settle_rotation(request, setup, images, stages)
     chosen = _settle_memory(request, setup.config, images, part, rotation, stages)
     torch.manual_seed(int(generator(config.seed, Stream.WEIGHTS).integers(2**63 - 1)))
     method = METHODS[config.method](setup.teacher, chosen)
@@ -122,8 +125,8 @@ def prepare(request: Request, setup: Setup, images: GoodImages, part: Part) -> P
         method=config.method,
         preset=config.preset,
         configuration=chosen.model_dump(mode="json"),
-        teacher=setup.source.name,
-        teacher_sha256=setup.source.sha256,
+        teacher=request.source.name,
+        teacher_sha256=request.source.sha256,
         textures=described,
         rotation=rotation.rotation,
         seed=config.seed,
@@ -137,26 +140,29 @@ def prepare(request: Request, setup: Setup, images: GoodImages, part: Part) -> P
     return Prepared(method, chosen, images, rotation, textures, settings)
 
 
-def _stages_of(teacher: ResNetTeacher) -> Stages:
+def _stages_of(teacher: Backbone) -> Stages:
     """Return a function from images (B, 3, H, W) in 0..1 to the teacher's features."""
+
+    normalise = ImageNorm(teacher.mean, teacher.std)
 
     def stages(x: Tensor) -> Features:
         with torch.no_grad():
-            found: Features = teacher(ImageNorm()(x))
+            found: Features = teacher(normalise(x))
         return found
 
     return stages
 
 
 def _settle_rotation(
-    request: Request, method: MethodConfig, images: GoodImages, stages: Stages
+    request: Request, setup: Setup, images: GoodImages, stages: Stages
 ) -> RotationDecision:
     """Decide how images are rotated, and report it."""
-    config, say = request.config, request.reporter.say
+    config, method, say = request.config, setup.config, request.reporter.say
     rotation = decide_rotation(
         method.rotation if config.rotate == "auto" else config.rotate,
         images.sample(_ROTATION_SAMPLE, config.seed),
         stages,
+        setup.teacher.size_multiple,
     )
     say(f"Rotation: {rotation.rotation}, {rotation.reason}.")
     published = method.paper_rotations if config.preset == "paper" else {}

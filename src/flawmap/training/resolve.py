@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from flawmap.backbones.base import Backbone
 from flawmap.data.resize import Framing, default_overlap
 from flawmap.errors import UsageError
-from flawmap.methods.config import MethodConfig
+from flawmap.methods.config import MethodConfig, check_size, nearest_size
 from flawmap.methods.registry import find_preset
-from flawmap.training.choices.shape import settle_size
+from flawmap.training.choices.shape import settle_size, told
 from flawmap.training.config import TrainConfig, refusal
 from flawmap.types import Size
 
@@ -55,14 +56,40 @@ def _change(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
         part[last] = value
 
 
+def check_backbone(config: TrainConfig, backbone: Backbone) -> int:
+    """Return what the sides of the working size must be multiples of, in pixels.
+
+    Raises UsageError if the options do not suit the backbone: a size that was asked for, as the
+    default is adapted by :func:`settle_open_options`, or a choice of levels.
+    """
+    method = method_config(config)
+    method.check_backbone(backbone)
+    multiple = method.size_multiple(backbone)
+    if config.size is not None or "size" in config.changes:
+        try:
+            check_size(method.size, multiple)
+        except ValueError as error:
+            option = "--set size" if "size" in config.changes else "--size"
+            raise UsageError(f"{option} {told(method.size)}: {error}.") from error
+    return multiple
+
+
 def settle_open_options(
-    config: TrainConfig, images: Sequence[Path], white_level: int | None, say: Callable[[str], None]
+    config: TrainConfig,
+    images: Sequence[Path],
+    white_level: int | None,
+    size_multiple: int,
+    say: Callable[[str], None],
 ) -> TrainConfig:
     """Return options with the white level and, if left open, the size that suits the images."""
     size = config.size
-    if size is None and "size" not in config.changes and config.fit == "squash":
+    if size is None and "size" not in config.changes:
         method = method_config(config)
-        size = settle_size(method.size, images, say) if method.follows_shape else None
+        usual = nearest_size(method.size, size_multiple)
+        if method.follows_shape and config.fit == "squash":
+            size = settle_size(usual, images, say, size_multiple)
+        elif usual != method.size:
+            size = usual
     return config.model_copy(update={"white_level": white_level, "size": size})
 
 

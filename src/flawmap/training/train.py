@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flawmap.backbones.registry import load_backbone
 from flawmap.data.bit_depth import settle_white_level
 from flawmap.data.layouts import Dataset, open_dataset
 from flawmap.errors import FlawmapError
@@ -37,9 +38,10 @@ from flawmap.training.output_folder import (
 )
 from flawmap.training.prepare import Prepared, Request, prepare, read_images, set_up
 from flawmap.training.ranks import Ranks, joined_ranks
-from flawmap.training.resolve import framing, method_config, settle_open_options
+from flawmap.training.resolve import check_backbone, framing, method_config, settle_open_options
 from flawmap.training.settings import check_split, settle
-from flawmap.utils.files import check_space, check_writable, make_folder, only_writer
+from flawmap.utils.files import check_space, check_writable, make_folder
+from flawmap.utils.locks import only_writer
 
 
 def train(
@@ -76,31 +78,37 @@ def _train(
     reporter: Reporter,
     ranks: Ranks,
 ) -> Inspector:
-    if not ranks.leads:
-        dataset = open_dataset(data, config.layout)
-        settled = _settle_by_images(config, dataset, reporter)
-        return follow(Request(settled, dataset, resume, 0.0, reporter, ranks), folder)
-    check_free(folder, resume=resume)
-    if folder.exists():
-        with only_writer(folder):
-            pass  # fail now, not after reading all images
-    if resume and (folder / MANIFEST).is_file():
-        return _complete_already(folder, reporter)
+    if ranks.leads:
+        check_free(folder, resume=resume)
+        if folder.exists():
+            with only_writer(folder):
+                pass  # fail now, not after reading all images
+        if resume and (folder / MANIFEST).is_file():
+            return _complete_already(folder, reporter)
     framing(config, method_config(config).size)  # refuse invalid options first
-    dataset = _open_data(data, folder, config)
-    if resume:
-        _check_resumed(folder, config, reporter)
-    config = _settle_by_images(config, dataset, reporter)
-    request = Request(config, dataset, resume, checkpoint_seconds, reporter, ranks)
+    backbone, source = load_backbone(config.teacher)
+    size_multiple = check_backbone(config, backbone)
+    dataset = open_dataset(data, config.layout)
+    if ranks.leads:
+        _check_folder(folder, dataset)
+        if resume:
+            _check_resumed(folder, config, reporter)
+    config = _settle_by_images(config, dataset, size_multiple, reporter)
+    request = Request(config, backbone, source, dataset, resume, checkpoint_seconds, reporter, ranks)
+    return _lead(request, folder) if ranks.leads else follow(request, folder)
+
+
+def _lead(request: Request, folder: Path) -> Inspector:
+    """Run all trainings of the request and write them; see :func:`follow` for other processes."""
     new = not folder.exists()
     try:
         inspector = _train_all(request, folder)
-        ranks.wait()
-        return inspector
     except (FlawmapError, KeyboardInterrupt):
         if new:
             discard_unbegun(folder)
         raise
+    request.ranks.wait()
+    return inspector
 
 
 def _complete_already(folder: Path, reporter: Reporter) -> Inspector:
@@ -111,13 +119,11 @@ def _complete_already(folder: Path, reporter: Reporter) -> Inspector:
     return Inspector.load(folder)
 
 
-def _open_data(data: Path, folder: Path, config: TrainConfig) -> Dataset:
-    """List the images; UsageError if the run's folder is among them or not writable."""
-    dataset = open_dataset(data, config.layout)
+def _check_folder(folder: Path, dataset: Dataset) -> None:
+    """Raise an error if the run's folder is among the images or not writable."""
     samples = (sample.path for sample in (*dataset.train, *dataset.test))
     check_apart(folder, dataset.root, samples)
     check_writable(folder)
-    return dataset
 
 
 def _check_resumed(folder: Path, config: TrainConfig, reporter: Reporter) -> None:
@@ -128,14 +134,16 @@ def _check_resumed(folder: Path, config: TrainConfig, reporter: Reporter) -> Non
         reporter.say(f"{folder} holds no run to resume: starting one.")
 
 
-def _settle_by_images(config: TrainConfig, dataset: Dataset, reporter: Reporter) -> TrainConfig:
+def _settle_by_images(
+    config: TrainConfig, dataset: Dataset, size_multiple: int, reporter: Reporter
+) -> TrainConfig:
     """Describe the data, and settle the white level and the working size by the good images."""
     reporter.say(dataset.describe())
     for note in dataset.notes:
         reporter.say(note)
     good = dataset.good_train
     white_level = settle_white_level(good, config.white_level, reporter.say)
-    return settle_open_options(config, good, white_level, reporter.say)
+    return settle_open_options(config, good, white_level, size_multiple, reporter.say)
 
 
 def _train_all(request: Request, folder: Path) -> Inspector:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import logging
 import os
 import re
 import secrets
@@ -20,20 +19,13 @@ from typing import Any
 
 from flawmap.errors import FlawmapError
 
-if sys.platform != "win32":
-    import fcntl
-
 OURS = ".flawmap-"
 """Prefix of every name that flawmap gives to what it will delete again."""
 _PIECE = 2**20  # bytes
 _TEMPORARY = re.compile(re.escape(OURS) + r"(\d+)\.[0-9a-f]{8}\.tmp")
 _STILL = 2.0  # seconds without change after which a file counts as no longer being written
-# Errors of systems without flock on a folder; NFS requires it open for writing and gives EBADF.
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
 _LITTER = {".ds_store", "thumbs.db", "desktop.ini", ".gitkeep", ".gitignore", "lost+found"}
 _PROBE_BYTES = 2**20  # more than a full disk may have left in its last block
-_log = logging.getLogger("flawmap")
-_told_of_locks: set[Path] = set()
 _MENDS = {
     errno.ENOSPC: " Free some space, or choose another disk.",
     errno.EDQUOT: " Free some space, or choose another disk.",
@@ -146,51 +138,6 @@ def check_regular(path: Path, max_bytes: int) -> None:
         raise OSError(errno.EFBIG, f"More than {max_bytes >> 20:,} MiB")
 
 
-@contextlib.contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Hold an exclusive advisory lock on ``folder`` while the block runs.
-
-    The lock is on the folder itself (flock): it leaves no file, and ends with the process however
-    that ends. Windows and some network drives do not support it: then nothing is locked, and the
-    log "flawmap" says so once per folder. Raises FlawmapError if another process holds the lock, or
-    if the folder cannot be opened.
-    """
-    if sys.platform == "win32":
-        _tell_no_lock(folder, "Windows has no such lock")
-        yield
-        return
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    try:
-        _lock(descriptor, folder)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise FlawmapError(
-            f"Another process is writing {folder}: wait until it ends, or choose another folder."
-        ) from error
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise FlawmapError(f"Cannot lock {folder}: {error.strerror or error}.") from error
-        _tell_no_lock(folder, error.strerror or str(error))
-
-
-def _tell_no_lock(folder: Path, why: str) -> None:
-    if folder not in _told_of_locks:
-        _told_of_locks.add(folder)
-        _log.warning(
-            "%s cannot be locked (%s): let only one process write it at a time.", folder, why
-        )
-
-
 def write_bytes(path: Path, data: bytes) -> None:
     """Write and flush to disk before renaming, so that a crash leaves the old or the new file."""
     write_together({path: data})
@@ -246,14 +193,13 @@ def sweep_below(folder: Path) -> None:
 
 
 def _is_running(process: int) -> bool:
-    if sys.platform == "win32":  # where probing with a signal would end the process
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
+    if sys.platform != "win32":  # there, probing with a signal would end the process
+        try:
+            os.kill(process, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except OSError:
+            return True
     return True
 
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import struct
 import subprocess
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,16 +25,9 @@ from flawmap.evaluation.report import write_report
 from flawmap.inspection.bundle.training_log import TrainingLog, read_log
 from flawmap.inspection.output.lines import json_lines
 from flawmap.inspection.sources import list_images
-from flawmap.utils.files import only_writer, read_regular, write_bytes
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from flawmap.utils.files import only_writer
-with only_writer(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
+from flawmap.utils.files import read_regular, write_bytes
+from flawmap.utils.locks import only_writer
+from inspection.records import make_record
 
 
 def bomb(side: int) -> bytes:
@@ -85,6 +77,7 @@ def test_strips_join_without_a_seam(monkeypatch: pytest.MonkeyPatch, mode: str) 
 # --- files that are none
 
 
+@pytest.mark.posix
 def test_a_pipe_a_folder_and_a_large_file_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").write_bytes(bytes(11))
@@ -181,7 +174,7 @@ def test_lines_on_a_full_disk_end_with_a_whole_one(full: Path) -> None:
 def _many_lines(path: Path) -> None:
     with json_lines(path) as write:
         for number in range(100):
-            write({"path": "x" * 1000, "score": number})
+            write(make_record("x" * 1000, score=number))
 
 
 def test_a_log_on_a_full_disk(full: Path) -> None:
@@ -191,26 +184,6 @@ def test_a_log_on_a_full_disk(full: Path) -> None:
 
 
 # --- two writers
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
-def test_a_second_writer_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HOLD, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "held\n"
-        with pytest.raises(FlawmapError, match="Another process is writing"), only_writer(tmp_path):
-            pytest.fail("both got in")
-        first.kill()
-    with only_writer(tmp_path):
-        assert list(tmp_path.iterdir()) == []
-
-
-def test_the_folder_is_free_after_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), only_writer(tmp_path):
-        raise KeyError
-    with only_writer(tmp_path):
-        pass
 
 
 @pytest.mark.parametrize(

@@ -99,9 +99,9 @@ def test_images_of_8_bits_and_floats_have_no_white_level():
 
 @pytest.mark.parametrize("white", [0, -1, 65536])
 def test_no_white_level(white):
-    with pytest.raises(UsageError, match="A white level of"):
+    with pytest.raises(UsageError, match="The white level"):
         Framing((8, 8), white_level=white)
-    with pytest.raises(ValueError, match="A white level of"):
+    with pytest.raises(ValueError, match="The white level"):
         Preprocessing(size=(8, 8), white_level=white)
 
 
@@ -110,6 +110,6 @@ def test_framing_reads_as_it_decodes(fit):
     data = encode_png(deep(12))
     framing = Framing((16, 16), fit, white_level=4095)
     assert Preprocessing.of(framing).framing == framing
-    read, decoded = framing.read(data), framing.lay(framing.decode(data))
+    read, decoded = framing.read(data), framing.preprocess(framing.decode(data))
     np.testing.assert_array_equal(read.pixels, decoded.pixels)
     np.testing.assert_array_equal(framing.decode(deep(12)), framing.decode(data))

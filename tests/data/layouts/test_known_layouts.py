@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from data.layouts.trees import EMPTY, MASK, PART, evaluated_on, mask, plant, trained_on
-from flawmap.cli.options import Layout
 from flawmap.data.layouts import LAYOUTS, DatasetError, open_dataset
 from flawmap.evaluation.ground_truth import sample_mask
+from flawmap.training.config import TrainConfig
 
 Rows = list[tuple[str, list[str], list[str]]]
 
@@ -244,7 +244,7 @@ def test_visa_without_its_table(tmp_path):
 @pytest.mark.parametrize(
     ("table", "why"),
     [
-        ("object,split\ncandle,train\n", "no column label"),
+        ("object,split\ncandle,train\n", "column label is missing"),
         (SPLIT.replace("candle/Data/Images/Normal/0001", "../../etc/0001"), "names ../../etc"),
         (b"\xff\xfe\x00", "not UTF-8"),
     ],
@@ -301,7 +301,7 @@ def test_real_iad(tmp_path):
 
 def test_real_iad_without_or_with_another_table(tmp_path):
     plant(tmp_path, real_iad("usb", train=3))
-    with pytest.raises(DatasetError, match=r"usb\.json: not as Real-IAD's"):
+    with pytest.raises(DatasetError, match=r"usb\.json: not in Real-IAD's format"):
         open_dataset(tmp_path / "realiad_1024/usb")
     shutil.rmtree(tmp_path / "realiad_jsons")
     assert open_dataset(tmp_path / "realiad_1024/usb").layout == "folder"
@@ -381,5 +381,5 @@ def test_what_was_found_and_what_was_expected_is_said(tmp_path):
 
 
 def test_the_command_line_names_every_layout():
-    said = str(Layout.__metadata__[0].help)
+    said = str(TrainConfig.model_fields["layout"].description)
     assert all(name in said for name in LAYOUTS)

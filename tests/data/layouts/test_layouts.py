@@ -326,7 +326,7 @@ def test_layout_can_be_chosen(tmp_path):
 def test_unknown_layout_lists_the_names(tmp_path):
     with pytest.raises(
         UsageError,
-        match="voc: no such layout; choose one of auto, " + ", ".join(LAYOUTS),
+        match="unknown layout voc; choose one of auto, " + ", ".join(LAYOUTS),
     ):
         open_dataset(tmp_path, "voc")
     assert "mvtec" in LAYOUTS

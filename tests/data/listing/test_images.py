@@ -100,6 +100,7 @@ def test_what_is_left_out_is_counted_by_reason_in_a_line_each(tmp_path: Path) ->
     )
 
 
+@pytest.mark.posix
 def test_pipes_are_left_out(tmp_path: Path) -> None:
     plant(tmp_path, "a.png")
     os.mkfifo(tmp_path / "b.png")

@@ -256,7 +256,7 @@ def test_a_black_drawing_on_white_is_not_turned_in_secret() -> None:
 
 
 def test_values_that_are_no_numbers() -> None:
-    with pytest.raises(ImageError, match=r"m\.tif: holds values that are no numbers"):
+    with pytest.raises(ImageError, match=r"m\.tif: holds values that are not numbers"):
         read_mask(file(two(0, np.nan, np.float32), "TIFF"), None, name="m.tif")
 
 

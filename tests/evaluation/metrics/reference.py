@@ -1,4 +1,4 @@
-"""The same figures, slow and plain, sharing nothing with the package; and nasty test sets."""
+"""The same metrics, slow and plain, sharing nothing with the package; and nasty test sets."""
 
 from __future__ import annotations
 

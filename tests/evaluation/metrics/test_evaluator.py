@@ -1,4 +1,3 @@
-import dataclasses
 import json
 
 import numpy as np
@@ -8,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from flawmap.errors import FlawmapError
-from flawmap.evaluation.metrics import Evaluator, Figures
+from flawmap.evaluation.metrics import Evaluator
 
 from .reference import evaluate, f1_max, nasty_sets, pooled, random_set
 
@@ -19,11 +18,11 @@ ZEROS = np.zeros((4, 4), np.uint8)
 RAMP = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)
 
 
-def values(figures, names=IMAGE + PIXEL):
-    return [getattr(figures, name) for name in names]
+def values(metrics, names=IMAGE + PIXEL):
+    return [metrics[name] for name in names]
 
 
-def sklearn_figures(labels, scores):
+def sklearn_metrics(labels, scores):
     return [
         roc_auc_score(labels, scores),
         average_precision_score(labels, scores),
@@ -32,18 +31,18 @@ def sklearn_figures(labels, scores):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_pixel_figures_are_scikit_learns(name):
-    figures = evaluate(Evaluator, SETS[name]).compute()
-    expected = sklearn_figures(*pooled(SETS[name]))
-    assert values(figures, PIXEL[:3]) == pytest.approx(expected, abs=1e-12)
+def test_pixel_metrics_are_scikit_learns(name):
+    metrics = evaluate(Evaluator, SETS[name]).compute()
+    expected = sklearn_metrics(*pooled(SETS[name]))
+    assert values(metrics, PIXEL[:3]) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_image_figures_are_scikit_learns_on_folder_labels(name):
+def test_image_metrics_are_scikit_learns_on_folder_labels(name):
     labels = np.array([d for *_, d in SETS[name]])
-    figures = evaluate(Evaluator, SETS[name]).compute()
-    expected = sklearn_figures(labels, np.array([s for *_, s, _ in SETS[name]]))
-    assert values(figures, IMAGE) == pytest.approx(expected, abs=1e-12)
+    metrics = evaluate(Evaluator, SETS[name]).compute()
+    expected = sklearn_metrics(labels, np.array([s for *_, s, _ in SETS[name]]))
+    assert values(metrics, IMAGE) == pytest.approx(expected, abs=1e-12)
 
 
 @settings(max_examples=40)
@@ -100,12 +99,12 @@ UNDEFINED = {
 @pytest.mark.parametrize("name", UNDEFINED)
 def test_undefined_is_none_with_a_reason(name):
     images, undefined = UNDEFINED[name]
-    figures = evaluate(Evaluator, images).compute()
-    assert {n for n in IMAGE + PIXEL if getattr(figures, n) is None} == set(undefined)
-    for figure in undefined:
-        assert figures.notes[figure].startswith("no ")
-        assert figure not in figures.pixel_error_bound
-    assert set(figures.notes) & set(IMAGE + PIXEL) == set(undefined)
+    metrics = evaluate(Evaluator, images).compute()
+    assert {n for n in IMAGE + PIXEL if metrics[n] is None} == set(undefined)
+    for name in undefined:
+        assert metrics.notes[name].startswith("no ")
+        assert name not in metrics.pixel_error_bound
+    assert set(metrics.notes) & set(IMAGE + PIXEL) == set(undefined)
 
 
 def test_a_defective_image_without_mask_counts_at_image_level_only():
@@ -115,7 +114,7 @@ def test_a_defective_image_without_mask_counts_at_image_level_only():
         Evaluator, [*images, (np.ones((24, 20), np.float32), None, 0.0, True)]
     ).compute()
     assert values(more, PIXEL) == values(plain, PIXEL)
-    assert more.image_auroc < plain.image_auroc
+    assert more["image_auroc"] < plain["image_auroc"]
     assert more.images == plain.images + 1
     assert more.notes["without_mask"].endswith(": 1")
     assert "without_mask" not in plain.notes
@@ -127,18 +126,15 @@ def test_a_defective_image_with_an_empty_mask_is_background_all_over():
     empty = evaluate(Evaluator, [*images, (high, np.zeros((24, 20), bool), 0.5, True)]).compute()
     good = evaluate(Evaluator, [*images, (high, None, 0.5, False)]).compute()
     assert values(empty, PIXEL) == values(good, PIXEL)
-    assert empty.image_auroc != good.image_auroc
+    assert empty["image_auroc"] != good["image_auroc"]
     assert empty.notes["empty_masks"].endswith(": 1")
 
 
-def test_figures_survive_json_and_leave_the_arrays_out():
-    figures = evaluate(Evaluator, SETS["random"]).compute()
-    read = json.loads(json.dumps(figures.to_dict()))
-    assert set(read) == {f.name for f in dataclasses.fields(Figures)} - {
-        "curves",
-        "instance_precision",
-    }
-    assert read["pro"] == figures.pro
+def test_metrics_survive_json_and_leave_the_arrays_out():
+    metrics = evaluate(Evaluator, SETS["random"]).compute()
+    read = json.loads(json.dumps(metrics.to_dict()))
+    assert list(read) == ["images", "instances", *IMAGE, *PIXEL, "pixel_error_bound", "notes"]
+    assert read["pro"] == metrics["pro"]
     assert json.loads(json.dumps(Evaluator().compute().to_dict()))["pixel_ap"] is None
 
 
@@ -147,14 +143,14 @@ def test_42_peaked_maps_of_256_are_exact():
         ((1 / (1 + ((1 - m) / m) ** 8)).astype(np.float32), mask, s, d)
         for m, mask, s, d in random_set(np.random.default_rng(5), (256, 256), count=42)
     ]
-    figures = evaluate(Evaluator, images).compute()
+    metrics = evaluate(Evaluator, images).compute()
     labels, scores = pooled(images)
-    assert figures.pixel_error_bound == dict.fromkeys(PIXEL, 0.0)
-    assert figures.pixel_ap == pytest.approx(average_precision_score(labels, scores), abs=1e-9)
+    assert metrics.pixel_error_bound == dict.fromkeys(PIXEL, 0.0)
+    assert metrics["pixel_ap"] == pytest.approx(average_precision_score(labels, scores), abs=1e-9)
 
 
 def test_a_region_is_a_smaller_image():
-    """Counted within a rectangle alone, figures are those of the images cut to it."""
+    """Counted within a rectangle alone, metrics are those of the images cut to it."""
     rng = np.random.default_rng(8)
     region = np.zeros((24, 32), bool)
     region[4:20, 3:25] = True
@@ -182,5 +178,58 @@ def test_an_image_whose_defects_lie_outside_the_region_is_a_good_one():
     other.merge(evaluator)
     found = other.compute()
     assert found.instances == 0
-    assert found.image_auroc is None
+    assert found["image_auroc"] is None
     assert found.notes["outside_region"].endswith("counted as good: 1")
+
+
+MAP = np.zeros((4, 5), np.float32)
+MASK = np.zeros((4, 5), np.uint8)
+BAD_MAP = MAP.copy()
+BAD_MAP[1, 2] = np.nan
+
+REFUSED = {
+    "float64 map": ((MAP.astype(float), MASK, 0.0, True), "not float32"),
+    "list for a map": (([[0.0]], MASK, 0.0, True), "list, not float32"),
+    "batch axis": ((MAP[None], MASK, 0.0, True), "batch or channel"),
+    "no pixel": ((MAP[:0], MASK[:0], 0.0, True), "at least one pixel"),
+    "NaN": ((BAD_MAP, MASK, 0.0, True), "NaN or infinite"),
+    "infinite": ((MAP - np.inf, MASK, 0.0, True), "NaN or infinite"),
+    "mask of another shape": ((MAP, MASK.T, 0.0, True), r"\(5, 4\).*\(4, 5\)"),
+    "mask 0/255": ((MAP, MASK + 255, 0.0, True), "mask > 0"),
+    "float mask": ((MAP, MASK.astype(np.float32), 0.0, True), "not uint8 or bool"),
+    "list for a mask": ((MAP, MASK.tolist(), 0.0, True), "list, not uint8"),
+    "NaN score": ((MAP, MASK, float("nan"), True), "not a finite number"),
+    "no score": ((MAP, MASK, None, True), "image score is None"),
+    "text for a label": ((MAP, MASK, 0.0, "good"), "True .defective."),
+    "good with a defect": ((MAP, MASK + 1, 0.0, False), "good image has a mask"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_input_is_refused_and_not_counted(name):
+    image, message = REFUSED[name]
+    evaluator = Evaluator()
+    with pytest.raises(FlawmapError, match=message) as caught:
+        evaluator.update(*image)
+    assert len(str(caught.value).splitlines()) <= 2
+    assert evaluator.compute().images == 0
+
+
+@pytest.mark.parametrize("options", [{"pro_limit": 0.0}, {"pro_limit": 1.5}, {"max_keys": 1}])
+def test_options_out_of_range_are_refused(options):
+    with pytest.raises(FlawmapError, match="pass"):
+        Evaluator(**options)
+
+
+def test_what_is_like_it_but_fine_is_accepted():
+    evaluator = Evaluator()
+    evaluator.update(MAP[::2, ::-1], (MASK + 1)[::2].astype(bool), np.float32(1), np.bool_(True))
+    evaluator.update(MAP.T, None, 0, False)
+    assert evaluator.compute().images == 2
+
+
+def test_a_refused_score_leaves_no_note_of_the_region_behind():
+    region, evaluator = np.zeros(MAP.shape, bool), Evaluator()
+    with pytest.raises(FlawmapError, match="not a finite number"):
+        evaluator.update(MAP, MASK + 1, float("nan"), True, region)
+    assert "outside_region" not in evaluator.compute().notes

@@ -9,6 +9,7 @@ import numpy as np
 
 from flawmap.evaluation.report import ImageRow, Panel, ReportData
 from flawmap.types import Label, Verdict
+from inspection.records import make_record
 
 THRESHOLDS = {"review": 0.4, "reject": 0.6, "pixel": 0.5}
 FIGURES: dict[str, float | int | None] = {
@@ -32,7 +33,10 @@ def row(path: str, label: Label, score: float, **changes: Any) -> ImageRow:
     above = [score > THRESHOLDS["review"], score > THRESHOLDS["reject"]]
     verdicts: tuple[Verdict, ...] = ("good", "review", "reject")
     kind = "scratch" if label == "defective" else None
-    return replace(ImageRow(path, label, kind, score, 0.05, verdicts[sum(above)]), **changes)
+    result = {"score": score, "p_value": 0.05, "verdict": verdicts[sum(above)]}
+    if "error" in changes:
+        result = {"error": changes.pop("error")}
+    return replace(ImageRow(make_record(path, **result), label, kind), **changes)
 
 
 def panel(of: ImageRow, height: int = 24, width: int = 32, masked: bool = True) -> Panel:

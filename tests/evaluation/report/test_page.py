@@ -11,7 +11,6 @@ import pytest
 
 from flawmap.errors import FlawmapError
 from flawmap.evaluation.report import ImageRow, ReportData, render_report, write_report
-from flawmap.evaluation.report.summary import cards
 
 from .samples import FIGURES, make_data, panel, row
 
@@ -55,7 +54,7 @@ class Outline(HTMLParser):
 def test_balanced_complete_and_in_order() -> None:
     page = Outline(render_report(make_data()))
     ids = [given["id"] for name, given in page.tags if name == "section"]
-    assert ids[:5] == ["verdict", "figures", "scores", "curves", "types"]
+    assert ids[:5] == ["verdict", "metrics", "scores", "curves", "types"]
     assert ids[5:] == ["gallery", "images", "training", "configuration"]
     for word in ("Bottle caps", "DeSTSeg, preset fast", "At most 1 % of good parts", "9.8.7"):
         assert word in page.text
@@ -71,27 +70,28 @@ def test_headline_counts_in_words() -> None:
 
 
 @pytest.mark.parametrize("key", [key for key in FIGURES if key not in ("images", "seconds")])
-def test_every_figure_is_shown_or_its_absence_explained(key: str) -> None:
+def test_every_metric_is_shown_or_its_absence_explained(key: str) -> None:
     value = FIGURES[key]
     shown = f"{value:.3f}" if isinstance(value, float) else str(value)
-    assert shown in figure_text(make_data(), key)
+    assert shown in metric_text(make_data(), key)
     without = make_data(figures={**FIGURES, key: None}, notes={key: "no masks at all"})
-    assert "—" in figure_text(without, key)
-    assert "no masks at all" in figure_text(without, key)
-    assert shown not in figure_text(without, key)
+    assert "—" in metric_text(without, key)
+    assert "no masks at all" in metric_text(without, key)
+    assert shown not in metric_text(without, key)
 
 
 def test_images_and_seconds() -> None:
-    assert "23" in figure_text(make_data(), "images")
-    assert "4.2 s" in figure_text(make_data(), "seconds")
+    assert "23" in metric_text(make_data(), "images")
+    assert "4.2 s" in metric_text(make_data(), "seconds")
 
 
-def figure_text(data: ReportData, key: str) -> str:
-    """What the card or fact of one figure says."""
-    page = cards(data)
-    start = page.index(f'data-figure="{key}"')
-    end = page.find("data-figure=", start + 10)
-    return re.sub("<[^>]*>", " ", page[start : end if end > 0 else start + 400])
+def metric_text(data: ReportData, key: str) -> str:
+    """Text of the card or fact of one metric."""
+    page = render_report(data)
+    start = page.index(f'data-metric="{key}"')
+    end = re.compile("data-metric=|</section>").search(page, start + 10)
+    assert end is not None
+    return re.sub("<[^>]*>", " ", page[start : end.start()])
 
 
 def test_names_cannot_become_markup() -> None:
@@ -194,7 +194,7 @@ EDGES = {
 @pytest.mark.parametrize("changes", EDGES.values(), ids=EDGES.keys())
 def test_edges_give_a_whole_page_without_nan(changes) -> None:
     page = Outline(render_report(make_data(**changes)))
-    assert {"figures", "images", "configuration"} <= {given.get("id") for _, given in page.tags}
+    assert {"metrics", "images", "configuration"} <= {given.get("id") for _, given in page.tags}
     shown = page.text + str([given for name, given in page.tags if name != "img"])
     assert not re.search(r"\b(nan|inf)\b", shown, re.IGNORECASE)
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flawmap.evaluation.report.axes import Scale, linear_ticks, log_ticks, scale_over
-from flawmap.evaluation.report.charts import _running_median, score_histogram, score_scale, thinned
-from flawmap.evaluation.report.markup import Html, escape, tag
+from flawmap.evaluation.report.axes import Scale, linear_ticks, log_ticks, scale_over, svg, text
+from flawmap.evaluation.report.charts import (
+    _running_median,
+    loss_chart,
+    score_histogram,
+    score_scale,
+    thinned,
+)
 from flawmap.evaluation.report.outcome import most_wrong_first, outcome_of, tally
 
 from .samples import THRESHOLDS, row
@@ -96,10 +101,16 @@ def test_thinning_keeps_ends_and_shape() -> None:
     assert len(thinned(np.array([0, np.nan, 1.0]), np.zeros(3))[0]) == 2
 
 
-def test_markup_escapes_all_but_markup() -> None:
-    assert tag("p", "<", Html("<br>"), title='"<') == '<p title="&quot;&lt;">&lt;<br></p>'
-    assert escape("a\x00\ud800") == "a\ufffd\ud800"
-    assert tag("i", "<" + Html("<br>")) == "<i>&lt;&lt;br&gt;</i>"
+def test_text_of_a_drawing_is_escaped_and_printable() -> None:
+    drawn = svg('a<"\x00', text(0, 0, "<b>\x07\ud800", "x"))
+    assert "<title>a&lt;&#34;\ufffd</title>" in drawn
+    assert ">&lt;b&gt;\ufffd\ud800</text>" in drawn
+
+
+def test_a_single_value_of_a_loss_is_a_dot() -> None:
+    drawn = loss_chart("Loss", np.array([30.0]), np.array([0.5]))
+    assert drawn.count('<circle cx="') == 2, "the value and its running median"
+    assert "polyline" not in drawn
 
 
 def test_running_median_drops_spikes_and_keeps_ends() -> None:

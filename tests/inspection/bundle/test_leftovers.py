@@ -12,7 +12,7 @@ from flawmap.calibration import regions as regions_verb
 from flawmap.data.image_io.images import write_png
 from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.manifest import Manifest, read_manifest
-from flawmap.inspection.inspector import load_region
+from flawmap.inspection.decision import load_region
 from flawmap.inspection.roi.mask import Region
 
 

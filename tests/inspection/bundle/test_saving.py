@@ -158,7 +158,7 @@ def test_a_network_of_another_run_is_not_given_thresholds(run_copy: Path) -> Non
     other = (run_copy / GRAPH).read_bytes() + b"\x1a\x01x"  # another producer's version
     (run_copy / GRAPH).unlink()
     (run_copy / GRAPH).write_bytes(other)
-    with pytest.raises(FlawmapError, match="not the graph that its manifest names"):
+    with pytest.raises(FlawmapError, match="not the model that its manifest names"):
         flawmap.calibrate(run_copy)
     assert (run_copy / GRAPH).read_bytes() == other
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.output.delivery import Delivery
 from flawmap.inspection.pipeline import inspect_files
+from flawmap.inspection.record import InspectionRecord
 
 
 @pytest.mark.parametrize("pictures", [False, True])
@@ -19,13 +19,13 @@ def test_a_line_that_is_being_given_is_given_once(
     tiny_run, photographs: Path, tmp_path: Path, when: str, pictures: bool
 ) -> None:
     inspector = Inspector.load(tiny_run, threads=1)
-    given: list[dict[str, Any]] = []
-    shown: list[dict[str, Any]] = []
+    given: list[InspectionRecord] = []
+    shown: list[InspectionRecord] = []
 
-    def give(line: dict[str, Any]) -> None:
+    def give(record: InspectionRecord) -> None:
         if when == "before" and len(given) == 1:
             signal.raise_signal(signal.SIGINT)
-        given.append(line)
+        given.append(record)
         if when == "after" and len(given) == 2:
             signal.raise_signal(signal.SIGINT)
 
@@ -33,16 +33,16 @@ def test_a_line_that_is_being_given_is_given_once(
     if folder is not None:
         folder.mkdir()
     paths = sorted(photographs.rglob("*.png"))
-    results = list(inspect_files(inspector, paths, 1, photographs=pictures))
+    results = list(inspect_files(inspector, paths, 1, keep_images=pictures))
 
     def deliver() -> None:
-        with Delivery(inspector, folder, give, show=shown.append) as delivery:
-            for result in results:
-                delivery.add(result, result.path.stem)
+        with Delivery(inspector.manifest, folder, give, show=shown.append) as delivery:
+            for path, result in zip(paths, results, strict=True):
+                delivery.add(result, path.stem)
 
     with pytest.raises(KeyboardInterrupt):
         deliver()
-    names = [line["path"] for line in given]
+    names = [record.path for record in given]
     assert len(names) >= 2
     assert names == [str(path) for path in paths[: len(names)]]
     assert shown == given

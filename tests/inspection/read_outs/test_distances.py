@@ -72,5 +72,5 @@ def test_no_report_of_verdicts_that_are_none(run_copy, tiny_data, tmp_path):
 def test_a_changed_graph_is_refused(run_copy: Path, tiny_data):
     (run_copy / "model.onnx").unlink()  # the copy's files are links
     (run_copy / "model.onnx").write_bytes(b"another")
-    with pytest.raises(FlawmapError, match="not the graph"):
+    with pytest.raises(FlawmapError, match="not the model"):
         flawmap.evaluate(run_copy, tiny_data, distances=(1,))

@@ -88,8 +88,8 @@ def test_a_region_drawn_in_a_labelling_tool(tmp_path: Path, value: Any) -> None:
         (via("a.png"), "states no size of its image"),
         (labelme(imageHeight=10**6, imageWidth=10**6), "of 1000000 x 1000000 pixels"),
         (labelme(shapes=[]), "marks nothing"),
-        ({"size": [10**6, 10**6], "polygons": [CORNERS]}, "holds no polygons"),
-        ({"size": [9, 9], "polygons": [[[1e300, 0], [1, 1], [0, 1]]]}, "holds no polygons"),
+        ({"size": [10**6, 10**6], "polygons": [CORNERS]}, "holds neither annotations"),
+        ({"size": [9, 9], "polygons": [[[1e300, 0], [1, 1], [0, 1]]]}, "holds neither annotations"),
     ],
 )  # fmt: skip
 def test_annotations_that_show_no_region(tmp_path: Path, value: Any, message: str) -> None:
@@ -125,7 +125,7 @@ def test_the_shape_of_the_images(
             assert draw_region(roi, ignore, size, images).any()
         elif not fits:
             height, width = images[-1]
-            says = rf"64 x 48 pixels, another shape than 1 of .*{width} x {height} pixels"
+            says = rf"64 x 48 pixels, whose shape differs from .* 1 of .*{width} x {height} pixels"
             with pytest.raises(UsageError, match=says):
                 draw_region(roi, ignore, size, images)
 
@@ -137,7 +137,7 @@ def test_nothing_to_look_at_says_which_file(tmp_path: Path) -> None:
         (black, None, r"empty: .*b\.png marks nothing"),
         (None, white, r"empty: .*w\.png marks the whole image"),
         (box, white, r"empty: .*w\.png marks the whole image"),
-        (box, box, r"empty: .*box\.png marks all of what .*box\.png does"),
+        (box, box, r"empty: .*box\.png marks all that .*box\.png marks"),
     ):
         with pytest.raises(FlawmapError, match=says):
             draw_region(roi, ignore)
@@ -173,7 +173,7 @@ def test_the_run_refuses_another_shape_and_stays_as_it_was(run_copy: Path, tmp_p
     before = (run_copy / "manifest.json").read_bytes()
     wide = saved(tmp_path / "wide.png", BOX * 255)
     with pytest.raises(
-        UsageError, match=r"64 x 48 pixels, another shape than (\d+) of the \1 images"
+        UsageError, match=r"64 x 48 pixels, whose shape differs from that of (\d+) of the \1 images"
     ):
         flawmap.regions(run_copy, roi=wide)
     assert (run_copy / "manifest.json").read_bytes() == before
@@ -184,6 +184,7 @@ def test_the_run_refuses_another_shape_and_stays_as_it_was(run_copy: Path, tmp_p
     assert said == ["The region of interest is 25.0% of the image."]
 
 
+@pytest.mark.posix
 def test_a_region_file_that_is_a_pipe_or_too_large(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / region_file("a" * 64)
     os.mkfifo(path)

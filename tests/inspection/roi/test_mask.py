@@ -58,7 +58,7 @@ def test_polygons_are_drawn_at_the_photograph_s_size(tmp_path):
     ],
 )
 def test_no_polygons(tmp_path, value):
-    with pytest.raises(UsageError, match="holds no polygons"):
+    with pytest.raises(UsageError, match="holds neither annotations"):
         draw_region(polygons(tmp_path / "roi.json", value), None, (8, 8))
 
 

@@ -24,6 +24,7 @@ from flawmap.inspection.watching import arrivals
 from flawmap.inspection.watching import watch as module
 from flawmap.inspection.watching.ledger import Ledger
 from flawmap.runtime.onnxruntime import OnnxRuntime
+from inspection.records import make_record
 
 LIMIT = 30.0  # seconds after which a test stops waiting
 
@@ -154,7 +155,7 @@ def test_no_two_images_have_one_name_for_their_output(tmp_path):
     with Ledger(tmp_path / "lines.jsonl") as ledger:
         names = [ledger.name(path) for path in paths]
         for path in paths[:6]:
-            ledger.add((path, 1, 1), {"path": path})
+            ledger.add(make_record(path, bytes=1, modified_ns=1))
     assert names[0] == names[6] == "a"
     assert names[1] == names[7] == "a_jpg"
     assert len({name.lower() for name in names}) == 6
@@ -174,16 +175,16 @@ def test_calls_that_make_no_sense(camera, tmp_path):
     with pytest.raises(UsageError, match="No such folder"):
         flawmap.watch(camera.run, tmp_path / "no", json_file=camera.json)
     for nothing in (None, "-"):
-        with pytest.raises(UsageError, match="takes a file for its lines"):
+        with pytest.raises(UsageError, match="needs a --json file"):
             flawmap.watch(camera.run, camera.folder, json_file=nothing)
     with pytest.raises(UsageError, match="another folder as --out"):
         flawmap.watch(camera.run, camera.folder, json_file=camera.json, out=camera.folder)
-    line = {"path": "a.png"} | dict.fromkeys(["run", "precision", "backend"], "of predict")
-    camera.json.write_text(json.dumps(line) + "\n")
-    with pytest.raises(FlawmapError, match=r"Line 1 of .* is none of --watch"):
+    camera.json.write_text(make_record().to_json() + "\n")
+    with pytest.raises(FlawmapError, match=r"Line 1 of .* was not written by --watch"):
         camera.watch_until(lambda: True)
 
 
+@pytest.mark.posix
 def test_the_verb_ends_well_with_ctrl_c(camera, flawmap_process):
     import signal
 
@@ -284,7 +285,7 @@ def test_changed_settings_are_taken_over_without_a_restart(run_copy, tmp_path):
     camera.watch_until(lambda: len(camera.lines()) == 4, say=said.append)
     verdicts = {Path(line["path"]).stem: line["verdict"] for line in camera.lines()}
     assert verdicts == {"0": "reject", "1": "reject", "2": "reject", "new": "good"}
-    assert said == [f"{run_copy} was changed (filters): this is used from here on."]
+    assert said == [f"{run_copy} was changed (filters): the new settings apply from now on."]
 
 
 def test_half_a_manifest_leaves_the_settings_before(run_copy, tmp_path, monkeypatch):
@@ -304,7 +305,7 @@ def test_half_a_manifest_leaves_the_settings_before(run_copy, tmp_path, monkeypa
     camera.watch_until(lambda: bool(camera.lines()) and len(said) == 2, say=said.append)
     assert "error" not in camera.lines()[0]
     assert "cannot be used" in said[0]
-    assert said[1] == f"{run_copy} is as it was."
+    assert said[1] == f"{run_copy} can be read again, and its settings are unchanged."
 
 
 class CountingOs:
@@ -328,16 +329,16 @@ def test_idle_costs_nothing_that_grows_with_the_images(tmp_path, monkeypatch):
             (tmp_path / f"f{folder}" / f"{index}.png").touch()
     done = AllDone()
     watched = arrivals.Arrivals(tmp_path, done, 0.0)
-    watched.look()
-    watched.look()
+    watched.update()
+    watched.update()
     monkeypatch.setattr(arrivals, "_SWEEP", 0)
     monkeypatch.setattr(arrivals, "os", counting := CountingOs())
     for _ in range(10):
-        watched.look()
+        watched.update()
     assert (counting.counts["scandir"], counting.counts["stat"]) == (0, 10 * 4)
     done.but = str(tmp_path / "f1" / "new.png")
     Path(done.but).touch()
-    watched.look()
+    watched.update()
     assert [version[0] for version in watched.ready(9)] == [done.but]
     assert (counting.counts["scandir"], counting.counts["listdir"]) == (0, 1)
 
@@ -357,14 +358,14 @@ def test_a_file_written_over_in_place_is_found_in_turn(tmp_path, monkeypatch):
         path.touch()
     done = {(str(p), 0, p.stat().st_mtime_ns) for p in paths}
     watched = arrivals.Arrivals(tmp_path, done, 0.0)
-    watched.look()
+    watched.update()
     with paths[150].open("wb") as file:
         file.write(b"more")
     end = time.monotonic() + 20
     while not (ready := watched.ready(9)):
         assert time.monotonic() < end
         time.sleep(0.01)
-        watched.look()
+        watched.update()
     assert [version[:2] for version in ready] == [(str(paths[150]), 4)]
 
 
@@ -377,16 +378,16 @@ def test_folders_come_go_and_loop(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "b.png").touch()
     (tmp_path / "day" / "._c.png").touch()
-    watched.look()
+    watched.update()
     names = [Path(version[0]).relative_to(tmp_path) for version in watched.ready(9)]
     assert names == [Path("day/hour/a.png")]
     shutil.rmtree(tmp_path / "day")
-    watched.look()
+    watched.update()
     assert watched.ready(9) == []
     (tmp_path / "day").mkdir()
     (tmp_path / "day" / "d.png").touch()
     time.sleep(0.05)
-    watched.look()
+    watched.update()
     assert [Path(version[0]).name for version in watched.ready(9)] == ["d.png"]
 
 
@@ -397,5 +398,5 @@ def test_a_file_renamed_over_another_is_seen(tmp_path):
     time.sleep(0.05)
     (tmp_path / ".new").write_bytes(b"more")
     (tmp_path / ".new").rename(tmp_path / "a.png")
-    watched.look()
+    watched.update()
     assert [version[:2] for version in watched.ready(9)] == [(first[0], 4)]

@@ -112,3 +112,12 @@ def test_a_coarser_map_is_enlarged_first():
     coarse = small[..., ::2, ::2]
     quarter = torch.nn.functional.interpolate(coarse, size=(12, 16), mode="bilinear")
     torch.testing.assert_close(filter_(coarse, image), filter_(quarter, image))
+
+
+@pytest.mark.parametrize("side", [5, 20, 40])
+def test_sizes_that_are_no_multiples_of_a_cell(side):
+    """70x42 pixels, as a backbone with stride 14 may ask for: a flat map stays flat."""
+    image = torch.rand(2, 3, 70, 42, generator=torch.Generator().manual_seed(0))
+    small = torch.full((2, 1, side, side * 3 // 5), 0.3)
+    found = GuidedUpsampling(0.003)(small, image)
+    torch.testing.assert_close(found, torch.full((2, 1, 70, 42), 0.3))

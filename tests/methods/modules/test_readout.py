@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from flawmap.methods.modules.readout import Smoothing, highest, smoothing
+from flawmap.methods.modules.readout import Smoothing, smoothing, topk_mean
 
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
@@ -26,7 +26,7 @@ def test_no_smoothing_is_nothing():
 
 
 @pytest.mark.parametrize("count", [1, 2, 12, 500])
-def test_highest_against_a_sort(count):
+def test_topk_mean_against_a_sort(count):
     x = torch.rand(3, 1, 3, 4, generator=torch.Generator().manual_seed(0))
     expected = np.sort(x.flatten(1).numpy(), axis=1)[:, -count:].mean(1)
-    np.testing.assert_allclose(highest(x, count).numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(topk_mean(x, count).numpy(), expected, rtol=1e-6)

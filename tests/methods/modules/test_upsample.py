@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from flawmap.methods.modules.guided_filter import GuidedUpsampling
 from flawmap.methods.modules.readout import Smoothing
-from flawmap.methods.modules.upsample import Enlargement
+from flawmap.methods.modules.upsample import Upsample
 
 
 def small_and_image() -> tuple[torch.Tensor, torch.Tensor]:
@@ -16,13 +16,13 @@ def small_and_image() -> tuple[torch.Tensor, torch.Tensor]:
 def test_without_guidance_it_is_bilinear():
     small, image = small_and_image()
     expected = F.interpolate(small, size=(32, 64), mode="bilinear")[:, 0]
-    torch.testing.assert_close(Enlargement(0.0, 0.0)(small, image), expected)
+    torch.testing.assert_close(Upsample(0.0, 0.0)(small, image), expected)
 
 
 def test_the_blur_comes_before_bilinear_and_before_guidance():
     small, image = small_and_image()
     blurred = Smoothing(0.8)(small)
     expected = F.interpolate(blurred, size=(32, 64), mode="bilinear")[:, 0]
-    torch.testing.assert_close(Enlargement(0.8, 0.0)(small, image), expected)
+    torch.testing.assert_close(Upsample(0.8, 0.0)(small, image), expected)
     guided = GuidedUpsampling(0.01)(blurred, image)[:, 0]
-    torch.testing.assert_close(Enlargement(0.8, 0.01)(small, image), guided)
+    torch.testing.assert_close(Upsample(0.8, 0.01)(small, image), guided)

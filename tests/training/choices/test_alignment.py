@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flawmap.backbones.resnet import ImageNorm
+from flawmap.backbones.features import ImageNorm
 from flawmap.backbones.weights import load_teacher
 from flawmap.data.tiles import Tiles
 from flawmap.training.choices.alignment import decide_alignment
@@ -15,7 +15,7 @@ from training.upright import SIDE, part, upright
 @pytest.fixture(scope="module")
 def stages():
     teacher, _ = load_teacher("pocket")
-    return lambda x: teacher(ImageNorm()(x))
+    return lambda x: teacher(ImageNorm(teacher.mean, teacher.std)(x))
 
 
 def decide(images, stages, any_angle: bool = False, count: int | None = None):

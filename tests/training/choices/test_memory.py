@@ -12,7 +12,7 @@ import torch
 
 import flawmap
 from flawmap import Inspector
-from flawmap.cli.console import show_info
+from flawmap.cli.console.info import show_info
 from flawmap.data.image_io.images import write_png
 from flawmap.demonstration.drawing import Product
 from flawmap.evaluation.reporting import _memory

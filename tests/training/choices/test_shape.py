@@ -78,11 +78,11 @@ def test_it_is_settled_where_it_is_left_open(
 ):
     paths = pictures(tmp_path, (125, 50))
     config = TrainConfig.of({"method": method, **asked})
-    assert method_config(settle_open_options(config, paths, None, print)).size == expected
+    assert method_config(settle_open_options(config, paths, None, 32, print)).size == expected
 
 
 @pytest.mark.parametrize("fit", ["squash", "letterbox"])
 def test_the_white_level_is_settled_with_it(tmp_path: Path, fit: Fit):
     paths = pictures(tmp_path, (125, 50))
-    settled = settle_open_options(TrainConfig(fit=fit), paths, 4095, print)
+    settled = settle_open_options(TrainConfig(fit=fit), paths, 4095, 1, print)
     assert settled.white_level == 4095

@@ -34,7 +34,7 @@ _ACCEPTED = (
 def check_colour(colour: str | None) -> None:
     """Raise UsageError for an unknown channel order."""
     if colour is not None and colour not in get_args(Colour):
-        raise UsageError(f"colour {colour!r}: give {', '.join(get_args(Colour))}.")
+        raise UsageError(f"Unknown colour {colour!r}: give {', '.join(get_args(Colour))}.")
 
 
 def as_rgb(
@@ -73,8 +73,8 @@ def check_several(frames: Any) -> None:
     some = hasattr(frames, "__iter__") or hasattr(frames, "__getitem__")
     if one or isinstance(frames, io.IOBase) or not some:
         raise UsageError(
-            f"One {type(frames).__name__} is no series of frames: give a list, a generator or an "
-            "array (N, H, W, C) of them; for one image there is Inspector.inspect."
+            f"One {type(frames).__name__} is not a series of frames: give a list, a generator or "
+            "an array (N, H, W, C) of them; for one image use Inspector.inspect."
         )
 
 
@@ -115,7 +115,7 @@ def _as_array(frame: Any) -> NDArray[Any]:
         return np.asarray(frame)
     protocols = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
     if not (isinstance(frame, memoryview) or any(hasattr(frame, name) for name in protocols)):
-        raise UsageError(f"A {type(frame).__name__} is no image: {_ACCEPTED}.")
+        raise UsageError(f"A {type(frame).__name__} is not an image: {_ACCEPTED}.")
     try:
         by_dlpack = not any(hasattr(frame, name) for name in protocols[:3])
         if by_dlpack and not isinstance(frame, memoryview):
@@ -149,7 +149,7 @@ def _channels(array: NDArray[Any], colour: Colour | None) -> slice:
     if count not in (3, 4):
         raise _refused(array)
     if colour == "mono" or (count == 3 and colour in ("RGBA", "BGRA")):
-        raise UsageError(f"A frame of {count} channels is not {colour}: give another colour.")
+        raise UsageError(f"A frame with {count} channels cannot be {colour}: give another colour.")
     return slice(2, None, -1) if colour in ("BGR", "BGRA") else slice(0, 3)
 
 
@@ -170,7 +170,9 @@ def _bytes(array: NDArray[Any], white_level: int | None) -> NDArray[np.uint8]:
 
 def _from_pil(image: Image.Image, white_level: int | None) -> NDArray[np.uint8]:
     if 0 in image.size:
-        raise UsageError(f"A PIL image of {image.width} x {image.height} pixels is empty.")
+        raise UsageError(
+            f"A PIL image of {image.width} x {image.height} pixels is empty: give one with pixels."
+        )
     try:
         upright = ImageOps.exif_transpose(image)  # always a copy
         if is_wide(upright):
@@ -198,6 +200,6 @@ def _deep(image: Image.Image) -> NDArray[Any]:
 
 def _refused(array: NDArray[Any]) -> UsageError:
     return UsageError(
-        f"An array of {array.dtype} {array.shape} is no image: give uint8, uint16 or floats within "
-        "0..1, of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), channels last."
+        f"An array of {array.dtype} {array.shape} is not an image: give uint8, uint16 or floats "
+        "within 0..1, of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), channels last."
     )

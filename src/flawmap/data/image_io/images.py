@@ -88,13 +88,16 @@ def read_scaled(
     source: Source,
     scale: Callable[[tuple[int, int]], tuple[int, int]],
     white_level: WhiteLevel = "guess",
+    *,
+    name: str | None = None,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Combine `read_image` and `resize_image` with fewer copies in between.
 
-    `scale` maps an image's (height, width) to the wanted size. Returns uint8 (h, w, 3) of that
-    size, and the image's own size. Raises `ImageError`.
+    `scale` maps an image's (height, width) to the wanted size. `name` is the image's name in
+    messages; the path by default. Returns uint8 (h, w, 3) of that size, and the image's own size.
+    Raises `ImageError`.
     """
-    name = source_name(source)
+    name = name or source_name(source)
     found = decode(source, name)
     own = found.size
     size = scale(own)

@@ -22,7 +22,12 @@ _UPRIGHT = {
 
 
 def exif_orientation(exif: bytes) -> int:
-    """Return the orientation, 1..8, of an EXIF block; 1 if it states none or an invalid one."""
+    """Return the orientation, 1..8, of an EXIF block; 1 if it states none or an invalid one.
+
+    Pillow's ``Image.getexif`` does not serve: it decodes a whole PNG whose EXIF may follow the
+    pixels, warns of every damaged block through filters that all threads share, and raises for
+    blocks that are no EXIF at all.
+    """
     block = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
     if order is None:

@@ -18,8 +18,8 @@ def check_white_level(white: int) -> int:
     """Return the white level; raise UsageError if 16-bit values cannot have it."""
     if not 1 <= white <= FULL_16:
         raise UsageError(
-            f"A white level of {white} is none: give 1 to 65535, such as 1023, 4095, 16383 or "
-            "65535 for cameras of 10, 12, 14 or 16 bits."
+            f"The white level {white} is out of range: give 1 to 65535, such as 1023, 4095, 16383 "
+            "or 65535 for cameras of 10, 12, 14 or 16 bits."
         )
     return white
 

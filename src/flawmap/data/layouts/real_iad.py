@@ -42,7 +42,9 @@ def open_layout(root: Folder) -> Dataset:
             for split in ("train", "test")
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{table}: not as Real-IAD's ({error}); take its own file") from error
+        raise DatasetError(
+            f"{table}: not in Real-IAD's format ({error}); use the data set's own file"
+        ) from error
     good = tuple(sample for sample in train if sample.label == "good")
     left_out = missing_note(missing, table) + unnamed_note(root, named, table)
     if left := len(train) - len(good):

@@ -5,19 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
-from flawmap.data.layouts import (
-    dagm,
-    folder,
-    kolektor_sdd,
-    kolektor_sdd2,
-    mvtec,
-    mvtec_ad_2,
-    mvtec_loco,
-    real_iad,
-    visa,
-)
+from flawmap.data.known_layouts import LAYOUT_NAMES
+from flawmap.data.layouts import folder
 from flawmap.data.layouts.shared.kinds import is_bad, is_good, says_defective
 from flawmap.data.layouts.unknown import categories, nothing_to_test, why_not
 from flawmap.data.listing.images import Folder, as_paths, exists, is_folder
@@ -36,21 +28,14 @@ class Layout:
 
 
 _LOOKED_INTO = 200  # folders at most
-# Tried in this order, strictest first; the plain folder requires least, so it comes last.
-LAYOUTS: dict[str, Layout] = {
-    module.NAME: Layout(module.recognises, module.open_layout, module.EXPECTED)
-    for module in (
-        kolektor_sdd,
-        kolektor_sdd2,
-        dagm,
-        visa,
-        real_iad,
-        mvtec_ad_2,
-        mvtec_loco,
-        mvtec,
-        folder,
-    )
-}
+
+
+def _load(name: str) -> Layout:
+    module = import_module(f"flawmap.data.layouts.{name}")
+    return Layout(module.recognises, module.open_layout, module.EXPECTED)
+
+
+LAYOUTS: dict[str, Layout] = {name: _load(name) for name in LAYOUT_NAMES}
 
 
 def open_dataset(
@@ -65,7 +50,7 @@ def open_dataset(
     """
     if layout != "auto" and layout not in LAYOUTS:
         names = ", ".join(["auto", *LAYOUTS])
-        raise UsageError(f"{layout}: no such layout; choose one of {names}")
+        raise UsageError(f"unknown layout {layout}; choose one of {names}")
     place = Folder(_existing_folder(*as_paths([root])))
     name = layout if layout != "auto" else _recognise(place)
     dataset = LAYOUTS[name].open(place)

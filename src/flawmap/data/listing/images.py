@@ -290,7 +290,7 @@ def as_paths(given: Paths) -> list[Path]:
     except TypeError as error:
         raise UsageError(f"Give a path or a list of paths ({error}).") from error
     if "" in texts:
-        raise UsageError("An empty text is no path: name an image or a folder.")
+        raise UsageError("An empty text is not a path: name an image or a folder.")
     return [Path(text) for text in texts]
 
 

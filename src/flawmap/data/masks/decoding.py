@@ -76,7 +76,7 @@ def _read_share(
     with decoding(name):
         _check_mask_size((image.height, image.width), image_size, name)
         if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
-            raise ImageError(f"{name}: holds values that are no numbers; save it again")
+            raise ImageError(f"{name}: holds values that are not numbers; save it again")
         return layer_share(image, lossy=_is_lossy(data, image))
 
 

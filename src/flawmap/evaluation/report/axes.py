@@ -1,4 +1,7 @@
-"""Scales, ticks and the frame that every chart stands in, as inline SVG."""
+"""Scales, ticks and the frame of every chart, as inline SVG.
+
+All functions return SVG as plain text; :func:`svg` alone marks a whole drawing as safe markup.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flawmap.evaluation.report.markup import Html, join, tag
-from flawmap.evaluation.report.numbers import short
+from markupsafe import Markup, escape
+
+from flawmap.evaluation.report.numbers import short, without_controls
 
 WIDTH, HEIGHT = 460, 330
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 28, 48  # room for tick and axis labels
@@ -15,7 +19,7 @@ LEFT, RIGHT, TOP, BOTTOM = 58, 16, 28, 48  # room for tick and axis labels
 
 @dataclass(frozen=True)
 class Scale:
-    """Maps values low..high to pixels start..end; logarithmic where `log`."""
+    """Map of values low..high to pixels start..end; logarithmic if `log`."""
 
     low: float
     high: float
@@ -24,13 +28,13 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """Pixel of a value, rounded to a tenth; values outside are drawn at the edge."""
+        """Return the pixel of a value, rounded to a tenth; values outside are drawn at the edge."""
         low, high, value = self._way(self.low), self._way(self.high), self._way(value)
         share = min(max((value - low) / (high - low), 0.0), 1.0)
         return round(self.start + share * (self.end - self.start), 1)
 
     def ticks(self) -> list[float]:
-        """Round values inside the scale."""
+        """Return round values inside the scale."""
         return log_ticks(self.low, self.high) if self.log else linear_ticks(self.low, self.high)
 
     def _way(self, value: float) -> float:
@@ -38,7 +42,7 @@ class Scale:
 
 
 def scale_over(values: Sequence[float], start: float, end: float, log: bool = False) -> Scale:
-    """A scale that covers the values with a small margin, also where they are all the same."""
+    """Return a scale over the values with a small margin, even if all of them are equal."""
     low, high = min(values), max(values)
     if log:
         return Scale(low / 1.15, high * 1.15, start, end, log=True)
@@ -47,7 +51,7 @@ def scale_over(values: Sequence[float], start: float, end: float, log: bool = Fa
 
 
 def linear_ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Steps of 1, 2 or 5 times a power of ten.
+    """Return ticks in steps of 1, 2 or 5 times a power of ten.
 
     >>> linear_ticks(0, 1)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
@@ -61,7 +65,7 @@ def linear_ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten; 1, 2 and 5 times them where the scale spans two decades or less."""
+    """Return powers of ten; also 2 and 5 times them if the scale spans two decades or less."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if math.log10(high / low) <= 2.2 else (1,)
     stride = max(1, len(decades) // 6)
@@ -69,56 +73,74 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [tick for tick in ticks if low <= tick <= high]
 
 
-def frame(x: Scale, y: Scale, x_label: str, y_label: str) -> Html:
-    """Grid, ticks and axis labels."""
+def frame(x: Scale, y: Scale, x_label: str, y_label: str) -> str:
+    """Draw grid, ticks and axis labels."""
     parts = [_x_tick(x, y, value) for value in x.ticks()]
     parts += [_y_tick(x, y, value) for value in y.ticks()]
     parts.append(_line(x.start, y.start, x.end, y.start, "axis"))
     middle = (x.start + x.end) / 2
     parts.append(text(middle, HEIGHT - 8, x_label, "axis-label", "middle"))
     parts.append(text(x.start - 50, y.end - 13, y_label, "axis-label"))
-    return join(parts)
+    return "".join(parts)
 
 
-def text(x: float, y: float, content: str, class_: str, anchor: str | None = None) -> Html:
-    """A line of text at a point."""
-    return tag("text", content, x=round(x, 1), y=round(y, 1), class_=class_, text_anchor=anchor)
+def text(x: float, y: float, content: str, class_: str, anchor: str | None = None) -> str:
+    """Draw a line of text at a point."""
+    shown = escape(without_controls(content))
+    return element("text", shown, x=round(x, 1), y=round(y, 1), class_=class_, text_anchor=anchor)
 
 
-def vertical(x: Scale, y: Scale, value: float, class_: str) -> Html:
-    """A line from bottom to top at a value."""
+def vertical(x: Scale, y: Scale, value: float, class_: str) -> str:
+    """Draw a line from bottom to top at a value."""
     return _line(x(value), y.start, x(value), y.end, class_)
 
 
-def svg(title: str, *parts: Html, height: int = HEIGHT) -> Html:
-    """The drawing, named for those who hear it read."""
-    return tag(
+def svg(title: str, *parts: str) -> Markup:
+    """Return the whole drawing as safe markup; screen readers read its title."""
+    named = element("title", escape(without_controls(title)))
+    drawing = element(
         "svg",
-        tag("title", title),
-        *parts,
-        viewBox=f"0 0 {WIDTH} {height}",
+        "".join([named, *parts]),
+        viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
         class_="chart",
     )
+    return Markup(drawing)
+
+
+def element(name: str, content: str = "", **attributes: object) -> str:
+    """Return one element; ``content`` is SVG, or escaped text.
+
+    `class_` means `class`, `data_x` means `data-x`; None leaves an attribute out.
+
+    >>> element("text", escape("a < b"), class_="x")
+    '<text class="x">a &lt; b</text>'
+    """
+    given = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return f"<{name}{given}>{content}</{name}>"
 
 
 def plot_scales(x_values: Sequence[float], y_values: Sequence[float], **log: bool) -> list[Scale]:
-    """The two scales of a chart that fills the frame; `log_x`, `log_y` choose logarithms."""
+    """Return the two scales of a chart; `log_x`, `log_y` choose logarithms."""
     return [
         scale_over(x_values, LEFT, WIDTH - RIGHT, log.get("log_x", False)),
         scale_over(y_values, HEIGHT - BOTTOM, TOP, log.get("log_y", False)),
     ]
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Html:
-    return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
+def _line(x1: float, y1: float, x2: float, y2: float, class_: str) -> str:
+    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
 
 
-def _x_tick(x: Scale, y: Scale, value: float) -> Html:
+def _x_tick(x: Scale, y: Scale, value: float) -> str:
     line = vertical(x, y, value, "grid")
-    return join([line, text(x(value), y.start + 18, short(value), "tick", "middle")])
+    return line + text(x(value), y.start + 18, short(value), "tick", "middle")
 
 
-def _y_tick(x: Scale, y: Scale, value: float) -> Html:
+def _y_tick(x: Scale, y: Scale, value: float) -> str:
     line = _line(x.start, y(value), x.end, y(value), "grid")
-    return join([line, text(x.start - 7, y(value) + 4, short(value), "tick", "end")])
+    return line + text(x.start - 7, y(value) + 4, short(value), "tick", "end")

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from flawmap.evaluation.report.axes import (
@@ -18,6 +19,7 @@ from flawmap.evaluation.report.axes import (
     TOP,
     WIDTH,
     Scale,
+    element,
     frame,
     plot_scales,
     scale_over,
@@ -26,7 +28,6 @@ from flawmap.evaluation.report.axes import (
     vertical,
 )
 from flawmap.evaluation.report.data import Curve
-from flawmap.evaluation.report.markup import Html, join, tag
 
 BINS = 32
 ROW_LABEL = 17  # room for the words above a row of the histogram
@@ -36,8 +37,8 @@ Values = NDArray[np.floating[Any]]
 
 def curve_chart(
     title: str, x_label: str, y_label: str, curves: Mapping[str, Curve], diagonal: bool = False
-) -> Html:
-    """Curves in the unit square; each key is a CSS class of its line (`image`, `pixel`)."""
+) -> Markup:
+    """Draw curves in the unit square; each key is the CSS class of its line (`image`, `pixel`)."""
     x = Scale(0, 1, LEFT, WIDTH - RIGHT)
     y = Scale(0, 1, HEIGHT - BOTTOM, TOP)
     lines = [_polyline(x, y, *thinned(*curve), f"curve {name}") for name, curve in curves.items()]
@@ -48,7 +49,7 @@ def curve_chart(
 
 
 def thinned(x: Values, y: Values, most: int = MOST_POINTS) -> Curve:
-    """At most `most` points of a curve, evenly spaced along its length; the ends stay."""
+    """Keep at most `most` points of a curve, evenly spaced along its length, with both ends."""
     finite = np.isfinite(x) & np.isfinite(y)
     x, y = np.asarray(x)[finite], np.asarray(y)[finite]
     if len(x) <= most:
@@ -61,8 +62,8 @@ def thinned(x: Values, y: Values, most: int = MOST_POINTS) -> Curve:
 
 def score_histogram(
     good: Sequence[float], defective: Sequence[float], thresholds: Mapping[str, float]
-) -> Html:
-    """Scores of good parts above, of defective parts below, on one axis with the thresholds."""
+) -> Markup:
+    """Draw scores of good parts above, of defective parts below, and the thresholds."""
     marks = {name: at for name, at in thresholds.items() if math.isfinite(at)}
     x = score_scale([*good, *defective], list(marks.values()))
     y = _NoTicks(0, 1, HEIGHT - BOTTOM, TOP)
@@ -82,19 +83,20 @@ def score_histogram(
 
 
 def score_scale(scores: Sequence[float], marks: Sequence[float]) -> Scale:
-    """Logarithmic where the scores span more than a factor of 50 and none is negative.
+    """Return a scale, logarithmic if scores span more than a factor of 50 and none is negative.
 
-    A score of zero then stands at the left edge, with the smallest score above zero.
+    A score of zero then stands at the left edge, with the smallest score above zero. Without
+    labels of a vertical axis the chart uses the whole width.
     """
     values = [*scores, *marks] or [0.0, 1.0]
     positive = [value for value in values if value > 0]
     if positive and min(values) >= 0 and max(positive) > 50 * min(positive):
-        return scale_over(positive, LEFT, WIDTH - RIGHT, log=True)
-    return scale_over(values, LEFT, WIDTH - RIGHT)
+        return scale_over(positive, RIGHT, WIDTH - RIGHT, log=True)
+    return scale_over(values, RIGHT, WIDTH - RIGHT)
 
 
-def loss_chart(title: str, steps: Values, losses: Values) -> Html:
-    """Loss over steps: every logged value pale, a running median on top; log axis if it pays."""
+def loss_chart(title: str, steps: Values, losses: Values) -> Markup:
+    """Draw losses over steps: logged values pale, a running median on top; a log axis if useful."""
     log = bool(losses.min() > 0 and losses.max() > 20 * losses.min())
     x, y = plot_scales(steps.tolist(), losses.tolist(), log_y=log)
     raw = _polyline(x, y, *thinned_evenly(steps, losses), "raw")
@@ -103,7 +105,7 @@ def loss_chart(title: str, steps: Values, losses: Values) -> Html:
 
 
 def thinned_evenly(x: Values, y: Values, most: int = 2 * MOST_POINTS) -> Curve:
-    """Every n-th point, such that at most about `most` remain."""
+    """Keep every n-th point, so that about `most` remain at most."""
     stride = max(1, math.ceil(len(x) / most))
     return x[::stride], y[::stride]
 
@@ -113,32 +115,34 @@ class _NoTicks(Scale):
         return []
 
 
-def _histogram_row(x: Scale, values: Sequence[float], name: str, base: float, top: float) -> Html:
+def _histogram_row(x: Scale, values: Sequence[float], name: str, base: float, top: float) -> str:
     counts, edges = _counted(x, values)
     bars = [
         _bar(float(edges[i]), float(edges[i + 1]), base, top, int(n), int(counts.max()), name)
         for i, n in enumerate(counts)
         if n
     ]
-    line = tag("line", x1=x.start, x2=x.end, y1=round(base, 1), y2=round(base, 1), class_="axis")
-    return join([*bars, line])
+    height = round(base, 1)
+    return "".join(bars) + element(
+        "line", x1=x.start, x2=x.end, y1=height, y2=height, class_="axis"
+    )
 
 
-def _row_label(x: Scale, values: Sequence[float], name: str, top: float) -> Html:
+def _row_label(x: Scale, values: Sequence[float], name: str, top: float) -> str:
     label = f"{len(values):,} {name} (highest bar: {int(_counted(x, values)[0].max()):,})"
     return text(x.start + 2, top - 4, label, "row-label")
 
 
 def _counted(x: Scale, values: Sequence[float]) -> tuple[NDArray[np.intp], Values]:
-    """Counts in bins of equal width on the drawing, and the edges of the bins in its pixels."""
+    """Count in bins of equal width in the drawing; return counts and edges in its pixels."""
     return np.histogram([x(value) for value in values], bins=BINS, range=(x.start, x.end))
 
 
-def _bar(left: float, right: float, base: float, top: float, n: int, most: int, name: str) -> Html:
+def _bar(left: float, right: float, base: float, top: float, n: int, most: int, name: str) -> str:
     height = max(2.5, (base - top - 4) * n / most)  # a single image must stay visible
-    return tag(
+    return element(
         "rect",
-        tag("title", f"{n} {name}"),
+        element("title", f"{n} {name}"),
         x=round(left + 0.5, 1),
         y=round(base - height, 1),
         width=round(right - left - 1, 1),
@@ -147,8 +151,8 @@ def _bar(left: float, right: float, base: float, top: float, n: int, most: int, 
     )
 
 
-def _threshold_names(x: Scale, marks: Mapping[str, float]) -> Html:
-    """Names over the lines; each on the side where there is room, away from the other."""
+def _threshold_names(x: Scale, marks: Mapping[str, float]) -> str:
+    """Write the names over the lines, each on the side away from the other."""
     review, reject = marks.get("review"), marks.get("reject")
     if review is not None and review == reject:
         return text(x(review), TOP - 6, "threshold", "mark-label", _anchor(x, review))
@@ -157,7 +161,7 @@ def _threshold_names(x: Scale, marks: Mapping[str, float]) -> Html:
         names.append(text(x(review) + 3, TOP - 6, "review", "mark-label review", "end"))
     if reject is not None:
         names.append(text(x(reject) - 3, TOP - 6, "reject", "mark-label reject", "start"))
-    return join(names)
+    return "".join(names)
 
 
 def _anchor(x: Scale, value: float) -> str:
@@ -166,12 +170,14 @@ def _anchor(x: Scale, value: float) -> str:
 
 
 def _running_median(values: Values, width: int = 9) -> Values:
-    """Median of the neighbourhood; it narrows towards the ends, where a loss is steepest."""
+    """Return medians over a width that narrows towards the ends, where a loss is steepest."""
     listed, last = values.tolist(), len(values) - 1
     halves = [min(i, last - i, width // 2) for i in range(len(values))]
     return np.array([median(listed[i - h : i + h + 1]) for i, h in enumerate(halves)])
 
 
-def _polyline(x: Scale, y: Scale, xs: Values, ys: Values, class_: str) -> Html:
-    points = " ".join(f"{x(float(a)):g},{y(float(b)):g}" for a, b in zip(xs, ys, strict=True))
-    return tag("polyline", points=points, class_=class_)
+def _polyline(x: Scale, y: Scale, xs: Values, ys: Values, class_: str) -> str:
+    points = [f"{x(float(a)):g},{y(float(b)):g}" for a, b in zip(xs, ys, strict=True)]
+    if len(points) == 1:
+        return element("circle", cx=x(float(xs[0])), cy=y(float(ys[0])), r=3.5, class_="point")
+    return element("polyline", points=" ".join(points), class_=class_)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flawmap.inspection.record import InspectionRecord
 from flawmap.types import Label, Verdict
 
 Curve = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]
@@ -16,20 +17,41 @@ Curve = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]
 
 @dataclass(frozen=True)
 class ImageRow:
-    """One image of the evaluation: what it is, and what the inspector said.
+    """One image of the evaluation: the inspector's record, and what the image is known to show.
 
-    `error` says why an image could not be inspected; score, p-value and verdict are then ignored.
+    A record with an `error` has no score, p-value and verdict: do not ask for them.
     `calibrated`: the image set the thresholds, so that its verdict counts in no rate.
     """
 
-    path: str
+    record: InspectionRecord
     label: Label
     defect_type: str | None
-    score: float
-    p_value: float
-    verdict: Verdict
-    error: str | None = None
     calibrated: bool = False
+
+    @property
+    def path(self) -> str:
+        """Path of the image, relative to the data set."""
+        return cast(str, self.record.path)
+
+    @property
+    def error(self) -> str | None:
+        """Why the image could not be inspected, in one line."""
+        return self.record.error
+
+    @property
+    def score(self) -> float:
+        """Image score."""
+        return cast(float, self.record.score)
+
+    @property
+    def p_value(self) -> float:
+        """Share of good parts that score as high or higher."""
+        return cast(float, self.record.p_value)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the inspector decided."""
+        return cast(Verdict, self.record.verdict)
 
 
 @dataclass(frozen=True, eq=False)

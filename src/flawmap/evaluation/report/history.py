@@ -1,36 +1,49 @@
-"""How the training went: loss over steps for each phase, pace and time."""
+"""The course of the training: loss over steps for each phase, pace and time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from flawmap.evaluation.report.charts import loss_chart
 from flawmap.evaluation.report.data import ReportData
-from flawmap.evaluation.report.markup import Html, tag
 from flawmap.evaluation.report.numbers import duration, short
 
 Line = Mapping[str, Any]
 
 
-def training(data: ReportData) -> Html:
-    """One chart a phase with its pace, and the time in all; says so where there is no log."""
-    title = tag("h2", "How the training went")
-    phases = _phases(data.training_log)
-    if not phases:
-        note = tag("p", "No training log was at hand.", class_="quiet")
-        return tag("section", title, note, id="training")
-    charts = [_phase(name, lines) for name, lines in phases.items()]
-    parts = [title, *_time(data.training_log), tag("div", *charts, class_="two")]
-    return tag("section", *parts, id="training")
+@dataclass(frozen=True)
+class Phase:
+    """A phase of the training: its loss over steps, and a sentence on it."""
+
+    name: str
+    drawing: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """The phases, none without a log, and the duration of all of them, if known."""
+
+    phases: list[Phase]
+    duration: str | None
+
+
+def training(data: ReportData) -> Training:
+    """Draw one chart per phase of the training log."""
+    phases = [_phase(name, lines) for name, lines in _phases(data.training_log).items()]
+    seconds = _numbers(data.training_log, "seconds")
+    return Training(phases, duration(max(seconds)) if seconds else None)
 
 
 def _phases(log: Sequence[Line]) -> dict[str, list[Line]]:
-    """The lines that carry a step and a loss, by phase, in the order of the log."""
+    """Return the lines with a step and a loss by phase, in the order of the log."""
     phases: dict[str, list[Line]] = {}
     for line in log:
         if _number(line, "loss") is not None and _number(line, "step") is not None:
@@ -38,26 +51,21 @@ def _phases(log: Sequence[Line]) -> dict[str, list[Line]]:
     return phases
 
 
-def _phase(name: str, lines: Sequence[Line]) -> Html:
+def _phase(name: str, lines: Sequence[Line]) -> Phase:
     steps = np.array([float(line["step"]) for line in lines])
     losses = np.array([float(line["loss"]) for line in lines])
-    caption = tag("figcaption", _caption(lines), class_="quiet")
-    title = f"Phase “{name}”"
-    return tag("figure", tag("h3", title), loss_chart(f"Loss, {name}", steps, losses), caption)
+    return Phase(name, loss_chart(f"Loss, {name}", steps, losses), _caption(lines))
 
 
 def _caption(lines: Sequence[Line]) -> str:
     first, last = lines[0], lines[-1]
-    words = f"Steps {first['step']} to {last['step']}: loss {short(first['loss'])} to "
-    words += f"{short(last['loss'])} (pale: as logged; dark: running median)"
+    words = f"Step {first['step']}: loss {short(first['loss'])}"
+    if len(lines) > 1:
+        words = f"Steps {first['step']} to {last['step']}: loss {short(first['loss'])} to "
+        words += f"{short(last['loss'])} (pale: as logged; dark: running median)"
     if paces := _numbers(lines, "images_per_s"):
         words += f", {short(round(median(paces), 1))} images a second"
     return words + "."
-
-
-def _time(log: Sequence[Line]) -> list[Html]:
-    seconds = _numbers(log, "seconds")
-    return [tag("p", f"It took {duration(max(seconds))}.")] if seconds else []
 
 
 def _numbers(log: Sequence[Line], key: str) -> list[float]:

@@ -1,24 +1,31 @@
-"""Numbers as a person reads them, and how sure a counted share is."""
+"""Numbers and names as a person reads them, and the interval of a counted share."""
 
 from __future__ import annotations
 
 import math
+import re
 
 from flawmap.inspection.conformal import share_interval
 
 ABSENT = "—"
 PERCENT = "\u00a0%"  # stays on the line of its number
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
-def figure(value: float | int | None, digits: int = 3) -> str:
-    """A fraction with fixed digits, or a dash where there is no finite number."""
+def without_controls(text: str) -> str:
+    """Replace control characters, which HTML forbids, by U+FFFD."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+def fraction(value: float | int | None, digits: int = 3) -> str:
+    """Write a fraction with fixed digits, or a dash if it is absent or not finite."""
     if value is None or not math.isfinite(value):
         return ABSENT
     return f"{value:.{digits}f}"
 
 
 def short(value: float | int | None) -> str:
-    """Four significant digits, without an exponent between 0.0001 and 10 million.
+    """Write four significant digits, without an exponent between 0.0001 and 10 million.
 
     >>> short(0.123456), short(1234567), short(1e-7), short(float("nan"))
     ('0.1235', '1,234,567', '1e-07', '—')
@@ -31,7 +38,7 @@ def short(value: float | int | None) -> str:
 
 
 def percent(count: int, of: int) -> str:
-    """A share in words of per cent; never 100 % or 0 % unless it is all or none.
+    """Write a share in per cent; never 100 % or 0 % unless it is all or none.
 
     >>> print(percent(1, 3), percent(1999, 2000), percent(0, 5), percent(0, 0), sep=", ")
     33.3 %, 99.9 %, 0 %, —
@@ -44,7 +51,8 @@ def percent(count: int, of: int) -> str:
 
 
 def plural(count: int, noun: str, many: str | None = None) -> str:
-    """
+    """Write a count with its noun.
+
     >>> plural(1, "image"), plural(2000, "image")
     ('1 image', '2,000 images')
     """
@@ -52,7 +60,8 @@ def plural(count: int, noun: str, many: str | None = None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """
+    """Write a duration in the units that suit it.
+
     >>> duration(42.25), duration(600), duration(7384)
     ('42.2 s', '10 min 0 s', '2 h 3 min')
     """
@@ -63,7 +72,7 @@ def duration(seconds: float) -> str:
 
 
 def interval_text(count: int, of: int) -> str:
-    """The 95 % interval of a share in per cent, or a dash.
+    """Write the 95 % interval of a share in per cent, or a dash.
 
     >>> print(interval_text(9, 10), interval_text(10, 10), sep=", ")
     55.5–99.7 %, 69.2–100 %

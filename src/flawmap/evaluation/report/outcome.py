@@ -1,4 +1,4 @@
-"""What a verdict turned out to be worth: caught, missed, false alarm; and which to show first."""
+"""Outcomes of verdicts (caught, missed, false alarm, ...) and the order to show them in."""
 
 from __future__ import annotations
 
@@ -62,17 +62,18 @@ GRADE: dict[Outcome, Grade] = {
 
 
 def outcome_of(row: ImageRow) -> Outcome:
-    """What became of one image."""
+    """Return the outcome of one image's verdict."""
     if row.error:
         return "unreadable"
     return "set the thresholds" if row.calibrated else _OUTCOME[row.label, row.verdict]
 
 
 def most_wrong_first(rows: Iterable[ImageRow], thresholds: Mapping[str, float]) -> list[ImageRow]:
-    """Unreadable, missed, false alarms, reviews, then the right ones, nearest the threshold first,
-    and at last those that set the thresholds.
+    """Sort images: unreadable, missed, false alarms, reviews, then right ones by distance.
 
-    Within a kind the worst score comes first: lowest of the defective, highest of the good.
+    Right verdicts nearest to the threshold come first; images that set the thresholds come last.
+
+    Within a kind, the worst score comes first: lowest of the defective, highest of the good.
     `thresholds` needs `review` and `reject`.
     """
 
@@ -89,7 +90,7 @@ def most_wrong_first(rows: Iterable[ImageRow], thresholds: Mapping[str, float]) 
 
 @dataclass(frozen=True)
 class Tally:
-    """How many images there were, and what became of them; unreadable ones are not counted."""
+    """Numbers of images by verdict; unreadable images are not counted."""
 
     total: int
     passed: int
@@ -98,12 +99,12 @@ class Tally:
 
     @property
     def caught(self) -> int:
-        """Not passed as good: rejected, or sent to a person."""
+        """Number not passed as good: rejected, or sent to a person."""
         return self.review + self.rejected
 
 
 def tally(rows: Sequence[ImageRow]) -> Tally:
-    """Counts the verdicts of the readable rows."""
+    """Count the verdicts of the readable rows."""
     verdicts = [row.verdict for row in rows if not row.error]
     return Tally(
         total=len(verdicts),
@@ -114,10 +115,10 @@ def tally(rows: Sequence[ImageRow]) -> Tally:
 
 
 def of_label(rows: Sequence[ImageRow], label: str) -> list[ImageRow]:
-    """The readable rows with this label."""
+    """Return the readable rows with this label."""
     return [row for row in rows if row.label == label and not row.error]
 
 
 def judged(rows: Sequence[ImageRow], label: str) -> list[ImageRow]:
-    """The readable rows with this label whose verdicts count: they did not set the thresholds."""
+    """Return the readable rows with this label that did not set the thresholds."""
     return [row for row in of_label(rows, label) if not row.calibrated]

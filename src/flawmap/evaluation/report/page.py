@@ -1,24 +1,28 @@
-"""The whole page: one HTML file that loads nothing from anywhere."""
+"""The HTML page: one file that loads nothing from anywhere."""
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from flawmap.evaluation.report import gallery, history, scores, summary, table
 from flawmap.evaluation.report.data import ReportData
-from flawmap.evaluation.report.markup import Html, join, tag
-from flawmap.evaluation.report.style import SCRIPT, STYLE
+from flawmap.evaluation.report.numbers import without_controls
 from flawmap.utils.files import make_folder, write_bytes
 
-# Even where a mistake let markup through, the browser would load and send nothing.
+# Even if markup got through by mistake, the browser would load and send nothing.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 def write_report(path: Path, data: ReportData) -> None:
-    """Writes the report whole or not at all; an older one of that name is replaced.
+    """Write the report atomically, replacing an older one; make its folder if needed.
 
-    Raises FlawmapError where the folder cannot be written.
+    Raises FlawmapError if the folder is not writable.
     """
     path = Path(path)
     make_folder(path.parent)
@@ -26,48 +30,47 @@ def write_report(path: Path, data: ReportData) -> None:
     write_bytes(path, render_report(data).encode("utf-8", "backslashreplace"))
 
 
-def render_report(data: ReportData) -> Html:
-    """The page as text; the same data gives the same page, byte for byte."""
-    body = tag("body", _header(data), tag("main", *_sections(data)), tag("script", Html(SCRIPT)))
-    return join([Html("<!DOCTYPE html>\n"), tag("html", _head(data), body, lang="en"), Html("\n")])
-
-
-def _sections(data: ReportData) -> list[Html]:
-    return [
-        summary.warnings(data),
-        summary.headline(data),
-        summary.cards(data),
-        scores.scores(data),
-        scores.curves(data),
-        scores.defect_types(data),
-        gallery.gallery(data),
-        table.all_images(data),
-        history.training(data),
-        _provenance(data),
-    ]
-
-
-def _head(data: ReportData) -> Html:
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", data.title),
-        tag("style", Html(STYLE)),
+def render_report(data: ReportData) -> str:
+    """Return the page as text; the same data gives the same page, byte for byte."""
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            data=data,
+            policy=_POLICY,
+            warnings=summary.warnings(data),
+            verdicts=summary.verdicts(data),
+            calibration_note=summary.calibration_note(data),
+            metrics=summary.metrics(data),
+            facts=summary.facts(data),
+            scores=scores.image_scores(data),
+            curves=scores.curves(data),
+            types=scores.defect_types(data),
+            gallery=gallery.gallery(data),
+            images=table.all_images(data),
+            training=history.training(data),
+            configuration=json.dumps(data.configuration, indent=2, ensure_ascii=False, default=str),
+        )
     )
 
 
-def _header(data: ReportData) -> Html:
-    parts = [tag("p", "Inspection report", class_="kicker"), tag("h1", data.title)]
-    return tag("header", *parts, tag("p", data.product, class_="product"), class_="top")
+@functools.cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("flawmap.evaluation.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_printable,
+    )
 
 
-def _provenance(data: ReportData) -> Html:
-    """Exact configuration and versions: what is needed to get this very result again."""
-    configuration = json.dumps(data.configuration, indent=2, ensure_ascii=False, default=str)
-    folded = tag("details", tag("summary", "Exact configuration"), tag("pre", configuration))
-    entries = [tag("div", tag("dt", k), tag("dd", v)) for k, v in data.versions.items()]
-    versions = tag("dl", *entries, class_="facts")
-    title = tag("h2", "Configuration and versions")
-    return tag("section", title, folded, versions, id="configuration")
+def _printable(value: Any) -> Any:
+    """Clean text; keep what is markup already."""
+    return (
+        without_controls(value)
+        if isinstance(value, str) and not isinstance(value, Markup)
+        else value
+    )

@@ -1,174 +1,154 @@
-"""How the scores lie: histogram with thresholds, ROC and PR curves, recall by defect type."""
+"""Distribution of the scores: histogram, thresholds, ROC and PR curves, recall by defect type."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
+
+from markupsafe import Markup
 
 from flawmap.evaluation.report.charts import curve_chart, score_histogram
 from flawmap.evaluation.report.data import ImageRow, ReportData
-from flawmap.evaluation.report.markup import Html, join, tag
-from flawmap.evaluation.report.numbers import figure, interval_text, percent, short
+from flawmap.evaluation.report.numbers import fraction, interval_text, percent, short
 from flawmap.evaluation.report.outcome import judged, of_label, tally
 from flawmap.inspection.conformal import share_interval
 
+_MEANINGS = {
+    "review": "Parts that score above it go to a person.",
+    "reject": "Parts that score above it are rejected.",
+    "pixel": "Pixels of the anomaly map above it are marked as defect.",
+}
 
-def scores(data: ReportData) -> Html:
-    """Histogram of the image scores beside the thresholds and what they promise."""
+
+@dataclass(frozen=True)
+class Threshold:
+    """A threshold's name, its value in words, and what it decides."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class ImageScores:
+    """Histogram of the image scores, and the thresholds beside it."""
+
+    histogram: Markup
+    thresholds: list[Threshold]
+
+
+def image_scores(data: ReportData) -> ImageScores:
+    """Draw the scores and list the thresholds."""
     good = [row.score for row in of_label(data.rows, "good")]
     defective = [row.score for row in of_label(data.rows, "defective")]
-    marks = {
-        name: data.thresholds[name] for name in ("review", "reject") if name in data.thresholds
-    }
-    body = tag("div", score_histogram(good, defective, marks), _thresholds(data), class_="two")
-    return tag("section", tag("h2", "Image scores and thresholds"), body, id="scores")
+    marks = {n: data.thresholds[n] for n in ("review", "reject") if n in data.thresholds}
+    thresholds = [Threshold(n, short(v), _meaning(n, marks)) for n, v in data.thresholds.items()]
+    return ImageScores(score_histogram(good, defective, marks), thresholds)
 
 
-def curves(data: ReportData) -> Html:
-    """ROC and PR, image and pixel level together; nothing where no curve is defined."""
-    charts = [_roc(data), _pr(data)]
-    if not any(charts):
-        return Html("")
-    title = tag("h2", "Trading missed defects for false alarms")
-    return tag("section", title, tag("div", *charts, class_="two"), id="curves")
+def _meaning(name: str, marks: dict[str, float]) -> str:
+    if name == "review" and marks["review"] == marks.get("reject"):
+        return "Equal to the reject threshold: no part goes to review."
+    return _MEANINGS.get(name, "")
 
 
-def defect_types(data: ReportData) -> Html:
-    """One row a defect type: number, caught, recall with its interval, median score."""
-    defective = judged(data.rows, "defective")
-    title = tag("h2", "Defect types")
-    if not defective:
-        message = tag("p", "There were no defective images in this data.", class_="quiet")
-        return tag("section", title, message, id="types")
-    names = sorted({_type_name(row) for row in defective})
-    rows = [_type_row(n, [r for r in defective if _type_name(r) == n]) for n in names]
-    if len(names) > 1:
-        rows.append(_type_row("all", defective, class_="total"))
-    return tag("section", title, _type_table(rows), _interval_note(), id="types")
+@dataclass(frozen=True)
+class CurveKey:
+    """Entry of a chart's key: the level, which is also the line's style, and the area below."""
+
+    level: str
+    area: str
 
 
-def _thresholds(data: ReportData) -> Html:
-    meanings = {
-        "review": "Above it, a part goes to a person.",
-        "reject": "Above it, a part is rejected.",
-        "pixel": "On the anomaly map: pixels above it are marked as defect.",
-    }
-    entries = [
-        join(
-            [
-                tag("dt", f"{name} threshold"),
-                tag("dd", tag("b", short(value)), f" {meanings.get(name, '')}"),
-            ]
-        )
-        for name, value in data.thresholds.items()
-    ]
-    words = tag("p", data.guarantee, class_="guarantee")
-    return tag("div", tag("dl", *entries, class_="thresholds"), words, class_="beside")
+@dataclass(frozen=True)
+class Chart:
+    """A drawing with its title, its key and a caption."""
+
+    title: str
+    drawing: Markup
+    keys: list[CurveKey]
+    caption: str
 
 
-def _roc(data: ReportData) -> Html:
+def curves(data: ReportData) -> list[Chart]:
+    """Draw the ROC and the PR chart, image and pixel level together; none without a curve."""
+    charts = (_roc(data), _pr(data))
+    return [chart for chart in charts if chart is not None]
+
+
+def _roc(data: ReportData) -> Chart | None:
     caption = "The further to the upper left, the better. Dotted: guessing."
-    return _chart(data, "roc", "ROC", "false-alarm rate", "recall", "auroc", "AUROC", caption)
+    return _chart(data, "roc", "ROC", ("false-alarm rate", "recall"), "AUROC", caption)
 
 
-def _pr(data: ReportData) -> Html:
+def _pr(data: ReportData) -> Chart | None:
     caption = "The further to the upper right, the better."
-    return _chart(data, "pr", "Precision and recall", "recall", "precision", "ap", "AP", caption)
+    return _chart(data, "pr", "Precision and recall", ("recall", "precision"), "AP", caption)
 
 
 def _chart(
-    data: ReportData,
-    kind: str,
-    title: str,
-    x_label: str,
-    y_label: str,
-    area_key: str,
-    area_name: str,
-    caption: str,
-) -> Html:
-    found = {
-        lv: data.curves[f"{lv}_{kind}"]
-        for lv in ("image", "pixel")
-        if f"{lv}_{kind}" in data.curves
-    }
+    data: ReportData, kind: str, title: str, labels: tuple[str, str], area: str, caption: str
+) -> Chart | None:
+    names = {level: f"{level}_{kind}" for level in ("image", "pixel")}
+    found = {level: data.curves[name] for level, name in names.items() if name in data.curves}
     if not found:
-        return Html("")
-    drawing = curve_chart(title, x_label, y_label, found, diagonal=kind == "roc")
-    keys = [_curve_key(data, level, area_key, area_name) for level in found]
-    words = tag(
-        "figcaption", tag("div", *keys, class_="keys"), tag("span", caption, class_="quiet")
-    )
-    return tag("figure", tag("h3", title), drawing, words)
+        return None
+    drawing = curve_chart(title, *labels, found, diagonal=kind == "roc")
+    values = {level: fraction(data.figures.get(f"{level}_{area.lower()}")) for level in found}
+    keys = [CurveKey(level, f"{area} {value}") for level, value in values.items()]
+    return Chart(title, drawing, keys, caption)
 
 
-def _curve_key(data: ReportData, level: str, key: str, name: str) -> Html:
-    area = figure(data.figures.get(f"{level}_{key}"))
-    return tag(
-        "span", tag("i", class_=f"stroke {level}"), f"{level} level, {name} {area}", class_="key"
-    )
+@dataclass(frozen=True)
+class TypeRow:
+    """One row of the table of defect types.
+
+    ``low``, ``high`` and ``recall`` lie in 0..1: the interval and the measured recall.
+    """
+
+    name: str
+    total: int
+    rejected: int
+    review: int
+    missed: int
+    recall_text: str
+    low: float
+    high: float
+    recall: float
+    interval_text: str
+    median: str
+    is_sum: bool = False
+
+
+def defect_types(data: ReportData) -> list[TypeRow]:
+    """Return one row per defect type, and one for all if there are several types."""
+    defective = judged(data.rows, "defective")
+    names = sorted({_type_name(row) for row in defective})
+    rows = [_type_row(n, [r for r in defective if _type_name(r) == n]) for n in names]
+    if len(names) > 1:
+        rows.append(_type_row("all", defective, is_sum=True))
+    return rows
 
 
 def _type_name(row: ImageRow) -> str:
     return row.defect_type or "defective"
 
 
-def _type_table(rows: Sequence[Html]) -> Html:
-    heads = (
-        "Defect type",
-        "Images",
-        "Rejected",
-        "To review",
-        "Missed",
-        "Recall",
-        "95\u00a0% interval",
-        "Median score",
-    )
-    names = [
-        tag("th", head, scope="col", class_="n" if i else None) for i, head in enumerate(heads)
-    ]
-    table = tag("table", tag("thead", tag("tr", *names)), tag("tbody", *rows))
-    return tag("div", table, class_="scroll")
-
-
-def _type_row(name: str, rows: Sequence[ImageRow], class_: str | None = None) -> Html:
+def _type_row(name: str, rows: Sequence[ImageRow], is_sum: bool = False) -> TypeRow:
     count = tally(rows)
     low, high = share_interval(count.caught, count.total)
-    cells = (
-        str(count.total),
-        str(count.rejected),
-        str(count.review),
-        str(count.passed),
-        percent(count.caught, count.total),
-        join(
-            [
-                _interval_bar(low, high, count.caught / count.total),
-                tag("span", interval_text(count.caught, count.total), class_="interval-text"),
-            ]
-        ),
-        short(median(row.score for row in rows)),
+    return TypeRow(
+        name=name,
+        total=count.total,
+        rejected=count.rejected,
+        review=count.review,
+        missed=count.passed,
+        recall_text=percent(count.caught, count.total),
+        low=low,
+        high=high,
+        recall=count.caught / count.total,
+        interval_text=interval_text(count.caught, count.total),
+        median=short(median(row.score for row in rows)),
+        is_sum=is_sum,
     )
-    return tag(
-        "tr",
-        tag("th", name, scope="row"),
-        *(tag("td", c, class_="n") for c in cells),
-        class_=class_,
-    )
-
-
-def _interval_bar(low: float, high: float, at: float) -> Html:
-    """The interval on a line from 0 to 1, with the measured recall as a dot."""
-    left, width = round(100 * low, 1), round(100 * (high - low), 1)
-    span = tag("rect", x=left, y=4, width=max(width, 1), height=4, rx=2, class_="interval")
-    dot = tag("circle", cx=round(3 + 94 * at, 1), cy=6, r=3.4, class_="interval-dot")
-    rail = tag("rect", x=0, y=5.5, width=100, height=1, class_="rail")
-    return tag(
-        "svg", rail, span, dot, viewBox="0 0 100 12", class_="interval-bar", aria_hidden="true"
-    )
-
-
-def _interval_note() -> Html:
-    words = (
-        "Recall is the share not passed as good: rejected or sent to review. The interval "
-        "(Clopper-Pearson) says what recall so few images leave possible: the fewer, the wider."
-    )
-    return tag("p", words, class_="quiet")

@@ -32,16 +32,16 @@ def tell_if_unmeasured(
         return
     if precision != "float32":
         _log.warning(
-            "%s: its %s graph was compared on the processor alone, not on %s: verdicts there may "
-            "differ.", folder, precision, device,
+            "The %s model of %s was compared on the CPU, not on %s, where verdicts may differ.",
+            precision, folder, device,
         )  # fmt: skip
         return
     found = manifest.devices.get(place(runtime, device))
     if found is None:
         _log.warning(
-            "%s was never compared on %s, and its thresholds were set on the processor. Compare "
-            "it: flawmap export %s --to %s --device %s",
+            "%s was never compared on %s, and its thresholds were set on the CPU. Compare it: "
+            "flawmap export %s --to %s --device %s",
             folder, device, folder, _TARGETS[runtime], device,
         )  # fmt: skip
     elif (apart := max(found.map, found.score)) > found.limit:
-        _log.warning("%s: map or score differs on %s by up to %.2g.", folder, device, apart)
+        _log.warning("Map or score of %s differs on %s by up to %.2g.", folder, device, apart)

@@ -19,10 +19,11 @@ _EXPORTED_FOR = {"openvino": "openvino", "onnxruntime": "onnx"}
 
 @dataclass(frozen=True)
 class Graph:
-    """Serialized model, the backend it is meant for, and its thresholds."""
+    """Serialized model with its digest in the manifest, intended backend and thresholds."""
 
     graph: bytes
     weights: bytes | None
+    sha256: str
     backend: str
     calibration: Calibration
 
@@ -36,20 +37,23 @@ def read_graph(
     ``bf16`` reads the trained graph, with the thresholds determined for it at export.
     """
     if precision != "int8":
-        graph = read_checked(folder, GRAPH, manifest.files.get(GRAPH))
+        sha256 = manifest.files.get(GRAPH, "")
+        graph = read_checked(folder, GRAPH, sha256)
         calibration = manifest.calibration if precision != "bf16" else _bf16(folder, manifest)
-        return Graph(graph, None, backend, calibration)
+        return Graph(graph, None, sha256, backend, calibration)
     wanted = list(_EXPORTED_FOR) if backend == "auto" else [backend]
     for name in wanted:
         export = manifest.exports.get(f"{_EXPORTED_FOR.get(name)}-int8")
         if export is not None and export.files and export.calibration is not None:
             read = [read_checked(folder, file, sha256) for file, sha256 in export.files.items()]
-            return Graph(read[0], read[1] if len(read) > 1 else None, name, export.calibration)
+            weights, sha256 = read[1] if len(read) > 1 else None, next(iter(export.files.values()))
+            return Graph(read[0], weights, sha256, name, export.calibration)
     to = _EXPORTED_FOR.get(wanted[0])
     if to is None:
-        raise UsageError(f"No backend {backend!r}: INT8 runs on {' or '.join(_EXPORTED_FOR)}.")
+        raise UsageError(f"Unknown backend {backend!r}: INT8 runs on {' or '.join(_EXPORTED_FOR)}.")
     raise FlawmapError(
-        f"{folder} has no INT8 graph for it yet. Make one: flawmap export {folder} --to {to} --int8"
+        f"{folder} has no INT8 model for this backend. Make one: "
+        f"flawmap export {folder} --to {to} --int8"
     )
 
 
@@ -57,8 +61,8 @@ def _bf16(folder: Path, manifest: Manifest) -> Calibration:
     export = manifest.exports.get(BF16)
     if export is None or export.calibration is None:
         raise FlawmapError(
-            f"{folder} has no thresholds for bf16 yet. Find them on a processor that computes in "
-            f"it: flawmap export {folder} --to openvino"
+            f"{folder} has no thresholds for bf16. Set them on a processor that computes in bf16: "
+            f"flawmap export {folder} --to openvino"
         )
     return export.calibration
 
@@ -114,9 +118,9 @@ def read_checked(folder: Path, name: str, sha256: str | None) -> bytes:
             f"Cannot read {folder / name}: {error.strerror}. Copy the whole run folder again."
         ) from error
     if not _is(name, found, sha256):
-        what = "weights" if name == WEIGHTS else "graph"
+        what = "weights" if name == WEIGHTS else "model"
         raise FlawmapError(
             f"{folder / name} is not the {what} that its manifest names: it was changed or "
-            "cut short. Copy the whole run folder again, export it again, or train anew."
+            "cut short. Copy the whole run folder again, export it again, or train again."
         )
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.defects import Filters
 from flawmap.types import ExportPrecision, Fit, Rotation
-from flawmap.utils.files import check_writable, encode_json, only_writer, read_regular, write_bytes
+from flawmap.utils.files import check_writable, encode_json, read_regular, write_bytes
+from flawmap.utils.locks import only_writer
 
 MANIFEST = "manifest.json"
 SETTINGS = "settings.json"
@@ -32,7 +34,7 @@ WEIGHTS = "weights.safetensors"
 EXPORTS = "exports"
 FORMAT = 1
 _MOST_BYTES = 16 * 2**20  # of a manifest: 200,000 training images; up to 0.4 GB parsed
-_AGAIN = "copy the run folder again, or train anew."
+_AGAIN = "copy the run folder again, or train again."
 
 
 class _Model(BaseModel):
@@ -94,8 +96,12 @@ class Teacher(_Model):
     """Frozen teacher network that the method was trained with."""
 
     name: str
-    file: str
-    sha256: str
+    file: str = Field(description="its weights file; empty if there was none")
+    sha256: str = Field(description="of that file, or of the weights")
+    backbone: str | None = Field(
+        None, description="registered name; none for a ResNet from a weights file"
+    )
+    licence: str = Field("not known", description="of the weights")
 
 
 class Training(_Model):
@@ -119,6 +125,9 @@ class Training(_Model):
     rotation: Rotation
     rotation_reason: str
     textures: str
+    texture_images: int | None = Field(
+        None, description="images that textures were cut from; of textures drawn there are none"
+    )
     seed: int
     steps: int
     device: str
@@ -205,7 +214,9 @@ def read_manifest(run: Path) -> Manifest:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FlawmapError(_absent(run)) from error
     except OSError as error:
-        raise FlawmapError(f"Cannot read {path}: {error.strerror}.") from error
+        raise FlawmapError(
+            f"Cannot read {path}: {error.strerror}. Check its permissions."
+        ) from error
     except UnicodeDecodeError as error:
         raise FlawmapError(f"{path} is not text: {_AGAIN}") from error
     try:
@@ -248,7 +259,7 @@ def _absent(run: Path) -> str:
     if not run.is_dir():
         return f"{run} is a file: give the folder that train wrote."
     if (run / SETTINGS).is_file() or (run / CHECKPOINTS).is_dir():
-        return f"The training of {run} is not complete: go on with the same command and --resume."
+        return f"The training of {run} is not complete: run the same command with --resume."
     return f"{run} holds no inspector ({MANIFEST} is missing): give the folder that train wrote."
 
 
@@ -260,6 +271,22 @@ def run_id(manifest: Manifest) -> str:
 def region_id(manifest: Manifest) -> str | None:
     """First 16 hex digits of the SHA-256 of the region in which scores are computed, if any."""
     return None if manifest.region is None else manifest.region[:16]
+
+
+def settings_id(manifest: Manifest) -> str:
+    """First 16 hex digits of the SHA-256 of all settings that decide on a map.
+
+    These are the thresholds, the calibration scores (they give the p-value), filters and region.
+    """
+    calibration = manifest.calibration
+    limits = (calibration.reject, calibration.review, calibration.pixel)
+    settings = {
+        "thresholds": [limit.value for limit in limits],
+        "scores": sorted(calibration.scores),
+        "filters": manifest.filters.model_dump(),
+        "region": manifest.region,
+    }
+    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
 
 def write_manifest(run: Path, manifest: Manifest) -> None:

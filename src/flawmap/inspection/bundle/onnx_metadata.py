@@ -42,7 +42,9 @@ def read_metadata(model: bytes) -> dict[str, str]:
     try:
         return {key.decode(): value.decode() for key, value in entries if _is_ours(key)}
     except UnicodeDecodeError as error:
-        raise FlawmapError("The ONNX file's metadata is not text.") from error
+        raise FlawmapError(
+            "The metadata of the ONNX file is not text: copy the file again."
+        ) from error
 
 
 def with_metadata(model: bytes, entries: Mapping[str, str]) -> bytes:
@@ -152,4 +154,4 @@ def _as_varint(number: int) -> bytes:
 
 
 def _damaged() -> FlawmapError:
-    return FlawmapError("This is not an ONNX file, or it is damaged.")
+    return FlawmapError("The file is not an ONNX file, or it is damaged: copy it again.")

@@ -1,34 +1,31 @@
-"""Writing and reading of the JSON lines of ``predict``, ``judge`` and ``--watch``."""
+"""Files of inspection records, one record a line, as ``predict`` and ``--watch`` write them."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from flawmap.errors import FlawmapError
+from flawmap.inspection.record import InspectionRecord, NotJsonError
 from flawmap.utils.files import cannot_write, make_folder
+from flawmap.utils.locks import LinesLock
 
-if sys.platform != "win32":
-    import fcntl
-
-Line = dict[str, Any]
 _LOG = logging.getLogger("flawmap")
+_BINARY = getattr(os, "O_BINARY", 0)  # without it, Windows writes two bytes at a line's end
 
 
 class LinesFile:
-    """File to which JSON lines are written one by one, each of them complete.
+    """File to which records are written one by one, each as a complete line of JSON.
 
     However the process ends, all lines written so far are in the file under its own name. The first
-    line replaces earlier content; with ``append`` it is kept. An exclusive lock (flock, where
-    available) keeps other processes from writing lines. Raises FlawmapError if another process
-    holds the lock or the file cannot be written.
+    line replaces earlier content; with ``append`` it is kept. An exclusive lock keeps other
+    processes from writing lines; they can read. Raises FlawmapError if another process holds the
+    lock or the file cannot be written.
     """
 
     def __init__(self, path: Path, *, append: bool = False) -> None:
@@ -37,29 +34,31 @@ class LinesFile:
         self._created = not path.exists()
         self._append = append
         self._written = 0
+        self._lock: LinesLock | None = None
         self._descriptor = self._open()
 
     def _open(self) -> int:
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
         except OSError as error:
             raise cannot_write(self.path, error) from error
         try:
             self._regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
             if self._regular:
-                _lock(descriptor, self.path)
+                self._lock = LinesLock(self.path)
                 os.lseek(descriptor, 0, os.SEEK_END if self._append else os.SEEK_SET)
         except BaseException:
             os.close(descriptor)
             raise
         return descriptor
 
-    def write(self, line: Line) -> None:
+    def write(self, record: InspectionRecord) -> None:
         """Append one line; raise FlawmapError if that fails. A full disk leaves no partial line."""
         if self._append and self._was_taken_away():
             os.close(self._descriptor)
+            self._release()
             self._descriptor = self._open()
-        data = memoryview((json.dumps(line) + "\n").encode())
+        data = memoryview((record.to_json() + "\n").encode())
         try:
             if self._regular and not self._written and not self._append:
                 os.ftruncate(self._descriptor, 0)
@@ -90,17 +89,24 @@ class LinesFile:
 
     def close(self) -> None:
         """Close the file; remove it if it is new and has no lines."""
+        os.close(self._descriptor)  # first: Windows does not delete an open file
         if self._created and not self._written and not self._append:
             with contextlib.suppress(OSError):
                 self.path.unlink()
-        os.close(self._descriptor)
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
 
 @contextlib.contextmanager
-def json_lines(target: str | os.PathLike[str] | None) -> Iterator[Callable[[Line], None]]:
-    """Yield a function that writes a JSON line: to a :class:`LinesFile`, to ``-``, or nowhere."""
+def json_lines(
+    target: str | os.PathLike[str] | None,
+) -> Iterator[Callable[[InspectionRecord], None]]:
+    """Yield a function that writes a record: to a :class:`LinesFile`, to ``-``, or nowhere."""
     if target is None:
-        yield lambda line: None
+        yield lambda record: None
     elif str(target) == "-":
         yield _print_line
     else:
@@ -111,43 +117,34 @@ def json_lines(target: str | os.PathLike[str] | None) -> Iterator[Callable[[Line
             file.close()
 
 
-def _print_line(line: Line) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
+def _print_line(record: InspectionRecord) -> None:
+    sys.stdout.write(record.to_json() + "\n")
     sys.stdout.flush()
 
 
-def _lock(descriptor: int, path: Path) -> None:
-    if sys.platform == "win32":
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise FlawmapError(
-            f"Another process is writing lines to {path}: stop it, or give another --json file."
-        ) from error
-    except OSError:  # a network drive without lock support
-        pass
-
-
-def read_lines(path: Path) -> Iterator[tuple[int, Line]]:
-    """Yield number (from 1) and object of each line that ``predict`` wrote.
+def read_lines(path: Path) -> Iterator[tuple[int, InspectionRecord]]:
+    """Yield number (from 1) and record of each line.
 
     A truncated last line is skipped with a warning in the log "flawmap"; empty lines are skipped.
-    Raises FlawmapError for any other line that is not an object with a path.
+    Raises FlawmapError for any other line that is not a record.
     """
     for number, line, whole in _raw_lines(path):
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            if not whole and number > 1:
-                _LOG.warning("Line %d of %s was cut short and is left out.", number, path)
-                return
-            raise FlawmapError(f"Line {number} of {path} is no JSON: {error}.") from error
-        if not isinstance(value, dict) or not isinstance(value.get("path"), str):
-            raise FlawmapError(f"Line {number} of {path} is none that predict --json wrote.")
-        yield number, value
+            yield number, read_line(line, number, path)
+        except NotJsonError:
+            if whole or number == 1:
+                raise
+            _LOG.warning("Line %d of %s was cut short and is left out.", number, path)
+
+
+def read_line(line: bytes, number: int, path: Path) -> InspectionRecord:
+    """Parse line ``number`` of a file; raise as :meth:`InspectionRecord.from_json`, naming both."""
+    try:
+        return InspectionRecord.from_json(line)
+    except FlawmapError as error:
+        raise type(error)(f"Cannot read line {number} of {path}. {error}") from error
 
 
 def _raw_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
@@ -157,23 +154,24 @@ def _raw_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
             for number, line in enumerate(file, 1):
                 yield number, line, line.endswith(b"\n")
     except OSError as error:
-        raise FlawmapError(f"Cannot read {path}: {error.strerror or error}.") from error
+        reason = error.strerror or error
+        raise FlawmapError(f"Cannot read {path}: {reason}. Check its name.") from error
 
 
 def map_reference(file: Path, lines: str | os.PathLike[str] | None) -> str:
     """Return the path of a map's file relative to the folder of the lines, so that both can move.
 
-    The path is absolute if the lines go to no file, or to another drive.
+    The path is absolute if the lines go to no file, or to another drive. It has forward slashes.
     """
     real = os.path.realpath(file)
     if lines is None or str(lines) == "-":
-        return real
+        return Path(real).as_posix()
     with contextlib.suppress(ValueError):  # below it, perhaps through a link moved with it
         return file.absolute().relative_to(Path(lines).parent.absolute()).as_posix()
     try:
         return Path(os.path.relpath(real, _folder(lines))).as_posix()
     except ValueError:  # another drive
-        return real
+        return Path(real).as_posix()
 
 
 def map_place(reference: str, lines: str | os.PathLike[str]) -> Path:

@@ -18,7 +18,7 @@ from PIL import Image
 from scipy import ndimage
 
 from flawmap.data.image_io.strip_png import strip_png
-from flawmap.inspection.inspector import Inspection
+from flawmap.inspection.decision import Inspection
 
 _STRIP_PIXELS = 2**20
 _RIM = 3  # pixels by which an outline extends beyond its region
@@ -29,7 +29,7 @@ def write_overlay_and_mask(
     overlay: Path,
     mask: Path,
     image: NDArray[np.uint8],
-    seen: Inspection,
+    inspection: Inspection,
     threshold: float,
     *,
     drop: bool,
@@ -41,15 +41,15 @@ def write_overlay_and_mask(
     from flawmap.visualization.colour import PREDICTED, heat_levels, lay_heat, outline
 
     height, width = image.shape[:2]
-    marks = _Marks(seen, threshold, (height, width), drop)
+    marks = _Marks(inspection, threshold, (height, width), drop)
     with strip_png(overlay, image.shape) as draw, strip_png(mask, (height, width)) as flatten:
         for top, bottom in _strips(height, width):
             above, below = max(0, top - _RIM), min(height, bottom + _RIM)
-            found = marks.values(above, below)
-            marked = marks.mask(above, below, found)
+            values = marks.values(above, below)
+            marked = marks.mask(above, below, values)
             own = slice(top - above, bottom - above)
             strip = image[top:bottom]
-            lay_heat(strip, heat_levels(found[own], threshold), opacity=_OPACITY)
+            lay_heat(strip, heat_levels(values[own], threshold), opacity=_OPACITY)
             flatten(marked[own] * np.uint8(255))
             if marked.any():
                 framed = np.zeros((below - above, width, 3), np.uint8)
@@ -62,20 +62,21 @@ def write_overlay_and_mask(
 class _Marks:
     """Map and mask of an inspection at the image's size, computed a range of rows at a time."""
 
-    seen: Inspection
+    inspection: Inspection
     threshold: float
     size: tuple[int, int]
     drop: bool
 
     def values(self, top: int, bottom: int) -> NDArray[np.float32]:
         """Return rows of the map, resized bilinearly as the whole map would be."""
-        found = self.seen.anomaly_map
-        if found.shape == self.size:
-            return found[top:bottom]
-        scale = found.shape[0] / self.size[0]
-        box = (0.0, top * scale, float(found.shape[1]), min(bottom * scale, found.shape[0]))
+        anomaly_map = self.inspection.anomaly_map
+        if anomaly_map.shape == self.size:
+            return anomaly_map[top:bottom]
+        height, width = anomaly_map.shape
+        scale = height / self.size[0]
+        box = (0.0, top * scale, float(width), min(bottom * scale, height))
         size = (self.size[1], bottom - top)
-        whole = Image.fromarray(np.ascontiguousarray(found))
+        whole = Image.fromarray(np.ascontiguousarray(anomaly_map))
         return np.asarray(whole.resize(size, Image.Resampling.BILINEAR, box), dtype=np.float32)
 
     def mask(self, top: int, bottom: int, values: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -91,7 +92,7 @@ class _Marks:
     @cached_property
     def _kept(self) -> NDArray[np.bool_]:
         """Regions that count, dilated: enlarging the map may shift their edges by half a pixel."""
-        return np.asarray(ndimage.maximum_filter(self.seen.mask, 3) > 0)
+        return np.asarray(ndimage.maximum_filter(self.inspection.mask, 3) > 0)
 
 
 def _nearest(positions: NDArray[np.intp], scale: float) -> NDArray[np.intp]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from flawmap.errors import UsageError
 from flawmap.inspection.bundle.graphs import read_graph
 from flawmap.inspection.bundle.manifest import Manifest, read_manifest
-from flawmap.inspection.inspector import Inspector, load_region
+from flawmap.inspection.decision import load_region
+from flawmap.inspection.inspector import Inspector
 from flawmap.runtime.distances import DistanceGraph
 
 
@@ -23,7 +24,7 @@ def load_distances(run: Path, levels: Sequence[int]) -> Inspector:
     for levels that the method does not have.
     """
     if not levels or min(levels) < 1 or len(set(levels)) < len(levels):
-        raise UsageError("Levels are numbers from 1, each once, such as 1,2,3.")
+        raise UsageError("Invalid levels: give numbers from 1, each once, such as 1,2,3.")
     manifest: Manifest = read_manifest(run)
     graph = read_graph(run, manifest).graph
     distances = DistanceGraph(graph, levels, manifest.configuration)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from flawmap.inspection.bundle.graphs import read_graph
 from flawmap.inspection.bundle.manifest import read_manifest
-from flawmap.inspection.inspector import Inspector, load_region
+from flawmap.inspection.decision import load_region
+from flawmap.inspection.inspector import Inspector
 from flawmap.runtime.unfamiliar import MemoryGraph
 
 

@@ -31,7 +31,7 @@ def draw_region(
     size: Size | None = None,
     images: Collection[Size] = (),
 ) -> Mask:
-    """Return the mask (h, w) {0, 1} of where to look: what `roi` marks, minus what `ignore` marks.
+    """Return the mask (h, w) {0, 1} of the region: what `roi` marks, minus what `ignore` marks.
 
     Without a `size` the mask has the size of the first one given, limited to 16 million pixels.
     Each is a mask as `read_mask` reads it, or JSON: LabelMe, COCO or VIA with one image, or
@@ -41,23 +41,25 @@ def draw_region(
     Raises FlawmapError if one cannot be read or has another shape, or nothing is left.
     """
     if roi is None and ignore is None:
-        raise UsageError("Neither what to look at nor what to ignore: give one of them.")
-    looked: Mask | None = None
+        raise UsageError(
+            "There is neither a region of interest nor one to ignore: give one of them."
+        )
+    region: Mask | None = None
     if roi is not None:
-        looked = _drawn(roi, size, images)
-        if not looked.any():
+        region = _drawn(roi, size, images)
+        if not region.any():
             raise FlawmapError(
-                f"The region is empty: {roi} marks nothing. Draw where to look in white, or in any "
+                f"The region is empty: {roi} marks nothing. Draw the region in white, or in any "
                 "colour on black or transparent ground."
             )
     if ignore is not None:
-        ignored = _drawn(ignore, size if looked is None else _size(looked), images)
+        ignored = _drawn(ignore, size if region is None else _size(region), images)
         if ignored.all():
             raise FlawmapError(f"The region is empty: {ignore} marks the whole image.")
-        looked = 1 - ignored if looked is None else looked * (1 - ignored)
-    if looked is None or not looked.any():
-        raise FlawmapError(f"The region is empty: {ignore} marks all of what {roi} does.")
-    return looked
+        region = 1 - ignored if region is None else region * (1 - ignored)
+    if region is None or not region.any():
+        raise FlawmapError(f"The region is empty: {ignore} marks all that {roi} marks.")
+    return region
 
 
 def sizes_of(paths: Iterable[Path]) -> tuple[Size, ...]:
@@ -78,9 +80,9 @@ def _check_shape(path: Path, drawn: Size, images: Collection[Size]) -> None:
     others = [size for size in images if not _is_like(drawn, size)]
     if others:
         raise UsageError(
-            f"{path} is {_extent(drawn)}, another shape than {len(others)} of the {len(images)} "
-            f"images, such as {_extent(others[0])}: draw it on such an image, at any scale, or "
-            "name images of its shape with --images."
+            f"{path} is {_extent(drawn)}, whose shape differs from that of {len(others)} of the "
+            f"{len(images)} images, such as {_extent(others[0])}: draw it on such an image, at "
+            "any scale, or name images of its shape with --images."
         )
 
 
@@ -119,11 +121,11 @@ def _parsed(path: Path) -> tuple[Sequence[Sequence[tuple[float, float]]], Size]:
         if height * width > MAX_PIXELS:
             raise ValueError("too large")
     except OSError as error:
-        raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
+        raise UsageError(f"Cannot read {path}: {error.strerror}. Check its name.") from error
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise UsageError(
-            f'{path} holds no polygons: {{"size": [height, width], "polygons": [[[x, y], ...]]}}, '
-            "three corners or more each; nor annotations of LabelMe, COCO or VIA."
+            f"{path} holds neither annotations of LabelMe, COCO or VIA nor polygons of three or "
+            'more corners each: {"size": [height, width], "polygons": [[[x, y], ...]]}.'
         ) from error
     return polygons, (height, width)
 
@@ -131,7 +133,7 @@ def _parsed(path: Path) -> tuple[Sequence[Sequence[tuple[float, float]]], Size]:
 def _within(value: Any) -> float:
     number = float(value)
     if not abs(number) < 1e6:  # this form also rejects NaN
-        raise ValueError("no place in an image")
+        raise ValueError("a coordinate out of range")
     return number
 
 

@@ -1,4 +1,4 @@
-"""Region of interest: where an inspector looks, and how it scores there."""
+"""Region of interest: its mask, and the score within it."""
 
 from __future__ import annotations
 
@@ -71,9 +71,13 @@ def read_region(folder: Path, sha256: str, size: tuple[int, int] | None) -> Mask
     try:
         data = read_regular(path, _MOST_BYTES)
     except OSError as error:
-        raise FlawmapError(f"Cannot read {path}: {error.strerror}.") from error
+        raise FlawmapError(
+            f"Cannot read {path}: {error.strerror}. Copy the whole run folder again."
+        ) from error
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise FlawmapError(f"{path} was changed: set the region again, or copy the run again.")
+        raise FlawmapError(
+            f"{path} was changed: set the region again, or copy the run folder again."
+        )
     return read_mask(data, size, name=path.name)
 
 

@@ -1,7 +1,7 @@
 """Detection of new images in a watched folder, at a cost independent of the existing ones.
 
 A folder is listed only when its modification time shows that a name was added, removed or replaced.
-A file overwritten in place changes no folder: recent files are checked on every look, all others a
+A file overwritten in place changes no folder: recent files are checked every time, all others a
 few at a time, in turn.
 """
 
@@ -20,9 +20,9 @@ from flawmap.data.listing.names import is_listed, is_searched
 
 Version = tuple[str, int, int]  # path, size in bytes, modification time in ns
 
-_HOT = 200  # most recently changed folders, checked on each look
-_COLD = 200  # other folders checked on each look, in turn
-_RECENT = 50  # most recently finished images, checked on each look
+_HOT = 200  # most recently changed folders, checked each time
+_COLD = 200  # other folders checked each time, in turn
+_RECENT = 50  # most recently finished images, checked each time
 _SWEEP = 1500  # images checked per second, in turn
 _AGAIN = 2.0  # seconds within which a change may not alter a folder's time
 _LISTING_SHARE = 4  # a folder rests for this many times its listing time
@@ -44,7 +44,7 @@ class _Place:
 class _Pending:
     version: Version
     since: float
-    """When it was first seen as it is."""
+    """When this version was first found."""
     not_before: float
 
 
@@ -70,7 +70,7 @@ class Arrivals:
         self._swept = time.monotonic()
         self._add(str(folder))
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Check a bounded number of files and folders for changes."""
         for place in self._due():
             self._visit(place)

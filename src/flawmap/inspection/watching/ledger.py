@@ -1,19 +1,19 @@
-"""Record of what ``--watch`` has done: JSON lines, each with the version of its image."""
+"""Ledger of what ``--watch`` has done: a file of records, each with the version of its image."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import TracebackType
 
 from flawmap.errors import FlawmapError
-from flawmap.inspection.output.lines import Line, LinesFile
+from flawmap.inspection.output.lines import LinesFile, read_line
+from flawmap.inspection.record import InspectionRecord
 from flawmap.inspection.sources import free_name
 from flawmap.inspection.watching.arrivals import Version
 
 
 class Ledger:
-    """JSON lines, and the image versions they belong to.
+    """Records in a file, and the image versions they belong to.
 
     Holds an exclusive lock while open. Raises FlawmapError if another process writes to the file or
     a line was not written by ``--watch``.
@@ -37,7 +37,7 @@ class Ledger:
                 if not line.endswith(b"\n"):  # truncated by a kill: its image is inspected again
                     self._file.cut(whole)
                     return
-                version = _version_of(line, path, number)
+                version = _version_of(read_line(line, number, path), number, path)
                 self.done.add(version)
                 self.name(version[0])
                 whole += len(line)
@@ -59,17 +59,31 @@ class Ledger:
             self._names[path] = free_name(Path(path), self._taken)
         return self._names[path]
 
-    def add(self, version: Version, line: Line) -> None:
-        """Write the line of a version; raise FlawmapError if that fails."""
-        self._file.write(line | {"bytes": version[1], "modified_ns": version[2]})
+    def add(self, record: InspectionRecord) -> None:
+        """Write the record of a watched image; raise FlawmapError if that fails."""
+        version = version_of(record)
+        assert version is not None, "only records of watched images belong here"
+        self._file.write(record)
         self.done.add(version)
 
 
-def _version_of(line: bytes, path: Path, number: int) -> Version:
-    try:
-        found = json.loads(line)
-        return str(found["path"]), int(found["bytes"]), int(found["modified_ns"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+def with_version(record: InspectionRecord, version: Version) -> InspectionRecord:
+    """Return the record with the size and modification time of its image's file."""
+    return record.model_copy(update={"bytes": version[1], "modified_ns": version[2]})
+
+
+def version_of(record: InspectionRecord) -> Version | None:
+    """Return the version of the record's image; None if ``--watch`` did not write it."""
+    if record.path is None or record.bytes is None or record.modified_ns is None:
+        return None
+    return record.path, record.bytes, record.modified_ns
+
+
+def _version_of(record: InspectionRecord, number: int, path: Path) -> Version:
+    version = version_of(record)
+    if version is None:
         raise FlawmapError(
-            f"Line {number} of {path} is none of --watch: give it a --json file of its own."
-        ) from error
+            f"Line {number} of {path} was not written by --watch: give --watch a --json file of "
+            "its own."
+        )
+    return version

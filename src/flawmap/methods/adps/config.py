@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import math
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from flawmap.methods.config import MethodConfig, check_size
+from flawmap.backbones.base import Backbone
+from flawmap.errors import UsageError
+from flawmap.methods.config import MethodConfig
 from flawmap.methods.optimisation import PhaseConfig
 from flawmap.synthesis.anomalies import AnomalyConfig
 from flawmap.types import RotationChoice
-
-_STRIDE = 16  # of stage 3
 
 
 class AdpsConfig(MethodConfig):
@@ -22,84 +23,97 @@ class AdpsConfig(MethodConfig):
     (``--teacher wide_resnet50_2``); ResNet-18 is the light variant.
     """
 
-    cell: ClassVar[int] = _STRIDE
-
     epochs: int | None = Field(300, ge=1, description="passes over the good images")
     patches: Literal[1, 2, 4, 8, 16] = Field(
-        8, description="the student sees the image in this many squared; 1: whole, as the teacher"
+        8,
+        description="number of patches per side that the student sees the image in; 1: the whole "
+        "image, as the backbone does",
     )
     stage1_patches: Literal[1, 2, 4] = Field(
         1,
-        description="each patch's stage-1 features are cut again into this many squared. Open "
-        "(text and figure disagree): not cut; the paper's table tries it with patches 4",
+        description="number of patches per side that the first level of each patch is cut into "
+        "again. Open (text and figure disagree): not cut; the paper's table tries it "
+        "with patches 4",
     )
     levels: Literal[3, 4] = Field(
-        3, description="Open: stages 1-3; 4 adds the stem at half size below them"
+        3,
+        description="Open: 3 is the backbone's levels (a ResNet's stages 1-3); 4 adds its stem, at "
+        "half the image's size, as the finest",
     )
     gate: Literal["weight", "difference", "concatenation", "teacher", "student", "none"] = Field(
         "weight",
-        description="what the Post-Segmentation Module reads: the Weight Mask Block's (1-cos)·T; "
-        "|T - S|; both, merged by a 3x3 convolution; or one network alone (the paper's ablations). "
-        "none: there is no module",
+        description="input of the Post-Segmentation Module: the Weight Mask Block's (1-cos)·T; "
+        "|T - S|; both, merged by a 3x3 convolution; or one network alone (the "
+        "paper's ablations). none: there is no module",
     )
     detach_gate: bool = Field(
-        False, description="Open: whether the focal loss stops at the gate; it flows into the "
-        "student",
-    )  # fmt: skip
+        False,
+        description="stop the focal loss's gradient at the gate. Open: it flows into the student",
+    )
     similarity: Literal["cosine", "squared"] = Field(
         "cosine",
-        description="of features, in loss and gate: cosine, or by the squared distance, averaged "
-        "over channels",
+        description="similarity of features in loss and gate: cosine, or squared distance "
+        "averaged over channels",
     )
     segmentation: bool = Field(
         True,
-        description="off: no Post-Segmentation Module; the map is the levels' mean of the gate's "
-        "channels, or with gate none of their distance",
+        description="false: no Post-Segmentation Module; the map is the mean over levels of the "
+        "gate's channels, or of the distances if the gate is none",
     )
     widths: tuple[int, ...] = Field(
         (256, 128, 64, 32),
         min_length=1,
         max_length=4,
         description="Open: channels of the up-blocks, coarsest first; fewer of them end at a "
-        "coarser map",
+        "coarser map. Where the levels need more, the last is repeated; those that would exceed "
+        "the image's size are left out",
     )
     distillation_reduction: Literal["mean", "sum"] = Field(
-        "mean", description="Open: over batch and positions; levels are summed"
+        "mean", description="Open: reduction over batch and positions; levels are summed"
     )
     distillation_mask: Literal["bilinear", "max"] = Field(
         "bilinear",
-        description="Open: how the synthetic mask becomes a level's: bilinear and >= 0.5, or "
-        "anomalous where any of its pixels is",
+        description="Open: how the mask is resized to a level: bilinear and >= 0.5, or anomalous "
+        "if any of its pixels is",
     )
-    segmentation_weight: float = Field(1.0, ge=0, description="the paper's lambda")
+    segmentation_weight: float = Field(
+        1.0, ge=0, description="weight of the focal loss, the paper's lambda"
+    )
     focal_gamma: float = Field(2.0, ge=0, description="the paper's tau. Open: 2, as DRAEM")
     normalisation: Literal["imagenet", "none"] = Field(
-        "imagenet", description="Open: of images, for both networks"
+        "imagenet",
+        description="Open: of images, for both networks: by the backbone's mean and deviation, "
+        "or none",
     )
     levelling: float = Field(
         0.0,
         ge=0,
-        description="above 0 the logits of a picture whose median lies above that of good pictures "
-        "are lowered by as much, at most by this. Not in the paper",
+        description="above 0: lower the logits of an image by the excess of their median over "
+        "that of good images, at most by this. Not in the paper",
     )
     score_sigma: float = Field(
         4.0,
         ge=0,
-        description="image score: maximum of the map blurred by this many pixels. Open: 4, as "
-        "RD4AD",
+        description="the image score is the maximum of the map after a Gaussian blur by this "
+        "many pixels. Open: 4, as in RD4AD",
     )
-    top_pixels: int = Field(1, ge=1, description="image score: mean of this many highest values")
+    top_pixels: int = Field(
+        1,
+        ge=1,
+        description="the image score is the mean of this many highest values of the blurred map",
+    )
     rotation: RotationChoice = Field(
         "draem",
-        description="how good images are turned where --rotate leaves it open. Open: as DRAEM, "
-        "by up to 90 degrees either way, three in ten",
+        description="random rotation of good images unless --rotate sets it. Open: as in DRAEM, "
+        "by up to 90 degrees either way, for three images in ten",
     )
     rotation_fill: Literal["grey", "black", "edge"] = Field(
-        "black", description="what a turned image shows outside the photograph. Open: as DRAEM"
+        "black", description="what fills a rotated image outside the original. Open: as in DRAEM"
     )
     anomalies: AnomalyConfig = Field(
         AnomalyConfig(probability=0.5, texture_operations=3),
-        description='"following DRAEM": half the samples clean, three operations on the texture',
+        description='Open, "following DRAEM": half of the samples stay clean, textures get three '
+        "operations",
     )
     phase: PhaseConfig = Field(
         PhaseConfig(
@@ -113,17 +127,22 @@ class AdpsConfig(MethodConfig):
     )
 
     @model_validator(mode="after")
-    def _patches_fit(self) -> AdpsConfig:
-        check_size(self.size, _STRIDE * self.patches * self.stage1_patches)
+    def _goes_together(self) -> AdpsConfig:
         if self.segmentation and self.gate == "none":
             raise ValueError('the Post-Segmentation Module reads a gate: choose one, not "none"')
         if not self.segmentation and self.gate == "concatenation":
             raise ValueError("nothing would train the merged gate without segmentation")
-        if self.levels == 3 and len(self.widths) == 1:
-            raise ValueError("widths: stages 3, 2, 1 need at least two up-blocks")
-        if self.levels == 4 and len(self.widths) < 3:
-            raise ValueError("widths: with the stem at least three up-blocks are needed")
         return self
+
+    def size_multiple(self, backbone: Backbone) -> int:
+        """Return a multiple that gives every patch, cut again or not, whole positions."""
+        patches = self.patches * self.stage1_patches
+        return math.lcm(backbone.size_multiple, math.lcm(*backbone.strides) * patches)
+
+    def check_backbone(self, backbone: Backbone) -> None:
+        """Raise UsageError if the backbone has no stem to add."""
+        if self.levels == 4 and not backbone.stem_channels:
+            raise UsageError("levels 4: this backbone does not offer its stem; set levels to 3.")
 
 
 PAPER = AdpsConfig()

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flawmap.backbones.resnet import ResNetTeacher
+from flawmap.backbones.base import Backbone
+from flawmap.backbones.features import Features
 from flawmap.methods.adps.config import PRESETS, AdpsConfig
-from flawmap.methods.adps.levelling import Levelling
-from flawmap.methods.adps.model import Adps, Levels
+from flawmap.methods.adps.median_offset import MedianOffset
+from flawmap.methods.adps.model import Adps
 from flawmap.methods.base import Method, Phase
 from flawmap.methods.batch import Batch
 from flawmap.methods.modules.losses import focal_loss, shrink_mask
@@ -26,7 +27,8 @@ class AdpsMethod(Method):
     config: AdpsConfig
     module: Adps
 
-    def __init__(self, teacher: ResNetTeacher, config: AdpsConfig) -> None:
+    def __init__(self, teacher: Backbone, config: AdpsConfig) -> None:
+        config.check_backbone(teacher)
         self.config = config
         self.module = Adps(teacher, config)
 
@@ -53,14 +55,14 @@ class AdpsMethod(Method):
         )
 
     def fit_read_out(self, good: Iterable[Tensor]) -> None:
-        """Fit the levelling to the logits of good images, if maps are levelled."""
+        """Fit the median offset to the logits of good images, if maps are corrected by it."""
         module = self.module
-        if not isinstance(module.level, Levelling):
+        if not isinstance(module.level, MedianOffset):
             return
         normalised = (module.normalise_image(image) for image in good)
         module.level.fit(module.segment(module.teach(x), module.student(x)) for x in normalised)
 
-    def distillation_loss(self, teacher: Levels, student: Levels, mask: Tensor) -> Tensor:
+    def distillation_loss(self, teacher: Features, student: Features, mask: Tensor) -> Tensor:
         """Return ``L_d``: distance at good, similarity at corrupted positions, summed over levels.
 
         A corrupted position at distance 1 (the maximum for cosine) or more contributes nothing.

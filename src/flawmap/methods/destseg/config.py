@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from flawmap.methods.config import MethodConfig
+from flawmap.backbones.base import Backbone
+from flawmap.methods.config import ALL_LEVELS, Level, MethodConfig, present_levels
 from flawmap.methods.normality.config import MemoryConfig
 from flawmap.methods.optimisation import PhaseConfig, phase_steps
 from flawmap.synthesis.anomalies import AnomalyConfig
@@ -24,50 +25,65 @@ class DestsegConfig(MethodConfig):
         ),
     }
 
-    student_width: float = Field(1.0, gt=0, le=1, description="the student's inner width")
+    student_width: float = Field(
+        1.0, gt=0, le=1, description="factor on the student's inner channels"
+    )
     encoder: Literal["own", "teacher"] = Field(
-        "own", description="the student's encoder: its own, or the frozen teacher's features"
+        "own", description="the student's encoder: its own, or the frozen backbone's features"
     )
     decoder: bool = Field(
-        True, description="off: a plain student, whose encoder's stages 1-3 are its features"
+        True, description="false: a plain student, whose encoder's levels are its features"
     )
     denoising: bool = Field(
-        True, description="off: the student learns from the clean image, as STPM's does"
+        True, description="false: the student learns from the clean image, as in STPM"
     )
     head: Literal["paper", "pyramid", "none"] = Field(
-        "paper", description="none: the map is the product of the levels' cosine distances"
+        "paper", description="segmentation head; none: the map is the product of cosine distances"
     )
     head_input: Literal["products", "distances", "features"] = Field(
-        "products", description="what the head reads of teacher and student"
+        "products", description="how features of backbone and student are compared for the head"
     )
-    levels: tuple[Literal[1, 2, 3], ...] = Field(
-        (1, 2, 3), min_length=1, description="without a head: the levels whose distances multiply"
+    levels: tuple[Level, ...] = Field(
+        ALL_LEVELS,
+        min_length=1,
+        description="without a head: levels whose distances are multiplied, 1 the finest; by "
+        "default the first three",
     )
-    head_widths: tuple[int, ...] = Field((256,), description="channels, finest level first")
-    cosine_reduction: Literal["sum", "mean"] = Field("sum", description="over the batch")
+    head_widths: tuple[int, ...] = Field(
+        (256,),
+        min_length=1,
+        description="the head's channels, finest level first; further levels repeat the last. The "
+        "paper's head has the first everywhere",
+    )
+    cosine_reduction: Literal["sum", "mean"] = Field(
+        "sum", description="reduction of the cosine loss over the batch"
+    )
     hardness: float = Field(
-        0.0, ge=0, description="cosine loss: positions weigh as their distance to this power"
+        0.0,
+        ge=0,
+        description="gamma of hard-example weighting: a position weighs its distance to this "
+        "power in the cosine loss",
     )
     focal_gamma: float = 4.0
     l1_weight: float = 1.0
     distance_power: float = Field(
         0.0,
         ge=0,
-        description="with a head: its probability is multiplied by the levels' distances to this "
-        "power",
+        description="with a head: its probability is multiplied by the product of the levels' "
+        "distances to this power",
     )
     score_power: float = Field(
         0.0,
         ge=0,
-        description="with a head: the image score is multiplied by that of the distances' product "
-        "to this power",
+        description="with a head: the image score is multiplied by the mean of the highest "
+        "distance products to this power",
     )
     levelling: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="with a head: what most of an image has, up to this, and what surrounds a "
-        "place has, up to half of this, are taken off the map",
+        description="with a head: largest offset that is subtracted from the map for what most "
+        "of the image has, and half of it for the surroundings of a place",
     )
     anomalies: AnomalyConfig = AnomalyConfig()
     student_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.4,), share=0.2)
@@ -77,9 +93,13 @@ class DestsegConfig(MethodConfig):
     def _fits(self) -> DestsegConfig:
         if not self.decoder and (self.encoder != "own" or self.student_width != 1):
             raise ValueError('without a decoder the encoder is "own" and the student_width 1')
-        if self.head != "none" and self.levels != (1, 2, 3):
+        if self.head != "none" and self.levels != ALL_LEVELS:
             raise ValueError('levels are chosen without a head only: set head to "none"')
         return self
+
+    def check_backbone(self, backbone: Backbone) -> None:
+        """Raise UsageError if the backbone lacks a level that is asked for."""
+        present_levels(self.levels, len(backbone.channels))
 
     def steps_for(self, rotation: str, images: int) -> int:
         """Return the steps; without a head only the student's, as many as with a head."""

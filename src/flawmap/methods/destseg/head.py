@@ -7,13 +7,15 @@ the other inputs of the paper's ablation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from flawmap.backbones.resnet import Features
-from flawmap.methods.modules.blocks import conv_norm_relu, init_kaiming, two_blocks, upsample
+from flawmap.backbones.blocks import init_kaiming, two_blocks
+from flawmap.backbones.features import Features
+from flawmap.methods.modules.blocks import conv_norm_relu, upsample
 from flawmap.methods.modules.features import normalise
 
 # The light head starts by predicting 1 pixel in 20 anomalous, about the share in synthetic images
@@ -29,8 +31,7 @@ def compare(
     ``products``: minus the channel-wise product of unit features; ``distances``: 1 - cosine, one
     channel; ``features``: both networks' features, unchanged and concatenated.
     """
-    first, second, third = (_compare(t, s, how) for t, s in zip(teacher, student, strict=True))
-    return first, second, third
+    return tuple(_compare(t, s, how) for t, s in zip(teacher, student, strict=True))
 
 
 def _compare(teacher: Tensor, student: Tensor, how: str) -> Tensor:
@@ -40,12 +41,11 @@ def _compare(teacher: Tensor, student: Tensor, how: str) -> Tensor:
     return -product if how == "products" else 1.0 - product.sum(1, keepdim=True)
 
 
-def compared_widths(widths: tuple[int, int, int], how: str) -> tuple[int, int, int]:
+def compared_widths(widths: Sequence[int], how: str) -> tuple[int, ...]:
     """Return the channels of :func:`compare`'s levels."""
     if how == "distances":
-        return 1, 1, 1
-    w1, w2, w3 = widths
-    return (2 * w1, 2 * w2, 2 * w3) if how == "features" else widths
+        return (1,) * len(widths)
+    return tuple(2 * width if how == "features" else width for width in widths)
 
 
 class Aspp(nn.Module):
@@ -58,6 +58,7 @@ class Aspp(nn.Module):
         self.merge = conv_norm_relu(4 * channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) -> the same shape."""
         size = (x.shape[-2], x.shape[-1])
         branches = [upsample(self.pooled(x), size)] + [branch(x) for branch in self.dilated]
         merged: Tensor = self.merge(torch.cat(branches, 1))
@@ -65,12 +66,12 @@ class Aspp(nn.Module):
 
 
 class PaperHead(nn.Module):
-    """Two residual blocks, ASPP and two convolutions, all at the finest level's size (H/4, W/4).
+    """Two residual blocks, ASPP and two convolutions, all at the finest level's size.
 
     The residual blocks start Kaiming-normal, the rest with PyTorch's default.
     """
 
-    def __init__(self, inputs: tuple[int, int, int], channels: int = 256) -> None:
+    def __init__(self, inputs: Sequence[int], channels: int = 256) -> None:
         super().__init__()
         self.res = two_blocks(sum(inputs), channels)
         init_kaiming(self.res)
@@ -79,42 +80,48 @@ class PaperHead(nn.Module):
         )
 
     def forward(self, products: Features) -> Tensor:
+        """Map :func:`compare`'s levels (B, c_k, H_k, W_k) to logits (B, 1, H_1, W_1)."""
         size = (products[0].shape[-2], products[0].shape[-1])
         stacked = [products[0], *(upsample(x, size) for x in products[1:])]
-        logits: Tensor = self.head(self.res(torch.cat(stacked, 1)))  # (B, 1, H/4, W/4)
+        logits: Tensor = self.head(self.res(torch.cat(stacked, 1)))
         return logits
 
 
 class PyramidHead(nn.Module):
     """Coarse-to-fine head: each level is processed at its own size, then refined by the next.
 
-    Wide context is cheap at H/16, and only a few channels are left at (H/4, W/4).
+    Wide context is cheap at the coarsest level, and only a few channels are left at the finest.
+    ``inputs`` and ``widths``: channels of the levels and of the head, finest first.
     """
 
-    def __init__(
-        self, inputs: tuple[int, int, int], widths: tuple[int, int, int] = (16, 32, 48)
-    ) -> None:
+    def __init__(self, inputs: Sequence[int], widths: Sequence[int] = (16, 32, 48)) -> None:
         super().__init__()
-        w1, w2, w3 = widths
         self.lateral = nn.ModuleList(
             conv_norm_relu(channels, w, 1) for channels, w in zip(inputs, widths, strict=True)
         )
-        self.coarse = two_blocks(w3, w3)
-        self.middle = two_blocks(w2, w2)
-        self.fine = two_blocks(w1, w1)
-        self.narrow = nn.ModuleList(nn.Conv2d(wide, thin, 1) for wide, thin in ((w2, w1), (w3, w2)))
+        self.stages = _stage_names(len(widths))
+        for name, width in reversed(list(zip(self.stages, widths, strict=True))):
+            self.add_module(name, two_blocks(width, width))
+        self.narrow = nn.ModuleList(
+            nn.Conv2d(wide, thin, 1) for wide, thin in zip(widths[1:], widths[:-1], strict=True)
+        )
         init_kaiming(self)
-        self.classify = nn.Conv2d(w1, 1, 1)
+        self.classify = nn.Conv2d(widths[0], 1, 1)
         nn.init.constant_(cast(Tensor, self.classify.bias), _PRIOR_LOGIT)
 
     def forward(self, products: Features) -> Tensor:
-        x1, x2, x3 = (lateral(x) for lateral, x in zip(self.lateral, products, strict=True))
-        x = self.coarse(x3)  # (B, w3, H/16, W/16)
-        x = self.middle(_double(self.narrow[1](x)) + x2)  # (B, w2, H/8, W/8)
-        x = self.fine(_double(self.narrow[0](x)) + x1)  # (B, w1, H/4, W/4)
+        """Map :func:`compare`'s levels (B, c_k, H_k, W_k) to logits (B, 1, H_1, W_1)."""
+        levels = [lateral(x) for lateral, x in zip(self.lateral, products, strict=True)]
+        x = self.get_submodule(self.stages[-1])(levels[-1])
+        for index in reversed(range(len(levels) - 1)):
+            size = (levels[index].shape[-2], levels[index].shape[-1])
+            x = upsample(self.narrow[index](x), size) + levels[index]
+            x = self.get_submodule(self.stages[index])(x)
         logits: Tensor = self.classify(x)
         return logits
 
 
-def _double(x: Tensor) -> Tensor:
-    return upsample(x, (2 * x.shape[-2], 2 * x.shape[-1]))
+def _stage_names(count: int) -> list[str]:
+    """Name the stages of ``count`` levels, finest first: fine, middle, (middle2, ...) coarse."""
+    between = ["middle", *(f"middle{k}" for k in range(2, count))][: max(0, count - 2)]
+    return ["fine", *between, "coarse"][:count]

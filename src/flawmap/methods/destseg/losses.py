@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flawmap.backbones.resnet import Features
+from flawmap.backbones.features import Features
 from flawmap.methods.modules.features import cosine_distances
 from flawmap.methods.modules.losses import focal_loss
 from flawmap.methods.modules.parallel import batch_mean, batch_sum

@@ -7,8 +7,9 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from flawmap.backbones.feature_cache import TeacherMemory
-from flawmap.backbones.resnet import Features, ResNetTeacher
+from flawmap.backbones.base import Backbone
+from flawmap.backbones.feature_cache import FeatureCache
+from flawmap.backbones.features import Features
 from flawmap.methods.base import Method, Phase
 from flawmap.methods.batch import Batch
 from flawmap.methods.destseg.config import PRESETS, DestsegConfig
@@ -25,10 +26,11 @@ class DestsegMethod(Method):
     config: DestsegConfig
     module: Destseg
 
-    def __init__(self, teacher: ResNetTeacher, config: DestsegConfig) -> None:
+    def __init__(self, teacher: Backbone, config: DestsegConfig) -> None:
+        config.check_backbone(teacher)
         self.config = config
         self.module = Destseg(teacher, config)
-        self._memory = TeacherMemory(teacher)
+        self._cached = FeatureCache(teacher)
 
     def phases(self) -> tuple[Phase, ...]:
         """Return the phases: student on the cosine loss, then head, if any, on segmentation."""
@@ -48,7 +50,7 @@ class DestsegMethod(Method):
         """Compare the student on the corrupted image with the teacher on the clean one."""
         module = self.module
         clean = module.normalise_image(batch.clean)
-        target = self._memory(clean, batch.rows)
+        target = self._cached(clean, batch.rows)
         if self.config.denoising:
             corrupted = module.normalise_image(batch.corrupted)
             guessed = module.student(corrupted, self._guide(corrupted))
@@ -70,6 +72,6 @@ class DestsegMethod(Method):
     def _guide(self, corrupted: Tensor) -> Features:
         """Return the teacher's features of the corrupted image, if it is the student's encoder."""
         if self.config.encoder == "own":
-            return cast(Features, ())
+            return ()
         with torch.no_grad():
             return cast(Features, self.module.teacher(corrupted))

@@ -3,47 +3,50 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from flawmap.backbones.resnet import Architecture, Features, ImageNorm, ResNetTeacher
+from flawmap.backbones.base import Backbone
+from flawmap.backbones.features import Features, ImageNorm
+from flawmap.methods.config import present_levels
+from flawmap.methods.destseg.background import BackgroundOffset
 from flawmap.methods.destseg.config import DestsegConfig
 from flawmap.methods.destseg.head import PaperHead, PyramidHead, compare, compared_widths
-from flawmap.methods.destseg.levelling import Levelling
 from flawmap.methods.destseg.student import GuidedStudent, PlainStudent, Student
 from flawmap.methods.modules.features import distance_maps
-from flawmap.methods.modules.readout import highest
-from flawmap.methods.modules.upsample import Enlargement
+from flawmap.methods.modules.readout import topk_mean
+from flawmap.methods.modules.upsample import Upsample
 from flawmap.methods.normality.memory import build_memory
 
-_CELL = 16  # image pixels per pixel of a map at (H/4, W/4)
 _LEAST = 1e-3  # distances below differ by rounding only, which a power below 1 would amplify
 
 
 class Destseg(nn.Module):
     """The three networks. Input images are floats in 0..1, (B, 3, H, W)."""
 
-    def __init__(self, teacher: ResNetTeacher, config: DestsegConfig) -> None:
+    def __init__(self, teacher: Backbone, config: DestsegConfig) -> None:
         super().__init__()
         self.config = config
         self.teacher = teacher
-        self.student = _build_student(teacher.architecture, config)
-        self.head = _build_head(teacher.widths, config)
-        self.level = Levelling(config.levelling) if config.levelling else nn.Identity()
+        self.student = _build_student(teacher, config)
+        self.head = _build_head(teacher.channels, config)
+        self.level = BackgroundOffset(config.levelling) if config.levelling else nn.Identity()
+        self.levels = present_levels(config.levels, len(teacher.channels))
         self.memory = build_memory(config.memory)
-        self.enlarge = Enlargement(config.smoothing, config.guidance)
-        self.normalise_image = ImageNorm()  # for both teacher and student
+        self.upsample = Upsample(config.smoothing, config.guidance)
+        self.normalise_image = ImageNorm(teacher.mean, teacher.std)  # for both teacher and student
 
     def segment(self, teacher: Features, student: Features) -> Tensor:
-        """Compute logits (B, 1, H/4, W/4), float32, from both networks' features."""
+        """Compute logits (B, 1, H_1, W_1), float32, from both networks' features."""
         logits: Tensor = self.head(compare(teacher, student, self.config.head_input)).float()
         return logits
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map an image (B, 3, H, W) in 0..1 to anomaly map, score, distances and unfamiliarity.
 
-        Anomaly map (B, H, W) in 0..1; image score (B,) in 0..1; cosine distances of the three
-        levels (B, 3, H/4, W/4); and with a filled memory the unfamiliarity (B, 1, h, w) of places.
+        Anomaly map (B, H, W) in 0..1; image score (B,) in 0..1; cosine distances
+        (B, levels, H_1, W_1); and with a filled memory the unfamiliarity (B, 1, h, w) of places.
         The map is the head's probability, lowered by ``distance_power`` where teacher and student
         agree, and levelled; or, without a head, "DeST": the product of the distances of the
         configured levels. A memory raises it at unfamiliar places.
@@ -56,7 +59,7 @@ class Destseg(nn.Module):
         distances = distance_maps(teacher, student)
         unfamiliar = self.memory.unfamiliar(teacher)
         if self.config.head == "none":
-            chosen = [level - 1 for level in self.config.levels]
+            chosen = [level - 1 for level in self.levels]
             anomaly = distances[:, chosen].prod(1, keepdim=True)
             read_out = self._read_out(anomaly, None, unfamiliar, image)
             return *read_out, distances, *self.memory.outputs(unfamiliar)
@@ -72,28 +75,28 @@ class Destseg(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return map (B, H, W) at the image's size and score (B,), both fused with the memory.
 
-        ``product`` (B, 1, H/4, W/4) of the levels' distances; its highest values weight the score.
+        ``product`` (B, 1, H_1, W_1) of the levels' distances; its highest values weight the score.
         """
-        anomaly_map: Tensor = self.enlarge(self.memory.join(anomaly, unfamiliar), image)
-        score = highest(anomaly_map, self.config.top_pixels)
+        anomaly_map: Tensor = self.upsample(self.memory.join(anomaly, unfamiliar), image)
+        score = topk_mean(anomaly_map, self.config.top_pixels)
         if product is not None and self.config.score_power:
-            cells = math.ceil(self.config.top_pixels / _CELL)
-            score = score * highest(product, cells).pow(self.config.score_power)
+            cells = math.ceil(self.config.top_pixels / self.teacher.strides[0] ** 2)
+            score = score * topk_mean(product, cells).pow(self.config.score_power)
         return anomaly_map, self.memory.weigh(score, unfamiliar)
 
 
-def _build_student(architecture: Architecture, config: DestsegConfig) -> nn.Module:
+def _build_student(teacher: Backbone, config: DestsegConfig) -> nn.Module:
     if not config.decoder:
-        return PlainStudent(architecture)
+        return PlainStudent(teacher)
     build = Student if config.encoder == "own" else GuidedStudent
-    return build(config.student_width, architecture.widths)
+    return build(config.student_width, teacher)
 
 
-def _build_head(widths: tuple[int, int, int], config: DestsegConfig) -> nn.Module:
+def _build_head(widths: Sequence[int], config: DestsegConfig) -> nn.Module:
     if config.head == "none":
         return nn.Identity()
     inputs = compared_widths(widths, config.head_input)
+    own = config.head_widths
     if config.head == "paper":
-        return PaperHead(inputs, *config.head_widths)
-    fine, middle, coarse = config.head_widths
-    return PyramidHead(inputs, (fine, middle, coarse))
+        return PaperHead(inputs, own[0])
+    return PyramidHead(inputs, [*own, *own[-1:] * len(inputs)][: len(inputs)])

@@ -1,79 +1,96 @@
 """DeSTSeg's denoising student (section 3.2): a ResNet-18 encoder and its mirror image.
 
-The encoder sees the corrupted image; the decoder predicts the teacher's features of the clean
+The encoder sees the corrupted image; the decoder predicts the backbone's features of the clean
 one, coarse to fine, without skip connections, so that an anomaly cannot bypass the bottleneck.
+Inner widths are ResNet-18's at the same stride: 64 at stride 4, doubled with it, up to 512.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
-from flawmap.backbones.resnet import Architecture, Features, basic
-from flawmap.methods.modules.blocks import conv_norm_relu, init_kaiming, two_blocks, upsample
-from flawmap.methods.modules.encoder import ResNetEncoder
+from flawmap.backbones.base import Backbone
+from flawmap.backbones.blocks import init_kaiming, two_blocks
+from flawmap.backbones.features import Features
+from flawmap.backbones.student import LevelStudent
+from flawmap.methods.modules.blocks import conv_norm_relu, upsample
 from flawmap.types import Size
 
+_PER_STRIDE, _WIDEST = 16, 512  # ResNet-18's channels for each pixel of stride, and at most
 
-class Encoder(ResNetEncoder):
-    """ResNet-18 without its classifier: adds a fourth stage at stride 32."""
 
-    def __init__(self, widths: tuple[int, int, int, int]) -> None:
-        w1, w2, w3, w4 = widths
-        super().__init__(basic((w1, w2, w3)), zero_last_norm=True)
-        self.layer4 = two_blocks(w3, w4, 2)
-        init_kaiming(self.layer4, zero_last_norm=True)
+class Encoder(LevelStudent):
+    """ResNet-18 without its classifier: one more stage at twice the coarsest stride.
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the outputs of all four stages."""
-        e1, e2, e3 = self(x)
-        return e1, e2, e3, self.layer4(e3)
+    ``widths``: channels of the levels, finest first, and of that last stage.
+    """
+
+    def __init__(self, widths: Sequence[int], strides: Sequence[int] = (4, 8, 16)) -> None:
+        super().__init__(widths[:-1], strides, zero_last_norm=True)
+        self.last = f"layer{len(widths)}"
+        bottom = two_blocks(widths[-2], widths[-1], 2)
+        init_kaiming(bottom, zero_last_norm=True)
+        self.add_module(self.last, bottom)
+
+    def encode(self, x: Tensor) -> Features:
+        """Map (B, 3, H, W) to the levels (B, w_k, H/s_k, W/s_k) and the last stage's output."""
+        levels = self(x)
+        return *levels, self.get_submodule(self.last)(levels[-1])
 
 
 class Decoder(nn.Module):
-    """The encoder reversed: stage 4 inside, stages 3-1 give S3, S2, S1.
+    """The encoder reversed: its last stage inside, the others give S_n ... S_1.
 
-    ``widths`` are the decoder's own, ``outputs`` the teacher's. Where they differ, a 1x1
+    ``widths`` are the decoder's own, ``outputs`` the backbone's. Where they differ, a 1x1
     convolution with norm and ReLU converts (at full width it is absent, as in the paper).
+    ``signed``: a plain 1x1 convolution converts, as features may be negative.
     """
 
     def __init__(
-        self, bottom: int, widths: tuple[int, int, int], outputs: tuple[int, int, int]
+        self, bottom: int, widths: Sequence[int], outputs: Sequence[int], *, signed: bool = False
     ) -> None:
         super().__init__()
-        w1, w2, w3 = widths
-        self.stage4 = two_blocks(bottom, bottom)
-        self.stage3 = two_blocks(bottom, w3)
-        self.stage2 = two_blocks(w3, w2)
-        self.stage1 = two_blocks(w2, w1)
+        self.stages = [f"stage{number}" for number in range(1, len(widths) + 2)]
+        before = (*widths[1:], bottom, bottom)
+        steps = zip(self.stages, before, (*widths, bottom), strict=True)
+        for name, inputs, width in reversed(list(steps)):
+            self.add_module(name, two_blocks(inputs, width))
         self.lift = nn.ModuleList(
-            nn.Identity() if inner == outer else conv_norm_relu(inner, outer, 1)
+            nn.Identity() if inner == outer and not signed else _lift(inner, outer, signed)
             for inner, outer in zip(widths, outputs, strict=True)
         )
         init_kaiming(self)
 
-    def forward(self, encoded: tuple[Tensor, Tensor, Tensor, Tensor]) -> Features:
-        e1, e2, e3, e4 = encoded
-        d3 = self.stage3(upsample(self.stage4(e4), _size(e3)))  # (B, w3, H/16, W/16)
-        d2 = self.stage2(upsample(d3, _size(e2)))  # (B, w2, H/8, W/8)
-        d1 = self.stage1(upsample(d2, _size(e1)))  # (B, w1, H/4, W/4)
-        return self.lift[0](d1), self.lift[1](d2), self.lift[2](d3)
+    def forward(self, encoded: Features) -> Features:
+        """Map the encoder's outputs to features (B, outputs_k, H_k, W_k), finest first."""
+        x, found = self.get_submodule(self.stages[-1])(encoded[-1]), []
+        for level in reversed(range(len(self.lift))):
+            x = self.get_submodule(self.stages[level])(upsample(x, _size(encoded[level])))
+            found.append(self.lift[level](x))
+        return tuple(reversed(found))
 
 
 def _size(x: Tensor) -> Size:
     return x.shape[-2], x.shape[-1]
 
 
+def _lift(inner: int, outer: int, signed: bool) -> nn.Module:
+    return nn.Conv2d(inner, outer, 1) if signed else conv_norm_relu(inner, outer, 1)
+
+
 class Student(nn.Module):
     """The paper's student: an encoder of its own; ``width`` 0.5 halves every inner width."""
 
-    def __init__(self, width: float, outputs: tuple[int, int, int]) -> None:
+    def __init__(self, width: float, teacher: Backbone) -> None:
         super().__init__()
-        w1, w2, w3, w4 = _widths(width)
-        self.encoder = Encoder((w1, w2, w3, w4))
-        self.decoder = Decoder(w4, (w1, w2, w3), outputs)
+        widths = _widths(width, teacher.strides)
+        self.encoder = Encoder(widths, teacher.strides)
+        self.decoder = Decoder(widths[-1], widths[:-1], teacher.channels, signed=teacher.signed)
 
     def forward(self, image: Tensor, teacher: Features) -> Features:
-        """Predict clean features from the normalised corrupted image (B, 3, H, W) alone."""
+        """Predict clean features (B, c_k, H_k, W_k) from the corrupted image (B, 3, H, W) alone."""
         del teacher
         features: Features = self.decoder(self.encoder.encode(image))
         return features
@@ -82,12 +99,12 @@ class Student(nn.Module):
 class PlainStudent(nn.Module):
     """A student without a decoder: the features are its encoder's own (Table 4, "ed" off)."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, teacher: Backbone) -> None:
         super().__init__()
-        self.encoder = ResNetEncoder(architecture, zero_last_norm=True)
+        self.encoder = teacher.student(zero_last_norm=True)
 
     def forward(self, image: Tensor, teacher: Features) -> Features:
-        """Predict features from the normalised image (B, 3, H, W) alone."""
+        """Predict features (B, c_k, H_k, W_k) from the normalised image (B, 3, H, W) alone."""
         del teacher
         features: Features = self.encoder(image)
         return features
@@ -96,59 +113,59 @@ class PlainStudent(nn.Module):
 class LightDecoder(nn.Module):
     """A decoder that narrows before it upsamples, to compute little at the large sizes.
 
-    Each level: 1x1 convolution with norm to its own width, upsampling by 2, two residual blocks,
-    and a lift to the teacher's width as in :class:`Decoder`.
+    Each level: 1x1 convolution with norm to its own width, upsampling, two residual blocks, and a
+    lift to the backbone's width as in :class:`Decoder`.
     """
 
     def __init__(
-        self, bottom: int, widths: tuple[int, int, int], outputs: tuple[int, int, int]
+        self, bottom: int, widths: Sequence[int], outputs: Sequence[int], *, signed: bool = False
     ) -> None:
         super().__init__()
-        w1, w2, w3 = widths
         self.bottom = two_blocks(bottom, bottom)
         self.narrow = nn.ModuleList(
             nn.Sequential(nn.Conv2d(wide, thin, 1, bias=False), nn.BatchNorm2d(thin))
-            for wide, thin in ((w2, w1), (w3, w2), (bottom, w3))
+            for wide, thin in zip((*widths[1:], bottom), widths, strict=True)
         )
         self.stages = nn.ModuleList(two_blocks(w, w) for w in widths)
         self.lift = nn.ModuleList(
-            conv_norm_relu(inner, outer, 1) for inner, outer in zip(widths, outputs, strict=True)
+            _lift(inner, outer, signed) for inner, outer in zip(widths, outputs, strict=True)
         )
         init_kaiming(self)
 
-    def forward(self, bottom: Tensor, sizes: tuple[Size, Size, Size]) -> Features:
-        """Predict features of ``sizes`` (height, width), finest first, from (B, C, H/32, W/32)."""
+    def forward(self, bottom: Tensor, sizes: Sequence[Size]) -> Features:
+        """Map (B, C, h, w) to features (B, outputs_k, H_k, W_k) of ``sizes``, finest first."""
         x, found = self.bottom(bottom), []
-        for level in (2, 1, 0):
+        for level in reversed(range(len(sizes))):
             x = self.stages[level](upsample(self.narrow[level](x), sizes[level]))
             found.append(self.lift[level](x))
-        return found[2], found[1], found[0]
+        return tuple(reversed(found))
 
 
 class GuidedStudent(nn.Module):
-    """A student whose encoder is the frozen teacher; only bottleneck and decoder learn.
+    """A student whose encoder is the frozen backbone; only bottleneck and decoder learn.
 
     This is the architecture of reverse distillation (Deng & Li, CVPR 2022) with DeSTSeg's denoising
-    task. No encoder has to be trained, and the teacher runs once for both networks. The
+    task. No encoder has to be trained, and the backbone runs once for both networks. The
     bottleneck is as wide as the decoder's coarsest level: half of the mirrored ResNet's learns as
     much (same loss after 400 steps) in two thirds of the time.
     """
 
-    def __init__(self, width: float, outputs: tuple[int, int, int]) -> None:
+    def __init__(self, width: float, teacher: Backbone) -> None:
         super().__init__()
-        w1, w2, w3, _ = _widths(width)
-        self.bottleneck = two_blocks(outputs[2], w3, 2)
+        widths = _widths(width, teacher.strides)[:-1]
+        self.bottleneck = two_blocks(teacher.channels[-1], widths[-1], 2)
         init_kaiming(self.bottleneck, zero_last_norm=True)
-        self.decoder = LightDecoder(w3, (w1, w2, w3), outputs)
+        self.decoder = LightDecoder(widths[-1], widths, teacher.channels, signed=teacher.signed)
 
     def forward(self, image: Tensor, teacher: Features) -> Features:
-        """Predict clean features from the teacher's (B, w_k, H_k, W_k) of the corrupted image."""
+        """Predict clean features from the backbone's (B, c_k, H_k, W_k) of the corrupted image."""
         del image
-        sizes = (_size(teacher[0]), _size(teacher[1]), _size(teacher[2]))
-        features: Features = self.decoder(self.bottleneck(teacher[2]), sizes)
+        sizes = [_size(level) for level in teacher]
+        features: Features = self.decoder(self.bottleneck(teacher[-1]), sizes)
         return features
 
 
-def _widths(width: float) -> tuple[int, int, int, int]:
-    w1, w2, w3, w4 = (int(width * w) for w in (64, 128, 256, 512))
-    return w1, w2, w3, w4
+def _widths(width: float, strides: Sequence[int]) -> tuple[int, ...]:
+    """Return the inner channels of the levels, finest first, and of the last stage."""
+    full = [min(_WIDEST, _PER_STRIDE * stride) for stride in (*strides, 2 * strides[-1])]
+    return tuple(max(1, int(width * one)) for one in full)

@@ -8,6 +8,8 @@ Where the image has an edge, the upsampled map has one too.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,12 +32,15 @@ class GuidedUpsampling(nn.Module):
         self.window = Smoothing(_WINDOW)
 
     def forward(self, small: Tensor, image: Tensor) -> Tensor:
-        small = _at_size(small, (image.shape[-2] // _GRID, image.shape[-1] // _GRID))
+        """Map (B, 1, h, w) and (B, 3, H, W) to (B, 1, H, W)."""
+        height, width = image.shape[-2:]
+        cells = (math.ceil(height / _GRID), math.ceil(width / _GRID))
+        small = _at_size(small, cells)
         # Subtracting the mean colour keeps the precision of the windows' second moments.
         guide = image - image.mean((2, 3), keepdim=True)
-        colours = F.avg_pool2d(guide, _GRID)
+        colours = _at_size(guide, cells)
         slopes, offset = self._lines(small, colours)
-        lines = upsample(torch.cat([slopes, offset], 1), (image.shape[-2], image.shape[-1]))
+        lines = upsample(torch.cat([slopes, offset], 1), (height, width))
         large = (lines[:, :3] * guide).sum(1, keepdim=True) + lines[:, 3:]
         low, high = small.amin((2, 3), keepdim=True), small.amax((2, 3), keepdim=True)
         return torch.minimum(torch.maximum(large, low), high)
@@ -57,11 +62,13 @@ class GuidedUpsampling(nn.Module):
         return blurred.reshape(-1, channels, height, width)
 
 
-def _at_size(small: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize to ``size``: average a finer map, upsample a coarser one."""
-    if small.shape[-2] > size[0]:
-        return F.avg_pool2d(small, small.shape[-2] // size[0])
-    return upsample(small, size)
+def _at_size(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize to ``size``: average finer positions, after upsampling to a multiple; or upsample."""
+    times = max(1, math.ceil(x.shape[-2] / size[0]))
+    multiple = (times * size[0], times * size[1])
+    if (x.shape[-2], x.shape[-1]) != multiple:
+        x = upsample(x, multiple)
+    return F.avg_pool2d(x, times) if times > 1 else x
 
 
 def _products(colours: Tensor) -> Tensor:

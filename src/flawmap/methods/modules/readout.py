@@ -22,6 +22,7 @@ class Smoothing(nn.Module):
         self.register_buffer("kernel", weights / weights.sum(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Blur (B, 1, H, W); the size stays."""
         padded = F.pad(x, [self.radius] * 4, mode="replicate")
         kernel = self.kernel.to(x.dtype)
         down = F.conv2d(padded, kernel[None, None, :, None])
@@ -33,7 +34,7 @@ def smoothing(sigma: float) -> nn.Module:
     return Smoothing(sigma) if sigma else nn.Identity()
 
 
-def highest(x: Tensor, count: int) -> Tensor:
+def topk_mean(x: Tensor, count: int) -> Tensor:
     """Return the mean (B,) of the ``count`` highest values of each sample."""
     values = x.flatten(1)
     if count == 1:

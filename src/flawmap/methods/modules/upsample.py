@@ -9,7 +9,7 @@ from flawmap.methods.modules.guided_filter import GuidedUpsampling
 from flawmap.methods.modules.readout import smoothing
 
 
-class Enlargement(nn.Module):
+class Upsample(nn.Module):
     """Upsample a map (B, 1, h, w) with its image (B, 3, H, W) in 0..1 to (B, H, W), same range.
 
     The map is blurred by ``deviation`` of its cells, then upsampled: along the image's edges if
@@ -22,6 +22,7 @@ class Enlargement(nn.Module):
         self.guided = GuidedUpsampling(guidance) if guidance else None
 
     def forward(self, small: Tensor, image: Tensor) -> Tensor:
+        """Map (B, 1, h, w) and (B, 3, H, W) to (B, H, W)."""
         small = self.smooth(small)
         if self.guided is not None:
             large: Tensor = self.guided(small, image)

@@ -16,39 +16,48 @@ class MemoryConfig(BaseModel):
 
     kind: Literal["auto", "placed", "unplaced", "none"] = Field(
         "auto",
-        description="placed: each place remembers what good images show there, for parts that lie "
-        "alike; unplaced: all places share one memory; auto: placed where the good images show "
-        "that parts lie alike, else none",
+        description="placed: each place has its own memory, for parts that are aligned; "
+        "unplaced: all places share one; auto: placed if good images show that parts "
+        "are aligned, else none",
     )
     half_distance: float = Field(
         0.3,
         gt=0,
-        description="squared distance of unit features at which a place is unfamiliar by one half; "
-        "the good images' own where one in a hundred of their places lies farther off",
+        description="squared distance of unit features with unfamiliarity 0.5; raised to the 99 "
+        "% quantile of unseen good places if that is larger",
     )
     share: float = Field(
-        0.02, ge=0, le=1, description="how much the memory's map counts where little is unfamiliar"
+        0.02,
+        ge=0,
+        le=1,
+        description="weight of the memory's map if little of the image is unfamiliar",
     )
     area: float = Field(
         0.2,
         gt=0,
-        description="share of the image that is unfamiliar from which on the memory's map counts "
-        "in full; below, with the third power of it",
+        description="unfamiliar share of the image at which the memory's map has full weight; "
+        "below, the weight falls with the third power",
     )
-    power: float = Field(3.0, gt=0, description="that how unfamiliar places are is raised to first")
+    power: float = Field(
+        3.0, gt=0, description="exponent applied to the unfamiliarity of places before fusion"
+    )
     score_power: float = Field(
         2.0,
         ge=0,
-        description="the image score is multiplied by how unfamiliar the least familiar places are "
-        "to this power",
+        description="the image score is multiplied by the unfamiliarity of the least familiar "
+        "places to this power",
     )
     score_share: float = Field(
         0.1,
         ge=0,
-        description="of the image score that is the memory's, beside 1 of the method's: how "
-        "unfamiliar the least familiar places are, to the eighth power",
+        description="weight of the memory's own score (unfamiliarity of the least familiar "
+        "places to the eighth power), against 1 for the method's",
     )
-    block: int = Field(2, ge=1, description="placed: cells a side that share a memory")
-    block_prototypes: int = Field(32, ge=1, description="placed: features kept for each block")
-    prototypes: int = Field(2048, ge=1, description="unplaced: features kept")
-    rounds: int = Field(5, ge=0, description="of k-means")
+    block: int = Field(
+        2, ge=1, description="placed: side of the block of cells that shares a memory"
+    )
+    block_prototypes: int = Field(
+        32, ge=1, description="placed: number of features stored per block"
+    )
+    prototypes: int = Field(2048, ge=1, description="unplaced: number of features stored")
+    rounds: int = Field(5, ge=0, description="iterations of k-means")

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from flawmap.methods.modules.blocks import upsample
 from flawmap.methods.modules.features import normalise
-from flawmap.methods.modules.readout import highest
+from flawmap.methods.modules.readout import topk_mean
 from flawmap.methods.normality.config import MemoryConfig
 
 _CELLS = 6  # least familiar cells, which weight the score
@@ -28,7 +28,7 @@ _SCORE_POWER = 8.0
 
 
 def describe(features: Sequence[Tensor]) -> Tensor:
-    """Describe images (B, C, h, w) float32 by the last two of a teacher's stages, finest first.
+    """Describe images (B, C, h, w) float32 by a backbone's two coarsest levels, or its only one.
 
     They are unit features, averaged over 3x3 places, at the finer stage's size. Squared distances
     lie in 0..4.
@@ -62,7 +62,7 @@ def nearest(places: Tensor, prototypes: Tensor) -> Tensor:
 
 def least_familiar(unfamiliar: Tensor) -> Tensor:
     """Return a memory's own image score (B,) in 0..1: the mean of the top few of (B, 1, h, w)."""
-    return highest(unfamiliar, _CELLS)
+    return topk_mean(unfamiliar, _CELLS)
 
 
 class NormalityMemory(nn.Module):

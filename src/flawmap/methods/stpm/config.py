@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from flawmap.methods.config import MethodConfig
+from flawmap.backbones.base import Backbone
+from flawmap.methods.config import ALL_LEVELS, Level, MethodConfig, present_levels
 from flawmap.methods.optimisation import PhaseConfig
 
 
@@ -19,14 +20,22 @@ class StpmConfig(MethodConfig):
 
     epochs: int | None = Field(100, ge=1, description="passes over the good images")
     read_out: Literal["product", "sum"] = Field(
-        "product", description="how the levels' distances become one map"
+        "product", description="how the levels' distances are combined to one map"
     )
-    levels: tuple[Literal[1, 2, 3], ...] = Field(
-        (1, 2, 3), min_length=1, description="the levels that the map is made of, 1 the finest"
+    levels: tuple[Level, ...] = Field(
+        ALL_LEVELS,
+        min_length=1,
+        description="levels that the map is made of, 1 the finest; by default the first three",
     )
-    anomalies: None = Field(None, description="none: it learns from good images as they are")
-    top_pixels: int = Field(1, ge=1, description="image score: mean of this many highest values")
+    anomalies: None = Field(None, description="STPM trains on good images only")
+    top_pixels: int = Field(
+        1, ge=1, description="the image score is the mean of this many highest map values"
+    )
     student_phase: PhaseConfig = PhaseConfig(optimiser="sgd", learning_rates=(0.4,), share=1.0)
+
+    def check_backbone(self, backbone: Backbone) -> None:
+        """Raise UsageError if the backbone lacks a level that is asked for."""
+        present_levels(self.levels, len(backbone.channels))
 
 
 PAPER = StpmConfig()

@@ -7,8 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from flawmap.backbones.feature_cache import TeacherMemory
-from flawmap.backbones.resnet import ResNetTeacher
+from flawmap.backbones.base import Backbone
+from flawmap.backbones.feature_cache import FeatureCache
 from flawmap.methods.base import Method, Phase
 from flawmap.methods.batch import Batch
 from flawmap.methods.modules.features import cosine_distances
@@ -23,10 +23,11 @@ class StpmMethod(Method):
     config: StpmConfig
     module: Stpm
 
-    def __init__(self, teacher: ResNetTeacher, config: StpmConfig) -> None:
+    def __init__(self, teacher: Backbone, config: StpmConfig) -> None:
+        config.check_backbone(teacher)
         self.config = config
         self.module = Stpm(teacher, config)
-        self._memory = TeacherMemory(teacher)
+        self._cached = FeatureCache(teacher)
 
     def phases(self) -> tuple[Phase, ...]:
         """Return the one phase: the student on the features' squared distance."""
@@ -36,6 +37,6 @@ class StpmMethod(Method):
     def student_loss(self, batch: Batch) -> Tensor:
         """Sum the mean squared distance of unit features, ``2 (1 - cosine)``, over levels."""
         clean = self.module.normalise_image(batch.clean)
-        target = self._memory(clean, batch.rows)
+        target = self._cached(clean, batch.rows)
         levels = cosine_distances(target, self.module.student(clean))
         return torch.stack([2.0 * level.mean() for level in levels]).sum()

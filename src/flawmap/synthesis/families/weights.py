@@ -16,26 +16,36 @@ class FamilyWeights(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    texture: float = Field(1.0, ge=0, description="foreign textures in blots, or in thin curves")
+    texture: float = Field(1.0, ge=0, description="foreign textures in blobs or thin curves")
     faint: float = Field(
-        0.0, ge=0, description="brightness, contrast, colour or sharpness changed in a blob, down "
-        "to what is barely visible",
-    )  # fmt: skip
+        0.0,
+        ge=0,
+        description="brightness, contrast, colour or sharpness changed in a blob, down to what "
+        "is barely visible",
+    )
     moved: float = Field(
-        0.0, ge=0, description="a piece of this or another good image moved, copied, turned, "
-        "mirrored or bent; the whole part too",
-    )  # fmt: skip
+        0.0,
+        ge=0,
+        description="a piece of this or another good image, or the whole part, that is moved, "
+        "copied, rotated, mirrored or bent",
+    )
     removed: float = Field(
-        0.0, ge=0, description="a piece of the part, or all of it, replaced by what surrounds it"
+        0.0,
+        ge=0,
+        description="a piece of the part, or the whole part, replaced by its surroundings",
     )
     area: float = Field(
-        0.0, ge=0, description="stains, casts and thin layers on 10 to 40 % of the image, or a "
+        0.0,
+        ge=0,
+        description="stains, colour casts and thin layers on 10 to 40 % of the image, or on a "
         "tenth to a third of the part",
-    )  # fmt: skip
-    scratch: float = Field(
-        0.0, ge=0, description="long strokes 1 to 4 pixels wide, straight, curved or jagged"
     )
-    eaten: float = Field(0.0, ge=0, description="bites out of the part's edge, and growths on it")
+    scratch: float = Field(
+        0.0, ge=0, description="long strokes, 1 to 4 pixels wide: straight, curved or jagged"
+    )
+    eaten: float = Field(
+        0.0, ge=0, description="pieces missing from the part's edge, and growths on it"
+    )
 
     @model_validator(mode="after")
     def _some(self) -> FamilyWeights:

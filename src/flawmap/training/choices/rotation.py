@@ -1,6 +1,6 @@
 """``--rotate auto``: decide whether a rotated part still looks good to the teacher.
 
-Each good image is described by the teacher's features of stages 2 and 3, averaged over the whole
+Each good image is described by the teacher's two coarsest levels, averaged over the whole
 image (what it shows) and over a coarse grid of cells (where). The distance of a good image to its
 nearest *other* good image measures how much good parts differ; a rotated image that is as near to
 the others could occur on the line.
@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flawmap.backbones.resnet import Features
+from flawmap.backbones.features import Features
+from flawmap.methods.config import nearest_size
 from flawmap.synthesis.perlin import turn
 from flawmap.training.batches import SLIGHT_DEGREES
 from flawmap.types import Rotation, RotationChoice
 
 _GRIDS = (1, 4)  # cells a side
-_PIXELS = 128  # images are compared at this size
+_PIXELS = 128  # images are compared at about this size
 # Largest distance of a rotated part to good parts, relative to theirs to each other. For quarter
 # turns, screws at every angle measure 1.8-4.1, a striped surface 11-23, an upright brush 60 and
 # more; for 5 degrees, the first two 1.2-1.9, the brush 3.6-7.6 (both teachers, 24-64 images).
@@ -40,11 +41,15 @@ class RotationDecision:
 
 
 def decide_rotation(
-    choice: RotationChoice, images: np.ndarray, features: Callable[[Tensor], Features]
+    choice: RotationChoice,
+    images: np.ndarray,
+    features: Callable[[Tensor], Features],
+    size_multiple: int = 1,
 ) -> RotationDecision:
     """Resolve ``--rotate`` from good images (N, H, W, 3) uint8; about 64 are enough.
 
-    ``features`` returns the teacher's stages for images in 0..1. Images that are not square never
+    ``features`` returns the teacher's levels for images in 0..1, whose sides are multiples of
+    ``size_multiple`` pixels. Images that are not square never
     get quarter turns, which would rotate parts of them out of the frame; whether parts lie at any
     angle is decided on their central squares.
     """
@@ -52,7 +57,8 @@ def decide_rotation(
         return RotationDecision(choice, "as asked for", choice == "full")
     if len(images) < 3:
         return RotationDecision("none", "too few good images to tell")
-    return _decide(images, features)
+    side, _ = nearest_size((_PIXELS, _PIXELS), size_multiple)
+    return _decide(images, features, side)
 
 
 def paper_note(
@@ -68,9 +74,11 @@ def paper_note(
     )
 
 
-def _decide(images: np.ndarray, features: Callable[[Tensor], Features]) -> RotationDecision:
+def _decide(
+    images: np.ndarray, features: Callable[[Tensor], Features], side: int
+) -> RotationDecision:
     square = images.shape[1] == images.shape[2]
-    middle = _shrink(_middle(images))
+    middle = _shrink(_middle(images), side)
     base = _describe(features(middle))
     quarter = max(
         _ratio(base, _describe(features(torch.rot90(middle, turns, (2, 3))))) for turns in (1, 2, 3)
@@ -79,7 +87,7 @@ def _decide(images: np.ndarray, features: Callable[[Tensor], Features]) -> Rotat
     if any_angle and square:
         reason = _reason("by quarter turns", quarter, _QUARTER_LIMIT)
         return RotationDecision("full", reason, any_angle)
-    x = middle if square else _shrink(images)
+    x = middle if square else _shrink(images, side)
     base = base if square else _describe(features(x))
     angles = (-SLIGHT_DEGREES, SLIGHT_DEGREES)
     tilted = [turn(x, torch.full((len(x),), angle), padding="border") for angle in angles]
@@ -106,16 +114,16 @@ def _reason(how: str, ratio: float, limit: float) -> str:
     )
 
 
-def _shrink(images: np.ndarray) -> Tensor:
+def _shrink(images: np.ndarray, side: int) -> Tensor:
     x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255.0
-    return F.interpolate(x, size=(_PIXELS, _PIXELS), mode="bilinear", antialias=True)
+    return F.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
 
 
-def _describe(stages: Features) -> list[Tensor]:
-    """Compute unit vectors (N, C·cells) of stages 2 and 3, for each grid."""
+def _describe(levels: Features) -> list[Tensor]:
+    """Compute unit vectors (N, C·cells) of the two coarsest levels (or the one), for each grid."""
     return [
-        F.normalize(F.adaptive_avg_pool2d(stage, grid).flatten(1), dim=1)
-        for stage in stages[1:]
+        F.normalize(F.adaptive_avg_pool2d(level, grid).flatten(1), dim=1)
+        for level in levels[-2:]
         for grid in _GRIDS
     ]
 

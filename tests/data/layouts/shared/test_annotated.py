@@ -127,7 +127,7 @@ def test_other_json_is_passed_over_and_damaged_json_told(tmp_path: Path) -> None
     assert [sample.mask is None for sample in dataset.defective_test] == [False, True]
     notes = " | ".join(dataset.notes)
     assert "1 JSON file left out, such as" in notes
-    assert "camera.json: no JSON" in notes
+    assert "camera.json: not readable JSON" in notes
     assert "1 defective image without mask" in notes
 
 

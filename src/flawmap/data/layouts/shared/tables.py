@@ -27,12 +27,12 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     try:
         rows = [{str(k).strip(): v or "" for k, v in row.items() if k} for row in reader]
     except csv.Error as error:
-        raise DatasetError(f"{path}: no CSV file ({error}); take the data set's own") from error
+        raise DatasetError(f"{path}: not a CSV file ({error}); use the data set's own") from error
     missing = [
         c for c in columns if c not in [str(name).strip() for name in reader.fieldnames or ()]
     ]
     if missing:
-        raise DatasetError(f"{path}: no column {missing[0]}; take the data set's own file")
+        raise DatasetError(f"{path}: column {missing[0]} is missing; use the data set's own file")
     return rows
 
 
@@ -41,9 +41,9 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(_text(path))
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path}: no JSON ({error}); take the data set's own file") from error
+        raise DatasetError(f"{path}: not JSON ({error}); use the data set's own file") from error
     if not isinstance(found, dict):
-        raise DatasetError(f"{path}: no JSON object; take the data set's own file")
+        raise DatasetError(f"{path}: not a JSON object; use the data set's own file")
     return found
 
 
@@ -51,7 +51,7 @@ def path_below(root: Path, text: str, table: Path) -> Path:
     """Return a table's path below ``root``; raise DatasetError if it leads out of ``root``."""
     relative = PurePosixPath(text.strip().replace("\\", "/"))
     if relative.is_absolute() or ".." in relative.parts or not relative.parts or "\0" in text:
-        raise DatasetError(f"{table}: names {printable(text) or 'nothing'} as an image; mend it")
+        raise DatasetError(f"{table}: names {printable(text) or 'nothing'} as an image; correct it")
     return root / relative
 
 
@@ -84,4 +84,4 @@ def _text(path: Path) -> str:
         reason = error.strerror or error
         raise DatasetError(f"{path}: cannot be read ({reason})") from error
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not UTF-8 text; take the data set's own file") from error
+        raise DatasetError(f"{path}: not UTF-8 text; use the data set's own file") from error

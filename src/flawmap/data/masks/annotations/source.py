@@ -109,7 +109,7 @@ def _loaded(path: Path, _changed: int, _size: int) -> dict[str, Entry] | None:
         text = read_regular(path, MAX_BYTES).decode("utf-8-sig")
         value = json.loads(text, parse_constant=refuse)
     except (OSError, ValueError, RecursionError) as error:
-        raise ImageError(f"{path}: no JSON that can be read ({_why(error)})") from error
+        raise ImageError(f"{path}: not readable JSON ({_why(error)})") from error
 
     def found() -> dict[str, Entry] | None:
         return next((it for it in (tool(value) for tool in _TOOLS) if it is not None), None)

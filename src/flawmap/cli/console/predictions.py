@@ -1,0 +1,57 @@
+"""What ``predict`` and ``judge`` print: a line per image, and the verdict counts."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flawmap.cli.console.streams import console, errors
+from flawmap.data.samples import plural
+from flawmap.utils.printable import printable
+
+if TYPE_CHECKING:
+    from flawmap.inspection.record import InspectionRecord
+
+_COLOURS = {"good": "green", "review": "yellow", "reject": "red"}
+
+
+class PredictionDisplay:
+    """Print a line per inspected image, and the verdict counts at the end."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._counts: dict[str, int] = {}
+
+    def __call__(self, record: InspectionRecord, total: int) -> None:
+        verdict = record.verdict or "error"
+        self._counts[verdict] = self._counts.get(verdict, 0) + 1
+        if record.error is not None:
+            errors.print(record.error)
+        elif not self._quiet:
+            console.print(f"{verdict:7}", style=_COLOURS[verdict], end="")
+            defects = plural(len(record.defects or ()), "defect(s)")
+            values = f"score {record.score:.4f}  p {record.p_value:.3f}  {defects:10}"
+            console.print(f" {values}  {printable(record.path or '')}")
+
+    def stopped(self, lines: Path | None) -> None:
+        """Print what was done before an early end, and where its lines are."""
+        count = sum(self._counts.values())
+        if count:
+            self.close()
+            if lines is not None and str(lines) != "-":
+                if lines.is_file():  # it may hold one more line than was counted
+                    with contextlib.suppress(OSError), lines.open("rb") as file:
+                        count = sum(1 for _ in file)
+                what = "1 line is" if count == 1 else f"{count} lines are"
+                errors.print(f"Ended early: {what} in {lines}, and none is cut off.")
+
+    def close(self) -> None:
+        """Print the number of images by verdict."""
+        if not self._quiet:
+            shown = {"good": "good", "review": "to review", "reject": "rejected"}
+            sums = [f"{self._counts.get(name, 0)} {text}" for name, text in shown.items()]
+            failed = self._counts.get("error", 0)
+            sums += [f"{failed} unreadable"] if failed else []
+            total = plural(sum(self._counts.values()), "image(s)")
+            console.print(f"{total}: {', '.join(sums)}")

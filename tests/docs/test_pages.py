@@ -1,0 +1,116 @@
+"""Every code block of the README and the documentation runs, page by page, in order.
+
+A block that cannot run here stands below ``<!-- not run: why -->``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data.layouts.trees import PART
+from docs.blocks import PAGES, ROOT, Block, blocks, commands
+from docs.sandbox import fill, link_run
+from docs.shell import Shell
+from flawmap.benchmark.grid import read_grid
+from flawmap.data.layouts import open_dataset
+
+WITH_BLOCKS = [page for page in PAGES if any(block.reason is None for block in blocks(page))]
+LONG = re.compile(r"^flawmap (train|demo|export|bench \S+\.yaml)\b", re.MULTILINE)
+NOT_RUN = [
+    ("README.md", "installs packages from the network"),
+    ("images.md", "installs packages from the network"),
+    ("memory.md", "a line that training prints"),
+    ("other-languages.md", "needs Node and the network; tests/languages runs the program"),
+    ("suite.md", "needs the suite's data sets and hours of training"),
+    ("tutorial.md", "installs packages from the network"),
+]
+
+
+@pytest.fixture
+def sandbox(
+    tmp_path: Path, tiny_data: Path, tiny_textures: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The folder of a page, which is the current one."""
+    fill(tmp_path, tiny_data)
+    (tmp_path / "textures").symlink_to(tiny_textures)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[str, Path]:
+    """Runs of earlier pages, by the line that trained them."""
+    return {}
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, tiny_data: Path, trained: dict[str, Path]) -> Shell:
+    return Shell(monkeypatch, tiny_data, trained)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(
+            page,
+            id=page.relative_to(ROOT).as_posix(),
+            marks=[pytest.mark.slow] if LONG.search(page.read_text("utf-8")) else [],
+        )
+        for page in WITH_BLOCKS
+    ],
+)
+def test_a_pages_blocks_run(page: Path, sandbox: Path, tiny_run: Path, shell: Shell) -> None:
+    here = [block for block in blocks(page) if block.reason is None]
+    if not re.search(r"^flawmap train .*--out run\b", page.read_text("utf-8"), re.MULTILINE):
+        link_run(tiny_run, sandbox / "run")
+    kinds: dict[str, Callable[[Block], object]] = {
+        "sh": lambda block: [shell.run(line) for line in commands(block.text)],
+        "python": lambda block: exec(compile(block.text, page.name, "exec"), {}),
+        "json": lambda block: [json.loads(line) for line in block.text.splitlines()],
+        "yaml": _read_grid,
+        "text": _plant_tree,
+    }
+    for block in here:
+        assert block.language in kinds, f"{page.name}:{block.line}: a language nobody runs"
+        kinds[block.language](block)
+
+
+def _read_grid(block: Block) -> None:
+    """A grid, whose first line is a comment with the name of its file."""
+    name = block.text.split()[1].strip(":")
+    Path(name).write_text(block.text, encoding="utf-8")
+    assert read_grid(Path(name)).cells()
+
+
+def _plant_tree(block: Block) -> None:
+    """A tree of folders of images is recognised as a data set."""
+    names = [re.sub(r"[│├└─\s]+", "", line.split("  ")[0]) for line in _branches(block.text)]
+    assert names, f"line {block.line}: text that is no tree; say why it does not run"
+    root = Path("tree")
+    for name in names:
+        path = root / name / "1.png" if name.endswith("/") else root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".png":
+            path.write_bytes(PART)
+    dataset = open_dataset(root)
+    assert (dataset.layout, len(dataset.good_train)) == ("folder", 1)
+    assert dataset.defective_test
+
+
+def _branches(text: str) -> list[str]:
+    return [line.replace("── ", "") for line in text.splitlines() if "──" in line]
+
+
+def test_few_blocks_do_not_run_and_say_why() -> None:
+    marked = [
+        (page.name, block.reason)
+        for page in PAGES
+        for block in blocks(page)
+        if block.reason is not None
+    ]
+    assert marked == NOT_RUN
