@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from flawmap.inspection.bundle.training_log import TRAINING_LOG, read_log
 from flawmap.methods.base import Method
 from flawmap.methods.modules.parallel import synchronise_norms
-from flawmap.training.batches import BatchMaker
-from flawmap.training.checkpoint import learned_state
 from flawmap.training.choices.memory import fill_memory
-from flawmap.training.device import choose_layout, exact
-from flawmap.training.loop import Loop
 from flawmap.training.prepare import Prepared, Request, Setup
-from flawmap.training.ranks import Ranks
+from flawmap.training.steps.batches import BatchMaker
+from flawmap.training.steps.checkpoint import learned_state
+from flawmap.training.steps.device import choose_layout, exact
+from flawmap.training.steps.loop import Loop
+from flawmap.training.steps.ranks import Ranks
 
 READ_OUT_SAMPLE = 64  # training images to fit a method's read-out on
 

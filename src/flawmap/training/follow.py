@@ -25,6 +25,11 @@ def follow(request: Request, folder: Path) -> Inspector:
         with tempfile.TemporaryDirectory(prefix="flawmap-") as scratch:
             _follow_one(request, Path(scratch), part)
     request.ranks.wait()
+    return load_finished(folder)
+
+
+def load_finished(folder: Path) -> Inspector:
+    """Load what rank 0 has written; FlawmapError if it lies on another machine."""
     if not (folder / MANIFEST).is_file():
         raise FlawmapError(
             f"{folder} is complete, but on the machine of rank 0: for several machines, give an "
@@ -37,7 +42,7 @@ def _follow_one(request: Request, scratch: Path, part: Part) -> None:
     setup = set_up(request, scratch)
     images = read_images(request, setup, scratch, part)
     prepared = prepare(request, setup, images, part)
-    led = request.ranks.share_bytes(b"", setup.device)
+    led = request.ranks.share_bytes(b"")
     if not led:  # rank 0 found this model complete
         return
     own = prepared.settings.model_dump(mode="json")

@@ -25,9 +25,8 @@ from flawmap.training.fit import (
     logged_seconds,
 )
 from flawmap.training.folds import calibrate_in_folds
-from flawmap.training.follow import follow
+from flawmap.training.follow import follow, load_finished
 from flawmap.training.good_images.split import Part
-from flawmap.training.loop import Reporter
 from flawmap.training.output_folder import (
     check_apart,
     check_free,
@@ -37,9 +36,10 @@ from flawmap.training.output_folder import (
     tidy,
 )
 from flawmap.training.prepare import Prepared, Request, prepare, read_images, set_up
-from flawmap.training.ranks import Ranks, joined_ranks
 from flawmap.training.resolve import check_backbone, framing, method_config, settle_open_options
 from flawmap.training.settings import check_split, settle
+from flawmap.training.steps.loop import Reporter
+from flawmap.training.steps.ranks import Ranks, joined_ranks
 from flawmap.utils.files import check_space, check_writable, make_folder
 from flawmap.utils.locks import only_writer
 
@@ -83,8 +83,8 @@ def _train(
         if folder.exists():
             with only_writer(folder):
                 pass  # fail now, not after reading all images
-        if resume and (folder / MANIFEST).is_file():
-            return _complete_already(folder, reporter)
+    if ranks.agree(resume and (folder / MANIFEST).is_file()):
+        return _complete_already(folder, reporter) if ranks.leads else load_finished(folder)
     framing(config, method_config(config).size)  # refuse invalid options first
     backbone, source = load_backbone(config.teacher)
     size_multiple = check_backbone(config, backbone)
@@ -94,7 +94,9 @@ def _train(
         if resume:
             _check_resumed(folder, config, reporter)
     config = _settle_by_images(config, dataset, size_multiple, reporter)
-    request = Request(config, backbone, source, dataset, resume, checkpoint_seconds, reporter, ranks)
+    request = Request(
+        config, backbone, source, dataset, resume, checkpoint_seconds, reporter, ranks
+    )
     return _lead(request, folder) if ranks.leads else follow(request, folder)
 
 
@@ -175,7 +177,7 @@ def train_one(
         _begin(request, prepared, folder, part)
         complete = (folder / MANIFEST).is_file()
         told = b"" if complete else prepared.settings.model_dump_json().encode()
-        request.ranks.share_bytes(told, setup.device)
+        request.ranks.share_bytes(told)
         if complete:
             return Inspector.load(folder)
         clock.lap("prepare")

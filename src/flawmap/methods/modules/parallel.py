@@ -1,8 +1,8 @@
 """Losses and norms over a batch that several processes share, each with a slice of it.
 
-Gradients are averaged over the processes (:mod:`flawmap.training.ranks`), so each process computes
-its part of a loss such that the average over all is the loss of the whole batch. In a single
-process every function here does what its name says, and nothing else.
+Gradients are averaged over the processes (:mod:`flawmap.training.steps.ranks`), so each process
+computes its part of a loss such that the average over all is the loss of the whole batch. In a
+single process every function here does what its name says, and nothing else.
 """
 
 from __future__ import annotations

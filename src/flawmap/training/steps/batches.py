@@ -17,7 +17,7 @@ from flawmap.data.tiles import Tiles
 from flawmap.methods.batch import Batch
 from flawmap.synthesis.anomalies import AnomalyConfig, corrupt, draw_parameters
 from flawmap.synthesis.perlin import turn
-from flawmap.training.ranks import ALONE, Ranks
+from flawmap.training.steps.ranks import ALONE, Ranks
 from flawmap.types import Rotation
 from flawmap.utils.rng import Stream, generator
 

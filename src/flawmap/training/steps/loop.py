@@ -21,8 +21,8 @@ from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.training_log import TRAINING_LOG, TrainingLog
 from flawmap.methods.base import Method, Phase
 from flawmap.methods.optimisation import build_optimisers, phase_steps, rate_factor, set_rate
-from flawmap.training.batches import BatchMaker
-from flawmap.training.checkpoint import (
+from flawmap.training.steps.batches import BatchMaker
+from flawmap.training.steps.checkpoint import (
     decode_checkpoint,
     encode_checkpoint,
     newest_checkpoint,
@@ -31,8 +31,8 @@ from flawmap.training.checkpoint import (
     unpack_module,
     unpack_optimisers,
 )
-from flawmap.training.device import autocast, exact
-from flawmap.training.ranks import ALONE, Ranks
+from flawmap.training.steps.device import autocast, exact
+from flawmap.training.steps.ranks import ALONE, Ranks
 from flawmap.types import Precision
 from flawmap.utils.signals import stopping_signals
 
@@ -101,7 +101,7 @@ class Loop:
         found = newest_checkpoint(self.checkpoints) if self.ranks.leads else None
         if self.ranks.count > 1:
             data = encode_checkpoint(found.step, found.tensors) if found else b""
-            shared = self.ranks.share_bytes(data, self.device)
+            shared = self.ranks.share_bytes(data)
             found = decode_checkpoint(shared) if shared else None
         if found is None:
             return 0, {}

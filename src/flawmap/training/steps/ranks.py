@@ -20,6 +20,7 @@ from torch import Tensor
 
 from flawmap.errors import UsageError
 
+_CPU = torch.device("cpu")
 _TIMEOUT = datetime.timedelta(hours=2)  # rank 0 calibrates while the others wait
 
 
@@ -29,6 +30,8 @@ class Ranks:
 
     rank: int = 0
     count: int = 1
+    device: torch.device = _CPU
+    """Where messages are sent from: NCCL takes tensors on the GPU only."""
 
     @property
     def leads(self) -> bool:
@@ -72,18 +75,22 @@ class Ranks:
                 dist.broadcast(whole, 0)
                 tensor.copy_(whole)
 
-    def share_bytes(self, data: bytes, device: torch.device) -> bytes:
+    def share_bytes(self, data: bytes) -> bytes:
         """Return rank 0's ``data`` in every process."""
         if self.count == 1:
             return data
-        size = torch.tensor([len(data)], device=device)
+        size = torch.tensor([len(data)], device=self.device)
         dist.broadcast(size, 0)
         held = torch.zeros(int(size), dtype=torch.uint8)
         if self.leads:
             held = torch.from_numpy(np.frombuffer(data, np.uint8).copy())
-        held = held.to(device)
+        held = held.to(self.device)
         dist.broadcast(held, 0)
         return held.cpu().numpy().tobytes()
+
+    def agree(self, decision: bool) -> bool:
+        """Return rank 0's ``decision`` in every process."""
+        return bool(self.share_bytes(b"yes" if decision else b""))
 
     def wait(self) -> None:
         """Return once every process is here."""
@@ -102,10 +109,9 @@ def joined_ranks(device: str) -> Iterator[Ranks]:
     caller has set up is used and kept.
     """
     if dist.is_available() and dist.is_initialized():
-        yield Ranks(dist.get_rank(), dist.get_world_size())
+        yield _place()
         return
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
     on_gpu = device != "cpu" and torch.cuda.is_available()
@@ -113,6 +119,11 @@ def joined_ranks(device: str) -> Iterator[Ranks]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=_TIMEOUT)
     try:
-        yield Ranks(dist.get_rank(), count)
+        yield _place()
     finally:
         dist.destroy_process_group()
+
+
+def _place() -> Ranks:
+    kind = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    return Ranks(dist.get_rank(), dist.get_world_size(), torch.device(kind))
