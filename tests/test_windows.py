@@ -56,16 +56,19 @@ from flawmap.utils.files import sweep_below, write_json
 from flawmap.utils.hardware import available_cores, hardware
 from flawmap.utils.locks import only_writer
 from flawmap.utils.signals import stopping_signals
+from flawmap.inspection.record import InspectionRecord
 
 folder = Path(sys.argv[1])
+RECORD = {"path": "a.png", "error": "none", "run": "a", "model": "b", "settings": "c",
+          "precision": "float32", "backend": "onnxruntime", "device": "cpu"}
 (folder / ".flawmap-1.00000000.tmp").touch()
 file = LinesFile(folder / "lines.jsonl")
 with only_writer(folder):
-    file.write({"path": "a.png"})
+    file.write(InspectionRecord(**RECORD))
     write_json(folder / "a.json", 1)
     sweep_below(folder)
 file.close()
-assert [line["path"] for _, line in read_lines(folder / "lines.jsonl")] == ["a.png"]
+assert [line.path for _, line in read_lines(folder / "lines.jsonl")] == ["a.png"]
 assert stopping_signals() == [signal.SIGTERM]
 assert available_cores() == os.cpu_count()
 assert hardware()["cores"] == os.cpu_count()

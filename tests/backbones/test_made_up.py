@@ -38,4 +38,4 @@ def test_it_trains_exports_and_predicts(name, method, tiny_data, tiny_textures, 
     write_png(tmp_path / "image.png", image)
     (found,) = flawmap.predict(run, tmp_path / "image.png")
     rebuilt = load_inspector(run, backend="torch").inspect(image)
-    assert found["score"] == pytest.approx(rebuilt.score, abs=1e-4)
+    assert found.score == pytest.approx(rebuilt.score, abs=1e-4)

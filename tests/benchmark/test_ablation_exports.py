@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from flawmap.backbones.base import Backbone
 from flawmap.benchmark.ablation import ABLATIONS
 from flawmap.exporting.onnx_graph import export_onnx, fold_deviation, fold_norms, inference_graph
 from flawmap.exporting.quantization_scope import scopes
@@ -74,6 +75,8 @@ class Shared(nn.Module):
         super().__init__()
         self.part = part
         self.given: dict[str, object] = {}
+        if isinstance(part, Backbone):
+            self.strides = part.strides
 
     def _once(self, name: str, *given: object) -> Any:
         if name not in self.given:

@@ -43,7 +43,9 @@ def test_every_image_of_a_folder_is_taken_in_turn(quick, tiny_run, photographs, 
     read = []
     original = framing.read_scaled
     monkeypatch.setattr(
-        framing, "read_scaled", lambda data, *more: read.append(data) or original(data, *more)
+        framing,
+        "read_scaled",
+        lambda data, *more, **named: read.append(data) or original(data, *more, **named),
     )
     flawmap.latency(tiny_run, [photographs], count=6)
     assert set(read) == {path.read_bytes() for path in photographs.rglob("*.png")}

@@ -18,7 +18,8 @@ import flawmap
 from benchmark.results import result, write_results
 from flawmap.benchmark.comparison import compare
 from flawmap.benchmark.table import render
-from flawmap.cli.console import show_comparison, show_evaluation
+from flawmap.cli.console.comparison import show_comparison
+from flawmap.cli.console.evaluation import show_evaluation
 from flawmap.evaluation.metrics import Evaluator, catalogue, ranking
 
 TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -51,7 +51,7 @@ def test_groups_with_a_file_in_common_are_one():
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("[", "no regular expression"),
+        ("[", "not a regular expression"),
         ("nothing", "matches none of the 1 good image, such as good/1.png"),
         ("0", "count from 1"),
         (-1, "matches none"),
