@@ -51,7 +51,7 @@ class BatchMaker:
 
     def __call__(self, step: int) -> Batch:
         own = self.ranks.slice_of(self.batch_size)
-        made = slice(None) if self._joins_images else own
+        made = slice(None) if self._makes_whole_batches else own
         rows = self.order(step)
         clean = self._to_device(self._good(rows, step, made))
         degrees = self._degrees(step)
@@ -61,7 +61,7 @@ class BatchMaker:
             corrupted, mask = clean, torch.zeros_like(clean[:, :1])
         else:
             corrupted, mask = self._corrupt(clean, step, self.anomalies, made)
-        if self._joins_images:
+        if self._makes_whole_batches:
             clean, corrupted, mask = clean[own], corrupted[own], mask[own]
         rows = rows[own]
         clean, corrupted = (x.contiguous(memory_format=self.layout) for x in (clean, corrupted))
@@ -69,9 +69,13 @@ class BatchMaker:
         return Batch(clean, corrupted, mask, rows if as_read else None)
 
     @property
-    def _joins_images(self) -> bool:
-        """Whether an anomaly may take pieces of the batch's other images: then all are made."""
-        return self.ranks.count > 1 and self.anomalies is not None and self.anomalies.has_families
+    def _makes_whole_batches(self) -> bool:
+        """Whether all images of a batch are made here, also those of other ranks.
+
+        That is so where an anomaly may take pieces of the batch's other images.
+        """
+        alone = self.ranks.count == 1
+        return alone or (self.anomalies is not None and self.anomalies.has_families)
 
     def _good(self, rows: np.ndarray, step: int, made: slice) -> np.ndarray:
         if isinstance(self.images, Tiles):
@@ -86,7 +90,8 @@ class BatchMaker:
     ) -> tuple[Tensor, Tensor]:
         rng = generator(self.seed, Stream.ANOMALY, step)
         drawn = draw_parameters(rng, self.batch_size, len(self.textures), anomalies)
-        parameters = drawn if made == slice(None) else drawn.rows(np.arange(self.batch_size)[made])
+        whole = self._makes_whole_batches
+        parameters = drawn if whole else drawn.rows(np.arange(self.batch_size)[made])
         textures = self._to_device(self.textures[parameters.texture])
         return corrupt(clean, textures, parameters, anomalies)
 
