@@ -24,7 +24,7 @@ from record import write_result
 import flawmap
 from flawmap.demonstration.drawing import draw_dataset
 from flawmap.methods.destseg.method import DestsegMethod
-from flawmap.training import batches
+from flawmap.training.steps import batches
 
 SIZE, STEPS, BATCH = 128, 300, 4
 SEEDS = range(6)

@@ -102,7 +102,7 @@ def synthesis() -> dict[str, Any]:
 
     from flawmap.methods.registry import find_preset
     from flawmap.synthesis.textures import draw_textures
-    from flawmap.training.batches import BatchMaker
+    from flawmap.training.steps.batches import BatchMaker
 
     config = find_preset("destseg", "fast")
     start = time.perf_counter()
@@ -136,7 +136,7 @@ def _by_family(bank: Any, batch: int) -> dict[str, float]:
     from flawmap.data.image_io.images import read_image
     from flawmap.synthesis.anomalies import AnomalyConfig
     from flawmap.synthesis.families.weights import FAMILY_NAMES
-    from flawmap.training.batches import BatchMaker
+    from flawmap.training.steps.batches import BatchMaker
 
     images = np.stack([read_image(path) for path in IMAGES[:64]])
     threads = torch.get_num_threads()

@@ -33,7 +33,7 @@ from flawmap.demonstration.drawing import draw_dataset
 from flawmap.inspection.bundle.training_log import TRAINING_LOG, read_log
 from flawmap.synthesis.textures import draw_textures
 from flawmap.training import finalize
-from flawmap.training.loop import Loop
+from flawmap.training.steps.loop import Loop
 from flawmap.utils.files import digest
 
 METHODS = ("destseg", "adps", "stpm")

@@ -24,6 +24,10 @@ LONG = re.compile(r"^flawmap (train|demo|export|bench \S+\.yaml)\b", re.MULTILIN
 NOT_RUN = [
     ("README.md", "installs packages from the network"),
     ("at-the-line.md", "installs packages from the network"),
+    (
+        "gpu.md",
+        "torchrun starts processes of its own; tests/training/steps/test_ranks.py runs such lines",
+    ),
     ("images.md", "installs packages from the network"),
     ("memory.md", "a line that training prints"),
     ("other-languages.md", "needs Node and the network; tests/languages runs the program"),

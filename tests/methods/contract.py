@@ -22,13 +22,13 @@ from flawmap.methods.base import Method
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.runtime.onnxruntime import OnnxRuntime
 from flawmap.synthesis.textures import draw_textures
-from flawmap.training.batches import BatchMaker
-from flawmap.training.checkpoint import learned_state
 from flawmap.training.config import TrainConfig
-from flawmap.training.device import autocast
 from flawmap.training.finalize import measure_parity
-from flawmap.training.loop import Loop, Progress
 from flawmap.training.resolve import check_backbone
+from flawmap.training.steps.batches import BatchMaker
+from flawmap.training.steps.checkpoint import learned_state
+from flawmap.training.steps.device import autocast
+from flawmap.training.steps.loop import Loop, Progress
 from methods.tiny import SIZE, TALL, tiny_teacher
 from training.tiny import CPU, stop_after, tiny_images
 

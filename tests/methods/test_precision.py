@@ -12,7 +12,7 @@ from flawmap.methods.adps.segmentation import Gate, distance
 from flawmap.methods.destseg.head import compare
 from flawmap.methods.destseg.losses import cosine_loss
 from flawmap.methods.modules.features import cosine_distances, distance_maps
-from flawmap.training.device import autocast
+from flawmap.training.steps.device import autocast
 
 CPU = torch.device("cpu")
 WIDTHS = (64, 128, 256)

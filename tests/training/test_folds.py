@@ -15,8 +15,8 @@ from flawmap.inspection.conformal import Calibration
 from flawmap.training import train as module
 from flawmap.training.folds import calibrate_in_folds
 from flawmap.training.good_images.split import Part
-from flawmap.training.loop import Reporter
 from flawmap.training.output_folder import FOLDS, WORK
+from flawmap.training.steps.loop import Reporter
 from flawmap.utils.files import digest
 
 

@@ -94,7 +94,7 @@ def test_a_run_resumed_on_another_processor_keeps_its_precision(
     tmp_path: Path, settings: Settings, monkeypatch, asked, native, expected, told
 ):
     settle(tmp_path, settings.model_copy(update={"precision": "bf16"}), resume=False)
-    monkeypatch.setattr("flawmap.training.device._cpu_multiplies_bf16", lambda: native)
+    monkeypatch.setattr("flawmap.training.steps.device._cpu_multiplies_bf16", lambda: native)
     said: list[str] = []
     found = settle_precision(asked, torch.device("cpu"), family(tmp_path), said.append)
     assert found == expected
@@ -107,7 +107,7 @@ def test_twins_are_trained_in_one_precision(tmp_path: Path, settings: Settings, 
     """The first was started elsewhere; the others, and the inspector itself, follow it."""
     (first := tmp_path / FOLDS / "0").mkdir(parents=True)
     settle(first, settings.model_copy(update={"precision": "bf16"}), resume=False)
-    monkeypatch.setattr("flawmap.training.device._cpu_multiplies_bf16", lambda: False)
+    monkeypatch.setattr("flawmap.training.steps.device._cpu_multiplies_bf16", lambda: False)
     folders = family(tmp_path / name)
     assert settle_precision("auto", torch.device("cpu"), folders, lambda text: None) == "bf16"
     assert settle_precision("auto", torch.device("cpu"), (), lambda text: None) == "float32"

@@ -20,9 +20,9 @@ from flawmap.data.resize import Framing
 from flawmap.data.samples import Dataset, good_samples
 from flawmap.data.store import load_images
 from flawmap.inspection.bundle.manifest import read_manifest
-from flawmap.training.checkpoint import newest_checkpoint
 from flawmap.training.good_images.load import GoodImages, load_good_images
-from flawmap.training.loop import Loop, Reporter
+from flawmap.training.steps.checkpoint import newest_checkpoint
+from flawmap.training.steps.loop import Loop, Reporter
 from methods.tiny import SIZE
 from training.tiny import stop_after, tiny_loop, weights
 

@@ -23,7 +23,7 @@ from flawmap.data.store import fingerprint
 from flawmap.inspection.bundle.graphs import file_digest
 from flawmap.inspection.bundle.manifest import read_manifest
 from flawmap.training.good_images.split import Part
-from flawmap.training.loop import Reporter
+from flawmap.training.steps.loop import Reporter
 
 STEPS, SIZE = 12, (128, 128)  # as the fixture's run
 # the command line itself, but for a checkpoint after every step

@@ -11,8 +11,8 @@ import torch
 
 from flawmap.errors import FlawmapError
 from flawmap.synthesis.textures import draw_textures
-from flawmap.training.batches import BatchMaker
-from flawmap.training.loop import Loop, Progress
+from flawmap.training.steps.batches import BatchMaker
+from flawmap.training.steps.loop import Loop, Progress
 from flawmap.types import Rotation
 from methods.tiny import SIZE, tiny_method
 

@@ -16,6 +16,7 @@ from flawmap.cli.calibrating import calibrate
 from flawmap.cli.exporting import export
 from flawmap.cli.inspecting import drift, evaluate, info, predict
 from flawmap.cli.judging import judge, regions
+from flawmap.cli.options import reports
 from flawmap.cli.training import demo, train
 from flawmap.data.image_io.notes import gathered
 from flawmap.errors import FlawmapError, UsageError
@@ -58,7 +59,8 @@ for verb in (
 
 def main() -> None:
     """Run the command line; report failures in a line or two and by the exit status."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    level = logging.WARNING if reports() else logging.ERROR
+    logging.basicConfig(format="%(message)s", level=level, stream=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names may hold characters it cannot encode
             stream.reconfigure(errors="backslashreplace")
@@ -70,7 +72,8 @@ def main() -> None:
 def _say(line: str) -> None:
     from flawmap.cli.console.streams import errors
 
-    errors.print(line)
+    if reports():
+        errors.print(line)
 
 
 def _run() -> int:

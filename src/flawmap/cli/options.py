@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,6 +71,11 @@ def rate(text: str | float) -> float:
     if more or not 0.0 < found < 1.0:
         raise UsageError(f"{text}: give a rate above 0 and below 1, such as 1% or 0.01.")
     return found
+
+
+def reports() -> bool:
+    """Whether this process prints: of several that torchrun has started, only the first does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def need_torch(uvx: str = "") -> None:

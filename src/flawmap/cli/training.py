@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from flawmap.cli.config_options import ConfigCommand
-from flawmap.cli.options import PATH, data_argument, need_torch
+from flawmap.cli.options import PATH, data_argument, need_torch, reports
 
 
 @click.command(cls=ConfigCommand)
@@ -25,7 +25,8 @@ def train(data: Path, out: Path, resume: bool, changes: Any, **options: Any) -> 
     config = flawmap.TrainConfig.of(given | {"changes": dict(changes)})
     with training_display() as reporter:
         flawmap.train(data, out, config, resume=resume, reporter=reporter)
-        reporter.say(f"Inspector: {out}")
+        if reports():
+            reporter.say(f"Inspector: {out}")
 
 
 @click.command()

@@ -17,7 +17,7 @@ from flawmap.inspection.inspector import Inspector
 from flawmap.utils.files import OURS, check_writable, exists, foreign, make_folder, write_json
 
 if TYPE_CHECKING:
-    from flawmap.training.loop import Reporter
+    from flawmap.training.steps.loop import Reporter
 
 DEMO_STEPS = 650
 _MARKER = f"{OURS}demo.json"
@@ -36,7 +36,7 @@ def demo(
     ``report.html``. A stopped demo is resumed. Raises UsageError if ``out`` holds a complete demo,
     one of another seed, or anything else.
     """
-    from flawmap.training.loop import Reporter
+    from flawmap.training.steps.loop import Reporter
     from flawmap.training.train import train
 
     tell = reporter or Reporter()

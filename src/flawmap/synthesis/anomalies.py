@@ -75,6 +75,11 @@ class AnomalyConfig(BaseModel):
         "opacity apply to the texture family",
     )
 
+    @property
+    def has_families(self) -> bool:
+        """Whether any anomaly is of another family than foreign textures."""
+        return any(self.families.values()[1:])
+
     @model_validator(mode="after")
     def _ranges(self) -> AnomalyConfig:
         for name in ("opacity", "line_width"):

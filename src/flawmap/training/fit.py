@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from flawmap.inspection.bundle.training_log import TRAINING_LOG, read_log
 from flawmap.methods.base import Method
-from flawmap.training.batches import BatchMaker
-from flawmap.training.checkpoint import learned_state
+from flawmap.methods.modules.parallel import synchronise_norms
 from flawmap.training.choices.memory import fill_memory
-from flawmap.training.device import choose_layout, exact
-from flawmap.training.loop import Loop
 from flawmap.training.prepare import Prepared, Request, Setup
+from flawmap.training.steps.batches import BatchMaker
+from flawmap.training.steps.checkpoint import learned_state
+from flawmap.training.steps.device import choose_layout, exact
+from flawmap.training.steps.loop import Loop
+from flawmap.training.steps.ranks import Ranks
 
 READ_OUT_SAMPLE = 64  # training images to fit a method's read-out on
 
@@ -31,19 +33,35 @@ def fit(request: Request, setup: Setup, prepared: Prepared, folder: Path) -> Non
     layout = choose_layout(method.module, setup.device, setup.precision)
     method.module.to(setup.device, memory_format=layout)  # type: ignore[call-overload]
     fill_memory(method, prepared.images.loaded.array, prepared.images.train_rows, config.seed)
+    ranks = request.ranks
+    if ranks.count > 1:
+        request.reporter.say(_shared(ranks, prepared.config.batch_size))
+        synchronise_norms(method.module)
+        ranks.share(list(method.module.state_dict().values()))
     Loop(
         method,
-        _batches(setup, prepared, layout),
+        _batches(request, setup, prepared, layout),
         prepared.steps,
         folder,
         setup.device,
         setup.precision,
         request.checkpoint_seconds,
+        ranks,
         request.reporter.show,
     ).run()
 
 
-def _batches(setup: Setup, prepared: Prepared, layout: torch.memory_format) -> BatchMaker:
+def _shared(ranks: Ranks, batch: int) -> str:
+    own = ranks.slice_of(batch)
+    return (
+        f"{ranks.count} processes train together, each on {own.stop - own.start} of the {batch} "
+        "images of every step; norms use all of them."
+    )
+
+
+def _batches(
+    request: Request, setup: Setup, prepared: Prepared, layout: torch.memory_format
+) -> BatchMaker:
     config = prepared.config
     return BatchMaker(
         images=prepared.images.loaded.array,
@@ -55,6 +73,7 @@ def _batches(setup: Setup, prepared: Prepared, layout: torch.memory_format) -> B
         fill=config.rotation_fill,
         seed=prepared.settings.seed,
         device=setup.device,
+        ranks=request.ranks,
         layout=layout,
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flawmap.errors import UsageError
 from flawmap.inspection.bundle.manifest import CHECKPOINTS, MANIFEST, SETTINGS
-from flawmap.training.checkpoint import remove_checkpoints
+from flawmap.training.steps.checkpoint import remove_checkpoints
 from flawmap.utils.files import OURS, exists, foreign, sweep
 
 WORK = f"{OURS}work"

@@ -28,10 +28,11 @@ from flawmap.training.choices.rotation import RotationDecision, decide_rotation,
 from flawmap.training.config import TrainConfig
 from flawmap.training.good_images.load import GoodImages, load_good_images
 from flawmap.training.good_images.split import Part
-from flawmap.training.loop import Reporter
 from flawmap.training.output_folder import WORK, family
 from flawmap.training.resolve import framing, method_config
 from flawmap.training.settings import Settings, settle_precision
+from flawmap.training.steps.loop import Reporter
+from flawmap.training.steps.ranks import ALONE, Ranks
 from flawmap.types import Precision
 from flawmap.utils.rng import Stream, generator
 
@@ -52,6 +53,7 @@ class Request:
     resume: bool
     checkpoint_seconds: float
     reporter: Reporter
+    ranks: Ranks = ALONE
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import SETTINGS
-from flawmap.training.device import choose_precision, multiplies_bf16
+from flawmap.training.steps.device import choose_precision, multiplies_bf16
 from flawmap.types import Fit, Precision, PrecisionChoice
 from flawmap.utils.files import write_json
 

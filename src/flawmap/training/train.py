@@ -25,8 +25,8 @@ from flawmap.training.fit import (
     logged_seconds,
 )
 from flawmap.training.folds import calibrate_in_folds
+from flawmap.training.follow import follow, load_finished
 from flawmap.training.good_images.split import Part
-from flawmap.training.loop import Reporter
 from flawmap.training.output_folder import (
     check_apart,
     check_free,
@@ -38,6 +38,8 @@ from flawmap.training.output_folder import (
 from flawmap.training.prepare import Prepared, Request, prepare, read_images, set_up
 from flawmap.training.resolve import check_backbone, framing, method_config, settle_open_options
 from flawmap.training.settings import check_split, settle
+from flawmap.training.steps.loop import Reporter
+from flawmap.training.steps.ranks import Ranks, joined_ranks
 from flawmap.utils.files import check_space, check_writable, make_folder
 from flawmap.utils.locks import only_writer
 
@@ -62,29 +64,53 @@ def train(
     UsageError with a message that says how to fix the problem.
     """
     config = TrainConfig.of(options, config)
-    reporter = reporter or Reporter()
-    folder = Path(out)
-    check_free(folder, resume=resume)
-    if folder.exists():
-        with only_writer(folder):
-            pass  # fail now, not after reading all images
-    if resume and (folder / MANIFEST).is_file():
-        return _complete_already(folder, reporter)
+    with joined_ranks(config.device) as ranks:
+        shown = (reporter or Reporter()) if ranks.leads else Reporter()
+        return _train(Path(data), Path(out), config, resume, checkpoint_seconds, shown, ranks)
+
+
+def _train(
+    data: Path,
+    folder: Path,
+    config: TrainConfig,
+    resume: bool,
+    checkpoint_seconds: float,
+    reporter: Reporter,
+    ranks: Ranks,
+) -> Inspector:
+    if ranks.leads:
+        check_free(folder, resume=resume)
+        if folder.exists():
+            with only_writer(folder):
+                pass  # fail now, not after reading all images
+    if ranks.agree(resume and (folder / MANIFEST).is_file()):
+        return _complete_already(folder, reporter) if ranks.leads else load_finished(folder)
     framing(config, method_config(config).size)  # refuse invalid options first
     backbone, source = load_backbone(config.teacher)
     size_multiple = check_backbone(config, backbone)
-    dataset = _open_data(Path(data), folder, config)
-    if resume:
-        _check_resumed(folder, config, reporter)
+    dataset = open_dataset(data, config.layout)
+    if ranks.leads:
+        _check_folder(folder, dataset)
+        if resume:
+            _check_resumed(folder, config, reporter)
     config = _settle_by_images(config, dataset, size_multiple, reporter)
-    request = Request(config, backbone, source, dataset, resume, checkpoint_seconds, reporter)
+    request = Request(
+        config, backbone, source, dataset, resume, checkpoint_seconds, reporter, ranks
+    )
+    return _lead(request, folder) if ranks.leads else follow(request, folder)
+
+
+def _lead(request: Request, folder: Path) -> Inspector:
+    """Run all trainings of the request and write them; see :func:`follow` for other processes."""
     new = not folder.exists()
     try:
-        return _train_all(request, folder)
+        inspector = _train_all(request, folder)
     except (FlawmapError, KeyboardInterrupt):
         if new:
             discard_unbegun(folder)
         raise
+    request.ranks.wait()
+    return inspector
 
 
 def _complete_already(folder: Path, reporter: Reporter) -> Inspector:
@@ -95,13 +121,11 @@ def _complete_already(folder: Path, reporter: Reporter) -> Inspector:
     return Inspector.load(folder)
 
 
-def _open_data(data: Path, folder: Path, config: TrainConfig) -> Dataset:
-    """List the images; UsageError if the run's folder is among them or not writable."""
-    dataset = open_dataset(data, config.layout)
+def _check_folder(folder: Path, dataset: Dataset) -> None:
+    """Raise an error if the run's folder is among the images or not writable."""
     samples = (sample.path for sample in (*dataset.train, *dataset.test))
     check_apart(folder, dataset.root, samples)
     check_writable(folder)
-    return dataset
 
 
 def _check_resumed(folder: Path, config: TrainConfig, reporter: Reporter) -> None:
@@ -151,7 +175,10 @@ def train_one(
     prepared = prepare(request, setup, images, part)
     with only_writer(make_folder(folder)):
         _begin(request, prepared, folder, part)
-        if (folder / MANIFEST).is_file():
+        complete = (folder / MANIFEST).is_file()
+        told = b"" if complete else prepared.settings.model_dump_json().encode()
+        request.ranks.share_bytes(told)
+        if complete:
             return Inspector.load(folder)
         clock.lap("prepare")
         fit(request, setup, prepared, folder)

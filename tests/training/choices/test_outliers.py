@@ -12,7 +12,7 @@ import flawmap
 from flawmap.inspection.bundle.manifest import read_manifest
 from flawmap.inspection.conformal import Calibration
 from flawmap.training.choices.outliers import tell_left_out, tell_oddest, warn_of_outliers
-from flawmap.training.loop import Reporter
+from flawmap.training.steps.loop import Reporter
 
 NAMES = {str(index): f"good/{index}.png" for index in range(30)}
 

@@ -19,8 +19,8 @@ from rich.progress import (
 from flawmap.cli.console.streams import console, errors
 
 if TYPE_CHECKING:
-    from flawmap.training.loop import Progress as Step
-    from flawmap.training.loop import Reporter
+    from flawmap.training.steps.loop import Progress as Step
+    from flawmap.training.steps.loop import Reporter
 
 _EVERY = 5.0  # seconds between lines without a terminal
 
@@ -75,7 +75,7 @@ def counting_display(what: str) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def training_display() -> Iterator[Reporter]:
     """Yield a reporter that prints messages and shows a bar for a training run."""
-    from flawmap.training.loop import Reporter
+    from flawmap.training.steps.loop import Reporter
 
     bar: list[Bar] = []
 

@@ -17,6 +17,7 @@ from flawmap.methods.adps.model import Adps
 from flawmap.methods.base import Method, Phase
 from flawmap.methods.batch import Batch
 from flawmap.methods.modules.losses import focal_loss, shrink_mask
+from flawmap.methods.modules.parallel import batch_sum
 
 
 class AdpsMethod(Method):
@@ -72,7 +73,7 @@ class AdpsMethod(Method):
             corrupted = self._at_level(mask, size)[:, 0] > 0.5
             pull = torch.where(corrupted, (1.0 - distance).clamp(min=0.0), distance)
             pulls.append(
-                pull.mean() if self.config.distillation_reduction == "mean" else pull.sum()
+                pull.mean() if self.config.distillation_reduction == "mean" else batch_sum(pull)
             )
         return torch.stack(pulls).sum()
 

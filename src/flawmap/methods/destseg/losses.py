@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from flawmap.backbones.features import Features
 from flawmap.methods.modules.features import cosine_distances
 from flawmap.methods.modules.losses import focal_loss
+from flawmap.methods.modules.parallel import batch_mean, batch_sum
 
 _LEAST = 1e-4  # distance used to weight a position of distance 0
 
@@ -27,12 +28,12 @@ def cosine_loss(
     if hardness:
         levels = [_weights(d.detach(), hardness) * d for d in levels]
     total = torch.stack([d.mean((1, 2)) for d in levels]).sum(0)
-    return total.sum() if reduction == "sum" else total.mean()
+    return batch_sum(total) if reduction == "sum" else total.mean()
 
 
 def _weights(distance: Tensor, hardness: float) -> Tensor:
     raised = (distance.clamp(min=0.0) + _LEAST).pow(hardness)
-    return raised / raised.mean()
+    return raised / batch_mean(raised)
 
 
 def segmentation_loss(logits: Tensor, mask: Tensor, gamma: float, l1_weight: float) -> Tensor:

@@ -15,7 +15,7 @@ from flawmap.methods.config import MethodConfig
 from flawmap.methods.normality.config import Kind
 from flawmap.methods.normality.fill import fill
 from flawmap.training.choices.alignment import LEAST, Alignment, Windows, describe_images, set_apart
-from flawmap.training.device import exact
+from flawmap.training.steps.device import exact
 
 _BYTES = 256 * 2**20  # of features held at once
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from flawmap.backbones.features import Features
 from flawmap.methods.config import nearest_size
 from flawmap.synthesis.perlin import turn
-from flawmap.training.batches import SLIGHT_DEGREES
+from flawmap.training.steps.batches import SLIGHT_DEGREES
 from flawmap.types import Rotation, RotationChoice
 
 _GRIDS = (1, 4)  # cells a side

@@ -7,7 +7,7 @@ from flawmap.backbones.resnet import ResNetTeacher
 from flawmap.errors import UsageError
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.runtime.torch_device import choose_device, forbid_tf32
-from flawmap.training.device import (
+from flawmap.training.steps.device import (
     autocast,
     choose_layout,
     choose_precision,
@@ -38,7 +38,7 @@ def test_absent_cuda_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("has", [False, True])
 def test_precision_is_what_was_asked_for(monkeypatch: pytest.MonkeyPatch, has: bool):
-    monkeypatch.setattr("flawmap.training.device._cpu_multiplies_bf16", lambda: has)
+    monkeypatch.setattr("flawmap.training.steps.device._cpu_multiplies_bf16", lambda: has)
     assert choose_precision(CPU, "float32") == "float32"
     assert choose_precision(CPU, "bf16") == "bf16"
     assert choose_precision(CPU, "auto") == ("bf16" if has else "float32")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
@@ -97,11 +98,23 @@ def save_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor]) -> Path
     """Write the checkpoint after ``step`` steps, then drop all but the newest two."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.safetensors"
-    state = json.dumps({"step": step, "sha256": _digest(tensors)})
-    write_bytes(path, save_safetensors(tensors, {"state": state}))
+    write_bytes(path, encode_checkpoint(step, tensors))
     for old in sorted(folder.glob(_PATTERN))[:-_KEEP]:
         old.unlink(missing_ok=True)
     return path
+
+
+def encode_checkpoint(step: int, tensors: dict[str, Tensor]) -> bytes:
+    """Return the content of a checkpoint's file."""
+    state = json.dumps({"step": step, "sha256": _digest(tensors)})
+    return save_safetensors(tensors, {"state": state})
+
+
+def decode_checkpoint(data: bytes) -> Checkpoint:
+    """Return the checkpoint of :func:`encode_checkpoint`, fresh from another process."""
+    length = int.from_bytes(data[:8], "little")
+    state = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["state"])
+    return Checkpoint(int(state["step"]), load_safetensors(data))
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:

@@ -12,7 +12,7 @@ import torch
 from flawmap.exporting.onnx_graph import export_onnx
 from flawmap.runtime.onnxruntime import OnnxRuntime
 from flawmap.training.finalize import measure_parity
-from flawmap.training.loop import Loop
+from flawmap.training.steps.loop import Loop
 from methods import test_adps, test_destseg, test_stpm
 from methods.tiny import SIZE
 from training.tiny import stop_after, tiny_images, weights

@@ -12,8 +12,8 @@ import torch
 
 from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.training_log import read_log
-from flawmap.training.checkpoint import newest_checkpoint
-from flawmap.training.loop import Loop, Progress
+from flawmap.training.steps.checkpoint import newest_checkpoint
+from flawmap.training.steps.loop import Loop, Progress
 from flawmap.utils.signals import stopping_signals
 from training.tiny import GENTLE, stop_after, tiny_loop, weights
 

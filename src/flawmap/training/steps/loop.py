@@ -21,15 +21,18 @@ from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.training_log import TRAINING_LOG, TrainingLog
 from flawmap.methods.base import Method, Phase
 from flawmap.methods.optimisation import build_optimisers, phase_steps, rate_factor, set_rate
-from flawmap.training.batches import BatchMaker
-from flawmap.training.checkpoint import (
+from flawmap.training.steps.batches import BatchMaker
+from flawmap.training.steps.checkpoint import (
+    decode_checkpoint,
+    encode_checkpoint,
     newest_checkpoint,
     pack,
     save_checkpoint,
     unpack_module,
     unpack_optimisers,
 )
-from flawmap.training.device import autocast, exact
+from flawmap.training.steps.device import autocast, exact
+from flawmap.training.steps.ranks import ALONE, Ranks
 from flawmap.types import Precision
 from flawmap.utils.signals import stopping_signals
 
@@ -65,6 +68,7 @@ class Loop:
     device: torch.device
     precision: Precision
     checkpoint_seconds: float = 30.0
+    ranks: Ranks = ALONE
     show: Callable[[Progress], None] = lambda progress: None
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -79,12 +83,8 @@ class Loop:
         Raises FlawmapError if interrupted (after writing a checkpoint) or if the loss is not
         finite.
         """
-        found = newest_checkpoint(self.checkpoints)
-        done = found.step if found else 0
-        tensors = found.tensors if found else {}
-        if tensors:
-            unpack_module(self.method.module, tensors)
-        log = TrainingLog(self.folder / TRAINING_LOG, done)
+        done, tensors = self._resumed()
+        log = TrainingLog(self.folder / TRAINING_LOG, done) if self.ranks.leads else None
         first = 0
         with _interruptible(self._stop), exact(self.device):
             phases = self.method.phases()
@@ -96,6 +96,18 @@ class Loop:
                     tensors = {}
                 first += count
 
+    def _resumed(self) -> tuple[int, dict[str, torch.Tensor]]:
+        """Restore the newest checkpoint; return its step and its tensors, 0 and none if new."""
+        found = newest_checkpoint(self.checkpoints) if self.ranks.leads else None
+        if self.ranks.count > 1:
+            data = encode_checkpoint(found.step, found.tensors) if found else b""
+            shared = self.ranks.share_bytes(data)
+            found = decode_checkpoint(shared) if shared else None
+        if found is None:
+            return 0, {}
+        unpack_module(self.method.module, found.tensors)
+        return found.step, found.tensors
+
     def _run_phase(
         self,
         phase: Phase,
@@ -103,7 +115,7 @@ class Loop:
         count: int,
         start: int,
         tensors: dict[str, torch.Tensor],
-        log: TrainingLog,
+        log: TrainingLog | None,
     ) -> None:
         self.set_modes(phase)
         optimisers = build_optimisers(phase.groups, phase.config)
@@ -113,11 +125,18 @@ class Loop:
         losses: list[torch.Tensor] = []
         for step in range(start, first + count):
             set_rate(optimisers, rate_factor(phase.config, step - first, count))
-            losses.append(self.step(phase, optimisers, step))
+            statistics = self._statistics()
+            try:
+                losses.append(self.step(phase, optimisers, step))
+            except RuntimeError as error:
+                if self.ranks.count > 1:
+                    self._save_alone(step, optimisers, statistics, error)
+                raise
             done = step + 1
             if done % _LOG_EVERY == 0 or done == first + count:
                 loss = self._mean_loss(losses, done)
-                log.write(done, phase.name, loss, len(losses) * self.batches.batch_size)
+                if log is not None:
+                    log.write(done, phase.name, loss, len(losses) * self.batches.batch_size)
                 self.show(Progress(done, self.steps, phase.name, loss))
                 losses = []
             at_end = done == first + count
@@ -127,15 +146,46 @@ class Loop:
                 or time.monotonic() - saved_at > self.checkpoint_seconds
             ):
                 # at the end of a phase its optimisers are no longer needed
-                save_checkpoint(
-                    self.checkpoints, done, pack(self.method.module, [] if at_end else optimisers)
-                )
+                self._save(done, [] if at_end else optimisers)
                 saved_at = time.monotonic()
             if self._stop.is_set():
                 raise FlawmapError(
                     f"Stopped after step {done} of {self.steps}; a checkpoint is kept. "
                     "The same command with --resume goes on from there."
+                    if self.ranks.leads
+                    else f"Process {self.ranks.rank} stopped with the others."
                 )
+
+    def _save(self, done: int, optimisers: list[torch.optim.Optimizer]) -> None:
+        if self.ranks.leads:
+            save_checkpoint(self.checkpoints, done, pack(self.method.module, optimisers))
+
+    def _statistics(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return the norms' statistics and copies of them, where another process may be lost.
+
+        A step that is cut short has changed them, and nothing else.
+        """
+        if self.ranks.count == 1:
+            return []
+        return [(buffer, buffer.clone()) for buffer in self.method.module.buffers()]
+
+    def _save_alone(
+        self,
+        done: int,
+        optimisers: list[torch.optim.Optimizer],
+        statistics: list[tuple[torch.Tensor, torch.Tensor]],
+        error: RuntimeError,
+    ) -> None:
+        """Keep a checkpoint from before the step in which another process was lost."""
+        for buffer, before in statistics:
+            buffer.copy_(before)
+        self._save(done, optimisers)
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+        raise FlawmapError(
+            f"Another of the {self.ranks.count} processes was lost in step {done + 1} of "
+            f"{self.steps} ({reason}); a checkpoint is kept. The same command with --resume goes "
+            "on from there, with any number of processes."
+        ) from error
 
     def step(
         self, phase: Phase, optimisers: list[torch.optim.Optimizer], step: int
@@ -147,9 +197,13 @@ class Loop:
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        learned = [p for module in phase.groups for p in module.parameters()]
+        mean_loss, stop = self.ranks.reduce_step(learned, loss.detach(), self._stop.is_set())
+        if stop:
+            self._stop.set()
         for optimiser in optimisers:
             optimiser.step()
-        return loss.detach()
+        return mean_loss
 
     def set_modes(self, phase: Phase) -> None:
         """Put the phase's modules in training mode with gradients; freeze all others."""

@@ -17,6 +17,7 @@ from flawmap.data.tiles import Tiles
 from flawmap.methods.batch import Batch
 from flawmap.synthesis.anomalies import AnomalyConfig, corrupt, draw_parameters
 from flawmap.synthesis.perlin import turn
+from flawmap.training.steps.ranks import ALONE, Ranks
 from flawmap.types import Rotation
 from flawmap.utils.rng import Stream, generator
 
@@ -32,7 +33,8 @@ class BatchMaker:
 
     ``rows``: which of the images to use, all of them if None. ``anomalies``: if None, the images
     stay good and textures are not used. ``layout``: memory format of the images. Tiles are shifted
-    at random, so that all places of an image are trained on.
+    at random, so that all places of an image are trained on. With several ``ranks``, each makes its
+    own slice of the batch.
     """
 
     images: np.ndarray | Tiles
@@ -43,33 +45,53 @@ class BatchMaker:
     fill: Literal["grey", "black", "edge"]
     seed: int
     device: torch.device
+    ranks: Ranks = ALONE
     rows: np.ndarray | None = None
     layout: torch.memory_format = torch.channels_last
 
     def __call__(self, step: int) -> Batch:
+        own = self.ranks.slice_of(self.batch_size)
+        made = slice(None) if self._makes_whole_batches else own
         rows = self.order(step)
-        clean = self._to_device(self._good(rows, step))
+        clean = self._to_device(self._good(rows, step, made))
         degrees = self._degrees(step)
         if degrees is not None:
-            clean = self._turned(clean, torch.from_numpy(degrees).to(self.device))
+            clean = self._turned(clean, torch.from_numpy(degrees[made]).to(self.device))
         if self.anomalies is None:
             corrupted, mask = clean, torch.zeros_like(clean[:, :1])
         else:
-            corrupted, mask = self._corrupt(clean, step, self.anomalies)
+            corrupted, mask = self._corrupt(clean, step, self.anomalies, made)
+        if self._makes_whole_batches:
+            clean, corrupted, mask = clean[own], corrupted[own], mask[own]
+        rows = rows[own]
         clean, corrupted = (x.contiguous(memory_format=self.layout) for x in (clean, corrupted))
         as_read = degrees is None and not isinstance(self.images, Tiles)
         return Batch(clean, corrupted, mask, rows if as_read else None)
 
-    def _good(self, rows: np.ndarray, step: int) -> np.ndarray:
+    @property
+    def _makes_whole_batches(self) -> bool:
+        """Whether all images of a batch are made here, also those of other ranks.
+
+        That is so where an anomaly may take pieces of the batch's other images.
+        """
+        alone = self.ranks.count == 1
+        return alone or (self.anomalies is not None and self.anomalies.has_families)
+
+    def _good(self, rows: np.ndarray, step: int, made: slice) -> np.ndarray:
         if isinstance(self.images, Tiles):
             rng = generator(self.seed, Stream.TILES, step)
-            return self.images.near(rows, rng.uniform(-0.5, 0.5, (len(rows), 2)))
-        found: np.ndarray = self.images[rows]
+            shifts = rng.uniform(-0.5, 0.5, (len(rows), 2))
+            return self.images.near(rows[made], shifts[made])
+        found: np.ndarray = self.images[rows[made]]
         return found
 
-    def _corrupt(self, clean: Tensor, step: int, anomalies: AnomalyConfig) -> tuple[Tensor, Tensor]:
+    def _corrupt(
+        self, clean: Tensor, step: int, anomalies: AnomalyConfig, made: slice
+    ) -> tuple[Tensor, Tensor]:
         rng = generator(self.seed, Stream.ANOMALY, step)
-        parameters = draw_parameters(rng, self.batch_size, len(self.textures), anomalies)
+        drawn = draw_parameters(rng, self.batch_size, len(self.textures), anomalies)
+        whole = self._makes_whole_batches
+        parameters = drawn if whole else drawn.rows(np.arange(self.batch_size)[made])
         textures = self._to_device(self.textures[parameters.texture])
         return corrupt(clean, textures, parameters, anomalies)
 

@@ -12,7 +12,7 @@ from PIL import Image
 from flawmap.methods.adps.config import PAPER
 from flawmap.synthesis.anomalies import AnomalyConfig
 from flawmap.synthesis.families.weights import FamilyWeights
-from flawmap.training.batches import Batch, BatchMaker
+from flawmap.training.steps.batches import Batch, BatchMaker
 
 SIZE = (32, 32)
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from flawmap.errors import FlawmapError
 from flawmap.methods.optimisation import PhaseConfig, build_optimisers
-from flawmap.training.checkpoint import (
+from flawmap.training.steps.checkpoint import (
     learned_state,
     load_learned_state,
     newest_checkpoint,

@@ -1,0 +1,89 @@
+"""Started by torchrun: the losses of each method's phases, in double precision, to a file.
+
+Usage: rank_losses.py OUT FOLDER. Rank 0 writes the losses as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from flawmap.methods.base import Method, Phase
+from flawmap.methods.modules.parallel import synchronise_norms
+from flawmap.methods.optimisation import build_optimisers
+from flawmap.methods.registry import METHODS, find_preset
+from flawmap.synthesis.textures import draw_textures
+from flawmap.training.steps.batches import BatchMaker
+from flawmap.training.steps.loop import Loop
+from flawmap.training.steps.ranks import Ranks, joined_ranks
+from methods.tiny import SIZE, tiny_teacher
+from training.tiny import CPU, tiny_images
+
+STEPS = 4
+FLOAT = torch.Tensor.float
+FAMILIES = {"texture": 1, "moved": 1, "removed": 1}
+CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "destseg": ("destseg", "fast", {"student_width": 0.125, "head_widths": (8, 8, 8)}),
+    "destseg, summed": (
+        "destseg", "fast",
+        {"student_width": 0.125, "head_widths": (8, 8, 8), "cosine_reduction": "sum",
+         "hardness": 0.0, "anomalies": {"families": FAMILIES}},
+    ),
+    "adps": ("adps", "fast", {"patches": 2, "widths": (8, 8, 8)}),
+    "adps, summed": (
+        "adps", "fast", {"patches": 2, "widths": (8, 8, 8), "distillation_reduction": "sum"},
+    ),
+    "stpm": ("stpm", "fast", {}),
+}  # fmt: skip
+
+
+def build(case: str) -> Method:
+    name, preset, changes = CASES[case]
+    full = find_preset(name, preset)
+    small = {"size": SIZE, "batch_size": 4, "memory": None}
+    config = type(full).model_validate(full.model_dump() | small | changes)
+    teacher = tiny_teacher()
+    torch.manual_seed(0)
+    return METHODS[name](teacher, config)
+
+
+class Doubled(BatchMaker):
+    """The same batches in double precision, in which the order of sums hardly matters."""
+
+    def __call__(self, step: int) -> Any:
+        torch.Tensor.float = FLOAT
+        batch = super().__call__(step)
+        torch.Tensor.float = torch.Tensor.double  # what the networks compute in float32 on purpose
+        doubled = {name: getattr(batch, name).double() for name in ("clean", "corrupted", "mask")}
+        return type(batch)(**doubled, rows=batch.rows)
+
+
+def losses(case: str, folder: Path, ranks: Ranks) -> list[float]:
+    method = build(case)
+    synchronise_norms(method.module)
+    method.module.double()
+    config = method.config
+    batches = Doubled(
+        tiny_images(), draw_textures(6, SIZE, 0), config.anomalies, 4, "none",
+        config.rotation_fill, 0, CPU, ranks,
+    )  # fmt: skip
+    loop = Loop(method, batches, STEPS, folder, CPU, "float32", 1e9, ranks)
+    return [loss for phase in method.phases() for loss in phase_losses(loop, phase)]
+
+
+def phase_losses(loop: Loop, phase: Phase) -> list[float]:
+    loop.set_modes(phase)
+    optimisers = build_optimisers(phase.groups, phase.config)
+    return [float(loop.step(phase, optimisers, step)) for step in range(STEPS)]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with joined_ranks("cpu") as ranks:
+        found = {case: losses(case, Path(sys.argv[2]), ranks) for case in CASES}
+        if ranks.leads:
+            Path(sys.argv[1]).write_text(json.dumps(found), encoding="utf-8")
