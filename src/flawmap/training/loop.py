@@ -79,9 +79,9 @@ class Loop:
         Raises FlawmapError if interrupted (after writing a checkpoint) or if the loss is not
         finite.
         """
-        found = newest_checkpoint(self.checkpoints)
-        done = found.step if found else 0
-        tensors = found.tensors if found else {}
+        checkpoint = newest_checkpoint(self.checkpoints)
+        done = checkpoint.step if checkpoint else 0
+        tensors = checkpoint.tensors if checkpoint else {}
         if tensors:
             unpack_module(self.method.module, tensors)
         log = TrainingLog(self.folder / TRAINING_LOG, done)
@@ -134,7 +134,7 @@ class Loop:
             if self._stop.is_set():
                 raise FlawmapError(
                     f"Stopped after step {done} of {self.steps}; a checkpoint is kept. "
-                    "The same command with --resume goes on from there."
+                    "Repeat the command with --resume to continue from there."
                 )
 
     def step(
@@ -161,7 +161,7 @@ class Loop:
         loss = torch.stack(losses).float().mean().item()
         if loss != loss or loss in (float("inf"), float("-inf")):
             raise FlawmapError(
-                f"The loss is no longer a number at step {done}: training diverged. "
+                f"The loss is not a finite number at step {done}: training diverged. "
                 "Lower the learning rate, or use another --seed."
             )
         return loss
@@ -174,11 +174,11 @@ def _interruptible(stop: threading.Event) -> Iterator[None]:
         yield
         return
 
-    def ask(signum: int, frame: Any) -> None:
+    def request_stop(signum: int, frame: Any) -> None:
         del signum, frame
         stop.set()
 
-    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, *stopping_signals())}
+    before = {s: signal.signal(s, request_stop) for s in (signal.SIGINT, *stopping_signals())}
     try:
         yield
     finally:
