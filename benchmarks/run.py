@@ -157,7 +157,7 @@ def _by_family(bank: Any, batch: int) -> dict[str, float]:
 
 
 def alignment() -> dict[str, Any]:
-    """Share of places that look most like their own in other good images, on the suite."""
+    """Share of places that match their own place in another good image best, on the suite."""
     import numpy as np
     import torch
 

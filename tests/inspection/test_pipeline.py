@@ -21,7 +21,7 @@ from flawmap.inspection.decision import record_of
 from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.pipeline import inspect_files
 from flawmap.inspection.record import InspectionRecord
-from flawmap.runtime.base import Backend, sound
+from flawmap.runtime.base import Backend, check_outputs
 from flawmap.utils.files import digest
 
 
@@ -195,7 +195,7 @@ class Faulty(Backend):
         if dark.any() and self.error is not None:
             raise self.error
         maps[dark] = np.nan
-        return sound([maps, scores], len(images), self.size)
+        return check_outputs([maps, scores], len(images), self.size)
 
 
 FAILURES = [None, FlawmapError("it failed"), RuntimeError("out of\nmemory"), MemoryError()]

@@ -18,7 +18,15 @@ import scipy.fft
 from outlines import draw_object
 from PIL import Image, ImageFilter
 
-from flawmap.synthesis.fields import Field, Rng, frequencies, log_uniform, power_noise, turned, unit
+from flawmap.synthesis.fields import (
+    Field,
+    Rng,
+    frequencies,
+    log_uniform,
+    power_noise,
+    rotated_axes,
+    unit,
+)
 from flawmap.synthesis.textures import Pixels, draw_texture
 
 SIDE = 256
@@ -64,7 +72,8 @@ def _background(rng: Rng) -> Colours:
     if kind < 0.45:
         return shade
     if kind < 0.65:
-        ramp = unit(turned(rng, (SIDE, SIDE))[0])[..., None] * np.float32(rng.uniform(-0.6, 0.6))
+        ramp = unit(rotated_axes(rng, (SIDE, SIDE))[0])[..., None]
+        ramp = ramp * np.float32(rng.uniform(-0.6, 0.6))
         return np.clip(shade + ramp, 0, 1)
     if kind < 0.85:
         faint = np.float32(rng.uniform(0.05, 0.4))

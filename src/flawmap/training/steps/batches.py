@@ -16,7 +16,7 @@ from torch import Tensor
 from flawmap.data.tiles import Tiles
 from flawmap.methods.batch import Batch
 from flawmap.synthesis.anomalies import AnomalyConfig, corrupt, draw_parameters
-from flawmap.synthesis.perlin import turn
+from flawmap.synthesis.perlin import rotate_each
 from flawmap.training.steps.ranks import ALONE, Ranks
 from flawmap.types import Rotation
 from flawmap.utils.rng import Stream, generator
@@ -56,7 +56,7 @@ class BatchMaker:
         clean = self._to_device(self._good(rows, step, made))
         degrees = self._degrees(step)
         if degrees is not None:
-            clean = self._turned(clean, torch.from_numpy(degrees[made]).to(self.device))
+            clean = self._rotate(clean, torch.from_numpy(degrees[made]).to(self.device))
         if self.anomalies is None:
             corrupted, mask = clean, torch.zeros_like(clean[:, :1])
         else:
@@ -65,8 +65,8 @@ class BatchMaker:
             clean, corrupted, mask = clean[own], corrupted[own], mask[own]
         rows = rows[own]
         clean, corrupted = (x.contiguous(memory_format=self.layout) for x in (clean, corrupted))
-        as_read = degrees is None and not isinstance(self.images, Tiles)
-        return Batch(clean, corrupted, mask, rows if as_read else None)
+        unchanged = degrees is None and not isinstance(self.images, Tiles)
+        return Batch(clean, corrupted, mask, rows if unchanged else None)
 
     @property
     def _makes_whole_batches(self) -> bool:
@@ -82,8 +82,8 @@ class BatchMaker:
             rng = generator(self.seed, Stream.TILES, step)
             shifts = rng.uniform(-0.5, 0.5, (len(rows), 2))
             return self.images.near(rows[made], shifts[made])
-        found: np.ndarray = self.images[rows[made]]
-        return found
+        images: np.ndarray = self.images[rows[made]]
+        return images
 
     def _corrupt(
         self, clean: Tensor, step: int, anomalies: AnomalyConfig, made: slice
@@ -107,28 +107,28 @@ class BatchMaker:
         return generator(self.seed, Stream.ORDER, epoch).permutation(count)
 
     def _degrees(self, step: int) -> np.ndarray | None:
-        """Draw each image's angle: ±5°, for ``full`` plus quarter turns; ``draem``: ±90°, or 0."""
+        """Draw the angles (B,): ±5°, with ``full`` plus quarter turns; with ``draem`` ±90° or 0."""
         if self.rotation == "none":
             return None
         rng = generator(self.seed, Stream.ROTATION, step)
         if self.rotation == "draem":
-            turned = rng.random(self.batch_size) < _DRAEM_SHARE
-            degrees = rng.uniform(-_DRAEM_DEGREES, _DRAEM_DEGREES, self.batch_size) * turned
+            is_rotated = rng.random(self.batch_size) < _DRAEM_SHARE
+            degrees = rng.uniform(-_DRAEM_DEGREES, _DRAEM_DEGREES, self.batch_size) * is_rotated
             return degrees.astype(np.float32)
         degrees = rng.uniform(-SLIGHT_DEGREES, SLIGHT_DEGREES, self.batch_size)
         if self.rotation == "full":
             degrees += 90.0 * rng.integers(0, 4, self.batch_size)
         return degrees.astype(np.float32)
 
-    def _turned(self, clean: Tensor, degrees: Tensor) -> Tensor:
+    def _rotate(self, clean: Tensor, degrees: Tensor) -> Tensor:
         if self.fill == "edge":
-            turned = turn(clean, degrees, padding="border")
+            rotated = rotate_each(clean, degrees, padding="border")
         elif self.fill == "black":
-            turned = turn(clean, degrees)
+            rotated = rotate_each(clean, degrees)
         else:
-            turned = turn(clean - _GREY, degrees) + _GREY
-        return turned.contiguous(memory_format=torch.channels_last)  # as textures are
+            rotated = rotate_each(clean - _GREY, degrees) + _GREY
+        return rotated.contiguous(memory_format=torch.channels_last)  # as textures are
 
-    def _to_device(self, pictures: np.ndarray) -> Tensor:
-        rows = torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device)
+    def _to_device(self, images: np.ndarray) -> Tensor:
+        rows = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
         return rows.permute(0, 3, 1, 2).float() / 255.0
