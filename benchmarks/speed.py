@@ -23,8 +23,9 @@ from flawmap.backbones.weights import load_teacher
 from flawmap.data.image_io.images import read_image, resize_image
 from flawmap.methods.optimisation import build_optimisers
 from flawmap.methods.registry import METHODS, find_preset
+from flawmap.runtime.torch_device import choose_device
 from flawmap.training.steps.batches import BatchMaker
-from flawmap.training.steps.device import choose_device, choose_layout, choose_precision
+from flawmap.training.steps.device import choose_layout, choose_precision
 from flawmap.training.steps.loop import Loop
 from flawmap.types import Rotation
 

@@ -639,7 +639,7 @@ def test_ablation_is_a_grid_of_its_own(
         ("l1_weigth=0", "--set l1_weigth 0: extra inputs"),
         ("head=large", "--set head large: input should be"),
         ("anomalies.opacity=[0.1]", "--set anomalies.opacity"),
-        ("anomalies.x.y=1", "no x with parts"),
+        ("anomalies.x.y=1", "no section x"),
         ("decoder=false", "without a decoder"),
     ],
 )

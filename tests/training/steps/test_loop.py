@@ -230,7 +230,7 @@ tiny_loop(Path(sys.argv[1]), show=show, checkpoint_seconds=0.0).run()
 @pytest.mark.slow
 @pytest.mark.posix
 def test_kill_9_costs_nothing(tmp_path: Path, never_stopped):
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     threads = str(torch.get_num_threads())
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
