@@ -18,7 +18,7 @@ from numpy.random import Generator
 
 from flawmap.demonstration.drawing import draw_dataset
 from flawmap.errors import FlawmapError
-from flawmap.inspection.bundle.graphs import file_digest
+from flawmap.inspection.bundle.models import file_digest
 
 MANIFEST, GRAPH, WEIGHTS = "manifest.json", "model.onnx", "weights.safetensors"
 SIDE = 64

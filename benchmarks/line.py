@@ -76,7 +76,7 @@ def parity(run: Path) -> dict[str, Any]:
     graphs = {}
     for backend, precision in RUNTIMES[:-1]:
         try:
-            graph = flawmap.Inspector.load(run, backend=backend, precision=precision).graph
+            graph = flawmap.Inspector.load(run, backend=backend, precision=precision).backend
         except FlawmapError as error:
             print(f"{backend} {precision}: {error}")
             continue

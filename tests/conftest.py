@@ -102,11 +102,11 @@ def tiny_data(once: Once) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_textures(once: Once) -> Path:
-    """A folder of six pictures for ``--textures``."""
+    """A folder of six images for ``--textures``."""
 
     def make(folder: Path) -> None:
-        for index, picture in enumerate(draw_textures(6, (96, 96), 0)):
-            write_png(folder / f"{index}.png", picture)
+        for index, texture in enumerate(draw_textures(6, (96, 96), 0)):
+            write_png(folder / f"{index}.png", texture)
 
     return once("textures", make)
 
@@ -235,10 +235,10 @@ def lines_of(calibrated_run: Path, tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def photographs(tmp_path: Path) -> Path:
-    """Three pictures of different sizes, in colour, grey and in a folder below."""
+def images(tmp_path: Path) -> Path:
+    """Three images of different sizes, in colour, grey and in a folder below."""
     rng = np.random.default_rng(4)
-    folder = tmp_path / "photographs"
+    folder = tmp_path / "images"
     (folder / "below").mkdir(parents=True)
     write_png(folder / "part2.png", rng.integers(0, 256, (40, 60, 3), np.uint8))
     write_png(folder / "part10.png", rng.integers(0, 256, (300, 280), np.uint8))

@@ -55,8 +55,8 @@ class LoadedImages:
     def image(self, index: int) -> NDArray[np.uint8]:
         """Return one image (h, w, 3) as fitted: its tile, or the padded image for several tiles."""
         if isinstance(self.array, np.ndarray):
-            found: NDArray[np.uint8] = self.array[index]
-            return found
+            image: NDArray[np.uint8] = self.array[index]
+            return image
         return self.array.padded_image(index)
 
 

@@ -16,9 +16,9 @@ from flawmap.data.image_io.arrays import Colour, Frame, as_source, check_colour
 from flawmap.data.image_io.images import read_file, source_name
 from flawmap.data.resize import Framing, PaddedImage
 from flawmap.errors import FlawmapError
-from flawmap.inspection.bundle.devices import tell_if_unmeasured
-from flawmap.inspection.bundle.graphs import read_graph
+from flawmap.inspection.bundle.devices import warn_if_unmeasured
 from flawmap.inspection.bundle.manifest import GRAPH, MANIFEST, Manifest, read_manifest, run_id
+from flawmap.inspection.bundle.models import read_model
 from flawmap.inspection.decision import ImageInfo, Inspection, PostProcessor, load_region
 from flawmap.inspection.record import InspectionRecord, Provenance
 from flawmap.inspection.roi.mask import Region
@@ -46,12 +46,12 @@ class Inspector:
     def __init__(
         self,
         manifest: Manifest,
-        graph: Backend,
+        backend: Backend,
         region: Region | None = None,
         source: Source | None = None,
     ) -> None:
         self.manifest = manifest
-        self.graph = graph
+        self.backend = backend
         self.region = region
         self.source = source
         self._post_process = PostProcessor(manifest, region)
@@ -83,29 +83,29 @@ class Inspector:
         **runtime: Unpack[RuntimeOptions],
     ) -> Inspector:
         """As :meth:`load`, for a manifest and region already read."""
-        found = read_graph(
+        model = read_model(
             folder, manifest, runtime.get("backend", "auto"), runtime.get("precision", "float32")
         )
         options: RuntimeOptions = {
             **runtime,
-            "backend": found.backend,
+            "backend": model.backend,
             "precision": runtime.get("precision", "float32"),
         }
-        loaded = open_backend(found.graph, found.weights, **options)
+        loaded = open_backend(model.onnx, model.weights, **options)
         if loaded.size != manifest.preprocessing.size:
             raise FlawmapError(
                 f"{folder / MANIFEST} was changed: its working size is not that of {GRAPH}. "
                 "Copy the whole run folder again, or train again."
             )
         device, precision = runtime.get("device", "cpu"), options["precision"]
-        tell_if_unmeasured(folder, manifest, loaded.name, device, precision)
-        judging = manifest.model_copy(update={"calibration": found.calibration})
-        source = Source(str(folder.absolute()), options, found.sha256)
+        warn_if_unmeasured(folder, manifest, loaded.name, device, precision)
+        judging = manifest.model_copy(update={"calibration": model.calibration})
+        source = Source(str(folder.absolute()), options, model.sha256)
         return cls(judging, loaded, region, source)
 
     def __repr__(self) -> str:
         where = "" if self.source is None else f"{self.source.folder}, "
-        return f"<Inspector {where}{self.precision} on {self.graph.name}>"
+        return f"<Inspector {where}{self.precision} on {self.backend.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.source is None:
@@ -116,7 +116,7 @@ class Inspector:
         return _reopened, (type(self), self.source, self.manifest, self.region)
 
     def __copy__(self) -> Inspector:
-        return type(self)(self.manifest, self.graph, self.region, self.source)
+        return type(self)(self.manifest, self.backend, self.region, self.source)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Inspector:
         return self.__copy__()  # model, settings and region are never modified in place
@@ -139,7 +139,7 @@ class Inspector:
             run=self.run_id,
             model=files.get(GRAPH, "") if source is None else source.model,
             precision=self.precision,
-            backend=self.graph.name,
+            backend=self.backend.name,
             device="cpu" if source is None else source.options.get("device", "cpu"),
         )
 
@@ -180,7 +180,7 @@ class Inspector:
         ``batch``: number of tiles in a batch.
         """
         run = TiledInference.of(self.framing, self.manifest.configuration)
-        return run(self.graph, images, batch)
+        return run(self.backend, images, batch)
 
     def inspect_frames(
         self,

@@ -281,7 +281,7 @@ def test_plain_folder_notes_what_it_leaves_out(tmp_path):
     root = fill(tmp_path, "good/a.png", "defective/b.png", "loose.png", "other/c.png", "empty/")
     notes = open_dataset(root).notes
     assert notes == (
-        "no masks: figures for pixels need them",
+        "no masks: pixel metrics need them",
         f"1 image directly in {root} without label, left out; put them in good/ or in a folder for "
         "each defect type",
         f"1 image left out, such as {root / 'other' / 'c.png'}: the defective images lie in "

@@ -122,9 +122,10 @@ def _as_array(frame: Any) -> NDArray[Any]:
             return np.from_dlpack(frame)
         return np.asarray(frame)
     except Exception as error:  # a tensor on a GPU, one with a gradient, a type NumPy lacks
-        told = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise UsageError(
-            f"This {type(frame).__name__} cannot be read as an array ({told}): give a NumPy array."
+            f"This {type(frame).__name__} cannot be read as an array ({reason}): "
+            "give a NumPy array."
         ) from error
 
 

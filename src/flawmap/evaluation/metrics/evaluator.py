@@ -127,11 +127,11 @@ class Evaluator:
     def _add_regions(
         self, keys: UInt32, truth: NDArray[np.bool_], inside: NDArray[np.bool_] | None
     ) -> None:
-        found = regions(keys, truth)
+        defects = regions(keys, truth)
         background = ~truth if inside is None else inside & ~truth
-        self._pixels.add(keys[background], found.defect, found.weights)
-        self._empty_masks += not len(found.thresholds)
-        self._thresholds.append(found.thresholds)
+        self._pixels.add(keys[background], defects.defect, defects.weights)
+        self._empty_masks += not len(defects.thresholds)
+        self._thresholds.append(defects.thresholds)
 
     def _mask_notes(self) -> dict[str, str]:
         notes = {}

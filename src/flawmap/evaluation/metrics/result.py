@@ -87,7 +87,7 @@ def _why_undefined(s: Steps, positive: str, negative: str) -> str:
     if not s.positives:
         return f"no {positive} was evaluated: nothing to find"
     if not s.negatives:
-        return f"no {negative} was evaluated: nothing to tell defects from"
+        return f"no {negative} was evaluated: nothing to compare defects with"
     return ""
 
 

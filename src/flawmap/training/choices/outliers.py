@@ -77,7 +77,7 @@ def warn_of_learned(images: GoodImages, inspector: Inspector, seed: int) -> str 
 def _some(images: GoodImages, seed: int) -> list[int]:
     """Pick training images by the seed, as many as make up the number of tiles to score."""
     of_each = max(1, len(images.train_rows) // len(images.train))
-    order = generator(seed, Stream.ODDEST).permutation(images.train)
+    order = generator(seed, Stream.SUSPECTS).permutation(images.train)
     return sorted(order[: max(1, _WINDOWS // of_each)].tolist())
 
 
