@@ -86,16 +86,16 @@ def artefact_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, C
     def act() -> str:
         precision = "int8" if description.startswith("exports") else "float32"
         inspector = Inspector.load(place / "run", precision=precision, threads=1)
-        seen = inspector.inspect(np.zeros((50, 40, 3), np.uint8))
-        assert np.isfinite(seen.score)
-        assert np.isfinite(seen.anomaly_map).all()
-        return seen.verdict
+        inspection = inspector.inspect(np.zeros((50, 40, 3), np.uint8))
+        assert np.isfinite(inspection.score)
+        assert np.isfinite(inspection.anomaly_map).all()
+        return inspection.verdict
 
     return description, act
 
 
 def weights_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, Callable[[], str]]:
-    """As :func:`artefact_case`, but read the weights, as ``export`` and ``bench latency`` do."""
+    """Return an :func:`artefact_case` that reads the weights, as ``export`` does."""
     from flawmap.exporting.rebuild import TorchBackend
     from flawmap.inspection.bundle.manifest import read_manifest
 

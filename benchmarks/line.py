@@ -73,21 +73,21 @@ def parity(run: Path) -> dict[str, Any]:
     """Return largest and mean |difference| from torch in float32 on all test images."""
     first = load_inspector(run, backend="torch")
     data = DATA / "mvtec_ad_256" / first.manifest.training.data
-    graphs = {}
+    backends = {}
     for backend, precision in RUNTIMES[:-1]:
         try:
-            graph = flawmap.Inspector.load(run, backend=backend, precision=precision).backend
+            other = flawmap.Inspector.load(run, backend=backend, precision=precision).backend
         except FlawmapError as error:
             print(f"{backend} {precision}: {error}")
             continue
-        graphs[f"{backend} {precision}"] = graph
-    gaps: dict[str, list[tuple[float, float, float]]] = {name: [] for name in graphs}
+        backends[f"{backend} {precision}"] = other
+    gaps: dict[str, list[tuple[float, float, float]]] = {name: [] for name in backends}
     samples = open_dataset(data, training=False).test
     for sample in samples:
         image = resize_image(read_image(sample.path), first.size)[None]
         maps, scores = first.backend(image)
-        for name, graph in graphs.items():
-            other_maps, score = graph(image)
+        for name, other in backends.items():
+            other_maps, score = other(image)
             apart = np.abs(other_maps - maps)
             gaps[name].append((apart.max(), apart.mean(), abs(float(score[0] - scores[0]))))
     return {

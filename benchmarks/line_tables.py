@@ -101,19 +101,19 @@ def _peers(path: Path) -> str:
     result = json.loads(path.read_text(encoding="utf-8"))
     rows = []
     for name, side in result["sides"].items():
-        figures = side.get("figures") or {}
-        fit = "-" if not figures else f"{side['fit_seconds'] / 60:.1f}"
+        metrics = side.get("figures") or {}
+        fit = "-" if not metrics else f"{side['fit_seconds'] / 60:.1f}"
         if patches := side.get("patches"):
             name += f": {patches:,} patches"
         epochs, default = side.get("epochs", (0, 0))
-        if figures and epochs < default:
+        if metrics and epochs < default:
             name += f": {epochs} of its {default} epochs"
         rows.append(
             [
                 name,
                 fit,
-                *(_percent(figures.get(key)) for key in ("image_auroc", "pixel_ap")),
-                *(_percent(figures.get(key)) for key in ("pixel_auroc", "pro", "iap")),
+                *(_percent(metrics.get(key)) for key in ("image_auroc", "pixel_ap")),
+                *(_percent(metrics.get(key)) for key in ("pixel_auroc", "pro", "iap")),
                 f"{side['p50_ms']:.1f}",
                 str(side["peak_mb"]),
             ]

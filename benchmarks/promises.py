@@ -28,12 +28,12 @@ SPLITS = 200
 def good_scores(run: Path, data: Path) -> list[float]:
     """Return the scores of good images not trained on, each file once."""
     inspector = flawmap.Inspector.load(run)
-    seen = set(inspector.manifest.training.trained_on)
+    used = set(inspector.manifest.training.trained_on)
     scores = []
     for path in good_paths([data]):
         sha256 = digest(path)
-        if sha256 not in seen:
-            seen.add(sha256)
+        if sha256 not in used:
+            used.add(sha256)
             scores.append(inspector.inspect(path).score)
     return scores
 

@@ -61,26 +61,26 @@ def read_anew(result: dict[str, Any], run: Path, changes: dict[str, Any]) -> dic
     memory = manifest.configuration.get("memory")
     if memory and "memory" in changes:  # its content stays, as it is in the weights
         configuration["memory"] = memory | (changes["memory"] or SILENT)
-    graph = rebuild(run, manifest, **configuration)
+    network = rebuild(run, manifest, **configuration)
     data = ROOT / shlex.split(result["command"])[2]
     asked = " ".join(f"--set {shlex.quote(f'{k}={json.dumps(v)}')}" for k, v in changes.items())
     return result | {
         **provenance(f"python benchmarks/read_out.py AFTER --out BEFORE {asked}"),
         "trained_by": {key: result[key] for key in ("command", "commit", "date")},
-        "figures": measure(graph, manifest, data),
+        "figures": measure(network, manifest, data),
         "changes": result["changes"] | changes,
         "configuration": manifest.configuration | changes,
         "milliseconds": None,
     }
 
 
-def measure(graph: InferenceGraph, manifest: Manifest, data: Path) -> dict[str, Any]:
+def measure(network: InferenceGraph, manifest: Manifest, data: Path) -> dict[str, Any]:
     """Return the metrics of a network on the test images of a data set."""
     size, evaluator = manifest.preprocessing.size, Evaluator()
     for sample in open_dataset(data, training=False).test:
         image = read_image(sample.path)
         with torch.inference_mode():
-            maps, scores, *_ = graph(torch.tensor(resize_image(image, size)[None]))
+            maps, scores, *_ = network(torch.tensor(resize_image(image, size)[None]))
         mask = sample_mask(sample, size, (image.shape[0], image.shape[1]))
         evaluator.update(maps[0].numpy(), mask, float(scores[0]), sample.label == "defective")
     return evaluator.compute().to_dict()

@@ -136,10 +136,10 @@ def _heads() -> str:
 def _before_after(comparison: Comparison) -> list[str]:
     rows = []
     for product in comparison.products:
-        figures = comparison.differences[product.name]
+        differences = comparison.differences[product.name]
         cells = [
-            f"{figures[key].a:.3f} → {figures[key].b:.3f}"
-            if figures[key].difference is not None
+            f"{differences[key].a:.3f} → {differences[key].b:.3f}"
+            if differences[key].difference is not None
             else "–"
             for key in (metric.key for metric in compared_metrics())
         ]
@@ -198,18 +198,18 @@ def _parity(records: list[dict[str, Any]]) -> list[str]:
     largest = ", ".join(f"{value:.0e} at {size}" for size, value in sorted(worst.items()))
     return [
         f"- ONNX Runtime against torch, {len(measured)} inspectors on "
-        f"{measured[0]['parity']['images']} held-out images each: map and score differ by {largest} "
-        "at most."
+        f"{measured[0]['parity']['images']} held-out images each: map and score differ by "
+        f"{largest} at most."
     ]
 
 
 def _rest() -> list[str]:
     lines = []
     if demo := _load("demo"):
-        figures, seconds = demo["figures"], demo["seconds"]
+        values, seconds = demo["figures"], demo["seconds"]
         lines.append(
             f"- `make demo`: training {seconds['train']:.0f} s; image AUROC "
-            f"{figures['image_auroc']:.3f}, pixel AP {figures['pixel_ap']:.3f}."
+            f"{values['image_auroc']:.3f}, pixel AP {values['pixel_ap']:.3f}."
         )
     if resume := _load("resume"):
         same = "bit-identical" if all(resume["bit_identical"].values()) else "NOT identical"

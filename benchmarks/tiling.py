@@ -39,7 +39,7 @@ LARGE = (2048, 4096)  # height, width
 STEPS = 300
 TILES = (256, 512, 1024)
 WHOLE = {256: 768, 512: 1024}  # side of the single pass, by that of the tiles compared with it
-SHARES = (0.0, 0.125, 0.25, 0.375, 0.5)  # of a tile's side that overlaps
+SHARES = (0.0, 0.125, 0.25, 0.375, 0.5)  # overlaps as shares of a tile's side
 DISTANCES = (0, 16, 32, 64, 96, 128, 192, 256, 512)  # pixels from the nearest edge between tiles
 IMAGES = 4
 
@@ -107,21 +107,21 @@ def measure_seams(
     """Compare tiles of ``side`` with the single pass of a larger model of the same weights."""
     size = (WHOLE[side], WHOLE[side])
     configuration = read_manifest(run).configuration
-    graphs = {s: OnnxRuntime((resized(run, s, 0, place) / GRAPH).read_bytes()) for s in
+    models = {s: OnnxRuntime((resized(run, s, 0, place) / GRAPH).read_bytes()) for s in
               (side, WHOLE[side])}  # fmt: skip
     whole = TiledInference.of(Framing(size, "tiles"), configuration)
     enlarged = [mirrored(image, size) for image in images]
-    direct = [graphs[size[0]](image[None]) for image in enlarged]
+    direct = [models[size[0]](image[None]) for image in enlarged]
     single = [maps[0] for maps, _ in direct]
     one_tile = [
-        np.abs(whole.one(graphs[size[0]], image)[0] - expected).max()
+        np.abs(whole.one(models[size[0]], image)[0] - expected).max()
         for image, expected in zip(enlarged, single, strict=True)
     ]
     rows = []
     for share in SHARES:
         framing = Framing((side, side), "tiles", int(share * side))
         inference, layout = TiledInference.of(framing, configuration), framing.layout(size)
-        tiled = [inference.one(graphs[side], image)[0] for image in enlarged]
+        tiled = [inference.one(models[side], image)[0] for image in enlarged]
         apart = np.abs(np.stack(tiled) - np.stack(single))
         if not share:
             distances = _by_distance(apart, layout)

@@ -461,7 +461,7 @@ def no_good(good: Path) -> None:
         (text_named_png, "004.png"),
         (leave(5), "5 usable good images"),
         (leave(0), "no images in it"),
-        (no_good, "no good images to learn from (found: pictures with "),
+        (no_good, "no good images to learn from (it holds: pictures with "),
         (lambda good: shutil.rmtree(good.parent), "no such folder"),
     ],
 )

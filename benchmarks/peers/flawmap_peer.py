@@ -51,9 +51,9 @@ class Peer:
         return fit
 
     def _keep_maps(self) -> None:
-        seen = [self.inspector.inspect(path) for path in self.images]
-        scores = np.array([one.score for one in seen])
-        maps = np.stack([one.anomaly_map for one in seen])
+        inspections = [self.inspector.inspect(path) for path in self.images]
+        scores = np.array([one.score for one in inspections])
+        maps = np.stack([one.anomaly_map for one in inspections])
         np.savez(self.out / "maps.npz", maps=maps, scores=scores)
 
     def time(self, count: int) -> dict[str, Any]:

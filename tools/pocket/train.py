@@ -32,7 +32,7 @@ from views import Bank, draw_views
 
 from flawmap.backbones.weights import fold_batch_norm, load_teacher
 
-DEVIATION_SHARE = 0.1  # of the squared error, beside 1 of the cosine
+DEVIATION_SHARE = 0.1  # weight of the squared error; the cosine has weight 1
 EMA = 0.998  # averages over the last 500 steps
 
 

@@ -79,9 +79,9 @@ class Grid(Options):
     """Grid with the keys of its YAML file; any list may be given as a single value."""
 
     data: Path | None = None
-    """As in ``products``, if all share the same folder and options."""
+    """Folder of categories, if all share it and their options; see ``products``."""
     category: Names = ()
-    """As in ``products``; if ``products`` is given, measure only these of their categories."""
+    """Folders in ``data``; if ``products`` is given, measure only these of their categories."""
     products: tuple[Products, ...] = ()
     """Replaces ``data``; a product's own option overrides the grid's."""
     method: Names = ("destseg",)

@@ -27,7 +27,7 @@ from flawmap.errors import UsageError
 from flawmap.utils.rng import Stream, generator
 
 Direction = Literal["higher", "lower"]
-_STEEPNESS = (1.0, 1.8)  # of the bets, at most 2: one for small shifts, one for large
+_STEEPNESS = (1.0, 1.8)  # slopes of the bets, at most 2: one for small shifts, one for large
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _NAMED = 5  # unreadable images named one by one
 _LOG = logging.getLogger("flawmap")
 _AHEAD = 64  # maximum number of images decoded before the first of them is stored
-_BLACK = 16  # of 255
+_BLACK = 16  # highest value of an almost black image
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ _BESIDE = {
     "compared": {"products", "mean", "verdict"},
 }
 """Further keys that must be present: other programs' results have a path or an AUROC, too."""
-_READ_BYTES = 2**24  # of an existing file, to recognise its kind
+_READ_BYTES = 2**24  # read from an existing file to recognise its kind
 
 _Target = str | os.PathLike[str] | None
 

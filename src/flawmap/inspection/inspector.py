@@ -82,7 +82,7 @@ class Inspector:
         region: Region | None,
         **runtime: Unpack[RuntimeOptions],
     ) -> Inspector:
-        """As :meth:`load`, for a manifest and region already read."""
+        """Load the inspector like :meth:`load`, with a manifest and region already read."""
         model = read_model(
             folder, manifest, runtime.get("backend", "auto"), runtime.get("precision", "float32")
         )
@@ -204,7 +204,7 @@ class Inspector:
     def post_process(
         self, prediction: RawPrediction, image: ImageInfo, start: float | None = None
     ) -> Inspection:
-        """As :class:`PostProcessor`, with this inspector's settings."""
+        """Apply :class:`PostProcessor` with this inspector's settings."""
         return self._post_process(prediction, image, self.provenance, start)
 
     def failed(self, path: str, sha256: str | None, error: str) -> InspectionRecord:

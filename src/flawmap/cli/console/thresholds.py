@@ -44,7 +44,7 @@ def describe_thresholds(limits: Calibration) -> str:
 
 
 def describe_regions(manifest: Manifest) -> str:
-    """Return where the inspector looks for defects, and which it ignores, in one line."""
+    """Return in one line where the inspector detects defects, and which it ignores."""
     filters = manifest.filters
     pitch = filters.pixel_pitch
     area = f"{filters.min_area:g} pixels" + (

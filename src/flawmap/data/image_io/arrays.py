@@ -157,7 +157,7 @@ def _channels(array: NDArray[Any], colour: Colour | None) -> slice:
 def _bytes(array: NDArray[Any], white_level: int | None) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
-    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # of either byte order
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # in either byte order
         return to_bytes(array, white_for(int(array.max()), white_level))
     if array.dtype.kind != "f":
         raise _refused(array)

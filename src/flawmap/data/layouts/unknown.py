@@ -43,7 +43,7 @@ def why_not(root: Folder, categories: list[Path], expected: str | None = None) -
     if not places:
         return f"{root.path}: no images in it; {advice}{words}"
     return (
-        f"{root.path}: no good images to learn from (found: {some(places)}); {advice}\n"
+        f"{root.path}: no good images to learn from (it holds: {some(places)}); {advice}\n"
         f"Expected for {expected or _USUAL}{words}"
     )
 

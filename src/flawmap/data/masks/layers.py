@@ -98,13 +98,13 @@ def _is_ramp(colours: Bytes) -> bool:
 def _alpha_share(image: Image.Image, lossy: bool) -> Share:
     rgba = np.asarray(_as_rgba(image))
     colours, alpha = rgba[..., :3], rgba[..., 3]
-    seen = alpha > 0
+    visible = alpha > 0
     if alpha.min() == alpha.max():
-        nothing = not seen.any() and _colour_count(colours.reshape(-1, 3)) == 1
+        nothing = not visible.any() and _colour_count(colours.reshape(-1, 3)) == 1
         return np.zeros(alpha.shape, np.float32) if nothing else _colour_share(colours, None, lossy)
     share = marked_share(alpha, lossy=lossy)
-    if 1 < _colour_count(colours[seen]) <= _DRAWN and _colour_count(colours[~seen]) <= _DRAWN:
-        drawn = _colour_share(colours, seen, lossy)
+    if 1 < _colour_count(colours[visible]) <= _DRAWN and _colour_count(colours[~visible]) <= _DRAWN:
+        drawn = _colour_share(colours, visible, lossy)
         if (drawn >= 0.5).any():
             share = share * drawn
     return share

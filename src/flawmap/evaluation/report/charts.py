@@ -32,7 +32,7 @@ from flawmap.evaluation.report.data import Curve
 
 BINS = 32
 ROW_LABEL = 17  # room for the words above a row of the histogram
-MOST_POINTS = 240  # of a curve: finer than a pixel of the drawing
+MOST_POINTS = 240  # per curve: finer than a pixel of the drawing
 Values = NDArray[np.floating[Any]]
 
 

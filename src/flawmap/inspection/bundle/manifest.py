@@ -33,7 +33,7 @@ GRAPH = "model.onnx"
 WEIGHTS = "weights.safetensors"
 EXPORTS = "exports"
 FORMAT = 1
-_MOST_BYTES = 16 * 2**20  # of a manifest: 200,000 training images; up to 0.4 GB parsed
+_MOST_BYTES = 16 * 2**20  # limit, enough for 200,000 training images; up to 0.4 GB parsed
 _AGAIN = "copy the run folder again, or train again."
 
 

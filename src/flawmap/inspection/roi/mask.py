@@ -18,7 +18,7 @@ from flawmap.inspection.scoring import Scoring
 from flawmap.utils.files import read_regular
 
 Mask = NDArray[np.uint8]
-_MOST_BYTES = 2**26  # of a region's file, which has at most 16 million pixels
+_MOST_BYTES = 2**26  # limit of a region's file, which has at most 16 million pixels
 _MOST_SHAPES = 8  # map sizes for which the scaled region is cached
 
 

@@ -16,10 +16,10 @@ Point = tuple[float, float]  # x, y
 Filled = NDArray[np.bool_]
 
 LINE_WIDTH = 5.0  # pixels; labelling tools store lines without a width
-_CORNERS = 64  # of an ellipse
+_CORNERS = 64  # of the polygon that stands for an ellipse
 _FURTHEST = 1e7  # largest coordinate, in pixels
 _MANY_MARKED = 2**22  # marked pixels of a mask; more are not listed one by one
-_MOST_CROSSINGS = 50_000_000  # of a shape's edges with rows of pixels
+_MOST_CROSSINGS = 50_000_000  # limit on crossings of a shape's edges with rows of pixels
 
 
 @dataclass(frozen=True)
