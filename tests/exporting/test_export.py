@@ -18,8 +18,8 @@ from flawmap.data.image_io.images import write_png
 from flawmap.exporting import export as exporting
 from flawmap.exporting import limits
 from flawmap.exporting.quantization_scope import scopes
-from flawmap.inspection.bundle.graphs import file_digest
 from flawmap.inspection.bundle.manifest import Preprocessing, read_manifest, write_manifest
+from flawmap.inspection.bundle.models import file_digest
 from flawmap.inspection.bundle.onnx_metadata import read_metadata
 from flawmap.runtime.onnxruntime import OnnxRuntime
 from flawmap.runtime.registry import has_bf16_here
@@ -135,7 +135,7 @@ def test_int8_runs_with_its_own_thresholds(striped, quantised, to, backend):
     assert 0 < after <= 1
     first = Inspector.load(quantised)
     inspector = Inspector.load(quantised, precision="int8", backend=backend)
-    assert inspector.graph.name == backend
+    assert inspector.backend.name == backend
     scores = [inspector.inspect(image).score for image in striped.held_out]
     np.testing.assert_allclose(
         sorted(inspector.manifest.calibration.scores), sorted(scores), atol=1e-5
@@ -179,7 +179,7 @@ def test_an_int8_network_says_its_own_thresholds_and_takes_new_ones(quantised):
 
 
 def test_openvinos_int8_graph_goes_first(quantised):
-    assert Inspector.load(quantised, precision="int8").graph.name == "openvino"
+    assert Inspector.load(quantised, precision="int8").backend.name == "openvino"
 
 
 def test_fewer_convolutions_are_tried_and_past_the_limits_nothing_is_kept(

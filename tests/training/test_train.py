@@ -20,8 +20,8 @@ import flawmap
 from flawmap import FlawmapError, UsageError
 from flawmap.data.layouts import open_dataset
 from flawmap.data.store import fingerprint
-from flawmap.inspection.bundle.graphs import file_digest
 from flawmap.inspection.bundle.manifest import read_manifest
+from flawmap.inspection.bundle.models import file_digest
 from flawmap.training.good_images.split import Part
 from flawmap.training.steps.loop import Reporter
 

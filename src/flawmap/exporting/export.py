@@ -25,7 +25,6 @@ from flawmap.exporting.parity import Comparison, compare
 from flawmap.exporting.placing import keep, workplace
 from flawmap.exporting.synthetic import Corrupted, draw_anomalies, no_anomalies
 from flawmap.inspection.bundle.devices import place as place_of
-from flawmap.inspection.bundle.graphs import BF16, backend_of, read_graph
 from flawmap.inspection.bundle.manifest import (
     GRAPH,
     Export,
@@ -33,6 +32,7 @@ from flawmap.inspection.bundle.manifest import (
     Parity,
     changing,
 )
+from flawmap.inspection.bundle.models import BF16, backend_of, read_model
 from flawmap.inspection.bundle.onnx_metadata import without_metadata
 from flawmap.inspection.bundle.saving import save_manifest
 from flawmap.inspection.decision import load_region
@@ -93,7 +93,7 @@ def export(
         raise UsageError("INT8 is compared on the CPU only: leave out --device.")
     folder = Path(run)
     with changing(folder) as manifest:
-        graph = without_metadata(read_graph(folder, manifest).graph)
+        graph = without_metadata(read_model(folder, manifest).onnx)
         good = good_images(folder, manifest, as_paths(images))
         with workplace(folder) as place:
             job = _Job(place, graph, folder, manifest, good, to, say, device)

@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from flawmap.inspection.bundle.graphs import file_digest
 from flawmap.inspection.bundle.leftovers import UNFINISHED
 from flawmap.inspection.bundle.manifest import EXPORTS, Manifest
+from flawmap.inspection.bundle.models import file_digest
 from flawmap.utils.files import make_folder
 
 

@@ -15,8 +15,8 @@ from flawmap.backbones.base import Backbone
 from flawmap.backbones.registry import rebuild_backbone
 from flawmap.errors import FlawmapError
 from flawmap.exporting.onnx_graph import InferenceGraph, inference_graph
-from flawmap.inspection.bundle.graphs import read_checked
 from flawmap.inspection.bundle.manifest import WEIGHTS, Manifest
+from flawmap.inspection.bundle.models import read_checked
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.runtime.base import Backend, Images, Outputs
 from flawmap.runtime.torch_device import choose_device, forbid_tf32

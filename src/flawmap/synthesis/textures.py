@@ -75,7 +75,7 @@ def load_textures(folder: Path, size: Size, limit: int, seed: int) -> Pixels:
     """
     place = Folder(Path(folder))
     paths = sorted(place.images_below() if is_folder(place.path) else ())
-    place.left_out.tell()
+    place.left_out.report()
     order = generator(seed, Stream.TEXTURE_FILES).permutation(len(paths))
     textures = np.empty((min(limit, len(paths)), *size, 3), np.uint8)  # 3.3 GB of DTD at 512x512
     count = unreadable = 0

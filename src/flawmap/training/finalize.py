@@ -15,7 +15,6 @@ from flawmap.calibration.leaving_out import apart, without
 from flawmap.errors import FlawmapError
 from flawmap.exporting.onnx_graph import InferenceGraph, export_onnx
 from flawmap.inspection.bundle.decoder import decoder_here
-from flawmap.inspection.bundle.graphs import file_digest
 from flawmap.inspection.bundle.manifest import (
     GRAPH,
     WEIGHTS,
@@ -25,6 +24,7 @@ from flawmap.inspection.bundle.manifest import (
     Teacher,
     Training,
 )
+from flawmap.inspection.bundle.models import file_digest
 from flawmap.inspection.bundle.saving import save_manifest
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.inspector import Inspector
