@@ -75,6 +75,46 @@ class Products(Options):
     """Folders in ``data``; empty for all of them."""
 
 
+class Range(BaseModel):
+    """Values that a search may give a field of the configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    """Draw the logarithm evenly, for values over several magnitudes."""
+    integer: bool = False
+    choice: tuple[Any, ...] = ()
+    """Replaces low and high: one of these."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.choice:
+            if self.low is not None or self.high is not None or self.log or self.integer:
+                raise PydanticCustomError("range", "give choice, or low and high, not both")
+        elif self.low is None or self.high is None or self.low >= self.high:
+            raise PydanticCustomError("range", "give low and high, the lower first, or choice")
+        elif self.log and self.low <= 0:
+            raise PydanticCustomError("range", "log needs a low above 0")
+        return self
+
+
+class Search(BaseModel):
+    """Sweep over settings, judged by the mean over all products of the grid and their seeds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ranges: dict[str, Range] = Field(min_length=1)
+    """By field of the configuration; keys as ``flawmap train --set`` takes them."""
+    trials: int = Field(20, ge=1)
+    """Settings to try, those of earlier calls into the same folder counted."""
+    objective: str = "pixel_ap"
+    """Metric to be maximised."""
+    seed: int = Field(0, ge=0)
+    """Seed of the search; each training has the grid's seeds."""
+
+
 class Grid(Options):
     """Grid with the keys of its YAML file; any list may be given as a single value."""
 
@@ -91,8 +131,13 @@ class Grid(Options):
     variant: dict[str, Variant] = Field({"": Variant()}, min_length=1)
     """Named variants. Those with equal changes are read-outs of one training."""
 
+    search: Search | None = None
+    """Replaces ``variant``: try settings drawn from ranges."""
+
     @model_validator(mode="after")
     def _has_data(self) -> Self:
+        if self.search is not None and tuple(self.variant) != ("",):
+            raise PydanticCustomError("search", "search: it replaces variant, give one of them")
         if self.data is None and not self.products:
             raise PydanticCustomError("data", "data: field required, or products, a list of them")
         if self.data is not None and self.products:

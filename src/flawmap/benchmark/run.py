@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import json
 import os
 import shlex
-import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flawmap.benchmark.grid import Cell, Grid, read_grid
 from flawmap.benchmark.provenance import provenance
+from flawmap.benchmark.search import search
+from flawmap.benchmark.workers.cluster import run_on_ray
+from flawmap.benchmark.workers.commands import Commands, KilledError
+from flawmap.benchmark.workers.local import run_local
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import GRAPH, MANIFEST, SETTINGS, WEIGHTS, read_manifest
 from flawmap.inspection.bundle.training_log import TRAINING_LOG, read_log
@@ -23,7 +29,9 @@ from flawmap.utils.files import OURS, foreign, make_folder, write_json
 _MARKER = f"{OURS}bench.json"
 _METRICS, _PEAK = "figures.json", "peak_mb.json"
 _MADE = (MANIFEST, SETTINGS, GRAPH, WEIGHTS, TRAINING_LOG, _METRICS, _PEAK)
-_FLAWMAP = [sys.executable, "-m", "flawmap"]
+_ATTEMPTS = 3  # of a cell whose process is killed
+
+Outcome = dict[str, dict[str, Any] | str]  # by cell: its result, or why there is none
 
 
 def bench(
@@ -32,40 +40,126 @@ def bench(
     *,
     work: str | os.PathLike[str] | None = None,
     keep: bool = False,
+    on: str = "local",
+    workers: int = 1,
+    cores: int = 1,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
     """Measure every run of a grid, or of its YAML file, that has no result in ``out`` yet.
 
     Writes one JSON file per run. Runs train in ``work`` (default ``out/runs``), so that a stopped
-    bench resumes where it was; ``keep`` leaves the inspectors there. Failed cells are named at
-    the end, after all others were measured. Returns the files of all cells. Raises FlawmapError
-    if a cell failed, UsageError if the grid is invalid or a result in ``out`` was made with other
-    options.
+    bench resumes where it was; ``keep`` leaves the inspectors there. ``workers`` trainings run at
+    once, each on its share of the cores. ``on`` "ray", or the address of a Ray cluster, makes each
+    training a task of ``cores`` cores on some node, which must see the data under the same paths;
+    without ``work`` it trains in a temporary folder of the node. A run whose process or node is
+    lost is run again. Failed cells are named at the end, after all others were measured. Returns
+    the files of all cells; of a grid with a ``search``, those of the settings tried. Raises
+    FlawmapError if a cell failed or the cluster cannot be reached, UsageError if the grid is
+    invalid or a result in ``out`` was made with other options.
     """
-    cells = (grid if isinstance(grid, Grid) else read_grid(Path(grid))).cells()
+    given = grid if isinstance(grid, Grid) else read_grid(Path(grid))
+    if on == "local" and workers < 1:
+        raise UsageError(f"{workers} workers cannot train anything: give 1 or more.")
+    if on != "local" and keep and work is None:
+        raise UsageError("With --on ray, --keep needs a --work that all nodes see.")
     results = make_folder(Path(out))
-    runs = make_folder(Path(work) if work else results / "runs")
-    waiting = [cell for cell in cells if not _is_there(results / f"{cell.name}.json", cell)]
-    if len(waiting) < len(cells):
-        say(f"{len(cells) - len(waiting)} of {len(cells)} are already measured.")
-    failed = []
-    for count, cell in enumerate(waiting, 1):
-        say(f"{count} of {len(waiting)}: {cell.name}")
-        try:
-            _claim(runs / cell.run, cell)
-            write_json(results / f"{cell.name}.json", measure(cell, runs / cell.run))
-        except FlawmapError as error:
-            say(f"{cell.name}: {error}")
-            failed.append(cell.name)
+    place = Path(work) if work else None if on != "local" else results / "runs"
+    plan = Plan(results, place, keep, on, workers, cores, say)
+    if given.search is not None:
+        return search(given, given.search, plan.measure, results, say)
+    return plan.measure(given)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where and how the cells of grids are measured; see :func:`bench`."""
+
+    results: Path
+    work: Path | None
+    keep: bool
+    on: str
+    workers: int
+    cores: int
+    say: Callable[[str], None]
+
+    def measure(self, grid: Grid) -> list[Path]:
+        """Measure what has no result yet; return the files of all cells."""
+        cells = grid.cells()
+        waiting = [cell for cell in cells if not _is_there(self._file(cell), cell)]
+        if len(waiting) < len(cells):
+            self.say(f"{len(cells) - len(waiting)} of {len(cells)} are already measured.")
+        failed = self._measure(_by_training(waiting), len(waiting)) if waiting else []
+        if failed:
+            raise FlawmapError(
+                f"{len(failed)} of {len(cells)} failed: {', '.join(failed)}. "
+                "Their messages are above; the same command tries them again."
+            )
+        return [self._file(cell) for cell in cells]
+
+    def _file(self, cell: Cell) -> Path:
+        return self.results / f"{cell.name}.json"
+
+    def _measure(self, jobs: list[tuple[Cell, ...]], total: int) -> list[str]:
+        """Measure all cells of the jobs; return the names of those that failed."""
+        failed: list[str] = []
+        done = itertools.count(1)
+
+        def finish(job: tuple[Cell, ...], outcome: Outcome | str) -> None:
+            for cell in job:
+                found = outcome if isinstance(outcome, str) else outcome[cell.name]
+                if isinstance(found, str):
+                    self.say(f"{cell.name}: {found}")
+                    failed.append(cell.name)
+                else:
+                    write_json(self._file(cell), found)
+                    self.say(f"{next(done)} of {total}: {cell.name}")
+
+        run = functools.partial(measure_training, work=self.work, keep=self.keep)
+        if self.on == "local":
+            run_local(jobs, lambda job, commands: finish(job, run(job, commands)), self.workers)
         else:
-            if not keep and all(later.run != cell.run for later in waiting[count:]):
-                _remove(runs / cell.run)
-    if failed:
-        raise FlawmapError(
-            f"{len(failed)} of {len(cells)} failed: {', '.join(failed)}. "
-            "Their messages are above; the same command tries them again."
-        )
-    return [results / f"{cell.name}.json" for cell in cells]
+            gpus = int(any(cell.options.device == "cuda" for job in jobs for cell in job))
+            run_on_ray(self.on, jobs, run, finish, cores=self.cores, gpus=gpus)
+        return failed
+
+
+def _by_training(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
+    """Group the cells that are read-outs of one training, in their order."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.run, []).append(cell)
+    return [tuple(group) for group in groups.values()]
+
+
+def measure_training(
+    cells: tuple[Cell, ...], commands: Commands, *, work: Path | None, keep: bool
+) -> Outcome:
+    """Measure all read-outs of one training; return a result, or the reason of failure, for each.
+
+    ``work``: folder to train in; None for a temporary one.
+    """
+    with contextlib.ExitStack() as stack:
+        if work is None:
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flawmap-bench-")))
+        run = make_folder(work) / cells[0].run
+        outcome: Outcome = {}
+        for cell in cells:
+            try:
+                _claim(run, cell)
+                outcome[cell.name] = _again_if_killed(cell, run, commands)
+            except FlawmapError as error:
+                outcome[cell.name] = str(error)
+        if not keep and not any(isinstance(found, str) for found in outcome.values()):
+            _remove(run)
+        return outcome
+
+
+def _again_if_killed(cell: Cell, run: Path, commands: Commands) -> dict[str, Any]:
+    """Measure a cell; where a signal ends its process, continue from its checkpoint."""
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(KilledError):
+            return measure(cell, run, commands)
+    return measure(cell, run, commands)
 
 
 def _is_there(path: Path, cell: Cell) -> bool:
@@ -114,7 +208,7 @@ def _stored_settings(cell: Cell) -> dict[str, Any]:
     return options | cell.what.model_dump(mode="json")
 
 
-def measure(cell: Cell, run: Path) -> dict[str, Any]:
+def measure(cell: Cell, run: Path, commands: Commands) -> dict[str, Any]:
     """Train one cell in the folder ``run``, unless that is done, and evaluate it.
 
     Returns the object of its result file. ``peak_mb`` is the training process's peak memory, None
@@ -130,9 +224,9 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
     evaluate = ["evaluate", str(run), str(cell.data)]
     if cell.what.distances:
         evaluate += ["--distances", ",".join(map(str, cell.what.distances))]
-    peak = _train([*train, "--resume"], run)
+    peak = _train([*train, "--resume"], run, commands)
     start = time.monotonic()
-    _flawmap([*evaluate, "--json", str(metrics_file)])
+    commands.run([*evaluate, "--json", str(metrics_file)])
     evaluated = round(time.monotonic() - start, 1)
     manifest = read_manifest(run)
     training = manifest.training.model_dump(
@@ -164,11 +258,11 @@ def measure(cell: Cell, run: Path) -> dict[str, Any]:
     }
 
 
-def _train(command: Sequence[str], run: Path) -> int | None:
+def _train(words: Sequence[str], run: Path, commands: Commands) -> int | None:
     """Train unless done; return the training's peak memory in MB, kept in a file of the run."""
     note = run / _PEAK
     done = (run / MANIFEST).is_file()
-    peak = _flawmap(command)
+    peak = commands.run(words)
     if not done:
         write_json(note, peak)
     try:
@@ -191,23 +285,3 @@ def phase_seconds(lines: Sequence[dict[str, Any]]) -> dict[str, float]:
         ends[f"train_{line['phase']}"] = float(line["seconds"])
     starts = [0.0, *ends.values()]
     return {k: round(end - start, 1) for (k, end), start in zip(ends.items(), starts, strict=False)}
-
-
-def _flawmap(words: Sequence[str]) -> int | None:
-    """Run a command to its end; return its peak memory in MB, None if the system has no wait4."""
-    process = subprocess.Popen([*_FLAWMAP, *words], stdout=subprocess.DEVNULL)
-    peak = None
-    try:
-        if hasattr(os, "wait4"):
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            peak = round(usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
-        else:
-            process.wait()
-    except BaseException:
-        process.terminate()  # training then saves a checkpoint
-        process.wait()
-        raise
-    if process.returncode:
-        raise FlawmapError(f"flawmap {words[0]} ended with status {process.returncode}.")
-    return peak

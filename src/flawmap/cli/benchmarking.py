@@ -70,12 +70,31 @@ def bench() -> None:
 )
 @click.option("--work", type=PATH, help="Folder to train in. Default: OUT/runs.")
 @click.option("--keep", is_flag=True, help="Keep the inspectors in WORK.")
+@click.option(
+    "--on",
+    default="local",
+    metavar="local|ray|ADDRESS",
+    help="Where to train: local; ray, which starts a Ray cluster on this machine; or the address of "
+    "a cluster, such as ray://host:10001.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Trainings at once with --on local, each on its share of the cores.",
+)
+@click.option(
+    "--cores", type=click.IntRange(min=1), default=1, help="Cores of each training on a cluster."
+)
 @click.option("--table", is_flag=True, help="Only print the results in OUT as Markdown.")
 def measure_grid(
     grid: Path | None,
     out: Path,
     work: Path | None,
     keep: bool,
+    on: str,
+    workers: int,
+    cores: int,
     table: bool,
     **options: Any,
 ) -> None:
@@ -88,7 +107,9 @@ def measure_grid(
         need_torch()
         given = {key: value for key, value in options.items() if value not in (None, ())}
         cells = check_grid(_grid_values(grid, given), "The grid")
-        flawmap.bench(cells, out, work=work, keep=keep, say=_say)
+        flawmap.bench(
+            cells, out, work=work, keep=keep, on=on, workers=workers, cores=cores, say=_say
+        )
     click.echo(render(read_results(out)), nl=False)
 
 

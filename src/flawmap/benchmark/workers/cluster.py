@@ -1,0 +1,79 @@
+"""Run jobs on a Ray cluster, each as one task with stated resources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from flawmap import __version__
+from flawmap.benchmark.workers.commands import Commands
+from flawmap.errors import FlawmapError
+from flawmap.utils.cluster import connected_ray
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+_RETRIES = 2  # of a task whose node or process was lost
+
+
+def run_on_ray(
+    on: str,
+    jobs: Iterable[Job],
+    run: Callable[[Job, Commands], Result],
+    finish: Callable[[Job, Result | str], None],
+    *,
+    cores: int,
+    gpus: int,
+) -> None:
+    """Call ``run`` for each job on some node, and ``finish`` here as results come.
+
+    Each task holds ``cores`` and ``gpus`` of its node, and runs commands of ``cores`` threads. Of a
+    job that failed, ``finish`` gets the message. A job whose node or process is lost is run again,
+    twice at most. Raises FlawmapError if the cluster cannot be reached or never has the resources.
+    """
+    with connected_ray(on) as ray:
+        _check_resources(ray, cores, gpus)
+        task = ray.remote(num_cpus=cores, num_gpus=gpus, max_retries=_RETRIES)(_run_there)
+        pending = {task.remote(run, job, cores, __version__): job for job in jobs}
+        try:
+            while pending:
+                ready, _ = ray.wait(list(pending), timeout=1.0)
+                for reference in ready:
+                    finish(pending.pop(reference), _result(ray, reference))
+        except BaseException:
+            for reference in pending:
+                ray.cancel(reference, force=True)
+            raise
+
+
+def _run_there(
+    run: Callable[[Any, Commands], Any], job: Any, cores: int, version: str
+) -> Any | str:
+    """On a node: run the job, or say why not in one line."""
+    if version != __version__:
+        return f"this node has flawmap {__version__}, not {version}: install the same everywhere."
+    try:
+        return run(job, Commands(cores))
+    except FlawmapError as error:
+        return str(error)
+
+
+def _result(ray: Any, reference: Any) -> Any | str:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        if "No module named" in reason:
+            return f"a node lacks a package ({reason}): pip install 'flawmap[train,cluster]' there."
+        return f"its node or process was lost too often ({type(error).__name__}: {reason[:120]})"
+
+
+def _check_resources(ray: Any, cores: int, gpus: int) -> None:
+    """Raise FlawmapError if no node has what a job needs: it would wait for ever."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(node.get("CPU", 0) >= cores and node.get("GPU", 0) >= gpus for node in nodes):
+        most = max((node.get("CPU", 0) for node in nodes), default=0)
+        needed = f"{cores} cores" + (f" and {gpus} GPU" if gpus else "")
+        raise FlawmapError(
+            f"No node of the cluster has {needed} (the largest has {most:g} cores): lower --cores, "
+            "or add nodes."
+        )
