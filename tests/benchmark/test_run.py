@@ -9,6 +9,7 @@ import pytest
 from flawmap.benchmark import run as module
 from flawmap.benchmark.grid import Grid, Variant
 from flawmap.benchmark.run import bench, measure, phase_seconds
+from flawmap.benchmark.workers.commands import Commands
 from flawmap.errors import FlawmapError, UsageError
 
 KEYS = {
@@ -83,7 +84,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the cells that were measured, by a stand-in that takes no time."""
     names: list[str] = []
 
-    def stand_in(cell, run: Path) -> dict[str, Any]:
+    def stand_in(cell, run: Path, commands: Commands) -> dict[str, Any]:
         names.append(cell.name)
         run.mkdir(parents=True, exist_ok=True)
         if cell.teacher == "unknown":
@@ -143,7 +144,7 @@ def test_a_file_that_is_no_result(grid: Grid, tmp_path: Path, measured: list[str
 def test_a_verb_that_fails_says_so(grid: Grid, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     cell = grid.model_copy(update={"rotate": "sideways"}).cells()[0]
     with pytest.raises(FlawmapError, match=r"flawmap train ended with status 2"):
-        measure(cell, tmp_path / "run")
+        measure(cell, tmp_path / "run", Commands())
     assert "sideways" in capfd.readouterr().err
 
 

@@ -24,9 +24,15 @@ LONG = re.compile(r"^flawmap (train|demo|export|bench \S+\.yaml)\b", re.MULTILIN
 NOT_RUN = [
     ("README.md", "installs packages from the network"),
     ("at-the-line.md", "installs packages from the network"),
+    ("forty-products.md", "trains forty products"),
     (
         "gpu.md",
         "torchrun starts processes of its own; tests/training/steps/test_ranks.py runs such lines",
+    ),
+    ("grids.md", "needs a Ray cluster; tests/benchmark/workers runs one"),
+    (
+        "grids.md",
+        "trains thirty settings; tests/benchmark/test_search.py runs such a search",
     ),
     ("images.md", "installs packages from the network"),
     ("memory.md", "a line that training prints"),

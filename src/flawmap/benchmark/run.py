@@ -102,24 +102,35 @@ class Plan:
     def _measure(self, jobs: list[tuple[Cell, ...]], total: int) -> list[str]:
         """Measure all cells of the jobs; return the names of those that failed."""
         failed: list[str] = []
-        done = itertools.count(1)
+        count = itertools.count(1)
+        run = functools.partial(measure_training, work=self.work, keep=self.keep)
+
+        def announce(job: tuple[Cell, ...]) -> None:
+            for cell in job:
+                self.say(f"{next(count)} of {total}: {cell.name}")
 
         def finish(job: tuple[Cell, ...], outcome: Outcome | str) -> None:
             for cell in job:
-                found = outcome if isinstance(outcome, str) else outcome[cell.name]
-                if isinstance(found, str):
-                    self.say(f"{cell.name}: {found}")
+                result = outcome if isinstance(outcome, str) else outcome[cell.name]
+                if isinstance(result, str):
+                    self.say(f"{cell.name}: {result}")
                     failed.append(cell.name)
                 else:
-                    write_json(self._file(cell), found)
-                    self.say(f"{next(done)} of {total}: {cell.name}")
+                    write_json(self._file(cell), result)
 
-        run = functools.partial(measure_training, work=self.work, keep=self.keep)
+        def here(job: tuple[Cell, ...], commands: Commands) -> None:
+            announce(job)
+            finish(job, run(job, commands))
+
+        def there(job: tuple[Cell, ...], outcome: Outcome | str) -> None:
+            announce(job)
+            finish(job, outcome)
+
         if self.on == "local":
-            run_local(jobs, lambda job, commands: finish(job, run(job, commands)), self.workers)
+            run_local(jobs, here, self.workers)
         else:
             gpus = int(any(cell.options.device == "cuda" for job in jobs for cell in job))
-            run_on_ray(self.on, jobs, run, finish, cores=self.cores, gpus=gpus)
+            run_on_ray(self.on, jobs, run, there, cores=self.cores, gpus=gpus)
         return failed
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from flawmap.benchmark.grid import Grid, Range, Search, Variant
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.evaluation.metrics.catalogue import METRICS
+from flawmap.utils.extras import need
 from flawmap.utils.files import write_json
 
 STATE = "search.json"  # in the folder of results
@@ -36,8 +36,7 @@ def search(
     """
     if asked.objective not in METRICS:
         raise UsageError(f"No metric {asked.objective!r}: choose from {', '.join(METRICS)}.")
-    if find_spec("optuna") is None:
-        raise FlawmapError("A search needs Optuna: pip install 'flawmap[search]'")
+    need("optuna", "A search", "search")
     products = {cell.data for cell in grid.cells()}
     if len(products) == 1:
         say("This search judges by one product: its settings may suit no other.")

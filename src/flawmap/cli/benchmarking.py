@@ -74,8 +74,8 @@ def bench() -> None:
     "--on",
     default="local",
     metavar="local|ray|ADDRESS",
-    help="Where to train: local; ray, which starts a Ray cluster on this machine; or the address of "
-    "a cluster, such as ray://host:10001.",
+    help="Where to train: local; ray, which starts a Ray cluster on this machine; or a cluster's "
+    "address, such as ray://host:10001.",
 )
 @click.option(
     "--workers",

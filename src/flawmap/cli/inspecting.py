@@ -82,10 +82,30 @@ def evaluate(
 @click.command()
 @run_argument
 @click.argument(
-    "images", nargs=-1, type=PATH, metavar="[IMAGE|DIR]...", help="Images, or folders of them."
+    "images",
+    nargs=-1,
+    type=click.Path(),
+    metavar="[IMAGE|DIR|URL]...",
+    help="Images, or folders of them.",
+)
+@click.option(
+    "--list",
+    "lists",
+    type=click.Path(),
+    multiple=True,
+    metavar="FILE",
+    help="File that lists images, paths or URLs: text, one a line, or Parquet with a column path. "
+    "May be repeated.",
 )
 @click.option("--out", type=PATH, help="Folder for overlays, masks and anomaly maps.")
 @lines_option
+@click.option(
+    "--parquet",
+    type=PATH,
+    metavar="DIR",
+    help="Write the records to Parquet files in this folder, and continue what is in it: images "
+    "that have a record there are not inspected again.",
+)
 @click.option(
     "--watch",
     type=PATH,
@@ -94,40 +114,70 @@ def evaluate(
     "which are done.",
 )
 @click.option("--batch", type=click.IntRange(min=1), default=1, help="Images per inference.")
+@click.option(
+    "--on",
+    default="auto",
+    help="threads of one process, local processes, ray, ray://HOST:PORT, or auto: local from 200 "
+    "images on where there are several cores, otherwise threads.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes or actors of Ray. Default: as many as there are cores.",
+)
 @runtime_options
 def predict(
     run: Path,
-    images: tuple[Path, ...],
+    images: tuple[str, ...],
+    lists: tuple[str, ...],
     out: Path | None,
     json_file: Path | None,
+    parquet: Path | None,
     watch: Path | None,
     batch: int,
+    on: str,
+    workers: int | None,
     **runtime: Unpack[RuntimeOptions],
 ) -> None:
     """Inspect images and print a verdict for each."""
     import flawmap
     from flawmap.cli.console.predictions import PredictionDisplay
+    from flawmap.cli.console.streams import errors
 
     display = PredictionDisplay(quiet=str(json_file) == "-")
     if watch is not None:
-        if images or json_file is None or str(json_file) == "-" or batch > 1:
+        many = lists or parquet is not None or on != "auto" or workers is not None
+        if images or many or json_file is None or str(json_file) == "-" or batch > 1:
             raise UsageError(
-                "--watch DIR needs --json FILE, which records what is done, and takes no images "
-                "and no --batch: each image is inspected when it arrives."
+                "--watch DIR needs --json FILE, which records what is done, and takes no images, "
+                "--list, --parquet, --batch, --on and --workers: each image is inspected when it "
+                "arrives."
             )
         _watch(run, watch, json_file, out, display, runtime)
         return
-    if not images:
+    if not images and not lists:
         raise UsageError("Nothing to inspect: name an image or a folder, or --watch DIR.")
-    with stopping_well(display, json_file):
-        records = flawmap.predict(
-            run, images, out=out, json_file=json_file, batch=batch, show=display, **runtime
+    with stopping_well(display, json_file, parquet):
+        flawmap.predict(
+            run,
+            images,
+            lists=lists,
+            out=out,
+            json_file=json_file,
+            parquet=parquet,
+            on=on,
+            workers=workers,
+            batch=batch,
+            keep=False,
+            show=display,
+            say=errors.print,
+            **runtime,
         )
     display.close()
-    for path in (out, json_file):
+    for path in (out, json_file, parquet):
         if path is not None and str(path) != "-":
             click.echo(f"Wrote {path}", err=str(json_file) == "-")
-    if all(record.failed for record in records):
+    if display.all_failed:
         raise FlawmapError("No image could be inspected.")
 
 

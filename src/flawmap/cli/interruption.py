@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def stopping_well(display: PredictionDisplay, lines: Path | None) -> Iterator[None]:
-    """Report the number of lines in the file ``lines`` on Ctrl-C, a signal or a FlawmapError."""
+def stopping_well(
+    display: PredictionDisplay, lines: Path | None, parquet: Path | None = None
+) -> Iterator[None]:
+    """Report what is in ``lines`` or ``parquet`` on Ctrl-C, a signal or a FlawmapError."""
     try:
         yield
     except (KeyboardInterrupt, FlawmapError):
-        display.stopped(lines)
+        display.stopped(lines, parquet)
         raise

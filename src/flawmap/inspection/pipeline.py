@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from flawmap.data.image_io.arrays import Colour, Frame, check_colour, check_several
 from flawmap.data.image_io.images import ImageError, declared_pixels, read_file, source_name
 from flawmap.data.resize import PaddedImage
+from flawmap.data.urls import is_url, read_url
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.decision import ImageInfo, Inspection, Outcome
 from flawmap.inspection.tiled import RawPrediction
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _AHEAD = 8  # images decoded or being decoded at any time, besides the batch
 _BUDGET = 250_000_000  # bytes of images held at any time, unless a single one is larger
+_URLS = 4  # whole images from URLs at any time, as their sizes are not known
 _BYTES_A_PIXEL = 7  # Pillow image plus array, or array plus map
 _DECODERS = 2
 
@@ -50,22 +52,25 @@ class _Failed:
 
 
 def inspect_files(
-    inspector: Inspector, paths: Iterable[Path], batch: int = 1, *, keep_images: bool = False
+    inspector: Inspector, paths: Iterable[Path | str], batch: int = 1, *, keep_images: bool = False
 ) -> Generator[Outcome, None, None]:
     """Inspect files in order; one that fails yields a record with an error, and the rest continue.
 
     ``batch``: images per batch, which share its milliseconds equally. For tiled images it counts
     tiles, and images are processed one by one. ``keep_images``: the inspections hold the images.
+    A path that is a text may be a URL.
     """
 
-    def decode(path: Path) -> _Decoded | _Failed:
+    def decode(path: Path | str) -> _Decoded | _Failed:
         start = time.perf_counter()
-        data = read_file(path)
+        data = read_url(str(path)) if is_url(path) else read_file(path)
         return _decoded(inspector, data, path, source_name(path), start, keep_image=keep_images)
 
     whole = keep_images or inspector.framing.tiled
 
-    def cost(path: Path) -> int:
+    def cost(path: Path | str) -> int:
+        if is_url(path):
+            return _BUDGET // _URLS if whole else 0
         return _BYTES_A_PIXEL * declared_pixels(path) if whole else 0
 
     for path, outcome in _stream(inspector, paths, decode, batch, _AHEAD, cost):
@@ -75,7 +80,7 @@ def inspect_files(
             yield outcome
 
 
-def _message(path: Path, error: Exception) -> str:
+def _message(path: Path | str, error: Exception) -> str:
     """Return a one-line message that names the file."""
     if isinstance(error, ImageError):
         return str(error)

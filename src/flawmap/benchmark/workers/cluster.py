@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from flawmap import __version__
 from flawmap.benchmark.workers.commands import Commands
 from flawmap.errors import FlawmapError
-from flawmap.utils.cluster import connected_ray
+from flawmap.inspection.many.cluster import check_nodes, connected, first_line
+from flawmap.utils.hardware import available_cores
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -30,10 +30,12 @@ def run_on_ray(
     job that failed, ``finish`` gets the message. A job whose node or process is lost is run again,
     twice at most. Raises FlawmapError if the cluster cannot be reached or never has the resources.
     """
-    with connected_ray(on) as ray:
+    address = None if on == "ray" else on
+    with connected(address, available_cores()) as ray:
+        check_nodes(ray, urls=False)
         _check_resources(ray, cores, gpus)
         task = ray.remote(num_cpus=cores, num_gpus=gpus, max_retries=_RETRIES)(_run_there)
-        pending = {task.remote(run, job, cores, __version__): job for job in jobs}
+        pending = {task.remote(run, job, cores): job for job in jobs}
         try:
             while pending:
                 ready, _ = ray.wait(list(pending), timeout=1.0)
@@ -45,12 +47,8 @@ def run_on_ray(
             raise
 
 
-def _run_there(
-    run: Callable[[Any, Commands], Any], job: Any, cores: int, version: str
-) -> Any | str:
+def _run_there(run: Callable[[Any, Commands], Any], job: Any, cores: int) -> Any | str:
     """On a node: run the job, or say why not in one line."""
-    if version != __version__:
-        return f"this node has flawmap {__version__}, not {version}: install the same everywhere."
     try:
         return run(job, Commands(cores))
     except FlawmapError as error:
@@ -61,10 +59,9 @@ def _result(ray: Any, reference: Any) -> Any | str:
     try:
         return ray.get(reference)
     except ray.exceptions.RayError as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        if "No module named" in reason:
-            return f"a node lacks a package ({reason}): pip install 'flawmap[train,cluster]' there."
-        return f"its node or process was lost too often ({type(error).__name__}: {reason[:120]})"
+        return (
+            f"its node or process was lost too often ({type(error).__name__}: {first_line(error)})"
+        )
 
 
 def _check_resources(ray: Any, cores: int, gpus: int) -> None:

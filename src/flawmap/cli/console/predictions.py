@@ -34,11 +34,18 @@ class PredictionDisplay:
             values = f"score {record.score:.4f}  p {record.p_value:.3f}  {defects:10}"
             console.print(f" {values}  {printable(record.path or '')}")
 
-    def stopped(self, lines: Path | None) -> None:
-        """Print what was done before an early end, and where its lines are."""
+    @property
+    def all_failed(self) -> bool:
+        """Whether there were images, and none could be inspected."""
+        return set(self._counts) == {"error"}
+
+    def stopped(self, lines: Path | None, parquet: Path | None = None) -> None:
+        """Print what was done before an early end, and where its records are."""
         count = sum(self._counts.values())
         if count:
             self.close()
+            if parquet is not None:
+                errors.print(f"Ended early: the same command continues what is in {parquet}.")
             if lines is not None and str(lines) != "-":
                 if lines.is_file():  # it may hold one more line than was counted
                     with contextlib.suppress(OSError), lines.open("rb") as file:

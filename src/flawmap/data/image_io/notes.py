@@ -65,7 +65,16 @@ class Notes:
                 self._say(_sentence(kind, tally.count, tally.highest, white))
 
 
-_gathering: Notes | None = None
+Forward = Callable[[Kind, str | None, int, int], None]
+"""Takes a note's kind, name, highest value and white level."""
+
+
+@dataclass(frozen=True)
+class _Forwarding:
+    add: Forward
+
+
+_gathering: Notes | _Forwarding | None = None
 _reported_kinds: set[Kind] = set()  # without `gathered`: once per process, like Python's warnings
 
 
@@ -73,12 +82,24 @@ _reported_kinds: set[Kind] = set()  # without `gathered`: once per process, like
 def gathered(say: Callable[[str], None]) -> Iterator[None]:
     """Count the notes of the block and report each kind in one line, at the end at the latest."""
     global _gathering
-    before, _gathering = _gathering, Notes(say)
+    notes = Notes(say)
+    before, _gathering = _gathering, notes
     try:
         yield
     finally:
-        gatherer, _gathering = _gathering, before
-        gatherer.close()
+        _gathering = before
+        notes.close()
+
+
+@contextmanager
+def forwarded(forward: Forward) -> Iterator[None]:
+    """Hand each note of the block to ``forward``, such as to another process that counts them."""
+    global _gathering
+    before, _gathering = _gathering, _Forwarding(forward)
+    try:
+        yield
+    finally:
+        _gathering = before
 
 
 def note(kind: Kind, name: str | None = None, *, highest: int = 0, white: int = 0) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flawmap.errors import FlawmapError
+from flawmap.inspection.output.parts import read_parts
 from flawmap.inspection.record import InspectionRecord, NotJsonError
 from flawmap.utils.files import cannot_write, make_folder
 from flawmap.utils.locks import LinesLock
@@ -123,11 +124,14 @@ def _print_line(record: InspectionRecord) -> None:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, InspectionRecord]]:
-    """Yield number (from 1) and record of each line.
+    """Yield number (from 1) and record of each line, or of each row of a folder of Parquet parts.
 
     A truncated last line is skipped with a warning in the log "flawmap"; empty lines are skipped.
     Raises FlawmapError for any other line that is not a record.
     """
+    if path.is_dir():
+        yield from enumerate(read_parts(path), 1)
+        return
     for number, line, whole in _raw_lines(path):
         if not line.strip():
             continue
