@@ -36,6 +36,11 @@ NOT_RUN = [
     ),
     ("images.md", "installs packages from the network"),
     ("memory.md", "a line that training prints"),
+    ("million-images.md", "a bucket of your own; tests/inspection/many/test_s3.py reads one"),
+    (
+        "million-images.md",
+        "machines of your own; tests/inspection/many/test_ray.py starts a cluster of two nodes",
+    ),
     ("other-languages.md", "needs Node and the network; tests/languages runs the program"),
     ("suite.md", "needs the suite's data sets and hours of training"),
     ("tutorial.md", "installs packages from the network"),

@@ -38,7 +38,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[str]]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Content of all files but a killed process's temporary one, which the next call sweeps."""
+    """Content of all files but those of killed processes, which the next call sweeps."""
     found = [path for path in folder.rglob("*.*") if not path.name.startswith(OURS)]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pkgutil
 import signal
@@ -44,34 +45,38 @@ def connected(address: str | None, cores: int | None) -> Iterator[Any]:
         with _own_signals():
             ray.init(**options)
     except Exception as error:  # it raises many kinds
-        where = "start Ray here" if address is None else f"join the Ray cluster at {address}"
-        raise FlawmapError(f"Cannot {where}: {first_line(error)}") from error
+        if address is None:
+            raise FlawmapError(f"Cannot start Ray here: {first_line(error)}") from error
+        raise FlawmapError(
+            f"Cannot join the Ray cluster at {address}: {first_line(error)}. Check that Python and "
+            "Ray have its versions, and RAY_AUTH_MODE and RAY_AUTH_TOKEN if it asks for a token."
+        ) from error
     try:
         with own_output():
             yield ray
     finally:
-        with contextlib.suppress(Exception):  # the cluster may be gone
+        # the cluster may be gone; and it prints once more what its threads printed
+        with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
             ray.shutdown()
 
 
 @contextlib.contextmanager
 def own_output() -> Iterator[None]:
-    """Let only this thread print to standard output, where records may go.
+    """Keep what Ray's threads print from standard output, where records may go.
 
-    What other threads print goes to standard error: Ray's announces lost nodes, whatever
-    ``log_to_driver`` is.
+    They print 20 lines of a log for each lost node, whatever ``log_to_driver`` is.
     """
-    with contextlib.redirect_stdout(cast(TextIO, _OwnOutput(sys.stdout))):
+    with contextlib.redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))):
         yield
 
 
-class _OwnOutput:
+class _WithoutRay:
     def __init__(self, stream: TextIO) -> None:
-        self._stream, self._thread = stream, threading.current_thread()
+        self._stream, self._nowhere = stream, io.StringIO()
 
     def __getattr__(self, name: str) -> Any:
-        own = threading.current_thread() is self._thread
-        return getattr(self._stream if own else sys.stderr, name)
+        rays = threading.current_thread().name.startswith("ray_")
+        return getattr(self._nowhere if rays else self._stream, name)
 
 
 def _check_reachable(address: str) -> None:

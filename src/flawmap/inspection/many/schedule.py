@@ -155,6 +155,7 @@ class Schedule:
                 f"The workers end before they inspect anything ({why}): if memory is short, give "
                 "fewer --workers."
             )
+        self._log(logging.WARNING, f"A worker ended early ({why}): others inspect its images.")
         if member.chunks:
             self._suspect(member.chunks.popleft(), why)
         self._again.extendleft(reversed([chunk for chunk in member.chunks if chunk.jobs]))
@@ -181,6 +182,11 @@ class Schedule:
         if kind == "note":
             name, *rest = value
             note(Kind(name), rest[0], highest=rest[1], white=rest[2])
-        elif value[1] not in self._said:  # each worker logs the same warnings of the run
-            self._said.add(value[1])
-            _LOG.log(*value)
+        else:
+            self._log(*value)
+
+    def _log(self, level: int, text: str) -> None:
+        """Log a text once: each worker warns of the same things."""
+        if text not in self._said:
+            self._said.add(text)
+            _LOG.log(level, text)
