@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from flawmap.backbones.features import Features, Triple
 from flawmap.backbones.student import LevelStudent, Student
+from flawmap.types import Size
 
 UNKNOWN_LICENCE = "not known"
 
@@ -61,6 +62,13 @@ class Backbone(nn.Module):
     def with_stem(self, x: Tensor) -> Features:
         """Map a normalised image to the stem's level (B, stem_channels, ...) and all others."""
         raise NotImplementedError
+
+    def fix_size(self, size: Size) -> None:
+        """Prepare, in place, for images of this height and width only; called before an export.
+
+        Outputs for such images stay the same. The default does nothing.
+        """
+        del size
 
     def student(self, *, zero_last_norm: bool) -> Student:
         """Build a randomly initialised network whose levels have this backbone's shapes.

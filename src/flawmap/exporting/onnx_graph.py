@@ -54,9 +54,11 @@ def fold_norms(module: nn.Module) -> None:
     """Fold every batch norm, in evaluation mode, into the preceding convolution, in place.
 
     The preceding convolution is the preceding child of the same parent. The exporter would fold
-    norms as well, but only after tracing them.
+    norms as well, but only after tracing them. It does so for backbones, whose children may run in
+    another order, and whose norms may include an activation.
     """
-    for parent in list(module.modules()):
+    others = {id(part) for backbone in _backbones(module) for part in backbone.modules()}
+    for parent in [part for part in module.modules() if id(part) not in others]:
         children = list(parent.named_children())
         for (name, conv), (norm_name, norm) in itertools.pairwise(children):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
@@ -88,13 +90,16 @@ def fold_deviation(module: nn.Module) -> None:
     """
     norms = [(name, norm) for name, norm in module.named_modules() if isinstance(norm, ImageNorm)]
     image_convs = [part for part in module.modules() if isinstance(part, ImageConv)]
-    backbones = [part for part in module.modules() if isinstance(part, Backbone)]
-    if not (norms and image_convs and all(_has_image_conv(part) for part in backbones)):
+    if not (norms and image_convs and all(map(_has_image_conv, _backbones(module)))):
         return
     for name, norm in norms:
         module.set_submodule(name, _Centred(norm.mean))
     for conv in image_convs:
         conv.weight.data.div_(norms[0][1].std)
+
+
+def _backbones(module: nn.Module) -> list[Backbone]:
+    return [part for part in module.modules() if isinstance(part, Backbone)]
 
 
 def _has_image_conv(module: nn.Module) -> bool:
@@ -119,6 +124,8 @@ def export_onnx(
         names.append("unfamiliar")
     network = inference_graph(module)
     folded = copy.deepcopy(network).requires_grad_(False)  # else gradients would be traced, too
+    for part in _backbones(folded):
+        part.fix_size(size)
     fold_norms(folded)
     fold_deviation(folded)
     example = torch.zeros(2, *size, 3, dtype=torch.uint8)

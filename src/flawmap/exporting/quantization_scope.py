@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -42,7 +43,9 @@ def scopes(graph: onnx.ModelProto) -> list[Scope]:
     next level or the teacher's scale. (Measured by quantising one layer at a time.)
     """
     convolutions = _convolutions(graph)
-    finest = max((one.height for one in convolutions if one.compared and not one.stem), default=0)
+    heights = {one.height for one in convolutions if one.compared and not one.stem}
+    finest = max(heights) if len(heights) > 1 else math.inf  # of one stride, no level is finer
+    but_finest = "" if finest == math.inf else " but for its finest level"
 
     def scope(what: str, includes: Callable[[_Convolution], bool]) -> Scope:
         unquantised = (one.name for one in convolutions if one.stem or not includes(one))
@@ -56,7 +59,7 @@ def scopes(graph: onnx.ModelProto) -> list[Scope]:
     if any(one.compared and not one.teacher for one in convolutions):
         wanted += [
             scope(
-                "teacher's convolutions, and the student's 3x3 but for its finest level",
+                f"teacher's convolutions, and the student's 3x3{but_finest}",
                 lambda one: one.compared and robust(one),
             ),
             scope("teacher's convolutions", lambda one: one.teacher),
@@ -65,7 +68,8 @@ def scopes(graph: onnx.ModelProto) -> list[Scope]:
                 lambda one: one.teacher and one.height < finest,
             ),
         ]
-    return wanted
+    everything = _names(graph)  # a vision transformer has one convolution, its stem
+    return [one for one in wanted if one.float32 != everything] or wanted[:1]
 
 
 def _convolutions(graph: onnx.ModelProto) -> list[_Convolution]:

@@ -29,7 +29,8 @@ class TrainConfig(BaseModel):
     preset: str = "fast"
     """Preset of the method: fast, or paper, which takes hours without a GPU."""
     teacher: str | Path = "pocket"
-    """Frozen backbone: pocket, resnet18, wide_resnet50_2 or a weights file."""
+    """Frozen backbone: pocket, resnet18, wide_resnet50_2, timm:NAME, timm:NAME@FILE or a weights
+    file."""
     textures: Path | None = None
     """Folder of images that synthetic anomalies are cut from. Default: drawn by flawmap."""
     rotate: RotationChoice = "auto"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flawmap.backbones.licence import licence_notice
 from flawmap.backbones.registry import load_backbone
 from flawmap.data.bit_depth import settle_white_level
 from flawmap.data.layouts import Dataset, open_dataset
@@ -87,6 +88,8 @@ def _train(
         return _load_complete(folder, reporter) if ranks.leads else load_finished(folder)
     framing(config, method_config(config).size)  # refuse invalid options first
     backbone, source = load_backbone(config.teacher)
+    if notice := licence_notice(source.name, backbone.weights_licence):
+        reporter.say(notice)
     size_multiple = check_backbone(config, backbone)
     dataset = open_dataset(data, config.layout)
     if ranks.leads:

@@ -1,0 +1,1 @@
+"""Backbones of timm (extra ``backbones``): ``--teacher timm:NAME`` or ``timm:NAME@FILE``."""
