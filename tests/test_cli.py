@@ -211,7 +211,7 @@ def test_info_tells_what_it_is_and_promises(flawmap: Flawmap, tiny_run: Path) ->
     manifest = read_manifest(tiny_run)
     for piece in (
         "destseg (fast)", "pocket", "5 good images of data", "5 held out", "slight",
-        "12 steps", "128 x 128 pixels", f"reject above {manifest.calibration.reject.value:.4f}",
+        "12 steps", "128 x 128 pixels", f"reject above {manifest.calibration.reject.value:.4g}",
         "at most 16.7% on average will be rejected", "at least 99 good images that",
         f"licence: {manifest.teacher.licence}",
     ):  # fmt: skip
@@ -239,7 +239,7 @@ def test_info_tells_of_groups_of_what_was_left_out_and_of_each_export(
         "9 parts, identified by --group part", "1 more images of those parts set aside",
         "2 of a few pixels or one colour left out", "1 duplicate left out",
         "5 good images of /parts/good; 1 left out, as their scores are outliers",
-        "openvino-bf16 thresholds reject above 0.5000, review above 0.2500",
+        "openvino-bf16 thresholds reject above 0.5, review above 0.25",
         "when exported: map differs by at most 1.0e-03",
     ):  # fmt: skip
         assert piece in told

@@ -70,10 +70,10 @@ def main() -> None:
 
 
 def _say(line: str) -> None:
-    from flawmap.cli.console.streams import errors
+    from flawmap.cli.console.terminal import say
 
     if reports():
-        errors.print(line)
+        say(line, err=True)
 
 
 def _run() -> int:

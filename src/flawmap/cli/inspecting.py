@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -191,12 +192,11 @@ def _watch(
 ) -> None:
     """Inspect what arrives in ``folder`` until Ctrl-C."""
     import flawmap
-    from flawmap.cli.console.streams import errors
+    from flawmap.cli.console.terminal import say
 
+    note = partial(say, err=True)
     with contextlib.suppress(KeyboardInterrupt):
-        flawmap.watch(
-            run, folder, json_file=json_file, out=out, show=display, say=errors.print, **runtime
-        )
+        flawmap.watch(run, folder, json_file=json_file, out=out, show=display, say=note, **runtime)
     display.close()
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from flawmap.cli.console.streams import console, errors
+from flawmap.cli.console.tables import print_table
+from flawmap.cli.console.terminal import say
 from flawmap.utils.printable import printable
 
 if TYPE_CHECKING:
@@ -23,26 +22,23 @@ def show_comparison(comparison: Comparison) -> None:
     for letter, side in (("A", comparison.a), ("B", comparison.b)):
         values = side.to_dict()
         seeds, commits = (", ".join(map(str, values[key])) for key in ("seeds", "commits"))
-        console.print(
+        say(
             f"{letter}: {side.way}; seeds {seeds}; commit {commits or 'unknown'}; "
             f"{printable(side.source)}"
         )
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("product", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    heads = {metric.key: metric.head.replace(" ", "\n", 1) for metric in compared_metrics()}
-    heads["milliseconds"] = "ms"
-    for head in heads.values():
-        table.add_column(head, justify="right", no_wrap=True)
+    heads = {metric.key: ["", *metric.head.split(" ", 1)][-2:] for metric in compared_metrics()}
+    heads["milliseconds"] = ["", "ms"]
+    table = [["", "", *(first for first, _ in heads.values())]]
+    table.append(["product", "", *(last for _, last in heads.values())])
     for name, metrics in {**comparison.differences, "mean": comparison.mean}.items():
         for row, letter in _ROWS.items():
             cells = [_cell(metrics[key], row, key) for key in heads]
-            table.add_row(name if row == "a" else "", letter, *cells)
-    console.print(table, soft_wrap=False)
+            table.append([name if row == "a" else "", letter, *cells])
+    print_table(table, wrap=False, right=2)
     for note in comparison.notes:
-        errors.print(f"Note: {note}")
+        say(f"Note: {note}", err=True)
     for line in (comparison.compared(), *comparison.verdict.lines()):
-        console.print(line)
+        say(line)
 
 
 def _cell(difference: Difference, row: str, metric: str) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from flawmap.cli.console.streams import console, errors
+from flawmap.cli.console.tables import print_table
+from flawmap.cli.console.terminal import say
 from flawmap.data.samples import plural
 from flawmap.evaluation.report.outcome import judged, tally
 
@@ -21,25 +20,25 @@ def show_evaluation(evaluation: Evaluation) -> None:
     from flawmap.evaluation.metrics.catalogue import METRICS
 
     values = evaluation.to_dict()
-    table = Table("metric", "value", "what it says", box=None, pad_edge=False)
+    table = [("metric", "value", "what it says")]
     for name, metric in METRICS.items():
         value = values[name]
         why = metric.meaning + ("" if metric.higher_is_better else "; lower is better")
         if value is None:
             why = f"undefined: {values['notes'].get(name, '')}"
-        table.add_row(name, "–" if value is None else f"{value:.4f}", why)
-    console.print(evaluation.dataset.describe())
-    console.print(table, soft_wrap=False)
+        table.append((name, "–" if value is None else f"{value:.4f}", why))
+    say(evaluation.dataset.describe())
+    print_table(table, wrap=True)
     if evaluation.distances:
-        console.print(f"Not the inspector's map, but the {values['notes']['read_out']}.")
+        say(f"Not the inspector's map, but the {values['notes']['read_out']}.")
     for label in ("good", "defective") if evaluation.rows else ():
-        console.print(_verdict_counts(judged(evaluation.rows, label), label))
-    console.print(
+        say(_verdict_counts(judged(evaluation.rows, label), label))
+    say(
         f"{plural(values['images'], 'image(s)')}, "
         f"{plural(values['instances'], 'defect(s)')} in the ground truth, {values['seconds']:.1f} s"
     )
     for warning in evaluation.warnings:
-        errors.print(f"Note: {warning}")
+        say(f"Note: {warning}", err=True)
 
 
 def _verdict_counts(rows: Sequence[ImageRow], label: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flawmap.cli.console.streams import console
+from flawmap.cli.console.terminal import say
 from flawmap.cli.console.thresholds import describe_thresholds
 
 if TYPE_CHECKING:
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 def show_export(export: Export) -> None:
     """Print the deviation from the original model, and the guarantee of the thresholds."""
-    console.print(describe_export(export), soft_wrap=True)
+    say(describe_export(export))
     if export.calibration is not None:
-        console.print(export.calibration.statement())
-        console.print(describe_thresholds(export.calibration))
+        say(export.calibration.statement())
+        say(describe_thresholds(export.calibration))
 
 
 def describe_export(export: Export) -> str:

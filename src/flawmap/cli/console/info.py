@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from flawmap.cli.console.exports import describe_export
-from flawmap.cli.console.streams import console
+from flawmap.cli.console.tables import print_table
 from flawmap.cli.console.thresholds import describe_regions, describe_thresholds
 from flawmap.data.samples import plural
 from flawmap.utils.printable import printable
@@ -22,16 +20,11 @@ _SHOWN = ("image_auroc", "pixel_ap", "iap")  # metrics of the last evaluation
 
 def show_info(manifest: Manifest) -> None:
     """Print a short table that describes an inspector."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")  # a long path is shown in full
     rows = _training_rows(manifest) | _decision_rows(manifest) | _parity_rows(manifest)
     rows |= _export_rows(manifest)
     if manifest.metrics:
         rows["evaluated on"] = _metrics(manifest.metrics)
-    for name, value in rows.items():
-        table.add_row(name, value)
-    console.print(table, soft_wrap=False)
+    print_table(list(rows.items()), wrap=True)
 
 
 def _training_rows(manifest: Manifest) -> dict[str, str]:
@@ -119,7 +112,7 @@ def _images(training: Training) -> str:
         words.append(f"{training.useless} of a few pixels or one colour left out")
     if training.copies:
         words.append(f"{plural(training.copies, 'duplicate(s)')} left out")
-    line = f"{training.images} good images of {training.data}; {', '.join(words)}"
+    line = f"{training.images} good images of {printable(training.data)}; {', '.join(words)}"
     if training.group is not None:
         line += f"; {training.groups} parts, identified by --group {training.group}"
     return line

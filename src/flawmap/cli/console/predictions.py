@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flawmap.cli.console.streams import console, errors
+import click
+
+from flawmap.cli.console.terminal import say, shows_colours
 from flawmap.data.samples import plural
 from flawmap.utils.printable import printable
 
@@ -27,12 +30,11 @@ class PredictionDisplay:
         verdict = record.verdict or "error"
         self._counts[verdict] = self._counts.get(verdict, 0) + 1
         if record.error is not None:
-            errors.print(record.error)
+            say(record.error, err=True)
         elif not self._quiet:
-            console.print(f"{verdict:7}", style=_COLOURS[verdict], end="")
             defects = plural(len(record.defects or ()), "defect(s)")
-            values = f"score {record.score:.4f}  p {record.p_value:.3f}  {defects:10}"
-            console.print(f" {values}  {printable(record.path or '')}")
+            values = f"score {record.score:<9.4g}  p {record.p_value:.3f}  {defects:10}"
+            say(f"{_coloured(verdict)} {values}  {printable(record.path or '')}")
 
     @property
     def all_failed(self) -> bool:
@@ -51,7 +53,7 @@ class PredictionDisplay:
                     with contextlib.suppress(OSError), lines.open("rb") as file:
                         count = sum(1 for _ in file)
                 what = "1 line is" if count == 1 else f"{count} lines are"
-                errors.print(f"Ended early: {what} in {lines}, and none is cut off.")
+                say(f"Ended early: {what} in {lines}, and none is cut off.", err=True)
 
     def close(self) -> None:
         """Print the number of images by verdict."""
@@ -61,4 +63,10 @@ class PredictionDisplay:
             failed = self._counts.get("error", 0)
             sums += [f"{failed} unreadable"] if failed else []
             total = plural(sum(self._counts.values()), "image(s)")
-            console.print(f"{total}: {', '.join(sums)}")
+            say(f"{total}: {', '.join(sums)}")
+
+
+def _coloured(verdict: str) -> str:
+    """Return a verdict padded to a column, coloured where standard output shows colours."""
+    text = f"{verdict:7}"
+    return click.style(text, fg=_COLOURS[verdict]) if shows_colours(sys.stdout) else text

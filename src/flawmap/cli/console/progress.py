@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+import click
 
-from flawmap.cli.console.streams import console, errors
+from flawmap.cli.console.terminal import is_terminal, say, width
 
 if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
+
     from flawmap.training.steps.loop import Progress as Step
     from flawmap.training.steps.loop import Reporter
 
 _EVERY = 5.0  # seconds between lines without a terminal
+_REDRAWN = 0.1  # seconds between two states of a bar
+_NARROWEST, _WIDEST = 5, 40  # columns of a bar
+_ERASE = "\r\x1b[2K\x1b[?25h"  # the line, and show the cursor, which a bar of click hides
 
 
 class Bar:
@@ -30,36 +31,63 @@ class Bar:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._bar: Progress | None = None
-        self._task = None if not errors.is_terminal else self._start()
+        self._bar: ProgressBar[str] = click.progressbar(
+            length=1, label=what, file=sys.stderr, show_eta=False, show_pos=True,
+            item_show_func=lambda note: note or None, bar_template="%(label)s [%(bar)s] %(info)s",
+        )  # fmt: skip
+        self._drawn = False
         self._printed = time.monotonic()
-
-    def _start(self) -> int:
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=errors,
-            transient=True,
-        )
-        self._bar.start()
-        return int(self._bar.add_task(self._what, total=None))
+        self._first = (0, self._printed)  # what was done when the time left was first estimated
 
     def update(self, done: int, total: int, note: str = "") -> None:
         """Show progress: ``done`` of ``total``."""
-        if self._bar is not None and self._task is not None:
-            text = f"{self._what} {note}".strip()
-            self._bar.update(self._task, completed=done, total=total, description=text)  # type: ignore[arg-type]
-        elif done == total or time.monotonic() - self._printed >= _EVERY:
-            self._printed = time.monotonic()
-            errors.print(f"{self._what}: {done} of {total} {note}".rstrip())
+        terminal = is_terminal(sys.stderr)
+        if terminal and (total != self._bar.length or done < self._bar.pos):
+            self._start(done, total)
+        self._bar.pos = done
+        if done == total:
+            self.close()
+        elif time.monotonic() - self._printed < (_REDRAWN if terminal else _EVERY):
+            return
+        self._printed = time.monotonic()
+        if not terminal:
+            say(f"{self._what}: {done} of {total} {note}".rstrip(), err=True)
+        elif done < total:
+            self._draw(note)
 
     def close(self) -> None:
-        """Remove the bar."""
-        if self._bar is not None:
-            self._bar.stop()
+        """Remove the bar; the next update draws it again."""
+        if self._drawn:
+            self._drawn = False
+            with contextlib.suppress(OSError):  # the terminal itself may have closed
+                click.echo(_ERASE, nl=False, err=True)
+
+    def _start(self, done: int, total: int) -> None:
+        """Begin a bar of another length, or the same one again; due to be drawn at once."""
+        self._bar.length = total
+        self._first = (done, time.monotonic())
+        self._printed -= _EVERY
+
+    def _draw(self, note: str) -> None:
+        """Draw the bar, with as much beside it as fits in the line."""
+        room = width(sys.stderr) - 1
+        left = self._time_left()
+        for words in (f"{left}  {note}".strip(), left, ""):
+            self._bar.current_item = words
+            self._bar.width = 0
+            free = room - len(self._bar.format_progress_line())
+            if free >= _NARROWEST:
+                break
+        self._bar.width = max(0, min(free, _WIDEST))
+        self._drawn = True
+        self._bar.render_progress()
+
+    def _time_left(self) -> str:
+        done, started = self._first
+        if self._bar.pos == done or self._bar.length is None:
+            return "-:--:--"
+        pace = (time.monotonic() - started) / (self._bar.pos - done)
+        return str(timedelta(seconds=round(pace * (self._bar.length - self._bar.pos))))
 
 
 @contextmanager
@@ -77,15 +105,16 @@ def training_display() -> Iterator[Reporter]:
     """Yield a reporter that prints messages and shows a bar for a training run."""
     from flawmap.training.steps.loop import Reporter
 
-    bar: list[Bar] = []
+    bar = Bar("training")
 
     def show(step: Step) -> None:
-        if not bar:
-            bar.append(Bar("training"))
-        bar[0].update(step.step, step.steps, f"({step.phase}, loss {step.loss:.3f})")
+        bar.update(step.step, step.steps, f"({step.phase}, loss {step.loss:.3f})")
+
+    def message(text: str) -> None:
+        bar.close()
+        say(text)
 
     try:
-        yield Reporter(say=console.print, show=show)
+        yield Reporter(say=message, show=show)
     finally:
-        for one in bar:
-            one.close()
+        bar.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flawmap.cli.console.streams import console, errors
+from flawmap.cli.console.terminal import say
 from flawmap.utils.printable import printable
 
 if TYPE_CHECKING:
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 def show_calibration(result: Recalibration) -> None:
     """Print the new thresholds and their guarantee."""
     limits = result.calibration
-    console.print(limits.statement())
-    console.print(describe_thresholds(limits))
+    say(limits.statement())
+    say(describe_thresholds(limits))
     for path, score in result.highest_scoring:
-        console.print(f"Among the highest-scoring: score {score:.4f}  {printable(path)}")
+        say(f"Among the highest-scoring: score {score:.4g}  {printable(path)}")
     if result.rejected is not None and result.noticed is not None:
-        console.print(
+        say(
             f"Known defects rejected: {result.rejected}; "
             f"rejected or sent to review: {result.noticed}"
         )
     for warning in result.warnings:
-        errors.print(f"Note: {warning}")
+        say(f"Note: {warning}", err=True)
 
 
 def show_regions(manifest: Manifest) -> None:
     """Print the region, the filters and the guarantee of the thresholds."""
-    console.print(describe_regions(manifest))
-    console.print(manifest.calibration.statement())
+    say(describe_regions(manifest))
+    say(manifest.calibration.statement())
 
 
 def describe_thresholds(limits: Calibration) -> str:
     """Return the thresholds of the image score and of a pixel in one clause."""
     return (
-        f"reject above {limits.reject.value:.4f}, review above {limits.review.value:.4f}, "
-        f"pixel above {limits.pixel.value:.4f}"
+        f"reject above {limits.reject.value:.4g}, review above {limits.review.value:.4g}, "
+        f"pixel above {limits.pixel.value:.4g}"
     )
 
 
