@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from network import Lifts
 from torch import Tensor
 from torch.nn import functional as F
-from views import Bank, normalised
 
+from flawmap.backbones.features import IMAGENET_MEAN, IMAGENET_STD, ImageNorm
 from flawmap.backbones.resnet import ResNetTeacher
 from flawmap.data.image_io.images import read_image
+from flawmap.training.distillation.network import Lifts
+from flawmap.training.distillation.views import Bank, unit_range
+
+_NORMALISE = ImageNorm(IMAGENET_MEAN, IMAGENET_STD)
 
 
 def read_folder(paths: Sequence[Path]) -> Bank:
@@ -27,7 +30,7 @@ def stage_cosines(
     """Mean cosine over all positions of all pictures, one figure a stage; 1 is the same."""
     sums = torch.zeros(3, dtype=torch.float64)
     for start in range(0, len(pictures), 16):
-        x = normalised(pictures[start : start + 16])
+        x = _NORMALISE(unit_range(pictures[start : start + 16]))
         pairs = zip(pocket(x), teacher(x), lifts, strict=True)
         for stage, (small, big, lift) in enumerate(pairs):
             sums[stage] += _cosine(lifts.restore(stage, lift(small)), big) * len(x)
@@ -39,7 +42,7 @@ def mean_cosines(lifts: Lifts, teacher: ResNetTeacher, pictures: Bank) -> list[f
     """What always answering with the teacher's mean feature would score, one figure a stage."""
     sums = torch.zeros(3, dtype=torch.float64)
     for start in range(0, len(pictures), 16):
-        x = normalised(pictures[start : start + 16])
+        x = _NORMALISE(unit_range(pictures[start : start + 16]))
         for stage, big in enumerate(teacher(x)):
             sums[stage] += _cosine(lifts.get_buffer(f"mean{stage}").expand_as(big), big) * len(x)
     return [round(float(value) / len(pictures), 5) for value in sums]

@@ -45,7 +45,7 @@ def test_in_the_hubs_cache(offline, tmp_path):
 
 
 def test_nowhere():
-    with pytest.raises(FlawmapError, match="not in the hub's cache.*\n.*FLAWMAP_WEIGHTS"):
+    with pytest.raises(FlawmapError, match=r"not in the hub's cache.*\n.*FLAWMAP_WEIGHTS"):
         load_backbone(f"timm:{NAME}")
     with pytest.raises(FlawmapError, match="gcvit_tiny: the hub has none"):
         load_backbone("timm:gcvit_tiny")
