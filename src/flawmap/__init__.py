@@ -1,8 +1,9 @@
 """flawmap: photograph good parts; get a map of every flaw.
 
     >>> import flawmap
-    >>> " ".join(name for name in flawmap.__all__ if name.islower())
-    'bench calibrate compare demo drift evaluate export judge latency predict regions train watch'
+    >>> [name for name in flawmap.__all__ if name.islower()]  # doctest: +NORMALIZE_WHITESPACE
+    ['bench', 'calibrate', 'compare', 'demo', 'distill', 'drift', 'evaluate', 'export', 'judge',
+     'latency', 'predict', 'regions', 'train', 'watch']
 
 Each name is one import away and loads what it needs when first used.
 """
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from flawmap.inspection.rejudge import judge as judge
     from flawmap.inspection.watching.watch import watch as watch
     from flawmap.training.config import TrainConfig as TrainConfig
+    from flawmap.training.distillation.distill import distill as distill
     from flawmap.training.train import train as train
 
 __version__ = "0.1.0"
@@ -41,6 +43,7 @@ __all__ = [
     "calibrate",
     "compare",
     "demo",
+    "distill",
     "drift",
     "evaluate",
     "export",
@@ -59,6 +62,7 @@ _HOMES = {
     "calibrate": "flawmap.calibration.calibrate",
     "compare": "flawmap.benchmark.comparison",
     "demo": "flawmap.demonstration.demo",
+    "distill": "flawmap.training.distillation.distill",
     "drift": "flawmap.calibration.drift",
     "evaluate": "flawmap.evaluation.evaluate",
     "export": "flawmap.exporting.export",

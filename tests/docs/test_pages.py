@@ -24,6 +24,8 @@ LONG = re.compile(r"^flawmap (train|demo|export|bench \S+\.yaml)\b", re.MULTILIN
 NOT_RUN = [
     ("README.md", "installs packages from the network"),
     ("at-the-line.md", "installs packages from the network"),
+    ("backbones.md", "downloads weights from the network"),
+    ("backbones.md", "takes minutes; tests/training/distillation runs it"),
     ("forty-products.md", "trains forty products"),
     (
         "gpu.md",

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from network import Lifts
 from torch import Tensor
 from torch.nn import functional as F
-from views import Bank, normalised
 
+from flawmap.backbones.features import IMAGENET_MEAN, IMAGENET_STD, ImageNorm
 from flawmap.backbones.resnet import ResNetTeacher
 from flawmap.data.image_io.images import read_image
+from flawmap.training.distillation.network import Lifts
+from flawmap.training.distillation.views import Bank, unit_range
+
+_NORMALISE = ImageNorm(IMAGENET_MEAN, IMAGENET_STD)
 
 
 def read_folder(paths: Sequence[Path]) -> Bank:
@@ -27,7 +30,7 @@ def stage_cosines(
     """Return the mean cosine over all positions of all images, by stage; 1 means equal."""
     sums = torch.zeros(3, dtype=torch.float64)
     for start in range(0, len(images), 16):
-        x = normalised(images[start : start + 16])
+        x = _NORMALISE(unit_range(images[start : start + 16]))
         pairs = zip(pocket(x), teacher(x), lifts, strict=True)
         for stage, (small, big, lift) in enumerate(pairs):
             sums[stage] += _cosine(lifts.restore(stage, lift(small)), big) * len(x)
@@ -39,7 +42,7 @@ def mean_cosines(lifts: Lifts, teacher: ResNetTeacher, images: Bank) -> list[flo
     """Return the mean cosine of the teacher's constant mean feature, by stage."""
     sums = torch.zeros(3, dtype=torch.float64)
     for start in range(0, len(images), 16):
-        x = normalised(images[start : start + 16])
+        x = _NORMALISE(unit_range(images[start : start + 16]))
         for stage, big in enumerate(teacher(x)):
             sums[stage] += _cosine(lifts.get_buffer(f"mean{stage}").expand_as(big), big) * len(x)
     return [round(float(value) / len(images), 5) for value in sums]

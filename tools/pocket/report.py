@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 from measure import mean_cosines, read_folder, stage_cosines
-from network import Lifts
 from safetensors.torch import load_file
-from views import Bank
 
-from flawmap.backbones.resnet import ResNetTeacher
+from flawmap.backbones.resnet import RESNET18, ResNetTeacher
 from flawmap.backbones.weights import load_teacher
+from flawmap.training.distillation.network import Lifts
+from flawmap.training.distillation.views import Bank
 from flawmap.utils.hardware import hardware, versions
 
 
@@ -96,7 +96,7 @@ def mean_feature(
 
 
 def _lifts(run: Path) -> Lifts:
-    lifts = Lifts()
+    lifts = Lifts(RESNET18.widths)
     lifts.load_state_dict(load_file(run / "lifts.safetensors"))
     return lifts
 

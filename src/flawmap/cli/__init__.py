@@ -17,7 +17,7 @@ from flawmap.cli.exporting import export
 from flawmap.cli.inspecting import drift, evaluate, info, predict
 from flawmap.cli.judging import judge, regions
 from flawmap.cli.options import reports
-from flawmap.cli.training import demo, train
+from flawmap.cli.training import demo, distill, train
 from flawmap.data.image_io.notes import gathered
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.utils.signals import stopped_by_signals
@@ -52,7 +52,7 @@ def app() -> None: ...
 
 
 for verb in (
-    train, evaluate, predict, calibrate, regions, judge, drift, export, info, demo, bench,
+    train, evaluate, predict, calibrate, regions, judge, drift, export, distill, info, demo, bench,
 ):  # fmt: skip
     app.add_command(verb)
 

@@ -143,7 +143,7 @@ def predict(
     """Inspect images and print a verdict for each."""
     import flawmap
     from flawmap.cli.console.predictions import PredictionDisplay
-    from flawmap.cli.console.streams import errors
+    from flawmap.cli.console.terminal import say
 
     display = PredictionDisplay(quiet=str(json_file) == "-")
     if watch is not None:
@@ -171,7 +171,7 @@ def predict(
             batch=batch,
             keep=False,
             show=display,
-            say=errors.print,
+            say=partial(say, err=True),
             **runtime,
         )
     display.close()

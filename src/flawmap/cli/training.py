@@ -1,4 +1,4 @@
-"""The commands ``train`` and ``demo``."""
+"""The commands ``train``, ``distill`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -27,6 +27,36 @@ def train(data: Path, out: Path, resume: bool, changes: Any, **options: Any) -> 
         flawmap.train(data, out, config, resume=resume, reporter=reporter)
         if reports():
             reporter.say(f"Inspector: {out}")
+
+
+@click.command()
+@click.option(
+    "--teacher", required=True, help="Large backbone to imitate; as for train, such as timm:NAME."
+)
+@click.option("--images", type=PATH, required=True, help="Folder of images to learn from.")
+@click.option("--out", type=PATH, required=True, help="File to write, ending in .safetensors.")
+@click.option("--steps", type=click.IntRange(min=2), default=3000, help="Training steps.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of all random numbers.")
+def distill(teacher: str, images: Path, out: Path, steps: int, seed: int) -> None:
+    """Make a small teacher for your images from a large one, for train --teacher."""
+    need_torch()
+    import flawmap
+    from flawmap.cli.console.progress import counting_display
+    from flawmap.cli.console.terminal import say
+
+    with counting_display("distilling") as show:
+        found = flawmap.distill(teacher, images, out, steps=steps, seed=seed, say=say, show=show)
+    near, constant = (
+        ", ".join(f"{value:.3f}" for value in values) for values in (found.cosine, found.constant)
+    )
+    say(
+        f"On {found.held_out} held-out pieces of images, the mean cosine of its features to the "
+        f"large teacher's is {near} by stage; that of a constant would be {constant}."
+    )
+    say(
+        f"{out}: {found.parameters / 1e6:.1f} million parameters, {found.megabytes:.1f} MB. "
+        f"Train with --teacher {out}"
+    )
 
 
 @click.command()

@@ -47,7 +47,7 @@ class PredictionDisplay:
         if count:
             self.close()
             if parquet is not None:
-                errors.print(f"Ended early: the same command continues what is in {parquet}.")
+                say(f"Ended early: the same command continues what is in {parquet}.", err=True)
             if lines is not None and str(lines) != "-":
                 if lines.is_file():  # it may hold one more line than was counted
                     with contextlib.suppress(OSError), lines.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Input of the two networks: random crops of a bank of images, rotated, scaled, recoloured.
+"""What both networks read: random crops of a bank of images, rotated, scaled, recoloured.
 
 Batch t is a pure function of (seed, t).
 """
@@ -14,33 +14,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Bank = npt.NDArray[np.uint8]  # (n, 256, 256, 3)
-MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 
-def normalised(pixels: Bank) -> Tensor:
-    """Convert uint8 (B, H, W, 3) to float32 (B, 3, H, W) as ImageNet teachers expect."""
-    return (_unit_range(pixels) - MEAN) / DEVIATION
-
-
-def _unit_range(pixels: Bank) -> Tensor:
+def unit_range(pixels: Bank) -> Tensor:
+    """Map uint8 (B, H, W, 3) to float32 (B, 3, H, W) in 0..1."""
     return torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float() / 255
 
 
 def draw_views(
     banks: list[tuple[Bank, float]], batch: int, side: int, seed: int, step: int
 ) -> Tensor:
-    """Draw the views for one step, normalised float32 (batch, 3, side, side).
+    """Draw the views of one step, float32 (batch, 3, side, side) in 0..1.
 
-    Args:
-        banks: images and the share of a batch that each bank gives; shares sum to 1.
+    ``banks``: images, and the share of a batch that each bank gives; shares sum to 1.
     """
     rng = np.random.Generator(np.random.Philox(key=np.array([seed, step], np.uint64)))
     which = rng.choice(len(banks), batch, p=[share for _, share in banks])
     images = np.stack([bank[rng.integers(len(bank))] for bank in (banks[i][0] for i in which)])
     grid = F.affine_grid(_crops(rng, batch, side / images.shape[1]), [batch, 3, side, side], False)
-    views = F.grid_sample(_unit_range(images), grid, "bilinear", "reflection", False)
-    return (_recoloured(rng, views) - MEAN) / DEVIATION
+    views = F.grid_sample(unit_range(images), grid, "bilinear", "reflection", False)
+    return _recoloured(rng, views)
 
 
 def _crops(rng: np.random.Generator, batch: int, share: float) -> Tensor:

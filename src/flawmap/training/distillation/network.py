@@ -1,16 +1,18 @@
-"""The pocket network in training: unfolded batch norms, and lifts to the large teacher.
+"""The small network while it learns: batch norm still apart, and lifts up to the large teacher.
 
 Modules are named as in ``flawmap.backbones.resnet.ResNetTeacher``: folded weights load there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 WIDTHS = (32, 64, 128)
-TEACHER_WIDTHS = (64, 128, 256)
+"""Channels of the small network's stages: half of a ResNet-18's."""
 
 
 class Block(nn.Module):
@@ -22,12 +24,13 @@ class Block(nn.Module):
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample = None
+        self.downsample: nn.Sequential | None = None
         if stride != 1 or inputs != outputs:
             shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
             self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H/stride, W/stride)."""
         identity = x if self.downsample is None else self.downsample(x)
         x = F.relu(self.bn1(self.conv1(x)))
         return F.relu(self.bn2(self.conv2(x)) + identity)
@@ -46,6 +49,7 @@ class PocketNet(nn.Module):
         self.layer3 = nn.Sequential(Block(w2, w3, 2), Block(w3, w3, 1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the three stages of a normalised image, finest first."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
         first = self.layer1(x)
         second = self.layer2(first)
@@ -53,20 +57,22 @@ class PocketNet(nn.Module):
 
 
 class Lifts(nn.ModuleList):
-    """1x1 projections of the pocket stages to the large teacher's widths, used in training only.
+    """1x1 projections of the small network's stages to a teacher's widths; for the training only.
 
     They give the teacher's features in units of each channel's mean and deviation (the buffers).
     """
 
-    def __init__(self) -> None:
-        pairs = zip(WIDTHS, TEACHER_WIDTHS, strict=True)
-        super().__init__(nn.Conv2d(pocket, teacher, 1) for pocket, teacher in pairs)
-        for stage, width in enumerate(TEACHER_WIDTHS):
+    def __init__(self, teacher_widths: Sequence[int]) -> None:
+        pairs = zip(WIDTHS, teacher_widths, strict=True)
+        super().__init__(nn.Conv2d(small, teacher, 1) for small, teacher in pairs)
+        for stage, width in enumerate(teacher_widths):
             self.register_buffer(f"mean{stage}", torch.zeros(1, width, 1, 1))
             self.register_buffer(f"deviation{stage}", torch.ones(1, width, 1, 1))
 
     def standardise(self, stage: int, feature: Tensor) -> Tensor:
+        """Express a teacher's feature in these units."""
         return (feature - self.get_buffer(f"mean{stage}")) / self.get_buffer(f"deviation{stage}")
 
     def restore(self, stage: int, lifted: Tensor) -> Tensor:
+        """Invert :meth:`standardise`."""
         return lifted * self.get_buffer(f"deviation{stage}") + self.get_buffer(f"mean{stage}")
