@@ -57,11 +57,11 @@ def test_images_behind_urls_are_inspected_and_bad_ones_get_errors(
     assert overlays == [f"{n}_overlay.png" for n in ("10", "9", "9_png", "b/2")]
 
 
-def test_what_cannot_be_listed_or_read_says_why() -> None:
+def test_what_cannot_be_listed_or_read_says_why(run_copy: Path) -> None:
     with pytest.raises(FlawmapError, match="Cannot read nothing:// URLs: Protocol not known"):
         check_protocols(["nothing://a/1.png"])
     with pytest.raises(FlawmapError, match="There are no images at the given URL"):
-        flawmap.predict("run", ["memory://empty"])
+        flawmap.predict(run_copy, ["memory://empty"])
     fsspec.filesystem("memory").pipe("/large.png", b"12345")
     with pytest.raises(ImageError, match="more than 0 MiB"):
         read_url("memory://large.png", 4)

@@ -48,48 +48,6 @@ def sixty(twelve: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_an_actor_dies_and_a_node_is_lost(
-    cluster: Any,
-    run_copy: Path,
-    sixty: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    node = cluster.add_node(num_cpus=1)
-    cluster.wait_for_nodes()
-    actors: list[Any] = []
-    start = ray_crew.RayCrew.start
-
-    def noting(crew: Any) -> int:
-        number = start(crew)
-        actors.append(crew._actors[number])
-        return number
-
-    monkeypatch.setattr(ray_crew.RayCrew, "start", noting)
-    said: list[str] = []
-    given: list[str | None] = []
-
-    def disturb(record: InspectionRecord, total: int) -> None:
-        given.append(record.path)
-        if len(given) == 8:
-            ray.kill(actors[0])
-        if len(given) == 24:
-            cluster.remove_node(node, allow_graceful=False)
-
-    options: dict[str, Any] = {"lists": [sixty], "threads": 1}
-    found = flawmap.predict(
-        run_copy, on=cluster.address, parquet="results", show=disturb, say=said.append, **options
-    )
-    assert untimed(found) == untimed(flawmap.predict(run_copy, **options))
-    assert untimed(list(read_parts(tmp_path / "results"))) == untimed(found)
-    assert said == ["60 images by 2 actor(s) of a Ray cluster."]
-    assert len(actors) > 2
-    assert capsys.readouterr().out == ""
-    assert not ray.is_initialized()
-
-
 def test_nodes_with_another_flawmap_or_none_are_named(
     cluster: Any, run_copy: Path, twelve: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,3 +96,46 @@ def test_a_cluster_that_does_not_answer(run_copy: Path, twelve: Path) -> None:
     with pytest.raises(FlawmapError, match=r"No Ray cluster answers at ray://127\.0\.0\.1"):
         flawmap.predict(run_copy, [twelve], on=address)
     assert time.monotonic() - begun < 10
+
+
+def test_an_actor_dies_and_a_node_is_lost(
+    cluster: Any,
+    run_copy: Path,
+    sixty: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The last test of the cluster: Ray takes a while to notice that a node is lost."""
+    monkeypatch.chdir(tmp_path)
+    node = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    actors: list[Any] = []
+    start = ray_crew.RayCrew.start
+
+    def noting(crew: Any) -> int:
+        number = start(crew)
+        actors.append(crew._actors[number])
+        return number
+
+    monkeypatch.setattr(ray_crew.RayCrew, "start", noting)
+    said: list[str] = []
+    given: list[str | None] = []
+
+    def disturb(record: InspectionRecord, total: int) -> None:
+        given.append(record.path)
+        if len(given) == 8:
+            ray.kill(actors[0])
+        if len(given) == 24:
+            cluster.remove_node(node, allow_graceful=False)
+
+    options: dict[str, Any] = {"lists": [sixty], "threads": 1}
+    found = flawmap.predict(
+        run_copy, on=cluster.address, parquet="results", show=disturb, say=said.append, **options
+    )
+    assert untimed(found) == untimed(flawmap.predict(run_copy, **options))
+    assert untimed(list(read_parts(tmp_path / "results"))) == untimed(found)
+    assert said == ["60 images by 2 actor(s) of a Ray cluster."]
+    assert len(actors) > 2
+    assert capsys.readouterr().out == ""
+    assert not ray.is_initialized()
