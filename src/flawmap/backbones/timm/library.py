@@ -37,9 +37,10 @@ def _define_missing_operators() -> None:
         return
     if not hasattr(torch.ops.torchvision, _OPERATORS[0]):
         for name in _OPERATORS:
-            _declarations().define(name + _SIGNATURE)
+            _declarations().define(name + _SIGNATURE)  # type: ignore[no-untyped-call]
 
 
 @functools.cache
 def _declarations() -> torch.library.Library:
-    return torch.library.Library("torchvision", "FRAGMENT")  # kept: declared while it lives
+    # kept by the cache: the operators are declared while it lives
+    return torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -99,7 +100,7 @@ class Cycle:
 
     def weights(self) -> dict[str, Tensor]:
         """Return the averaged small network, norms folded, in float16."""
-        net = self.average[0]
+        net, _ = self._averaged()
         return {name: value.half() for name, value in fold_batch_norm(net.state_dict()).items()}
 
     def state(self) -> dict[str, Tensor]:
@@ -132,7 +133,7 @@ class Cycle:
 
         The second list: those of a constant, the teacher's mean feature, for scale.
         """
-        net, lifts = deepcopy(self.average).eval()
+        net, lifts = (deepcopy(part).eval() for part in self._averaged())
         sums = torch.zeros(2, len(WIDTHS), dtype=torch.float64)
         for start in range(0, len(images), _TOGETHER):
             views = unit_range(images[start : start + _TOGETHER])
@@ -144,7 +145,12 @@ class Cycle:
                     sums[row, stage] += len(views) * float(
                         F.cosine_similarity(found, target).mean()
                     )
-        return tuple((sums / len(images)).tolist())  # type: ignore[return-value]
+        found: list[list[float]] = (sums / len(images)).tolist()
+        return found[0], found[1]
+
+    def _averaged(self) -> tuple[PocketNet, Lifts]:
+        net, lifts = self.average
+        return cast(PocketNet, net), cast(Lifts, lifts)
 
     def _views(self, step: int) -> Tensor:
         recipe = self.recipe
@@ -195,9 +201,9 @@ def pair_levels(count: int) -> Sequence[int]:
 
 def on_one_grid(small: Tensor, large: Tensor) -> tuple[Tensor, Tensor]:
     """Average both maps over the cells of the coarser grid; equal grids stay as they are."""
-    grid = [min(sides) for sides in zip(small.shape[-2:], large.shape[-2:], strict=True)]
+    grid = min(small.shape[-2], large.shape[-2]), min(small.shape[-1], large.shape[-1])
     one, two = (
-        x if list(x.shape[-2:]) == grid else F.adaptive_avg_pool2d(x, grid) for x in (small, large)
+        x if tuple(x.shape[-2:]) == grid else F.adaptive_avg_pool2d(x, grid) for x in (small, large)
     )
     return one, two
 
