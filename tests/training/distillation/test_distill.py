@@ -38,7 +38,7 @@ def test_it_is_a_teacher(teacher, images, tmp_path):
         teacher, images, out, steps=4, show=lambda done, total: said.append((done, total))
     )
     assert said[-1] == (4, 4)
-    assert found.parameters == 695_392
+    assert found.parameters == 698_048
     assert found.megabytes == pytest.approx(out.stat().st_size / 1e6)
     assert found.held_out == 2
     assert len(found.cosine) == 3

@@ -42,5 +42,5 @@ def _define_missing_operators() -> None:
 
 @functools.cache
 def _declarations() -> torch.library.Library:
-    # kept: the operators are declared while it lives
+    # kept by the cache: the operators are declared while it lives
     return torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
