@@ -59,6 +59,8 @@ class TrainConfig(BaseModel):
     takes N + 1 times as long."""
     device: str = "auto"
     """Device to train on: auto, cpu or cuda."""
+    cuda_graphs: bool = True
+    """Replay training steps as CUDA graphs on a GPU; the results are the same without."""
     layout: str = Field("auto", description=f"Layout of the data folder: {LAYOUT_CHOICES}.")
     group: str | int | None = None
     """What in a path identifies the part, so that all its images stay on one side of the split: a
