@@ -1,8 +1,9 @@
-"""Coverage-guided fuzzing of decoding and of the manifest; atheris is no part of the dev install.
+"""Coverage-guided fuzzing of image decoding and of the manifest parser with atheris.
 
-``pip install atheris``, then ``python benchmarks/atheris_decode.py decode -runs=20000`` (or
-``manifest RUN``, whose manifest is the seed). What follows is libFuzzer's; an input that ends in
-anything but flawmap's own error of one or two lines is kept as ``crash-*``.
+atheris is not part of the dev install: ``pip install atheris``, then
+``python benchmarks/atheris_decode.py decode -runs=20000`` (or ``manifest RUN``, whose manifest is
+the seed). Further options are libFuzzer's. An input that raises anything but flawmap's own error
+of one or two lines is kept as ``crash-*``.
 """
 
 from __future__ import annotations
@@ -21,25 +22,25 @@ with atheris.instrument_imports(include=["flawmap", "PIL"]):
     from flawmap.inspection.bundle.manifest import MANIFEST, read_manifest
 
 
-def _told(error: FlawmapError) -> None:
+def check_message(error: FlawmapError) -> None:
     assert 1 <= len(str(error).splitlines()) <= 2, str(error)
 
 
 def decode(data: bytes) -> None:
-    """Bytes as an image; few pixels, so that many files are tried."""
+    """Decode bytes as an image of few pixels, so that many files are tried."""
     try:
         read_image(data, max_pixels=10**6)
     except FlawmapError as error:
-        _told(error)
+        check_message(error)
 
 
 def manifest(data: bytes) -> None:
-    """Bytes as a manifest."""
+    """Parse bytes as a manifest."""
     (PLACE / MANIFEST).write_bytes(data)
     try:
         read_manifest(PLACE)
     except FlawmapError as error:
-        _told(error)
+        check_message(error)
 
 
 def main() -> None:

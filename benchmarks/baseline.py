@@ -1,9 +1,10 @@
-"""DeSTSeg's training step as published, transcribed plainly: what flawmap's speed is measured by.
+"""Plain transcription of DeSTSeg's published training step: the reference for flawmap's speed.
 
-From the paper and what is known of its code: float32; one image at a time is read, turned and
-corrupted on the host; every step runs the whole model and the teacher a second time on the clean
-image; the second phase also computes the student's gradients, which nobody uses. The networks are
-flawmap's own, whose teacher has its norms folded, so the baseline is a little faster than it was.
+It follows the paper and its published code: float32; images are read, rotated and corrupted one
+at a time on the host; every step runs the whole model, and the teacher a second time on the clean
+image; the second phase also computes the student's gradients, which are not used. The networks
+are flawmap's own, whose teacher has folded norms, so the baseline is slightly faster than the
+original.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 class Baseline:
-    """Trains the paper's model on images of a category, corrupted with pictures of textures."""
+    """Training of the paper's model on images of a category, corrupted with texture images."""
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class Baseline:
         )
 
     def step(self, phase: Phase) -> float:
-        """One step of a phase; its loss."""
+        """Run one step of a phase; return its loss."""
         device = next(self.model.parameters()).device
         clean, corrupted, mask = (torch.from_numpy(x).to(device) for x in self._make_batch())
         self.model.student.train(phase == "student").requires_grad_(True)
@@ -100,8 +101,8 @@ class Baseline:
 
     def _read(self, paths: Sequence[Path]) -> Image.Image:
         with Image.open(paths[self.rng.integers(len(paths))]) as image:
-            picture = image.convert("RGB")
-        return picture.resize((self.size, self.size), Image.Resampling.BILINEAR)
+            rgb = image.convert("RGB")
+        return rgb.resize((self.size, self.size), Image.Resampling.BILINEAR)
 
     def _turned(self, image: Image.Image) -> Image.Image:
         grey = (114, 114, 114)
@@ -111,7 +112,7 @@ class Baseline:
 
 
 def perlin_mask(rng: np.random.Generator, size: int) -> NDArray[np.bool_]:
-    """Turned Perlin noise above one half, (size, size)."""
+    """Return where rotated Perlin noise exceeds one half, bool (size, size)."""
     rows, columns = 2 ** rng.integers(0, 6, 2)
     angles = rng.uniform(0, 2 * np.pi, (rows + 1, columns + 1))
     y, x = np.meshgrid(
@@ -131,8 +132,8 @@ def perlin_mask(rng: np.random.Generator, size: int) -> NDArray[np.bool_]:
     bottom = corner[1, 0] + fade_x * (corner[1, 1] - corner[1, 0])
     noise = np.sqrt(2) * (top + fade_y * (bottom - top))
     turned = ndimage.rotate(noise, rng.uniform(-90, 90), reshape=False, order=1)
-    found: NDArray[np.bool_] = turned > 0.5
-    return found
+    mask: NDArray[np.bool_] = turned > 0.5
+    return mask
 
 
 def _unit(x: Tensor) -> Tensor:

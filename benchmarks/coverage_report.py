@@ -1,7 +1,7 @@
-"""How much of flawmap the tests execute: ``make coverage``, into ``results/coverage.json``.
+"""Measure how much of flawmap the tests execute (``make coverage``).
 
-Runs all tests on all cores, measuring lines and branches, in processes that tests start as well.
-A process that a test kills does not report what it executed.
+Run all tests on all cores and write ``benchmarks/results/coverage.json``. Lines and branches are
+measured, also in processes that tests start; a process that a test kills does not report.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def main() -> int:
         if done.returncode:
             return done.returncode
         files = json.loads(report.read_text(encoding="utf-8"))["files"]
-    found = summary({Path(name).as_posix(): one["summary"] for name, one in files.items()})
+    counts = summary({Path(name).as_posix(): one["summary"] for name, one in files.items()})
     tools = {name: metadata.version(name) for name in TOOLS}
-    write_result("coverage", "make coverage", tools=tools, **found)
+    write_result("coverage", "make coverage", tools=tools, **counts)
     return 0
 
 
@@ -52,7 +52,7 @@ def summary(files: dict[str, dict[str, int]]) -> dict[str, Any]:
 
 
 def percent(counts: Counter[str]) -> float:
-    """Share of lines and branches executed, in per cent, as coverage counts it."""
+    """Return the executed share of lines and branches in per cent, as coverage counts it."""
     covered = counts["covered_lines"] + counts["covered_branches"]
     return round(100 * covered / max(1, counts["num_statements"] + counts["num_branches"]), 1)
 

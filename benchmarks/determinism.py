@@ -1,8 +1,8 @@
-"""Same seed, same bits? The same training twice, and with one thread in place of all.
+"""Check that the same seed gives the same bits: repeated trainings, all threads against one.
 
-``python benchmarks/determinism.py`` trains a product that flawmap draws for a moment, three times a
-method, and inspects its pictures with each number of threads on each backend; result:
-``benchmarks/results/determinism.json``. Two minutes.
+``python benchmarks/determinism.py`` trains each method three times for a few steps on a drawn
+product, inspects its images with each number of threads on each backend, and writes
+``benchmarks/results/determinism.json``. It takes two minutes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WEIGHTS = "weights.safetensors"
 
 
 def train(data: Path, out: Path, method: str, threads: int) -> Path:
-    """A short training in a process of its own."""
+    """Run a short training in a separate process; return its folder."""
     options = ["--method", method, "--steps", str(STEPS), "--batch-size", "4", "--rotate", "slight"]
     subprocess.run(
         [sys.executable, "-m", "flawmap", "train", str(data), "--out", str(out), *options],
@@ -41,7 +41,7 @@ def train(data: Path, out: Path, method: str, threads: int) -> Path:
 
 
 def furthest(one: Path, other: Path) -> dict[str, Any]:
-    """How far the weights of two runs are apart, and the scores on their held-out images."""
+    """Return the largest differences of two runs' weights and held-out scores."""
     weights = [load_file(run / WEIGHTS) for run in (one, other)]
     apart = max(float(np.abs(w - weights[1][name]).max()) for name, w in weights[0].items())
     scores = [
@@ -54,17 +54,19 @@ def furthest(one: Path, other: Path) -> dict[str, Any]:
     }
 
 
-def inspected(run: Path, pictures: list[Path], backend: str, threads: int) -> Any:
-    """Maps and scores."""
+def inspected(run: Path, images: list[Path], backend: str, threads: int) -> Any:
+    """Return the maps and the scores of the images."""
     inspector = flawmap.Inspector.load(run, backend=backend, threads=threads)
-    seen = [inspector.inspect(path) for path in pictures]
-    return np.stack([one.anomaly_map for one in seen]), np.array([one.score for one in seen])
+    inspections = [inspector.inspect(path) for path in images]
+    return np.stack([one.anomaly_map for one in inspections]), np.array(
+        [one.score for one in inspections]
+    )
 
 
 def main() -> None:
-    """Train, inspect, compare."""
+    """Train, inspect and compare; write the result."""
     cores = available_cores()
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "threads": [cores, 1],
         "steps": STEPS,
         "training": {},
@@ -73,29 +75,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "data"
         draw_dataset(data, seed=0)
-        pictures = sorted(data.rglob("*.png"))[:24]
+        images = sorted(data.rglob("*.png"))[:24]
         for method in METHODS:
             place = Path(scratch) / method
             runs = [
                 train(data, place.with_name(f"{method}-{name}"), method, threads)
                 for name, threads in (("a", cores), ("b", cores), ("c", 1))
             ]
-            found["training"][method] = {
+            result["training"][method] = {
                 "again": furthest(runs[0], runs[1]),
                 "on_one_thread": furthest(runs[0], runs[2]),
             }
             for backend in ("onnxruntime", "openvino"):
                 first, again, alone = (
-                    inspected(runs[0], pictures, backend, n) for n in (cores, cores, 1)
+                    inspected(runs[0], images, backend, n) for n in (cores, cores, 1)
                 )
-                found["inspecting"][f"{method} {backend}"] = {
+                result["inspecting"][f"{method} {backend}"] = {
                     "again_bit_identical": all(
                         np.array_equal(x, y) for x, y in zip(first, again, strict=True)
                     ),
                     "on_one_thread_map_max": float(np.abs(first[0] - alone[0]).max()),
                     "on_one_thread_score_max": float(np.abs(first[1] - alone[1]).max()),
                 }
-    write_result("determinism", **found)
+    write_result("determinism", **result)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Hostile input in bulk: mutated images and artefacts, each in a process that may die of it.
+"""Fuzzing campaign: mutated images and artefacts, each case in a separate worker process.
 
 ``python benchmarks/fuzz.py`` runs 20,000 images and 2,000 artefacts and writes
-``benchmarks/results/fuzz.json``. A case may end well, or in flawmap's own error of one or two
-lines. All else is a finding: another error, more than 5 s of processor time, a process that died,
-more than 1 GB of memory. Findings' bytes are kept in ``--keep``; ``--case`` shows one again.
+``benchmarks/results/fuzz.json``. A case may succeed, or raise flawmap's own error of one or
+two lines. Everything else is a finding: another error, more than 5 s of processor time, a dead
+process, more than 1 GB of memory. ``--keep`` stores the bytes of findings; ``--case`` repeats one.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ from record import ROOT, write_result
 
 from flawmap.errors import FlawmapError
 
-SECONDS = 5.0  # of processor time that a case may take
-STUCK = 120.0  # seconds in all: of one that waits for ever, on a machine that may be busy
-MEGABYTES = 1000  # of memory, that of Python and its libraries counted
-ADDRESSES = 16 * 2**30  # a leak must not take the machine with it
+SECONDS = 5.0  # maximum processor time of a case
+STUCK = 120.0  # maximum wall-clock seconds of a case, on a machine that may be busy
+MEGABYTES = 1000  # maximum memory, including Python and its libraries
+ADDRESSES = 16 * 2**30  # address space of a worker: a leak must not exhaust the machine
 TICKS = os.sysconf("SC_CLK_TCK")
 
 Outcome = dict[str, Any]
 
 
 def image_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, Callable[[], str]]:
-    """What was done to the image, and what to do with it."""
+    """Return a description of the mutated image, and the call that decodes it."""
     from flawmap.data.image_io.images import read_image, read_scaled
     from flawmap.data.masks.decoding import marks_anything, read_mask
 
     whole = bombs(made)
     if case < len(whole):
-        told, data = whole[case].name, whole[case].read_bytes()
+        description, data = whole[case].name, whole[case].read_bytes()
     else:
-        told, data = fuzz_images.mutated(seed, case)
+        description, data = fuzz_images.mutated(seed, case)
     (place / "case.bin").write_bytes(data)
 
     def act() -> str:
@@ -74,39 +74,39 @@ def image_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, Call
         assert image.shape[2] == 3
         return "an image"
 
-    return told, act
+    return description, act
 
 
 def artefact_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, Callable[[], str]]:
-    """What was done to the run, and what to do with it."""
+    """Return a description of the mutated run, and the call that uses it."""
     from flawmap import Inspector
 
-    told = fuzz_artefacts.mutated(seed, case, made, place / "run")
+    description = fuzz_artefacts.mutated(seed, case, made, place / "run")
 
     def act() -> str:
-        precision = "int8" if told.startswith("exports") else "float32"
+        precision = "int8" if description.startswith("exports") else "float32"
         inspector = Inspector.load(place / "run", precision=precision, threads=1)
-        seen = inspector.inspect(np.zeros((50, 40, 3), np.uint8))
-        assert np.isfinite(seen.score)
-        assert np.isfinite(seen.anomaly_map).all()
-        return seen.verdict
+        inspection = inspector.inspect(np.zeros((50, 40, 3), np.uint8))
+        assert np.isfinite(inspection.score)
+        assert np.isfinite(inspection.anomaly_map).all()
+        return inspection.verdict
 
-    return told, act
+    return description, act
 
 
 def weights_case(seed: int, case: int, made: Path, place: Path) -> tuple[str, Callable[[], str]]:
-    """As above, but the weights are read, as ``export`` and ``bench latency`` do."""
+    """Return an :func:`artefact_case` that reads the weights, as ``export`` does."""
     from flawmap.exporting.rebuild import TorchBackend
     from flawmap.inspection.bundle.manifest import read_manifest
 
-    told = fuzz_artefacts.mutated(seed, case, made, place / "run")
+    description = fuzz_artefacts.mutated(seed, case, made, place / "run")
 
     def act() -> str:
         backend = TorchBackend(place / "run", read_manifest(place / "run"), threads=1)
         backend(np.zeros((1, *backend.size, 3), np.uint8))
         return "a network"
 
-    return told, act
+    return description, act
 
 
 KINDS: dict[str, Callable[[int, int, Path, Path], tuple[str, Callable[[], str]]]] = {
@@ -117,24 +117,24 @@ KINDS: dict[str, Callable[[int, int, Path, Path], tuple[str, Callable[[], str]]]
 
 
 def save_bombs(made: Path) -> None:
-    """Write the bombs, which take a while to make, for every worker to read."""
+    """Write the decompression bombs once for all workers, as making them takes long."""
     (made / "bombs").mkdir(parents=True)
     for number, (name, data) in enumerate(fuzz_images.bombs()):
         (made / "bombs" / f"{number} {name}").write_bytes(data)
 
 
 def bombs(made: Path) -> list[Path]:
-    """The bombs written."""
+    """Return the paths of the decompression bombs."""
     return sorted((made / "bombs").iterdir())
 
 
 def run_case(kind: str, seed: int, case: int, made: Path, place: Path) -> Outcome:
-    """How one case ended."""
-    told, act = KINDS[kind](seed, case, made, place)
+    """Run one case; return its outcome."""
+    description, act = KINDS[kind](seed, case, made, place)
     _forget_peak()
     begun, wall = time.process_time(), time.perf_counter()
-    found = {"case": case, "told": told, **_ended(act)}
-    return found | {
+    outcome = {"case": case, "told": description, **_ended(act)}
+    return outcome | {
         "seconds": round(time.process_time() - begun, 3),
         "wall": round(time.perf_counter() - wall, 3),
         "megabytes": _memory("VmHWM"),
@@ -160,7 +160,7 @@ def _forget_peak() -> None:
 
 
 def _memory(name: str, process: str | int = "self") -> int:
-    """Megabytes of a process, or 0 where it is gone."""
+    """Return the megabytes of a process, 0 if it has ended."""
     try:
         text = Path(f"/proc/{process}/status").read_text(encoding="ascii")
         return int(text.split(f"{name}:")[1].split()[0]) * 1024 // 10**6
@@ -169,7 +169,7 @@ def _memory(name: str, process: str | int = "self") -> int:
 
 
 def work(there: Connection, kind: str, seed: int, made: Path, place: Path) -> None:
-    """A worker: takes the number of a case, gives its outcome, until it is ended."""
+    """Run a worker: receive case numbers and send their outcomes until terminated."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     said = (place / "said").open("wb", buffering=0)
@@ -180,12 +180,12 @@ def work(there: Connection, kind: str, seed: int, made: Path, place: Path) -> No
     while True:
         case = there.recv()
         before = os.fstat(said.fileno()).st_size
-        found = run_case(kind, seed, case, made, place)
-        there.send(found | {"aside": os.fstat(said.fileno()).st_size - before})
+        outcome = run_case(kind, seed, case, made, place)
+        there.send(outcome | {"aside": os.fstat(said.fileno()).st_size - before})
 
 
 def _load_libraries(kind: str, made: Path) -> None:
-    """What is imported when it is first used is none of the first case's time and memory."""
+    """Import what is loaded on first use, so that the first case is not charged for it."""
     from flawmap import Inspector
     from flawmap.data.image_io.images import read_image
     from flawmap.exporting.rebuild import rebuild
@@ -203,7 +203,7 @@ def _load_libraries(kind: str, made: Path) -> None:
 
 @dataclass
 class Campaign:
-    """One kind of cases, run by one worker at a time, and what came of them."""
+    """Cases of one kind, run by one worker at a time, and their outcomes."""
 
     kind: str
     seed: int
@@ -219,16 +219,16 @@ class Campaign:
     _here: Any = None
 
     def run(self, count: int) -> None:
-        """Cases 0 to ``count`` - 1."""
+        """Run cases 0 to ``count`` - 1."""
         self.place.mkdir()
-        told = time.monotonic()
+        reported = time.monotonic()
         for case in range(count):
             if self._process is None:
                 self._start()
             self._here.send(case)
             self._add({"case": case} | self._answer())
-            if time.monotonic() - told > 20:
-                told = time.monotonic()
+            if time.monotonic() - reported > 20:
+                reported = time.monotonic()
                 print(f"{self.kind}: {case} of {count}, {len(self.findings)} findings", flush=True)
         self._stop()
 
@@ -248,7 +248,7 @@ class Campaign:
             self._process = None
 
     def _answer(self) -> Outcome:
-        """The outcome; where none comes, why, and the worker is ended."""
+        """Return the outcome; if there is none, the reason, and terminate the worker."""
         begun, used = time.monotonic(), _seconds(self._process.pid)
         why = None
         while why is None and not self._here.poll(0.05):
@@ -257,28 +257,31 @@ class Campaign:
             elif _seconds(self._process.pid) - used > 3 * SECONDS:
                 why = f"more than {3 * SECONDS:.0f} s of processor time"
             elif time.monotonic() - begun > STUCK:
-                why = f"nothing came of it for {STUCK:.0f} s"
+                why = f"no outcome within {STUCK:.0f} s"
         if why is None:
             try:
-                found: Outcome = self._here.recv()
-                return found
+                outcome: Outcome = self._here.recv()
+                return outcome
             except EOFError:
                 self._process.join()
                 why = f"the process died with status {self._process.exitcode}"
         self._stop()
-        return {"outcome": "finding", "why": why, "told": "--case tells"}
+        return {"outcome": "finding", "why": why, "told": "repeat with --case"}
 
-    def _add(self, found: Outcome) -> None:
-        found |= _over_the_limits(found)
-        self.outcomes[found["outcome"]] += 1
-        self.aside += found.get("aside", 0) > 0
-        if found["outcome"] == "finding":
-            self.findings.append(found)
-            self._keep_case(found["case"])
-            print(f"{self.kind} {found['case']}: {found['told']}\n    {found['why']}", flush=True)
+    def _add(self, outcome: Outcome) -> None:
+        outcome |= _over_the_limits(outcome)
+        self.outcomes[outcome["outcome"]] += 1
+        self.aside += outcome.get("aside", 0) > 0
+        if outcome["outcome"] == "finding":
+            self.findings.append(outcome)
+            self._keep_case(outcome["case"])
+            print(
+                f"{self.kind} {outcome['case']}: {outcome['told']}\n    {outcome['why']}",
+                flush=True,
+            )
         else:
-            self.slowest = max(self.slowest, found, key=lambda one: float(one["seconds"]))
-            self.largest = max(self.largest, found, key=lambda one: int(one["megabytes"]))
+            self.slowest = max(self.slowest, outcome, key=lambda one: float(one["seconds"]))
+            self.largest = max(self.largest, outcome, key=lambda one: int(one["megabytes"]))
 
     def _keep_case(self, case: int) -> None:
         target = self.keep / f"{self.kind}-{case}"
@@ -286,30 +289,30 @@ class Campaign:
         shutil.copytree(self.place, target, symlinks=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """What the result file says of it."""
-        said = ("case", "told", "outcome", "seconds", "megabytes")
+        """Return the object for the result file."""
+        shown = ("case", "told", "outcome", "seconds", "megabytes")
         return {
             "cases": sum(self.outcomes.values()),
             "outcomes": dict(self.outcomes.most_common()),
-            "slowest": {key: self.slowest.get(key) for key in said},
-            "largest": {key: self.largest.get(key) for key in said},
+            "slowest": {key: self.slowest.get(key) for key in shown},
+            "largest": {key: self.largest.get(key) for key in shown},
             "cases_with_lines_of_libraries_on_standard_error": self.aside,
             "findings": self.findings,
         }
 
 
-def _over_the_limits(found: Outcome) -> Outcome:
-    if found.get("seconds", 0) > SECONDS:
-        return {"outcome": "finding", "why": f"{found['seconds']} s of processor time"}
-    if found.get("wall", 0) > STUCK:
-        return {"outcome": "finding", "why": f"{found['wall']} s in all"}
-    if found.get("megabytes", 0) > MEGABYTES:
-        return {"outcome": "finding", "why": f"{found['megabytes']} MB of memory"}
+def _over_the_limits(outcome: Outcome) -> Outcome:
+    if outcome.get("seconds", 0) > SECONDS:
+        return {"outcome": "finding", "why": f"{outcome['seconds']} s of processor time"}
+    if outcome.get("wall", 0) > STUCK:
+        return {"outcome": "finding", "why": f"{outcome['wall']} s in all"}
+    if outcome.get("megabytes", 0) > MEGABYTES:
+        return {"outcome": "finding", "why": f"{outcome['megabytes']} MB of memory"}
     return {}
 
 
 def _seconds(process: int) -> float:
-    """Processor time of a process so far, all threads; 0 where it is gone."""
+    """Return the processor time of a process so far, all threads; 0 if it has ended."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
     except OSError:
@@ -318,14 +321,16 @@ def _seconds(process: int) -> float:
 
 
 def main() -> int:
-    """Run the campaign, or one case of it; 1 where there is a finding."""
+    """Run the campaign, or one case of it; return 1 if there is a finding."""
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--images", type=int, default=20_000)
     words.add_argument("--artefacts", type=int, default=2_000)
     words.add_argument("--weights", type=int, default=200)
     words.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "flawmap-fuzz")
-    words.add_argument("--made", type=Path, help="where bombs and runs are kept for the next time")
+    words.add_argument(
+        "--made", type=Path, help="folder that keeps bombs and runs for further calls"
+    )
     words.add_argument("--case", metavar="KIND:NUMBER", help="run this case alone, in this process")
     words.add_argument("--dry", action="store_true", help="write no result file")
     asked = words.parse_args()
@@ -342,14 +347,14 @@ def main() -> int:
         campaigns = [Campaign(kind, asked.seed, made, place / kind, asked.keep) for kind in KINDS]
         with ThreadPoolExecutor(len(campaigns)) as pool:
             list(pool.map(lambda one: one.run(getattr(asked, one.kind)), campaigns))
-    found = {campaign.kind: campaign.to_dict() for campaign in campaigns}
+    result = {campaign.kind: campaign.to_dict() for campaign in campaigns}
     if asked.dry:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(result, indent=2))
     else:
         limits = {"processor_seconds": SECONDS, "seconds": STUCK, "megabytes": MEGABYTES}
         command = f"python benchmarks/fuzz.py --seed {asked.seed}"
         counts = "".join(f" --{kind} {getattr(asked, kind)}" for kind in KINDS)
-        write_result("fuzz", command + counts, seed=asked.seed, limits=limits, **found)
+        write_result("fuzz", command + counts, seed=asked.seed, limits=limits, **result)
     return int(any(campaign.findings for campaign in campaigns))
 
 

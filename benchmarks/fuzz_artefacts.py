@@ -18,7 +18,7 @@ from numpy.random import Generator
 
 from flawmap.demonstration.drawing import draw_dataset
 from flawmap.errors import FlawmapError
-from flawmap.inspection.bundle.graphs import file_digest
+from flawmap.inspection.bundle.models import file_digest
 
 MANIFEST, GRAPH, WEIGHTS = "manifest.json", "model.onnx", "weights.safetensors"
 SIDE = 64
@@ -31,7 +31,7 @@ Keyed = dict[Any, Any] | list[Any]
 
 
 def train_tiny(folder: Path) -> Path:
-    """Two small runs below ``folder``, ``run`` and ``other``, of 2 steps each."""
+    """Train two small runs of 2 steps in ``folder``: ``run`` and ``other``."""
     import flawmap
 
     data = draw_dataset_in(folder / "data")
@@ -44,13 +44,13 @@ def train_tiny(folder: Path) -> Path:
 
 
 def draw_dataset_in(folder: Path) -> Path:
-    """Ten good images to train on, and a few to test on."""
+    """Draw ten good images to train on, and a few to test on."""
     draw_dataset(folder, 1, size=96, train_good=10, test_good=3, defective_per_type=1)
     return folder
 
 
 def mutated(seed: int, case: int, made: Path, place: Path) -> str:
-    """Put a mutated copy of the run at ``place``; what was done."""
+    """Write a mutated copy of the run to ``place``; return a description of the changes."""
     rng = np.random.default_rng([seed, 2, case])
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
@@ -59,19 +59,19 @@ def mutated(seed: int, case: int, made: Path, place: Path) -> str:
     change, count = CHANGES[case % len(CHANGES)]
     done = [change.__name__]
     for _ in range(int(rng.integers(1, count + 1))):
-        told = change(place, made, rng)
-        done += [told] if told else []
+        change_made = change(place, made, rng)
+        done += [change_made] if change_made else []
     return ", ".join(done)
 
 
 def rewrite(path: Path, data: bytes) -> None:
-    """New content in place of the link."""
+    """Replace the link by a file of this content."""
     path.unlink(missing_ok=True)
     path.write_bytes(data)
 
 
 def spots(value: Any) -> list[tuple[Keyed, Any]]:
-    """Every place in a JSON document: what holds it, and its key."""
+    """Return every place in a JSON document: its container and its key."""
     keys = value if isinstance(value, dict) else range(len(value) * isinstance(value, list))
     here = [(value, key) for key in keys]
     return here + [
@@ -84,12 +84,12 @@ def _holds(value: Any) -> bool:
 
 
 def json_level(place: Path, made: Path, rng: Generator) -> str:
-    """A key dropped, renamed or added, or a strange value in place of its own."""
+    """Drop, rename or add a key of the manifest, or replace a value by a strange one."""
     document = json.loads((place / MANIFEST).read_text(encoding="utf-8", errors="replace"))
-    found = spots(document)
-    if not found:
+    places = spots(document)
+    if not places:
         return "nothing left"
-    holder, key = found[int(rng.integers(len(found)))]
+    holder, key = places[int(rng.integers(len(places)))]
     strange = STRANGE[int(rng.integers(len(STRANGE)))]
     kind = int(rng.integers(6))
     if kind == 0:
@@ -99,7 +99,7 @@ def json_level(place: Path, made: Path, rng: Generator) -> str:
     elif kind == 2 and isinstance(holder, list) and len(holder) < 100:
         holder *= 1000
     elif kind == 3:
-        _, other = found[int(rng.integers(len(found)))]
+        _, other = places[int(rng.integers(len(places)))]
         holder[key] = json.loads(json.dumps(document.get(other) if _is_key(other) else strange))
     else:
         holder[key] = strange
@@ -112,22 +112,22 @@ def _is_key(key: Any) -> bool:
 
 
 def manifest_bytes(place: Path, made: Path, rng: Generator) -> str:
-    """Bytes of the manifest, as of an image."""
+    """Mutate bytes of the manifest."""
     return _mutate_bytes(place / MANIFEST, rng)
 
 
 def graph_bytes(place: Path, made: Path, rng: Generator) -> str:
-    """Bytes of the graph."""
+    """Mutate bytes of the model."""
     return _mutate_bytes(place / GRAPH, rng) + _sign(place, GRAPH, rng)
 
 
 def weight_bytes(place: Path, made: Path, rng: Generator) -> str:
-    """Bytes of the weights."""
+    """Mutate bytes of the weights."""
     return _mutate_bytes(place / WEIGHTS, rng) + _sign(place, WEIGHTS, rng)
 
 
 def other_file(place: Path, made: Path, rng: Generator) -> str:
-    """A file of another run, or none, or a folder or nonsense in its place."""
+    """Replace a file by another run's, a folder or nonsense, or remove it."""
     name = (MANIFEST, GRAPH, WEIGHTS)[int(rng.integers(3))]
     (place / name).unlink()
     kind = int(rng.integers(5))
@@ -145,7 +145,7 @@ def other_file(place: Path, made: Path, rng: Generator) -> str:
 
 
 def graph_level(place: Path, made: Path, rng: Generator) -> str:
-    """A valid graph of another make: nodes, sizes, outputs and numbers changed; signed."""
+    """Write a valid graph with changed nodes, sizes, outputs or numbers; sign it."""
     import onnx
 
     model = onnx.load_model_from_string((place / GRAPH).read_bytes())
@@ -184,7 +184,7 @@ def graph_level(place: Path, made: Path, rng: Generator) -> str:
 
 
 def exports(place: Path, made: Path, rng: Generator) -> str:
-    """An export that names files that are none of its own; asked for as INT8."""
+    """Add an INT8 export that names foreign files."""
     document = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
     names = (
         "../other/model.onnx", str(made / "other" / GRAPH), "/dev/zero", "/dev/stdin", "\0", "",
@@ -220,13 +220,13 @@ def _sign(place: Path, name: str, rng: Generator) -> str:
 
 
 def _resign(place: Path, name: str) -> None:
-    """Let the manifest name the file as it is now."""
+    """Write the file's current digest into the manifest."""
     if name == MANIFEST:
         return
     document = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
     try:
         document["files"][name] = file_digest(place, name)
-    except FlawmapError:  # no ONNX file any more: nothing can sign it
+    except FlawmapError:  # not an ONNX file any more, so it cannot be signed
         return
     rewrite(place / MANIFEST, json.dumps(document).encode())
 

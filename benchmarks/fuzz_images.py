@@ -1,6 +1,6 @@
 """Images for the fuzzing campaign: a seed of every kind that flawmap decodes, and mutations.
 
-Case ``n`` of seed ``s`` is a pure function of (s, n), so that a finding is its two numbers.
+Case ``n`` of seed ``s`` is a pure function of (s, n), so that two numbers identify a finding.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ Mutation = Callable[[bytearray, Generator], bytes | bytearray]
 
 
 def exif_block(tag: int, kind: int, count: int, value: int, order: str = "<") -> bytes:
-    """An EXIF block of one entry."""
+    """Return an EXIF block of one entry."""
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
     entry = struct.pack(order + "HHHII", 1, tag, kind, count, value)
     return b"Exif\0\0" + head + entry + bytes(4)
 
 
 def png_chunk(tag: bytes, body: bytes) -> bytes:
-    """A chunk with its length and its CRC."""
+    """Return a PNG chunk with its length and CRC."""
     return struct.pack(">I", len(body)) + tag + body + struct.pack(">I", zlib.crc32(tag + body))
 
 
 def png(width: int, height: int, bits: int, colour: int, raw: bytes, interlace: int = 0) -> bytes:
-    """A PNG of these filtered rows."""
+    """Return a PNG of these filtered rows."""
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlace)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(raw)), (b"IEND", b"")]
     return PNG + b"".join(png_chunk(tag, body) for tag, body in chunks)
 
 
 def tiff(tags: dict[int, int], pixels: bytes) -> bytes:
-    """A TIFF whose tags all hold one number, its pixels from byte 8 on."""
+    """Return a TIFF whose tags hold one number each, with its pixels from byte 8 on."""
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
     directory = struct.pack("<H", len(tags)) + entries + bytes(4)
     return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory
@@ -51,15 +51,15 @@ def tiff(tags: dict[int, int], pixels: bytes) -> bytes:
 
 @functools.cache
 def seeds() -> tuple[tuple[str, bytes], ...]:
-    """Name and bytes of every seed."""
+    """Return name and bytes of every seed."""
     rng = np.random.default_rng(0)
     rgb = Image.fromarray(rng.integers(0, 256, (18, 24, 3), np.uint8))
-    found: list[tuple[str, bytes]] = []
+    images: list[tuple[str, bytes]] = []
 
     def add(name: str, image: Image.Image, kind: str, **options: Any) -> None:
         file = io.BytesIO()
         image.save(file, kind, **options)
-        found.append((f"{kind.lower()} {name}", file.getvalue()))
+        images.append((f"{kind.lower()} {name}", file.getvalue()))
 
     exif = exif_block(0x0112, 3, 1, 6)
     deep = rng.integers(0, 65536, (18, 24), np.uint16)
@@ -96,11 +96,11 @@ def seeds() -> tuple[tuple[str, bytes], ...]:
     add("alpha and EXIF", rgb.convert("RGBA"), "WEBP", exif=exif)
     add("animated", rgb, "WEBP", save_all=True, append_images=[rgb.rotate(90)])
     add("of no kind", rgb.convert("P"), "GIF")
-    return (*found, *_by_hand(rng))
+    return (*images, *_by_hand(rng))
 
 
 def _by_hand(rng: Generator) -> list[tuple[str, bytes]]:
-    """Kinds that Pillow reads and does not write."""
+    """Return images of kinds that Pillow reads but does not write."""
     noise = rng.integers(0, 256, 4096, np.uint8).tobytes()
     rows = b"".join(b"\2" + noise[i : i + 48] for i in range(0, 8 * 48, 48))
     passes = b"\0" + noise[:1] + b"\0" + noise[:1] + b"\0" + noise[:2] + (b"\0" + noise[:2]) * 2
@@ -124,7 +124,7 @@ def _by_hand(rng: Generator) -> list[tuple[str, bytes]]:
 
 
 def bombs() -> tuple[tuple[str, bytes], ...]:
-    """Whole images, small as files, that decode to as many pixels as flawmap allows."""
+    """Return valid small files that decode to as many pixels as flawmap allows."""
     side = 13_300
     row, one = bytes(1 + side), zlib.compressobj(9)
     packed = b"".join(one.compress(row * 100) for _ in range(side // 100)) + one.flush()
@@ -152,7 +152,7 @@ def _saved(image: Image.Image, kind: str, options: dict[str, Any]) -> bytes:
 
 
 def mutated(seed: int, case: int) -> tuple[str, bytes]:
-    """What was done, and the bytes."""
+    """Return a description of the mutation, and the bytes."""
     rng = np.random.default_rng([seed, 1, case])
     name, data = seeds()[case % len(seeds())]
     done = [name]
@@ -161,12 +161,12 @@ def mutated(seed: int, case: int) -> tuple[str, bytes]:
         data = bytes(mutate(bytearray(data or b"\0"), rng))
         done.append(mutate.__name__.strip("_"))
     if data.startswith(PNG) and rng.random() < 0.7:
-        data = mend_png(data)
+        data = with_valid_checksums(data)
     return ", ".join(done), data
 
 
-def mend_png(data: bytes) -> bytes:
-    """The PNG with every CRC right again, so that decoding gets beyond it."""
+def with_valid_checksums(data: bytes) -> bytes:
+    """Return the PNG with corrected CRCs, so that decoders do not stop at them."""
     out, at = bytearray(data), 8
     while at + 12 <= len(out):
         (length,) = struct.unpack_from(">I", out, at)
@@ -179,7 +179,7 @@ def mend_png(data: bytes) -> bytes:
 
 
 def _somewhere(data: bytearray, rng: Generator) -> int:
-    """A place in the data; in its header half of the time."""
+    """Return a random position, in half of the cases in the header."""
     limit = min(len(data), 64) if rng.random() < 0.5 else len(data)
     return int(rng.integers(max(1, limit)))
 
@@ -190,21 +190,21 @@ def _piece(data: bytearray, rng: Generator) -> tuple[int, int]:
 
 
 def flip_bits(data: bytearray, rng: Generator) -> bytearray:
-    """A few bits anywhere."""
+    """Flip a few random bits."""
     for _ in range(int(rng.integers(1, 9))):
         data[_somewhere(data, rng)] ^= 1 << int(rng.integers(8))
     return data
 
 
 def extreme_bytes(data: bytearray, rng: Generator) -> bytearray:
-    """A few bytes at the ends of their range."""
+    """Set a few bytes to the ends of their range."""
     for _ in range(int(rng.integers(1, 9))):
         data[_somewhere(data, rng)] = int(rng.choice((0, 1, 0x7F, 0x80, 0xFE, 0xFF)))
     return data
 
 
 def extreme_number(data: bytearray, rng: Generator) -> bytearray:
-    """A number of 2 or 4 bytes at the ends of its range, in either byte order."""
+    """Set a number of 2 or 4 bytes, of either byte order, to the ends of its range."""
     at, wide = _somewhere(data, rng), int(rng.choice((2, 4)))
     value = int(rng.choice(EXTREMES)) % (1 << 8 * wide)
     data[at : at + wide] = value.to_bytes(wide, "big" if rng.random() < 0.5 else "little")
@@ -212,46 +212,46 @@ def extreme_number(data: bytearray, rng: Generator) -> bytearray:
 
 
 def truncate(data: bytearray, rng: Generator) -> bytearray:
-    """The beginning alone."""
+    """Keep only the beginning."""
     return data[: int(rng.integers(len(data)))]
 
 
 def drop(data: bytearray, rng: Generator) -> bytearray:
-    """Without a piece."""
+    """Remove a piece."""
     start, end = _piece(data, rng)
     del data[start:end]
     return data
 
 
 def repeat(data: bytearray, rng: Generator) -> bytearray:
-    """A piece of it up to 500 times more."""
+    """Repeat a piece up to 500 times."""
     start, end = _piece(data, rng)
     data[end:end] = data[start:end] * int(rng.integers(1, 500))
     return data
 
 
 def insert_noise(data: bytearray, rng: Generator) -> bytearray:
-    """Bytes of no meaning somewhere."""
+    """Insert random bytes at a random position."""
     at = _somewhere(data, rng)
     data[at:at] = rng.integers(0, 256, int(rng.integers(1, 300)), np.uint8).tobytes()
     return data
 
 
 def splice(data: bytearray, rng: Generator) -> bytearray:
-    """The beginning of this one, the end of another, perhaps of another kind."""
+    """Join the beginning of this image with the end of another, perhaps of another kind."""
     _, other = seeds()[int(rng.integers(len(seeds())))]
     return data[: _somewhere(data, rng)] + other[int(rng.integers(len(other) + 1)) :]
 
 
 def other_magic(data: bytearray, rng: Generator) -> bytearray:
-    """With the first bytes of another kind."""
+    """Replace the first bytes by those of another kind."""
     magic = MAGICS[int(rng.integers(len(MAGICS)))]
     data[: len(magic)] = magic
     return data
 
 
 def other_size(data: bytearray, rng: Generator) -> bytearray:
-    """Another width or height in the header."""
+    """Change the width or height in the header."""
     at, order, wide = _size_field(data, rng)
     value = int(rng.choice(SIDES)) % (1 << 8 * wide)
     data[at : at + wide] = value.to_bytes(wide, order)
@@ -259,7 +259,7 @@ def other_size(data: bytearray, rng: Generator) -> bytearray:
 
 
 def _size_field(data: bytearray, rng: Generator) -> tuple[int, Any, int]:
-    """Where one side of the image stands: its place, byte order and width."""
+    """Return position, byte order and length of the field that holds one side of the image."""
     second = rng.random() < 0.5
     if data.startswith(PNG):
         return 16 + 4 * second, "big", 4
@@ -275,7 +275,7 @@ def _size_field(data: bytearray, rng: Generator) -> tuple[int, Any, int]:
 
 
 def other_entry(data: bytearray, rng: Generator) -> bytearray:
-    """Another type, count or value of an entry of the TIFF's directory, or of the EXIF's."""
+    """Change type, count or value of an entry in the directory of the TIFF or EXIF block."""
     start = max(data.find(b"Exif\0\0") + 6, 0) if b"Exif\0\0" in data else 0
     order = ">" if data[start : start + 2] == b"MM" else "<"
     if len(data) < start + 8:
@@ -290,7 +290,7 @@ def other_entry(data: bytearray, rng: Generator) -> bytearray:
 
 
 def absurd_exif(data: bytearray, rng: Generator) -> bytes:
-    """An EXIF block that makes no sense, in place of what EXIF there is or before the pixels."""
+    """Replace the EXIF block by an invalid one, or insert one before the pixels."""
     numbers = (int(rng.choice(EXTREMES)) for _ in range(4))
     tag, kind, count, value = next(numbers) % 65536, next(numbers) % 65536, *numbers
     block = exif_block(int(rng.choice((tag, 0x0112, 0x8769, 0x8825))), kind, count, value)
@@ -303,7 +303,7 @@ def absurd_exif(data: bytearray, rng: Generator) -> bytes:
 
 
 def repeat_chunk(data: bytearray, rng: Generator) -> bytes:
-    """A chunk of PNG, or a segment of JPEG, twice, or in another place."""
+    """Repeat or move a chunk of a PNG or a segment of a JPEG."""
     if data.startswith(PNG):
         parts = _chunks(data, 8, lambda at: 12 + int.from_bytes(data[at : at + 4], "big"))
     elif data.startswith(b"\xff\xd8"):
@@ -316,7 +316,7 @@ def repeat_chunk(data: bytearray, rng: Generator) -> bytes:
 
 
 def _chunks(data: bytearray, start: int, length: Callable[[int], int]) -> list[bytes]:
-    """What comes before the first chunk, and each of the first 50; the last has all the rest."""
+    """Return the part before the first chunk, and the first 50 chunks; the last has the rest."""
     parts, at = [bytes(data[:start])], start
     while at < len(data) and len(parts) < 50:
         end = at + max(1, length(at))

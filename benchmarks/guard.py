@@ -1,9 +1,9 @@
-"""A small demo whose figures a test asserts, and the noise that its bounds must stay clear of.
+"""A small demo whose metrics a test asserts, and the noise that determines the test's bounds.
 
 ``python benchmarks/guard.py`` trains it with several seeds, and broken in several ways with one,
-into ``results/guard.json``; ``tests/test_accuracy.py`` takes its bounds from that file. They tell
-a part that learned nothing, and synthesis that draws nothing. In so short a training they do not
-tell masks beside the anomalies: the distances of teacher and student still find most defects.
+and writes ``results/guard.json``, from which ``tests/test_accuracy.py`` takes its bounds. They
+detect a network that learned nothing, and a synthesis that draws nothing. In so short a training
+they do not detect displaced masks: the teacher-student distances still detect most defects.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def measure(folder: Path, seed: int = 0) -> dict[str, float]:
     """Draw the demo's product at reduced size, train for half a minute of one core, evaluate.
 
     The images are the same for each seed of the training. Float32, whatever the processor has, and
-    without what the read-out adds: a memory of good images finds defects without anomalies to
-    learn from, and levelling.
+    without levelling and without a memory of good images, which detects defects without having
+    learned from anomalies.
     """
     data, run = folder / "data", folder / "run"
     draw_dataset(data, 0, size=SIZE, train_good=40, test_good=12, defective_per_type=4)
@@ -51,13 +51,13 @@ def measure(folder: Path, seed: int = 0) -> dict[str, float]:
 
 
 def _untrained(loss: str) -> Any:
-    """A loss that teaches nothing."""
+    """Replace a loss by one that teaches nothing."""
     true: Callable[..., torch.Tensor] = getattr(DestsegMethod, loss)
     return mock.patch.object(DestsegMethod, loss, lambda *given: true(*given) * 0.0)
 
 
 def _corrupting(change: Callable[..., Any]) -> Any:
-    """Another relation of corrupted image and mask than synthesis gives."""
+    """Change the relation of corrupted image and mask."""
     true = batches.corrupt
 
     def changed(clean: torch.Tensor, *rest: Any) -> Any:
@@ -89,13 +89,13 @@ def _scratch() -> Iterator[Path]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    found, seconds = {}, []
+    metrics, seconds = {}, []
     for seed in SEEDS:
         with _scratch() as folder:
             before = time.process_time()
-            found[seed] = measure(folder, seed)
+            metrics[seed] = measure(folder, seed)
             seconds.append(time.process_time() - before)
-            print(seed, found[seed], file=sys.stderr, flush=True)
+            print(seed, metrics[seed], file=sys.stderr, flush=True)
     broken = {}
     for name, patch in BROKEN.items():
         with _scratch() as folder, patch():
@@ -103,7 +103,7 @@ def main() -> None:
             print(name, broken[name], file=sys.stderr, flush=True)
     spread = {}
     for name in METRICS:
-        values = [one[name] for one in found.values()]
+        values = [one[name] for one in metrics.values()]
         mean, deviation = statistics.mean(values), statistics.stdev(values)
         spread[name] = {
             "mean": round(mean, 4),
@@ -112,7 +112,7 @@ def main() -> None:
             "bound": round(mean - DEVIATIONS * deviation, 3),
         }
     write_result(
-        "guard", seeds=found, broken=broken, spread=spread, core_seconds=round(max(seconds), 1)
+        "guard", seeds=metrics, broken=broken, spread=spread, core_seconds=round(max(seconds), 1)
     )
 
 

@@ -1,4 +1,4 @@
-"""What enlarging maps along the image's edges changes: kept DeSTSeg trainings read out both ways.
+"""Effect of enlarging maps along the image's edges: kept DeSTSeg trainings read out both ways.
 
 ``python benchmarks/guidance.py RUN...`` writes ``benchmarks/results/guidance.json``; the runs are
 inspectors that ``flawmap bench --keep`` left, of categories of ``../shared/data/mvtec_ad_256``.
@@ -30,7 +30,7 @@ READ_OUTS: dict[str, dict[str, float]] = {
 
 
 def measure(run: Path) -> dict[str, Any]:
-    """Metrics of one run, read out every way."""
+    """Return the metrics of one run for each read-out."""
     manifest = read_manifest(run)
     samples = open_dataset(DATA / manifest.training.data, training=False).test
     graphs = {name: rebuild(run, manifest, **changes) for name, changes in READ_OUTS.items()}
@@ -46,19 +46,19 @@ def measure(run: Path) -> dict[str, Any]:
             evaluators[name].update(
                 maps[0].numpy(), mask, float(scores[0]), sample.label == "defective"
             )
-    found = {name: evaluator.compute() for name, evaluator in evaluators.items()}
+    metrics = {name: evaluator.compute() for name, evaluator in evaluators.items()}
     return {
         "category": manifest.training.data,
         "teacher": manifest.teacher.name,
         "seed": manifest.training.seed,
         "figures": {
-            name: {m.key: f[m.key] for m in compared_metrics()} for name, f in found.items()
+            name: {m.key: f[m.key] for m in compared_metrics()} for name, f in metrics.items()
         },
     }
 
 
 def main() -> None:
-    """Measure the runs named."""
+    """Measure the given runs."""
     runs = [Path(word) for word in sys.argv[1:]]
     if not runs:
         sys.exit(__doc__)

@@ -1,9 +1,9 @@
-"""What INT8 changes: exported inspectors on test images that no export saw.
+"""Effect of INT8: exported inspectors on test images that no export used.
 
 ``python benchmarks/int8.py RUN...`` writes ``benchmarks/results/int8.json``; the runs are
 inspectors that ``flawmap bench --keep`` left, of categories of ``../shared/data/mvtec_ad_256``,
-exported before: ``flawmap export RUN --to openvino --int8``, and ``--to onnx --int8``. What an
-export refused is told as refused. Metrics and verdicts are those of ``evaluate``.
+exported before: ``flawmap export RUN --to openvino --int8``, and ``--to onnx --int8``. Refused
+exports are recorded as refused. Metrics and verdicts are those of ``evaluate``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 
 def measure(run: Path) -> dict[str, Any]:
-    """Metrics in float32 and of both INT8 exports, and how verdicts differ."""
+    """Return the metrics in float32 and of both INT8 exports, and the differing verdicts."""
     manifest = flawmap.Inspector.load(run).manifest
     exports = {to: manifest.exports.get(f"{to}-int8") for to in RUNTIMES}
     data = DATA / manifest.training.data
     first = flawmap.evaluate(run, data)
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "method": manifest.method,
         "teacher": manifest.teacher.name,
         "category": manifest.training.data,
@@ -39,15 +39,15 @@ def measure(run: Path) -> dict[str, Any]:
     for to, backend in RUNTIMES.items():
         made = exports[to]
         if made is None:
-            found[f"int8 {backend}"] = "refused: past its limits"
+            result[f"int8 {backend}"] = "refused: past its limits"
             continue
         small = flawmap.evaluate(run, data, precision="int8", backend=backend)
         pairs = zip(first.rows, small.rows, strict=True)
-        found[f"int8 {backend}"] = _metrics(small) | {
+        result[f"int8 {backend}"] = _metrics(small) | {
             "flips": sum(a.verdict != b.verdict for a, b in pairs),
             "export": made.model_dump(mode="json", exclude={"calibration", "files"}),
         }
-    return found
+    return result
 
 
 def _metrics(evaluation: Evaluation) -> dict[str, float | None]:
@@ -55,16 +55,16 @@ def _metrics(evaluation: Evaluation) -> dict[str, float | None]:
 
 
 def main() -> None:
-    """Measure the runs named."""
+    """Measure the given runs."""
     runs = [Path(word) for word in sys.argv[1:]]
     if not runs:
         sys.exit(__doc__)
-    found = []
+    results = []
     for run in runs:
-        found.append(measure(run))
-        print(found[-1])
+        results.append(measure(run))
+        print(results[-1])
     names = " ".join(f"runs/{run.name}" for run in runs)
-    write_result("int8", f"python benchmarks/int8.py {names}", runs=found)
+    write_result("int8", f"python benchmarks/int8.py {names}", runs=results)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""At the line: bytes to verdict, folders, parity of every backend; into ``benchmarks/results``.
+"""Latency, throughput and parity of every backend, written to ``benchmarks/results``.
 
 ``python benchmarks/line.py RUN...`` takes inspectors that ``flawmap bench --keep`` left, of
 categories of ``../shared/data/mvtec_ad_256``, exported before: ``flawmap export RUN --to openvino
 --int8``, and ``--to onnx --int8``. Each backend and precision is timed by ``flawmap bench latency``
 in a process of its own (``latency/*.json``). Then all run over every test image beside torch
 (``parity.json``), and a folder of 1,000 images goes through ``flawmap predict``
-(``throughput.json``). On an otherwise idle machine; some minutes a run. ``--only`` does one of the
-three.
+(``throughput.json``). Run it on an otherwise idle machine; it takes some minutes per run.
+``--only`` measures one of the three.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from flawmap.data.layouts import open_dataset
 from flawmap.errors import FlawmapError
 
 DATA = Path("..") / "shared" / "data"
-NATIVE = DATA / "mvtec_ad_native"  # the same at 1024x1024, of some categories
+NATIVE = DATA / "mvtec_ad_native"  # some of the categories at 1024x1024
 RUNTIMES = (
     ("onnxruntime", "float32"),
     ("openvino", "float32"),
@@ -48,13 +48,13 @@ BATCHES = (1, 4, 8, 16)
 
 
 def latencies(run: Path) -> None:
-    """Each backend on the category's pictures; INT8 on those of 1024x1024, too."""
+    """Time each backend on the category's images; INT8 also on those of 1024x1024."""
     manifest = flawmap.Inspector.load(run).manifest
     category = manifest.training.data
-    pictures = {"256": DATA / "mvtec_ad_256" / category / "test"}
+    folders = {"256": DATA / "mvtec_ad_256" / category / "test"}
     if (ROOT / NATIVE / category).is_dir():
-        pictures["1024"] = NATIVE / category
-    for (size, images), (backend, precision) in itertools.product(pictures.items(), RUNTIMES):
+        folders["1024"] = NATIVE / category
+    for (size, images), (backend, precision) in itertools.product(folders.items(), RUNTIMES):
         if size == "1024" and precision != "int8":
             continue
         name = f"{category}-{manifest.method}-{manifest.teacher.name}-{size}-{backend}-{precision}"
@@ -70,36 +70,36 @@ def _flawmap() -> list[str]:
 
 
 def parity(run: Path) -> dict[str, Any]:
-    """Largest and mean |difference| from torch's float32 on every test image of the category."""
+    """Return largest and mean |difference| from torch in float32 on all test images."""
     first = load_inspector(run, backend="torch")
     data = DATA / "mvtec_ad_256" / first.manifest.training.data
-    graphs = {}
+    backends = {}
     for backend, precision in RUNTIMES[:-1]:
         try:
-            graph = flawmap.Inspector.load(run, backend=backend, precision=precision).graph
+            other = flawmap.Inspector.load(run, backend=backend, precision=precision).backend
         except FlawmapError as error:
             print(f"{backend} {precision}: {error}")
             continue
-        graphs[f"{backend} {precision}"] = graph
-    gaps: dict[str, list[tuple[float, float, float]]] = {name: [] for name in graphs}
+        backends[f"{backend} {precision}"] = other
+    gaps: dict[str, list[tuple[float, float, float]]] = {name: [] for name in backends}
     samples = open_dataset(data, training=False).test
     for sample in samples:
         image = resize_image(read_image(sample.path), first.size)[None]
-        maps, scores = first.graph(image)
-        for name, graph in graphs.items():
-            found, score = graph(image)
-            apart = np.abs(found - maps)
+        maps, scores = first.backend(image)
+        for name, other in backends.items():
+            other_maps, score = other(image)
+            apart = np.abs(other_maps - maps)
             gaps[name].append((apart.max(), apart.mean(), abs(float(score[0] - scores[0]))))
     return {
         "category": first.manifest.training.data,
         "method": first.manifest.method,
         "teacher": first.manifest.teacher.name,
         "images": len(samples),
-        "backends": {name: _told(np.array(values)) for name, values in gaps.items()},
+        "backends": {name: _summary(np.array(values)) for name, values in gaps.items()},
     }
 
 
-def _told(gaps: Any) -> dict[str, float]:
+def _summary(gaps: Any) -> dict[str, float]:
     largest, mean = gaps.max(0), gaps.mean(0)
     return {
         "map_max": float(largest[0]),
@@ -110,11 +110,11 @@ def _told(gaps: Any) -> dict[str, float]:
 
 
 def throughput(run: Path) -> dict[str, Any]:
-    """``flawmap predict`` over a folder of 1,000 pictures: images a second, most memory."""
+    """Return images per second and peak memory of ``flawmap predict`` on 1,000 images."""
     manifest = flawmap.Inspector.load(run).manifest
     data = DATA / "mvtec_ad_256" / manifest.training.data
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "pictures"
+        folder = Path(scratch) / "images"
         folder.mkdir()
         paths = itertools.cycle(sample.path for sample in open_dataset(data, training=False).test)
         for number, path in enumerate(itertools.islice(paths, FOLDER)):
@@ -140,7 +140,7 @@ def throughput(run: Path) -> dict[str, Any]:
 
 
 def _judged_again(run: Path, folder: Path, scratch: Path) -> dict[str, float]:
-    """``flawmap judge`` on the maps of ``predict --out`` with its defaults, beside that."""
+    """Time ``predict --out`` with its defaults, and ``judge`` on its maps."""
     out = scratch / "out"
     words = [str(run), str(folder), "--out", str(out), "--json", str(scratch / "lines")]
     inspected = _seconds([*_flawmap(), "predict", *words])
@@ -161,7 +161,7 @@ def _seconds(command: list[str]) -> float:
 
 
 def _folder(run: Path, folder: Path, words: list[Any], scratch: Path) -> dict[str, float]:
-    """One process, its start and loading counted."""
+    """Time one process, including its start and loading."""
     out = scratch / "out"
     given = [str(out) if word == "OUT" else str(word) for word in words]
     command = [*_flawmap(), "predict", str(run), str(folder), "--json", str(scratch / "lines")]
@@ -179,7 +179,7 @@ def _folder(run: Path, folder: Path, words: list[Any], scratch: Path) -> dict[st
 
 
 def _peak_mb(pid: int) -> int:
-    """Of a process that runs; resource's figure would count what this one held when it forked."""
+    """Return the peak memory of a running process, without what this one held when it forked."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -189,7 +189,7 @@ def _peak_mb(pid: int) -> int:
 
 
 def main() -> None:
-    """Measure the runs named."""
+    """Measure the given runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, nargs="+")
     parser.add_argument("--only", choices=("latency", "parity", "throughput"))

@@ -1,4 +1,4 @@
-"""Markdown tables of what ``line.py``, ``int8.py`` and ``peers/run.py`` measured."""
+"""Markdown tables of the results of ``line.py``, ``int8.py`` and ``peers/run.py``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Result = dict[str, Any]
 
 
 def render(load: Callable[[str], Result | None]) -> str:
-    """All tables of docs/line.md; ``load`` gives a result file by its name."""
+    """Render all tables of docs/line.md; ``load`` returns a result file by its name."""
     parts = ["## Bytes to verdict\n", render_latencies(read_latencies(RESULTS / "latency"))]
-    if found := load("throughput"):
-        parts += ["## A folder of 1,000 images\n", _throughput(found)]
-    if found := load("parity"):
-        parts += ["## Every backend compared with torch in float32\n", _parity(found)]
-    if found := load("int8"):
-        parts += ["## INT8 on test images\n", _int8(found)]
+    if result := load("throughput"):
+        parts += ["## A folder of 1,000 images\n", _throughput(result)]
+    if result := load("parity"):
+        parts += ["## Every backend compared with torch in float32\n", _parity(result)]
+    if result := load("int8"):
+        parts += ["## INT8 on test images\n", _int8(result)]
     if peers := sorted((RESULTS / "peers").glob("*.json")):
         parts += [
             "## Compared with anomalib\n",
@@ -37,57 +37,60 @@ def _table(head: str, rows: list[list[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows), ""])
 
 
-def _throughput(found: Result) -> str:
+def _throughput(result: Result) -> str:
     rows = []
-    for run in found["runs"]:
+    for run in result["runs"]:
         named = run["verdicts"] | {
             "INT8, best batch, a quarter of the folder": run["a_quarter_of_them"],
             "INT8, best batch, with overlays, masks and maps": run["with_pictures"],
         }
-        for what, told in named.items():
-            rows.append([run["run"], what, f"{told['images_per_s']:.0f}", str(told["peak_mb"])])
+        for what, one in named.items():
+            rows.append([run["run"], what, f"{one['images_per_s']:.0f}", str(one["peak_mb"])])
     judged = "".join(
         f"\n{run['run']}: `predict --out` {again['inspecting_s']:.1f} s, `judge` on these maps "
         f"{again['judging_s']:.2f} s, {again['times_faster']:.0f} times faster.\n"
-        for run in found["runs"]
+        for run in result["runs"]
         for again in [run["judged_again"]]
     )
     head = "inspector | `flawmap predict` | images/s, start included | peak MB"
     return _table(head, rows) + judged
 
 
-def _parity(found: Result) -> str:
+def _parity(result: Result) -> str:
     rows = [
         [
             f"{run['category']} {run['method']} {run['teacher']}",
             str(run["images"]),
             name,
-            *(f"{told[key]:.1e}" for key in ("map_max", "map_mean", "score_max", "score_mean")),
+            *(f"{gap[key]:.1e}" for key in ("map_max", "map_mean", "score_max", "score_mean")),
         ]
-        for run in found["runs"]
-        for name, told in run["backends"].items()
+        for run in result["runs"]
+        for name, gap in run["backends"].items()
     ]
     head = "inspector | test images | backend | map, largest difference | mean | score | mean"
     return _table(head, rows)
 
 
-def _int8(found: Result) -> str:
+def _int8(result: Result) -> str:
     rows = []
-    for run in found["runs"]:
+    for run in result["runs"]:
         name = f"{run['category']} {run['teacher']}"
         whole = run["float32"]
         for backend in ("openvino", "onnxruntime"):
-            told = run[f"int8 {backend}"]
-            if isinstance(told, str):
-                rows.append([name, backend, told, "", "", ""])
+            small = run[f"int8 {backend}"]
+            if isinstance(small, str):
+                rows.append([name, backend, small, "", "", ""])
                 continue
             rows.append(
                 [
                     name,
                     backend,
-                    told["export"]["quantised"],
-                    *(f"{whole[key]:.4f} → {told[key]:.4f}" for key in ("pixel_ap", "image_auroc")),
-                    f"{told['flips']} of {run['images']}",
+                    small["export"]["quantised"],
+                    *(
+                        f"{whole[key]:.4f} → {small[key]:.4f}"
+                        for key in ("pixel_ap", "image_auroc")
+                    ),
+                    f"{small['flips']} of {run['images']}",
                 ]
             )
     head = "inspector | backend | quantised | pixel AP | image AUROC | verdicts that differ"
@@ -95,27 +98,27 @@ def _int8(found: Result) -> str:
 
 
 def _peers(path: Path) -> str:
-    found = json.loads(path.read_text(encoding="utf-8"))
+    result = json.loads(path.read_text(encoding="utf-8"))
     rows = []
-    for name, side in found["sides"].items():
-        figures = side.get("figures") or {}
-        fit = "-" if not figures else f"{side['fit_seconds'] / 60:.1f}"
+    for name, side in result["sides"].items():
+        metrics = side.get("figures") or {}
+        fit = "-" if not metrics else f"{side['fit_seconds'] / 60:.1f}"
         if patches := side.get("patches"):
             name += f": {patches:,} patches"
         epochs, default = side.get("epochs", (0, 0))
-        if figures and epochs < default:
+        if metrics and epochs < default:
             name += f": {epochs} of its {default} epochs"
         rows.append(
             [
                 name,
                 fit,
-                *(_percent(figures.get(key)) for key in ("image_auroc", "pixel_ap")),
-                *(_percent(figures.get(key)) for key in ("pixel_auroc", "pro", "iap")),
+                *(_percent(metrics.get(key)) for key in ("image_auroc", "pixel_ap")),
+                *(_percent(metrics.get(key)) for key in ("pixel_auroc", "pro", "iap")),
                 f"{side['p50_ms']:.1f}",
                 str(side["peak_mb"]),
             ]
         )
-    head = f"{found['category']} | fit, min | image AUROC | pixel AP | pixel AUROC | PRO | IAP | "
+    head = f"{result['category']} | fit, min | image AUROC | pixel AP | pixel AUROC | PRO | IAP | "
     return _table(head + "ms an image | peak MB", rows)
 
 

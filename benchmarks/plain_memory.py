@@ -1,9 +1,10 @@
-"""The suite by a nearest-neighbour memory without any training: what every method must beat.
+"""Baseline on the suite: a nearest-neighbour memory without any training.
 
 ``python benchmarks/plain_memory.py`` writes ``benchmarks/results/plain_memory.json``. The memory
-is 16,000 random places of all good training images: the `pocket` teacher's stages 2 and 3 as they
-are, each averaged over 3x3 places. A place's anomaly is the Euclidean distance to the nearest, the
-map that, enlarged and blurred by 4 pixels as PatchCore's is, the image score the map's highest.
+holds 16,000 random positions of all good training images: the unchanged features of the `pocket`
+teacher's stages 2 and 3, averaged over 3x3 positions. The anomaly of a position is the Euclidean
+distance to the nearest entry; the map is enlarged and blurred by 4 pixels like PatchCore's, and
+the image score is its maximum.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ TOGETHER = 8
 
 
 def describe(teacher: Backbone, images: np.ndarray) -> Tensor:
-    """Features (B, C, h, w) of images (B, H, W, 3) uint8, at stage 2's size."""
+    """Return features (B, C, h, w) of images uint8 (B, H, W, 3), at the size of stage 2."""
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     levels = [
         F.avg_pool2d(x, 3, 1, 1) for x in teacher(ImageNorm(teacher.mean, teacher.std)(pixels))[1:]
@@ -45,18 +46,18 @@ def describe(teacher: Backbone, images: np.ndarray) -> Tensor:
 
 
 def measure(cell: Cell) -> dict[str, Any]:
-    """Metrics of one product and seed."""
+    """Return the metrics of one product and seed."""
     teacher = load_teacher(cell.teacher)[0].eval()
     height, width = (int(side) for side in (cell.options.size or "256x256").split("x"))
     data = open_dataset(cell.data)
     goods = np.stack([resize_image(read_image(path), (height, width)) for path in data.good_train])
     draw = torch.Generator().manual_seed(cell.seed)
-    found, share = [], PLACES / len(goods)
+    chosen, share = [], PLACES / len(goods)
     for first in range(0, len(goods), TOGETHER):
         places = describe(teacher, goods[first : first + TOGETHER]).movedim(1, 3).flatten(0, 2)
         count = min(len(places), round(share * min(TOGETHER, len(goods) - first)) + 1)
-        found.append(places[torch.randperm(len(places), generator=draw)[:count]])
-    memory, evaluator, blur = torch.cat(found)[:PLACES], Evaluator(), Smoothing(BLUR)
+        chosen.append(places[torch.randperm(len(places), generator=draw)[:count]])
+    memory, evaluator, blur = torch.cat(chosen)[:PLACES], Evaluator(), Smoothing(BLUR)
     for sample in data.test:
         image = read_image(sample.path)
         places = describe(teacher, resize_image(image, (height, width))[None])
@@ -66,9 +67,9 @@ def measure(cell: Cell) -> dict[str, Any]:
         mask = sample_mask(sample, (height, width), (image.shape[0], image.shape[1]))
         evaluator.update(large.numpy(), mask, float(large.max()), sample.label == "defective")
     metrics = evaluator.compute()
-    told = {one.key: metrics[one.key] for one in compared_metrics()}
-    print(cell.category, cell.seed, {key: round(value, 3) for key, value in told.items()})
-    return {"category": cell.category, "seed": cell.seed, "images": len(goods), "figures": told}
+    values = {one.key: metrics[one.key] for one in compared_metrics()}
+    print(cell.category, cell.seed, {key: round(value, 3) for key, value in values.items()})
+    return {"category": cell.category, "seed": cell.seed, "images": len(goods), "figures": values}
 
 
 def main() -> None:

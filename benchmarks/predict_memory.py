@@ -1,8 +1,8 @@
-"""``predict --out`` on large photographs: most memory and seconds an image.
+"""Peak memory and seconds per image of ``predict --out`` on large images.
 
-``python benchmarks/predict_memory.py RUN`` draws photographs of 20 megapixels (24 unless
-``--count`` says otherwise), smooth ones and noisy ones, runs ``flawmap predict --out`` on each
-kind, and writes ``benchmarks/results/predict_memory.json``.
+``python benchmarks/predict_memory.py RUN`` draws images of 20 megapixels (24, or ``--count``),
+smooth ones and noisy ones, runs ``flawmap predict --out`` on each kind, and writes
+``benchmarks/results/predict_memory.json``.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from flawmap.demonstration.drawing import draw_dataset
 _SIZE = (5472, 3648)
 
 
-def photographs(folder: Path, noise: float, count: int) -> None:
-    """Links to one JPEG of a drawn part, enlarged, with noise of so many grey levels."""
+def draw_images(folder: Path, noise: float, count: int) -> None:
+    """Write an enlarged drawn part with ``noise`` (deviation in grey levels), and links to it."""
     folder.mkdir()
     drawn = folder.with_name("drawn")
     draw_dataset(drawn, 1, size=256, train_good=1, test_good=1, defective_per_type=1)
@@ -44,9 +44,9 @@ def photographs(folder: Path, noise: float, count: int) -> None:
 
 
 def measure(run: Path, noise: float, count: int) -> dict[str, Any]:
-    """One run of ``predict``, its start counted."""
+    """Measure one run of ``predict``, including its start."""
     with tempfile.TemporaryDirectory() as scratch:
-        photographs(Path(scratch) / "given", noise, count)
+        draw_images(Path(scratch) / "given", noise, count)
         paths = sorted((Path(scratch) / "given").glob("*.jpg"))
         words = ["predict", run, *paths, "--out", Path(scratch) / "out"]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -82,16 +82,16 @@ def _peak_mb(pid: int) -> int:
 
 
 def main() -> None:
-    """Measure photographs without noise and with some."""
+    """Measure images without and with noise."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--count", type=int, default=24)
     asked = parser.parse_args()
-    found = [measure(asked.run, noise, asked.count) for noise in (0.0, 10.0)]
+    results = [measure(asked.run, noise, asked.count) for noise in (0.0, 10.0)]
     write_result(
         "predict_memory",
         f"python benchmarks/predict_memory.py RUN --count {asked.count}",
-        runs=found,
+        runs=results,
     )
 
 

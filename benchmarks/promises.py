@@ -1,10 +1,10 @@
-"""False-reject rates: what is promised against what is observed, over random splits.
+"""Promised and observed false-reject rates over random splits.
 
 ``python benchmarks/promises.py RUN=DATA ...`` writes ``benchmarks/results/promises.json``. Every
-good image of DATA that the inspector in RUN did not learn from is scored once; then half of the
-scores, drawn anew 200 times, calibrates, and the other half is what comes. On average no more may
-be rejected than is promised, and in 95 of 100 splits no more than is said with 95 % confidence: of
-as many parts as come, the quantile of the beta-binomial: a few parts scatter more than a rate.
+good image of DATA that the inspector in RUN was not trained on is scored once; then, 200 times, a
+random half of the scores calibrates and the other half is tested. On average the rejected share
+must not exceed the promise, and in 95 of 100 splits it must not exceed the bound stated with 95 %
+confidence: the quantile of the beta-binomial for as many parts as are tested.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ SPLITS = 200
 
 
 def good_scores(run: Path, data: Path) -> list[float]:
-    """Of the good images that the inspector did not learn from, each file once."""
+    """Return the scores of good images not trained on, each file once."""
     inspector = flawmap.Inspector.load(run)
-    seen = set(inspector.manifest.training.trained_on)
+    used = set(inspector.manifest.training.trained_on)
     scores = []
     for path in good_paths([data]):
         sha256 = digest(path)
-        if sha256 not in seen:
-            seen.add(sha256)
+        if sha256 not in used:
+            used.add(sha256)
             scores.append(inspector.inspect(path).score)
     return scores
 
 
 def observe(scores: list[float], rate: float, rng: np.random.Generator) -> dict[str, Any]:
-    """Promised and observed rates over the splits."""
+    """Return promised and observed rates over the splits."""
     count = len(scores) // 2
     future = len(scores) - count
     observed, within = [], 0
@@ -65,16 +65,16 @@ def observe(scores: list[float], rate: float, rng: np.random.Generator) -> dict[
 
 
 def main() -> None:
-    """Measure the pairs named."""
+    """Measure the given pairs."""
     pairs = [word.partition("=")[::2] for word in sys.argv[1:]]
     if not pairs:
         sys.exit(__doc__)
     rng = np.random.default_rng(0)
-    found = []
+    results = []
     for run, data in pairs:
         manifest = flawmap.Inspector.load(run).manifest
         scores = good_scores(Path(run), Path(data))
-        found.append(
+        results.append(
             {
                 "method": manifest.method,
                 "teacher": manifest.teacher.name,
@@ -84,9 +84,9 @@ def main() -> None:
                 "rates": [observe(scores, rate, rng) for rate in RATES],
             }
         )
-        print({k: v for k, v in found[-1].items() if k != "scores"}, flush=True)
+        print({k: v for k, v in results[-1].items() if k != "scores"}, flush=True)
     names = " ".join(f"{Path(run).name}={Path(data).name}" for run, data in pairs)
-    write_result("promises", f"python benchmarks/promises.py {names}", splits=SPLITS, runs=found)
+    write_result("promises", f"python benchmarks/promises.py {names}", splits=SPLITS, runs=results)
 
 
 if __name__ == "__main__":

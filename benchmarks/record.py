@@ -1,4 +1,4 @@
-"""Result files: what was measured, by which command, on which commit and machine."""
+"""Result files: measurements with their command, commit and machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def write_result(name: str, command: str = "", **measured: Any) -> Path:
-    """Write ``benchmarks/results/NAME.json``; ``command`` is this process's unless it is given."""
+    """Write ``benchmarks/results/NAME.json``; ``command`` defaults to this process's."""
     script = f"benchmarks/{Path(sys.argv[0]).name}"
     command = command or shlex.join(["python", script, *sys.argv[1:]])
     path = RESULTS / f"{name}.json"

@@ -1,4 +1,4 @@
-"""Measure what the README claims and no grid does, beside the data in ``../shared``.
+"""Measure the README's claims that no grid covers; some need the data in ``../shared``.
 
 ``python benchmarks/run.py NAME`` measures one thing and writes ``benchmarks/results/NAME.json``;
 ``all`` measures everything, one after the other, on an otherwise idle machine.
@@ -37,7 +37,7 @@ FLAWMAP = [sys.executable, "-m", "flawmap"]
 
 
 def demo() -> dict[str, Any]:
-    """``flawmap demo`` from the start: figures and seconds."""
+    """Run ``flawmap demo`` from the start; return metrics and seconds."""
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "demo"
         subprocess.run([*FLAWMAP, "demo", "--out", str(out)], check=True)
@@ -45,7 +45,7 @@ def demo() -> dict[str, Any]:
 
 
 def finished_demo(out: Path) -> dict[str, Any]:
-    """Figures and seconds of a demo that ``make demo`` has made."""
+    """Return metrics and seconds of a demo that ``make demo`` has made."""
     manifest = json.loads((out / "run" / "manifest.json").read_text())
     return {
         "figures": json.loads((out / "metrics.json").read_text()),
@@ -55,7 +55,7 @@ def finished_demo(out: Path) -> dict[str, Any]:
 
 
 def resume() -> dict[str, Any]:
-    """kill -9 at three moments of one training, resumed each time: are the weights the same?"""
+    """Check that a training killed at three moments and resumed ends with the same weights."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         whole = _short_run(folder / "whole")
@@ -95,7 +95,7 @@ def _digest(path: Path) -> str:
 
 
 def synthesis() -> dict[str, Any]:
-    """Images a second of corruption alone, its share of a training step, and time by family."""
+    """Measure images per second of synthesis, its share of a training step, and time by family."""
     import numpy as np
     import torch
     from speed import ours, shares
@@ -128,7 +128,7 @@ def synthesis() -> dict[str, Any]:
 
 
 def _by_family(bank: Any, batch: int) -> dict[str, float]:
-    """Processor milliseconds of one thread for a batch of each family, and of all alike."""
+    """Return one thread's milliseconds for a batch of each family, and of all in equal shares."""
     import numpy as np
     import torch
     from speed import IMAGES
@@ -141,7 +141,7 @@ def _by_family(bank: Any, batch: int) -> dict[str, float]:
     images = np.stack([read_image(path) for path in IMAGES[:64]])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    found = {}
+    milliseconds = {}
     for asked in (*FAMILY_NAMES, "all"):
         weights = {name: float(asked in (name, "all")) for name in FAMILY_NAMES}
         anomalies = AnomalyConfig(foreground_share=0.5, families=weights)
@@ -151,13 +151,13 @@ def _by_family(bank: Any, batch: int) -> dict[str, float]:
             start = time.process_time()
             make(step)
             laps.append(time.process_time() - start)
-        found[asked] = round(statistics.median(laps[2:]) * 1000, 1)
+        milliseconds[asked] = round(statistics.median(laps[2:]) * 1000, 1)
     torch.set_num_threads(threads)
-    return found
+    return milliseconds
 
 
 def alignment() -> dict[str, Any]:
-    """Share of places that look most like their own in other good images, on the suite."""
+    """Measure how many positions resemble most the same position in other good images."""
     import numpy as np
     import torch
 
@@ -169,7 +169,7 @@ def alignment() -> dict[str, Any]:
     from flawmap.methods.normality.memory import describe
 
     teacher, _ = load_teacher("pocket")
-    found = {}
+    shares = {}
     for product in _SUITE:
         size = (640, 256) if product == "kolektor_sdd" else (256, 256)
         good = open_dataset(DATA.parent / product).good_train
@@ -180,8 +180,8 @@ def alignment() -> dict[str, Any]:
         with torch.no_grad():
             places = torch.cat([describe(teacher(norm(some))) for some in x.split(8)])
         unseen = min(20, len(places) // 5)
-        found[product] = round(share_in_place(places[unseen:], places[:unseen], 0), 3)
-    return {"share_in_place": found}
+        shares[product] = round(share_in_place(places[unseen:], places[:unseen], 0), 3)
+    return {"share_in_place": shares}
 
 
 def _median(work: Callable[[], object], times: int = 7) -> float:
@@ -195,7 +195,7 @@ def _median(work: Callable[[], object], times: int = 7) -> float:
 
 
 def metrics() -> dict[str, Any]:
-    """All metrics of 42 maps at 256²: seconds, and the difference from scikit-learn's."""
+    """Time all metrics of 42 maps at 256², and compare them with scikit-learn's."""
     import numpy as np
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -208,10 +208,10 @@ def metrics() -> dict[str, Any]:
         evaluator = Evaluator()
         for one, mask in zip(maps, masks, strict=True):
             evaluator.update(one, mask, float(one.max()), bool(mask.any()))
-        found = evaluator.compute()
+        computed = evaluator.compute()
         laps.append(time.perf_counter() - start)
     flat, truth = np.concatenate(maps).ravel(), np.concatenate(masks).ravel()
-    auroc, precision = found["pixel_auroc"], found["pixel_ap"]
+    auroc, precision = computed["pixel_auroc"], computed["pixel_ap"]
     assert auroc is not None
     assert precision is not None
     return {
@@ -225,7 +225,7 @@ def metrics() -> dict[str, Any]:
 
 
 def _plausible_maps() -> tuple[list[Any], list[Any]]:
-    """42 peaked maps with blobs, 30 of them with two defects each."""
+    """Return 42 peaked maps with blobs, 30 of them with two defects each."""
     import numpy as np
     from scipy import ndimage
 
@@ -244,7 +244,7 @@ def _plausible_maps() -> tuple[list[Any], list[Any]]:
 
 
 def install() -> dict[str, Any]:
-    """The base install in a fresh environment: packages, size, torch-free, time of --help."""
+    """Measure a fresh base install: packages, size, absence of torch, time of --help."""
     with tempfile.TemporaryDirectory() as scratch:
         venv = Path(scratch) / "venv"
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
@@ -276,7 +276,7 @@ def install() -> dict[str, Any]:
 
 
 def _megabytes(folder: Path) -> int:
-    """Of a folder's files, but for pip's and setuptools' own and compiled Python."""
+    """Return a folder's size, without pip, setuptools and compiled Python."""
     own = {"pip", "setuptools", "__pycache__"}
     files = (p for p in folder.rglob("*") if p.is_file() and not own & set(p.parts))
     return round(sum(path.stat().st_size for path in files) / 2**20)
@@ -297,19 +297,19 @@ MEASUREMENTS: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-def compare_demo(found: dict[str, float]) -> None:
+def compare_demo(metrics: dict[str, float]) -> None:
     """Print image AUROC and pixel AP beside those of the result file, before it is replaced."""
     before = json.loads((RESULTS / "demo.json").read_text())["figures"]
     for name in ("image_auroc", "pixel_ap"):
-        change = found[name] - before[name]
-        print(f"{name}: {found[name]:.3f}, in demo.json {before[name]:.3f} ({change:+.3f})")
+        change = metrics[name] - before[name]
+        print(f"{name}: {metrics[name]:.3f}, in demo.json {before[name]:.3f} ({change:+.3f})")
 
 
 def main() -> None:
-    """Measure what was named."""
+    """Run the given measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=[*MEASUREMENTS, "all"])
-    parser.add_argument("--made", type=Path, help="with demo: the folder of one already made")
+    parser.add_argument("--made", type=Path, help="with demo: folder of a finished demo")
     options = parser.parse_args()
     asked = options.name
     if options.made:

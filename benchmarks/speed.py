@@ -1,7 +1,7 @@
-"""Training speed: flawmap's steps against the plain ones of ``baseline.py``, in one run.
+"""Training speed: flawmap's steps compared with those of ``baseline.py``, in one run.
 
 ``python benchmarks/speed.py`` writes ``benchmarks/results/speed.json``. Rounds alternate, so that
-whatever else the machine does falls on all alike; medians are compared.
+other load on the machine affects all alike; medians are compared.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from flawmap.backbones.weights import load_teacher
 from flawmap.data.image_io.images import read_image, resize_image
 from flawmap.methods.optimisation import build_optimisers
 from flawmap.methods.registry import METHODS, find_preset
+from flawmap.runtime.torch_device import choose_device
 from flawmap.training.steps.batches import BatchMaker
-from flawmap.training.steps.device import choose_device, choose_layout, choose_precision
+from flawmap.training.steps.device import choose_layout, choose_precision
 from flawmap.training.steps.loop import Loop
 from flawmap.types import Rotation
 
@@ -33,13 +34,13 @@ IMAGES = sorted((SHARED / "data" / "mvtec_ad_256" / "screw" / "train" / "good").
 TEXTURES = sorted((SHARED / "data" / "dtd_256").rglob("*.jpg"))
 RESNET = str(SHARED / "weights" / "resnet18_imagenet_bnfolded.safetensors")
 PHASES = ("student", "head")
-_KEPT = 64  # pictures that flawmap holds decoded here
+_KEPT = 64  # images that flawmap holds decoded here
 
 Steps = dict[str, Callable[[], object]]
 
 
-# What is measured: preset, teacher, and whether parts are turned. Those that are not come again
-# as they were, and the teacher remembers them.
+# Measured combinations: preset, teacher, rotation. Without rotation the same images recur, and
+# the teacher's features are cached.
 OURS: dict[str, tuple[str, str, Rotation]] = {
     "paper": ("paper", RESNET, "full"),
     "paper, not turned": ("paper", RESNET, "none"),
@@ -53,19 +54,19 @@ OURS: dict[str, tuple[str, str, Rotation]] = {
 def ours(
     preset: str, teacher: str, rotation: Rotation, batch: int | None, device: torch.device
 ) -> tuple[Steps, int]:
-    """A training step of each phase of a preset, and its images."""
+    """Return a training step of each phase of a preset, and its batch size."""
     config = find_preset("destseg", preset)
     config = config.model_copy(update={"batch_size": batch}) if batch else config
     method = METHODS["destseg"](load_teacher(teacher)[0], config)
     precision = choose_precision(device)
     layout = choose_layout(method.module, device, precision)
     method.module.to(device, memory_format=layout)  # type: ignore[call-overload]
-    pictures = [
+    examples = [
         np.stack([resize_image(read_image(p), config.size) for p in paths[:_KEPT]])
         for paths in (IMAGES, TEXTURES)
     ]
     batches = BatchMaker(
-        *pictures, config.anomalies, config.batch_size, rotation, config.rotation_fill, 0, device,
+        *examples, config.anomalies, config.batch_size, rotation, config.rotation_fill, 0, device,
         layout=layout,
     )  # fmt: skip
     folder = Path(tempfile.gettempdir())  # nothing is written
@@ -83,7 +84,7 @@ def ours(
 
 
 def baseline(batch: int, device: torch.device) -> Steps:
-    """The plain step of each phase."""
+    """Return the baseline's step of each phase."""
     config = find_preset("destseg", "paper")
     model = METHODS["destseg"](load_teacher(RESNET)[0], config).module.to(device)
     plain = Baseline(model, IMAGES, TEXTURES, batch)  # type: ignore[arg-type]
@@ -91,13 +92,13 @@ def baseline(batch: int, device: torch.device) -> Steps:
 
 
 def shares(preset: str) -> dict[str, float]:
-    """Each phase's share of a preset's steps."""
+    """Return each phase's share of a preset's steps."""
     config = find_preset("destseg", preset)
     return {"student": config.student_phase.share, "head": config.head_phase.share}
 
 
 def measure(rounds: int, batch: int, repeats: int, device: torch.device) -> dict[str, Any]:
-    """Seconds an image of every step, and the ratios to the baseline's."""
+    """Return the seconds per image of every step, and the ratios to the baseline's."""
     todo: dict[str, tuple[Callable[[], object], int, int]] = {}
     plain = baseline(batch, device)
     for name in PHASES:
@@ -124,8 +125,8 @@ def measure(rounds: int, batch: int, repeats: int, device: torch.device) -> dict
 
 
 def _speed_ups(seconds: dict[str, float]) -> dict[str, float]:
-    """How many times as many images a second; over both phases by the preset's own shares."""
-    found = {
+    """Return ratios of images per second; over both phases by the preset's own shares."""
+    ratios = {
         f"{label}, {name} phase": seconds[f"baseline {name}"] / seconds[f"{label} {name}"]
         for label in OURS
         if label.startswith("paper")
@@ -136,12 +137,12 @@ def _speed_ups(seconds: dict[str, float]) -> dict[str, float]:
         label: sum(share * seconds[f"{label} {name}"] for name, share in shares(preset).items())
         for label, preset in presets.items()
     }
-    found |= {
+    ratios |= {
         f"{label}, both phases": whole["baseline"] / value
         for label, value in whole.items()
         if label != "baseline"
     }
-    return {k: round(v, 2) for k, v in found.items()}
+    return {k: round(v, 2) for k, v in ratios.items()}
 
 
 def _seconds(step: Callable[[], object], times: int, device: torch.device) -> float:

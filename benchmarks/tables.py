@@ -53,12 +53,12 @@ def render_brief() -> str:
 
 
 def _by_product(kind: str) -> dict[str, list[dict[str, Any]]]:
-    """Results of all seeds, by product."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    """Return the results of all seeds, by product."""
+    by_product: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(RESULTS.glob(f"*-{kind}-[0-9].json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        found.setdefault(record["category"], []).append(record)
-    return found
+        by_product.setdefault(record["category"], []).append(record)
+    return by_product
 
 
 def _spread(values: list[float]) -> str:
@@ -66,23 +66,23 @@ def _spread(values: list[float]) -> str:
 
 
 def render() -> str:
-    """The results section in Markdown."""
+    """Render the results section."""
     records = read_results(RESULTS)
     return "\n".join([bench_table(records), *_parity(records), *_rest(), ""])
 
 
 def render_ablations() -> str:
-    """The ablations' results in Markdown; their files have a folder of their own."""
+    """Render the ablations' results, whose files have a separate folder."""
     return bench_table(read_results(RESULTS / "ablation")) + "\n"
 
 
 def render_guidance() -> str:
-    """Pixel AP, IAP and image AUROC of kept trainings, blurred and guided: means over seeds."""
-    found = _load("guidance")
-    assert found is not None
-    ways = list(found["read_outs"])
+    """Render means over seeds of kept trainings, with blurred and guided maps."""
+    result = _load("guidance")
+    assert result is not None
+    ways = list(result["read_outs"])
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for run in found["runs"]:
+    for run in result["runs"]:
         groups.setdefault((run["category"], run["teacher"]), []).append(run["figures"])
     lines = [f"| DeSTSeg `fast` | seeds | {' | '.join(ways)} |", "|---|---|" + "---|" * len(ways)]
     for (category, teacher), runs in sorted(groups.items()):
@@ -96,50 +96,50 @@ def render_guidance() -> str:
 
 
 def render_line() -> str:
-    """Latency, throughput, parity, INT8 and peers in Markdown."""
+    """Render latency, throughput, parity, INT8 and peers."""
     return line_tables.render(_load)
 
 
 def render_suite() -> str:
-    """The suite before and after what is read out by default now, beside a plain memory."""
-    found = compare(RESULTS / "suite" / "before", RESULTS / "*-destseg-fast-pocket-*")
-    rows = _before_after(found)
+    """Render the suite before and after today's default read-out, beside a plain memory."""
+    comparison = compare(RESULTS / "suite" / "before", RESULTS / "*-destseg-fast-pocket-*")
+    rows = _before_after(comparison)
     plain = _load("plain_memory")
     assert plain is not None
     lines = [
         f"| DeSTSeg `fast`, `pocket` | seeds | {_heads()} | plain memory |",
         "|---|---|" + "---|" * (len(compared_metrics()) + 1),
     ]
-    for product, row in zip(found.products, rows, strict=True):
+    for product, row in zip(comparison.products, rows, strict=True):
         runs = [one["figures"] for one in plain["runs"] if one["category"] == product.name]
         alone = ", ".join(f"{fmean(run[key] for run in runs):.3f}" for key in DECIDING)
         lines.append(f"{row} {alone} |")
-    means = [_signed(found.mean[m.key].difference) for m in compared_metrics()]
+    means = [_signed(comparison.mean[m.key].difference) for m in compared_metrics()]
     lines.append(f"| mean of the differences |  | {' | '.join(means)} |  |")
     return "\n".join(lines) + "\n"
 
 
 def render_memory() -> str:
-    """DeSTSeg without and with a memory, product by product, in Markdown."""
+    """Render DeSTSeg without and with a memory, by product."""
     lines = [
         f"| DeSTSeg `fast`, `pocket` | seeds | {_heads()} |",
         "|---|---|" + "---|" * len(compared_metrics()),
     ]
-    found = compare(RESULTS / "suite" / "levelled", RESULTS / "*-destseg-fast-pocket-*")
-    return "\n".join([*lines, *_before_after(found)]) + "\n"
+    comparison = compare(RESULTS / "suite" / "levelled", RESULTS / "*-destseg-fast-pocket-*")
+    return "\n".join([*lines, *_before_after(comparison)]) + "\n"
 
 
 def _heads() -> str:
     return " | ".join(metric.head for metric in compared_metrics())
 
 
-def _before_after(found: Comparison) -> list[str]:
+def _before_after(comparison: Comparison) -> list[str]:
     rows = []
-    for product in found.products:
-        figures = found.differences[product.name]
+    for product in comparison.products:
+        differences = comparison.differences[product.name]
         cells = [
-            f"{figures[key].a:.3f} → {figures[key].b:.3f}"
-            if figures[key].difference is not None
+            f"{differences[key].a:.3f} → {differences[key].b:.3f}"
+            if differences[key].difference is not None
             else "–"
             for key in (metric.key for metric in compared_metrics())
         ]
@@ -153,13 +153,13 @@ def _signed(difference: float | None) -> str:
 
 
 def render_families() -> str:
-    """What each family of synthetic anomalies changes, product by product, in Markdown."""
+    """Render the effect of each family of synthetic anomalies, by product."""
     products: dict[str, dict[str, dict[str, Any]]] = {}
     for record in read_results(RESULTS / "families"):
         own = products.setdefault(record["category"], {})
         own[record["variant"]] = record["figures"]
     variants = sorted({variant for own in products.values() for variant in own})
-    variants.sort(key="base".__ne__)  # what all are compared with comes first
+    variants.sort(key="base".__ne__)  # the reference comes first
     names = [name + (r"\*" if name == "toothbrush" else "") for name in products]
     lines = [f"| anomalies | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
     for variant in variants:
@@ -172,7 +172,7 @@ def render_families() -> str:
 
 
 def render_metrics() -> str:
-    """The catalogue of metrics in Markdown."""
+    """Render the catalogue of metrics."""
     lines = ["| metric | key | level | what it says | better |", "|---|---|---|---|---|"]
     for key, metric in METRICS.items():
         says = (metric.explanation or metric.meaning).replace("{share}", "")
@@ -188,27 +188,28 @@ def _load(name: str) -> dict[str, Any] | None:
 
 def _parity(records: list[dict[str, Any]]) -> list[str]:
     worst: dict[str, float] = {}
-    told = [record for record in records if "parity" in record]
-    for record in told:
+    measured = [record for record in records if "parity" in record]
+    for record in measured:
         size = "x".join(map(str, record["configuration"]["size"]))
-        found = record["parity"]
-        worst[size] = max(worst.get(size, 0.0), found["map"], found["score"])
+        parity = record["parity"]
+        worst[size] = max(worst.get(size, 0.0), parity["map"], parity["score"])
     if not worst:
         return []
     largest = ", ".join(f"{value:.0e} at {size}" for size, value in sorted(worst.items()))
     return [
-        f"- ONNX Runtime against torch, {len(told)} inspectors on {told[0]['parity']['images']} "
-        f"held-out images each: map and score differ by {largest} at most."
+        f"- ONNX Runtime against torch, {len(measured)} inspectors on "
+        f"{measured[0]['parity']['images']} held-out images each: map and score differ by "
+        f"{largest} at most."
     ]
 
 
 def _rest() -> list[str]:
     lines = []
     if demo := _load("demo"):
-        figures, seconds = demo["figures"], demo["seconds"]
+        values, seconds = demo["figures"], demo["seconds"]
         lines.append(
             f"- `make demo`: training {seconds['train']:.0f} s; image AUROC "
-            f"{figures['image_auroc']:.3f}, pixel AP {figures['pixel_ap']:.3f}."
+            f"{values['image_auroc']:.3f}, pixel AP {values['pixel_ap']:.3f}."
         )
     if resume := _load("resume"):
         same = "bit-identical" if all(resume["bit_identical"].values()) else "NOT identical"
@@ -270,54 +271,54 @@ def _rest() -> list[str]:
     return lines
 
 
-def _tiling(found: dict[str, Any]) -> str:
-    height, width = found["photograph"]
+def _tiling(result: dict[str, Any]) -> str:
+    height, width = result["photograph"]
     memory = "; ".join(
         f"{row['tile']}², {row['windows']} tiles: {row['inspect']['seconds']:.1f} s, "
         f"{max(row['inspect']['peak_mb'], row['predict']['peak_mb'])} MB with images written"
-        for row in found["memory"]
+        for row in result["memory"]
     )
-    one = max(seams["one_tile_max"] for seams in found["seams"])
+    one = max(seams["one_tile_max"] for seams in result["seams"])
     return (
         f"- {width}x{height} in tiles of {memory}. An image of one tile differs by {one:g} "
         "from a single pass. Smaller tiles see less of their surroundings: "
-        + "; ".join(map(_seams, found["seams"]))
+        + "; ".join(map(_seams, result["seams"]))
         + "."
     )
 
 
 def _seams(seams: dict[str, Any]) -> str:
-    """Apart from the single pass without overlap, with the usual one, and with the most."""
+    """Describe differences from the single pass: no overlap, the usual one, the largest."""
     rows = seams["overlaps"]
-    told = ", ".join(
+    differences = ", ".join(
         f"{row['mean']:.4f} ({row['max']:.2f}) at {row['overlap']}"
         for row in (rows[0], rows[len(rows) // 2], rows[-1])
     )
     return (
-        f"{seams['tile']}² in {seams['photograph'][0]}² differ on average (at most) by {told} "
-        f"pixels of overlap, in maps of mean (at most) {seams['map_mean']:.4f} "
+        f"{seams['tile']}² in {seams['photograph'][0]}² differ on average (at most) by "
+        f"{differences} pixels of overlap, in maps of mean (at most) {seams['map_mean']:.4f} "
         f"({seams['map_max']:.2f})"
     )
 
 
 def _squashed(records: list[dict[str, Any]]) -> str:
-    """KolektorSDD at its own shape and squashed, both without levelling."""
+    """Describe KolektorSDD in its own shape and squashed, both without levelling."""
     (method,) = {record["method"] for record in records}
     own = read_results(RESULTS / "suite" / "before")
     shaped = [r for r in own if r["category"] == "kolektor_sdd" and r["method"] == method]
-    told = []
+    shapes = []
     for runs in (shaped, records):
         size = "x".join(map(str, runs[0]["configuration"]["size"]))
         ap, auroc = (fmean(r["figures"][key] for r in runs) for key in ("pixel_ap", "image_auroc"))
-        told.append(f"{size} {100 * ap:.1f} pixel AP and {100 * auroc:.1f} image AUROC")
+        shapes.append(f"{size} {100 * ap:.1f} pixel AP and {100 * auroc:.1f} image AUROC")
     return (
-        f"- KolektorSDD's tall images, `{method}`, {len(records)} seeds each: {told[0]}; "
-        f"squashed to {told[1]} (both without levelling; pixel metrics each at its own size)."
+        f"- KolektorSDD's tall images, `{method}`, {len(records)} seeds each: {shapes[0]}; "
+        f"squashed to {shapes[1]} (both without levelling; pixel metrics each at its own size)."
     )
 
 
 def _bf16(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str:
-    """ADPS trained in bf16, with cosines in bf16 as they were and in float32 as they are."""
+    """Describe ADPS trained in bf16, with cosines in bf16 (before) and float32 (now)."""
     was, now = (
         f"{fmean(aps):.3f} ± {stdev(aps):.3f} pixel AP, image AUROC {fmean(aurocs):.3f}"
         for aps, aurocs in (
@@ -331,36 +332,36 @@ def _bf16(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str:
     )
 
 
-def _fuzz(found: dict[str, Any]) -> str:
+def _fuzz(result: dict[str, Any]) -> str:
     kinds = {"images": "mutated images", "artefacts": "mutated runs", "weights": "mutated weights"}
-    counts = ", ".join(f"{found[kind]['cases']:,} {name}" for kind, name in kinds.items())
-    findings = sum(len(found[kind]["findings"]) for kind in kinds)
-    slowest = max(found[kind]["slowest"]["seconds"] or 0.0 for kind in kinds)
-    largest = max(found[kind]["largest"]["megabytes"] or 0 for kind in kinds)
+    counts = ", ".join(f"{result[kind]['cases']:,} {name}" for kind, name in kinds.items())
+    findings = sum(len(result[kind]["findings"]) for kind in kinds)
+    slowest = max(result[kind]["slowest"]["seconds"] or 0.0 for kind in kinds)
+    largest = max(result[kind]["largest"]["megabytes"] or 0 for kind in kinds)
     return (
         f"- Hostile input (`benchmarks/fuzz.py`): {counts}; {findings} that crashed, hung, gave no "
         f"reason or took too much; the slowest {slowest:.1f} s, the largest {largest:.0f} MB."
     )
 
 
-def _determinism(found: dict[str, Any]) -> str:
-    training, inspecting = found["training"].values(), found["inspecting"].values()
+def _determinism(result: dict[str, Any]) -> str:
+    training, inspecting = result["training"].values(), result["inspecting"].values()
     again = all(run["again"]["bit_identical"] for run in training)
     twice = all(one["again_bit_identical"] for one in inspecting)
     scores = max(run["on_one_thread"]["scores_max"] for run in training)
     alone = max(one["on_one_thread_score_max"] for one in inspecting)
-    many, one = found["threads"]
+    many, one = result["threads"]
     return (
         f"- The same seed on the same machine, all methods: weights and scores "
         f"{'bit-identical' if again else 'NOT identical'}, inspections "
         f"{'bit-identical' if twice else 'NOT identical'}. On {one} thread instead of {many}: "
-        f"scores of inspectors trained so (for {found['steps']} steps) differ by {scores:.1g} at "
+        f"scores of inspectors trained so (for {result['steps']} steps) differ by {scores:.1g} at "
         f"most, scores of one inspector by {alone:.1g}."
     )
 
 
 def main() -> None:
-    """Rewrite what lies between the markers of each page."""
+    """Rewrite the text between the markers of each page."""
     pages = {
         README: render_brief(),
         RESULTS_PAGE: render(),

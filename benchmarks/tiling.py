@@ -1,10 +1,10 @@
-"""Tiles of large photographs: memory and seconds of 4096x2048, and how far from a single pass.
+"""Tiling of large images: memory and time at 4096x2048, and differences from a single pass.
 
 ``python benchmarks/tiling.py RUN [DATA]`` writes ``benchmarks/results/tiling.json``. RUN is an
-inspector of DATA, ``../shared/data/kolektor_sdd``, trained on tiles; it is trained where it is not
-there yet. The network's weights go with any working size, so it is exported again for larger
-windows, which give the single pass that tiles are held against. Large photographs are real ones,
-mirrored side by side.
+inspector of DATA, ``../shared/data/kolektor_sdd``, trained on tiles; it is trained first if it does
+not exist. The network's weights fit any working size, so it is exported again for larger tiles,
+which give the single pass that tiles are compared with. Large images are real ones, mirrored side
+by side.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ DATA = ROOT.parent / "shared" / "data" / "kolektor_sdd"
 LARGE = (2048, 4096)  # height, width
 STEPS = 300
 TILES = (256, 512, 1024)
-WHOLE = {256: 768, 512: 1024}  # side of the single pass, by that of the tiles held against it
-SHARES = (0.0, 0.125, 0.25, 0.375, 0.5)  # of a tile that overlaps
+WHOLE = {256: 768, 512: 1024}  # side of the single pass, by that of the tiles compared with it
+SHARES = (0.0, 0.125, 0.25, 0.375, 0.5)  # overlaps as shares of a tile's side
 DISTANCES = (0, 16, 32, 64, 96, 128, 192, 256, 512)  # pixels from the nearest edge between tiles
 IMAGES = 4
 
-# Memory is told of a process that did nothing else.
+# Memory is measured in a process that does nothing else.
 CHILD = """
 import json, resource, sys, time
 import flawmap
@@ -64,14 +64,14 @@ print(json.dumps({"peak_mb": round(peak), "seconds": round(min(seconds), 2)}))
 
 
 def mirrored(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
-    """A photograph of this size: the image, mirrored again and again."""
+    """Return the image enlarged to this size by repeated mirroring."""
     around = [(0, max(0, size[0] - image.shape[0])), (0, max(0, size[1] - image.shape[1])), (0, 0)]
-    found: NDArray[np.uint8] = np.pad(image, around, mode="symmetric")[: size[0], : size[1]]
-    return np.ascontiguousarray(found)
+    padded: NDArray[np.uint8] = np.pad(image, around, mode="symmetric")[: size[0], : size[1]]
+    return np.ascontiguousarray(padded)
 
 
 def resized(run: Path, side: int, overlap: int, place: Path) -> Path:
-    """The same network as an inspector for windows of ``side``."""
+    """Export the same network as an inspector for tiles of ``side``; return its folder."""
     folder = place / f"{side}"
     if not folder.exists():
         shutil.copytree(run, folder)
@@ -86,8 +86,8 @@ def resized(run: Path, side: int, overlap: int, place: Path) -> Path:
 
 
 def measure_memory(run: Path, image: Path, place: Path) -> list[dict[str, Any]]:
-    """Of one photograph, in tiles of several sizes; inspected, and with pictures written."""
-    found = []
+    """Measure one image in tiles of several sizes, inspected and with output images written."""
+    rows = []
     for side in TILES:
         overlap = default_overlap((side, side))
         folder = resized(run, side, overlap, place)
@@ -96,32 +96,32 @@ def measure_memory(run: Path, image: Path, place: Path) -> list[dict[str, Any]]:
         for name, out in (("inspect", ""), ("predict", str(place / "marked"))):
             command = [sys.executable, "-c", CHILD, str(folder), str(image), out]
             row[name] = json.loads(subprocess.check_output(command, text=True).splitlines()[-1])
-        found.append(row)
+        rows.append(row)
         print(row, flush=True)
-    return found
+    return rows
 
 
 def measure_seams(
     run: Path, images: list[NDArray[np.uint8]], side: int, place: Path
 ) -> dict[str, Any]:
-    """Tiles of ``side`` against the single pass of a larger graph of the same weights."""
+    """Compare tiles of ``side`` with the single pass of a larger model of the same weights."""
     size = (WHOLE[side], WHOLE[side])
     configuration = read_manifest(run).configuration
-    graphs = {s: OnnxRuntime((resized(run, s, 0, place) / GRAPH).read_bytes()) for s in
+    models = {s: OnnxRuntime((resized(run, s, 0, place) / GRAPH).read_bytes()) for s in
               (side, WHOLE[side])}  # fmt: skip
     whole = TiledInference.of(Framing(size, "tiles"), configuration)
-    pictures = [mirrored(image, size) for image in images]
-    direct = [graphs[size[0]](picture[None]) for picture in pictures]
+    enlarged = [mirrored(image, size) for image in images]
+    direct = [models[size[0]](image[None]) for image in enlarged]
     single = [maps[0] for maps, _ in direct]
     one_tile = [
-        np.abs(whole.one(graphs[size[0]], picture)[0] - found).max()
-        for picture, found in zip(pictures, single, strict=True)
+        np.abs(whole.one(models[size[0]], image)[0] - expected).max()
+        for image, expected in zip(enlarged, single, strict=True)
     ]
     rows = []
     for share in SHARES:
         framing = Framing((side, side), "tiles", int(share * side))
         inference, layout = TiledInference.of(framing, configuration), framing.layout(size)
-        tiled = [inference.one(graphs[side], picture)[0] for picture in pictures]
+        tiled = [inference.one(models[side], image)[0] for image in enlarged]
         apart = np.abs(np.stack(tiled) - np.stack(single))
         if not share:
             distances = _by_distance(apart, layout)
@@ -149,23 +149,23 @@ def measure_seams(
 
 
 def _by_distance(apart: NDArray[np.float32], layout: Layout) -> list[dict[str, float]]:
-    """Mean difference by how near another tile begins, of tiles that do not overlap."""
+    """Return the mean difference by distance from the next tile, for tiles without overlap."""
     near = []
     for starts, side in zip((layout.tops, layout.lefts), layout.map_size, strict=True):
         lines = np.array(starts[1:]) - 0.5
         near.append(np.abs(np.arange(side)[:, None] - lines).min(1))
     distance = np.minimum(near[0][:, None], near[1])
-    found = []
+    rows = []
     for low, high in itertools.pairwise(DISTANCES):
         here = (distance >= low) & (distance < high)
         if here.any():
-            found.append({"from": low, "to": high, "mean": float(apart[:, here].mean())})
-    return found
+            rows.append({"from": low, "to": high, "mean": float(apart[:, here].mean())})
+    return rows
 
 
-def _step(found: NDArray[np.float32], layout: Layout) -> float:
-    """Mean step of the map across windows' edges, over that across all other lines; 1: no seam."""
-    down = np.abs(np.diff(found, axis=0)).mean(1)
+def _step(anomaly_map: NDArray[np.float32], layout: Layout) -> float:
+    """Return the map's mean step across tile edges relative to all other lines; 1: no seam."""
+    down = np.abs(np.diff(anomaly_map, axis=0)).mean(1)
     edges = np.zeros(len(down), bool)
     for top in layout.tops:
         for line in (top - 1, top + layout.size[0] - 1):
@@ -175,7 +175,7 @@ def _step(found: NDArray[np.float32], layout: Layout) -> float:
 
 
 def main() -> None:
-    """Train where need be, then measure."""
+    """Train if needed, then measure."""
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     run, data = Path(sys.argv[1]), Path((*sys.argv, DATA)[2])

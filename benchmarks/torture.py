@@ -1,9 +1,9 @@
-"""kill -9 at random moments of training; each run is resumed, and must end with the same bits.
+"""Kill trainings (kill -9) at random moments; each resumed run must end with the same bits.
 
-Ten kills a method, each of a fresh run on a product that flawmap draws, in a process of its own:
-while it starts, in a step, while a checkpoint is written, at the end of a phase, in the export and
-while it writes its manifest and tidies up. The moments are drawn by seed. What each resumed run
-leaves is compared with what one that nobody killed leaves. Takes some minutes: ``make torture``.
+Each method is killed ten times, each time in a fresh run on a drawn product in a separate process:
+at the start, in a step, while a checkpoint is written, at the end of a phase, in the export, and
+while it writes its manifest and cleans up. The moments are drawn by seed. The files of each
+resumed run are compared with those of an uninterrupted one. ``make torture`` takes some minutes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import onnxscript  # noqa: F401 - what every run needs is imported once, before they are forked
+import onnxscript  # noqa: F401 - imported once, before the runs are forked
 import torch
 from record import write_result
 
@@ -39,7 +39,7 @@ from flawmap.utils.files import digest
 METHODS = ("destseg", "adps", "stpm")
 MOMENTS = ("start",) * 2 + ("step",) * 3 + ("checkpoint",) * 2 + ("phase", "export", "manifest")
 STEPS = 24
-WRITING = 0.03  # seconds within which a kill falls once a file is begun
+WRITING = 0.03  # seconds from the beginning of a file within which a kill falls
 OPTIONS: dict[str, Any] = {
     "teacher": "pocket", "rotate": "slight", "steps": STEPS, "batch_size": 2, "size": (128, 128),
     "device": "cpu", "resume": True,
@@ -48,7 +48,7 @@ _fork = multiprocessing.get_context("fork")
 
 
 class Trap:
-    """Kills its process ``delay`` seconds after it comes to ``place``; notes where it has been.
+    """Kill the process ``delay`` seconds after it reaches ``place``; record all places reached.
 
     Places are ``start``, ``step K``, ``export``, ``end`` and the name of a file that is begun.
     """
@@ -65,13 +65,13 @@ class Trap:
             threading.Timer(self.delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
     def hear(self, event: str, args: tuple[Any, ...]) -> None:
-        """Audit hook: a file is begun, under a temporary name."""
+        """Audit hook for the beginning of a file, under a temporary name."""
         if event == "flawmap.replacing":
             self.reach(Path(args[0]).name)
 
 
 def train(method: str, folder: Path, trap: Trap, checkpoint_seconds: float) -> None:
-    """Train or resume the run in ``folder``, with the trap set in this very process."""
+    """Train or resume the run in ``folder``, with the trap set in this process."""
     step, finish = Loop.step, finalize.finish
 
     def stepping(loop: Loop, phase: Any, optimisers: Any, index: int) -> torch.Tensor:
@@ -93,7 +93,7 @@ def train(method: str, folder: Path, trap: Trap, checkpoint_seconds: float) -> N
 
 
 def in_process(work: Callable[[], None]) -> int:
-    """Exit status of ``work`` in a process of its own, negative where a signal ended it."""
+    """Return the exit status of ``work`` in a forked process, negative if a signal ended it."""
     process = _fork.Process(target=work)
     process.start()
     process.join()
@@ -102,12 +102,12 @@ def in_process(work: Callable[[], None]) -> int:
 
 
 def laps(notes: Path) -> dict[str, float]:
-    """Seconds from the start at which each place was last reached, in order."""
+    """Return the seconds from the start at which each place was last reached, in order."""
     return dict(json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines())
 
 
 def draw_trap(moment: str, whole: Path, chance: random.Random) -> tuple[str, float]:
-    """Where to kill and how many seconds later, from the times of the run that nobody killed."""
+    """Return where to kill and how many seconds later, from an uninterrupted run's times."""
     at = laps(whole.with_suffix(".notes"))
     log = read_log(whole / TRAINING_LOG)
     phase_end = max(line["step"] for line in log if line["phase"] == log[0]["phase"])
@@ -124,7 +124,7 @@ def draw_trap(moment: str, whole: Path, chance: random.Random) -> tuple[str, flo
 
 
 def kill_and_resume(method: str, moment: str, whole: Path, chance: random.Random) -> dict[str, Any]:
-    """One kill of a fresh run, what was left of it, and what became of it."""
+    """Kill a fresh run and resume it; return what was left and how it ended."""
     with tempfile.TemporaryDirectory(dir=whole.parent) as scratch:
         folder = Path(scratch) / "run"
         for name in ("data", "textures"):
@@ -149,18 +149,18 @@ def kill_and_resume(method: str, moment: str, whole: Path, chance: random.Random
 
 
 def identical(folder: Path, whole: Path) -> bool:
-    """The same files in both, and the same weights, graph and thresholds."""
+    """Whether both have the same files, weights, model and thresholds."""
     if sorted(p.name for p in folder.iterdir()) != sorted(p.name for p in whole.iterdir()):
         return False
-    found, expected = (json.loads((f / "manifest.json").read_text()) for f in (folder, whole))
-    return found["calibration"] == expected["calibration"] and all(
+    actual, expected = (json.loads((f / "manifest.json").read_text()) for f in (folder, whole))
+    return actual["calibration"] == expected["calibration"] and all(
         digest(folder / name) == digest(whole / name) == expected["files"][name]
         for name in ("weights.safetensors", "model.onnx")
     )
 
 
 def main() -> None:
-    """Draw the product, kill and resume, write the result; exit status 1 where bits differ."""
+    """Draw the product, kill and resume, write the result; exit with status 1 if bits differ."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     chance = random.Random(parser.parse_args().seed)
@@ -169,8 +169,8 @@ def main() -> None:
         place = Path(scratch)
         draw_dataset(place / "data", 1, size=128, train_good=12, test_good=1, defective_per_type=0)
         (place / "textures").mkdir()
-        for index, picture in enumerate(draw_textures(8, (128, 128), 0)):
-            write_png(place / "textures" / f"{index}.png", picture)
+        for index, texture in enumerate(draw_textures(8, (128, 128), 0)):
+            write_png(place / "textures" / f"{index}.png", texture)
         for method in METHODS:
             whole = place / method
             calm = Trap(whole.with_suffix(".notes"))

@@ -1,7 +1,7 @@
-"""``--watch`` over many images that are done: what idling costs, and how soon a new one is judged.
+"""Idle cost and reaction time of ``--watch`` on a folder of many finished images.
 
-``python benchmarks/watch.py RUN`` fills a folder of its own with files (100,000 unless ``--files``
-says otherwise) and the lines that say they are done, starts ``flawmap predict --watch`` on it, and
+``python benchmarks/watch.py RUN`` fills a temporary folder with files (100,000, or ``--files``)
+and their records, starts ``flawmap predict --watch`` on it, and
 writes ``benchmarks/results/watch.json``.
 """
 
@@ -32,14 +32,14 @@ _WAIT_S = 300.0
 
 
 def fill(folder: Path, lines: Path, files: int, folders: int) -> None:
-    """Files of one picture, and a line for each."""
+    """Write links to one image, and a record for each."""
     rng = np.random.default_rng(0)
     with lines.open("w") as ledger:
         for index in range(files):
             if index % _LINKS == 0:
-                first = folder.with_name(f"picture{index}.png")
+                first = folder.with_name(f"image{index}.png")
                 write_png(first, rng.integers(0, 256, (96, 128, 3), np.uint8))
-                found = first.stat()
+                status = first.stat()
             place = folder / f"f{index % folders}" if folders > 1 else folder
             place.mkdir(exist_ok=True)
             path = place / f"part{index:06}.png"
@@ -47,14 +47,14 @@ def fill(folder: Path, lines: Path, files: int, folders: int) -> None:
             record = InspectionRecord(
                 path=str(path), score=0.01, p_value=0.5, verdict="good", defects=(),
                 milliseconds=9.0, run="", model="", settings="", precision="float32",
-                backend="onnxruntime", device="cpu", image="0" * 64, bytes=found.st_size,
-                modified_ns=found.st_mtime_ns,
+                backend="onnxruntime", device="cpu", image="0" * 64, bytes=status.st_size,
+                modified_ns=status.st_mtime_ns,
             )  # fmt: skip
             ledger.write(record.to_json() + "\n")
 
 
 def measure(run: Path, files: int, folders: int) -> dict[str, Any]:
-    """One watcher on ``files`` in ``folders``."""
+    """Measure a watcher on ``files`` in ``folders``."""
     with tempfile.TemporaryDirectory() as scratch:
         folder, lines = Path(scratch) / "dropped", Path(scratch) / "lines.jsonl"
         folder.mkdir()
@@ -95,7 +95,7 @@ def measure(run: Path, files: int, folders: int) -> dict[str, Any]:
 
 
 def _drop(path: Path, seed: int) -> None:
-    """As most cameras' programs do: under another name first."""
+    """Write a new image under another name first, as most camera programs do."""
     partial = path.with_name(f".{path.name}")
     write_png(partial, np.random.default_rng(seed).integers(0, 256, (96, 128, 3), np.uint8))
     shutil.move(partial, path)
@@ -114,7 +114,7 @@ def _wait(lines: Path, count: int) -> None:
                 ):
                     return
         time.sleep(0.01)
-    raise SystemExit("No line came.")
+    raise SystemExit("No record was written.")
 
 
 def _cpu(pid: int) -> float:
@@ -133,8 +133,8 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--files", type=int, default=100_000)
     asked = parser.parse_args()
-    found = [measure(asked.run, asked.files, folders) for folders in (1, 1000)]
-    write_result("watch", f"python benchmarks/watch.py RUN --files {asked.files}", watched=found)
+    results = [measure(asked.run, asked.files, folders) for folders in (1, 1000)]
+    write_result("watch", f"python benchmarks/watch.py RUN --files {asked.files}", watched=results)
 
 
 if __name__ == "__main__":

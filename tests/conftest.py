@@ -36,7 +36,7 @@ from flawmap.inspection.conformal import Calibration
 from flawmap.synthesis.textures import draw_textures
 from inspection.records import make_record
 
-settings.register_profile("flawmap", deadline=None)  # a busy machine is no failure
+settings.register_profile("flawmap", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("flawmap")
 
 TINY = ("--teacher", "pocket", "--rotate", "slight", "--size", "128x128")
@@ -45,7 +45,7 @@ TINY += ("--steps", "12", "--batch-size", "2")
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if sys.platform == "win32" and item.get_closest_marker("posix"):
-        pytest.skip("Windows has no such pipes and signals")
+        pytest.skip("Windows lacks these pipes and signals")
 
 
 Once = Callable[[str, Callable[[Path], object]], Path]
@@ -91,7 +91,7 @@ def shared_weights(shared_data: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_data(once: Once) -> Path:
-    """A drawn product in the layout of MVTec AD: 10 good to train on; 3 good, 6 defective."""
+    """A drawn product in the layout of MVTec AD: 10 good to train on; 3 good and 6 defective."""
 
     def make(folder: Path) -> None:
         counts = {"train_good": 10, "test_good": 3, "defective_per_type": 1}
@@ -102,11 +102,11 @@ def tiny_data(once: Once) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_textures(once: Once) -> Path:
-    """A folder of six pictures for ``--textures``."""
+    """A folder of six images for ``--textures``."""
 
     def make(folder: Path) -> None:
-        for index, picture in enumerate(draw_textures(6, (96, 96), 0)):
-            write_png(folder / f"{index}.png", picture)
+        for index, texture in enumerate(draw_textures(6, (96, 96), 0)):
+            write_png(folder / f"{index}.png", texture)
 
     return once("textures", make)
 
@@ -124,7 +124,7 @@ def tiny_run(
     tiny_textures: Path,
     flawmap_process: tuple[list[str], dict[str, str]],
 ) -> Path:
-    """A finished run of 12 steps on ``tiny_data``, by the command line. Leave it as it is."""
+    """A finished run of 12 steps on ``tiny_data``, by the command line. Do not change it."""
     command, environment = flawmap_process
 
     def make(folder: Path) -> None:
@@ -144,10 +144,10 @@ def tiny_run(
 
 @pytest.fixture(scope="session")
 def tall_graph(once: Once) -> Callable[[str], tuple[Any, Path]]:
-    """A function of a preset that gives DeSTSeg in miniature, and the file that it exports to.
+    """A function that returns, for a preset, a miniature DeSTSeg and its exported file.
 
-    It works on 128x64. All features of a stage of the ``fast`` one are 0, as a position's may be:
-    their norm must stay guarded. Leave both as they are.
+    It works on 128x64. All features of one stage of the ``fast`` one are 0, as may happen at a
+    position: the division by their norm must stay guarded. Do not change either.
     """
     from flawmap.exporting.onnx_graph import export_onnx
     from methods.tiny import TALL, lively_module, silence
@@ -167,7 +167,7 @@ def tall_graph(once: Once) -> Callable[[str], tuple[Any, Path]]:
 
 @pytest.fixture(scope="module")
 def plain() -> Iterator[str]:
-    """The name of a method that trains and exports in a moment, for ``--method``."""
+    """The name of a method that trains and exports quickly, for ``--method``."""
     from methods.plain import registered
 
     with registered() as name:
@@ -176,7 +176,7 @@ def plain() -> Iterator[str]:
 
 @pytest.fixture
 def run_copy(tiny_run: Path, tmp_path: Path) -> Path:
-    """The finished run in a folder of its own; graph and weights are links, so replace them."""
+    """A copy of the finished run; model and weights are links, so replace and never modify them."""
     folder = tmp_path / "run"
     shutil.copytree(tiny_run, folder, copy_function=_link_large)
     return folder
@@ -191,7 +191,7 @@ def _link_large(source: str, target: str) -> None:
 
 @pytest.fixture
 def calibrated_run(tmp_path: Path) -> Path:
-    """The manifest alone of a run that was calibrated on 60 scores of a normal distribution."""
+    """A run folder with only a manifest, calibrated on 60 scores of a normal distribution."""
     scores = np.random.default_rng(0).normal(size=60).tolist()
     training = Training(
         data="parts", folder="parts", layout="folder", images=240, held_out=60, skipped=0,
@@ -235,10 +235,10 @@ def lines_of(calibrated_run: Path, tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def photographs(tmp_path: Path) -> Path:
-    """Three pictures of different sizes, in colour, grey and in a folder below."""
+def images(tmp_path: Path) -> Path:
+    """Three images of different sizes, in colour, grey and in a folder below."""
     rng = np.random.default_rng(4)
-    folder = tmp_path / "photographs"
+    folder = tmp_path / "images"
     (folder / "below").mkdir(parents=True)
     write_png(folder / "part2.png", rng.integers(0, 256, (40, 60, 3), np.uint8))
     write_png(folder / "part10.png", rng.integers(0, 256, (300, 280), np.uint8))

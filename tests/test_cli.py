@@ -190,10 +190,10 @@ def test_an_area_that_is_none(flawmap: Flawmap, run_copy: Path) -> None:
 
 
 def test_judge_shows_verdicts_as_predict_does(
-    flawmap: Flawmap, run_copy: Path, photographs: Path, tmp_path: Path
+    flawmap: Flawmap, run_copy: Path, images: Path, tmp_path: Path
 ) -> None:
     lines = tmp_path / "lines.jsonl"
-    first = flawmap("predict", run_copy, photographs, "--out", tmp_path / "out", "--json", lines)
+    first = flawmap("predict", run_copy, images, "--out", tmp_path / "out", "--json", lines)
     said = flawmap("judge", run_copy, lines, "--json", tmp_path / "again.jsonl")
     assert said.status == 0
     assert [x for x in said.out.splitlines() if "score" in x] == [
@@ -330,14 +330,14 @@ def test_evaluate_with_a_layout_that_does_not_fit(
 
 
 def test_predict_prints_a_line_an_image(
-    flawmap: Flawmap, tiny_run: Path, photographs: Path, tmp_path: Path
+    flawmap: Flawmap, tiny_run: Path, images: Path, tmp_path: Path
 ) -> None:
-    said = flawmap("predict", tiny_run, photographs, "--out", tmp_path / "out")
+    said = flawmap("predict", tiny_run, images, "--out", tmp_path / "out")
     assert said.status == 0
     assert said.err == ""
     lines = said.out.splitlines()
     assert [line.split()[-1] for line in lines[:3]] == [
-        str(photographs / name) for name in ("part2.png", "part10.png", "below/part1.png")
+        str(images / name) for name in ("part2.png", "part10.png", "below/part1.png")
     ]
     assert all(line.split()[0] in ("good", "review", "reject") for line in lines[:3])
     assert lines[3].startswith("3 images: ")
@@ -345,19 +345,19 @@ def test_predict_prints_a_line_an_image(
 
 
 def test_json_on_standard_output_is_json_alone(
-    flawmap: Flawmap, tiny_run: Path, photographs: Path, tmp_path: Path
+    flawmap: Flawmap, tiny_run: Path, images: Path, tmp_path: Path
 ) -> None:
-    (photographs / "part3.png").write_text("text", encoding="utf-8")
-    said = flawmap("predict", tiny_run, photographs, "--json", "-", "--out", tmp_path / "out")
+    (images / "part3.png").write_text("text", encoding="utf-8")
+    said = flawmap("predict", tiny_run, images, "--json", "-", "--out", tmp_path / "out")
     assert said.status == 0
     lines = [json.loads(line) for line in said.out.splitlines()]
     assert ["error" in line for line in lines] == [False, True, False, False]
     assert "part3.png" in said.err
 
 
-def test_names_are_printed_as_they_are(flawmap: Flawmap, tiny_run: Path, photographs: Path) -> None:
-    folder = photographs / "[bold] :warning:"
-    (photographs / "below").rename(folder)
+def test_names_are_printed_as_they_are(flawmap: Flawmap, tiny_run: Path, images: Path) -> None:
+    folder = images / "[bold] :warning:"
+    (images / "below").rename(folder)
     (folder / "bad [red].png").write_text("text", encoding="utf-8")
     said = flawmap("predict", tiny_run, folder)
     assert "[bold] :warning:/part1.png" in said.out
@@ -383,13 +383,13 @@ def test_predict_nothing_there(flawmap: Flawmap, tiny_run: Path, tmp_path: Path)
 
 
 def test_names_that_the_terminal_cannot_show(
-    flawmap_process: tuple[list[str], dict[str, str]], tiny_run: Path, photographs: Path
+    flawmap_process: tuple[list[str], dict[str, str]], tiny_run: Path, images: Path
 ) -> None:
     """Bytes that are no text, on a terminal of ASCII, through a real pipe."""
-    (photographs / "part2.png").rename(photographs / "Stück \udce9.png")
+    (images / "part2.png").rename(images / "Stück \udce9.png")
     command, environment = flawmap_process
     done = subprocess.run(
-        [*command, "predict", tiny_run, photographs],
+        [*command, "predict", tiny_run, images],
         env=environment | {"PYTHONIOENCODING": "ascii"},
         capture_output=True,
         check=False,
@@ -461,7 +461,7 @@ def no_good(good: Path) -> None:
         (text_named_png, "004.png"),
         (leave(5), "5 usable good images"),
         (leave(0), "no images in it"),
-        (no_good, "no good images to learn from (found: pictures with "),
+        (no_good, "no good images to learn from (it holds: pictures with "),
         (lambda good: shutil.rmtree(good.parent), "no such folder"),
     ],
 )
@@ -639,7 +639,7 @@ def test_ablation_is_a_grid_of_its_own(
         ("l1_weigth=0", "--set l1_weigth 0: extra inputs"),
         ("head=large", "--set head large: input should be"),
         ("anomalies.opacity=[0.1]", "--set anomalies.opacity"),
-        ("anomalies.x.y=1", "no x with parts"),
+        ("anomalies.x.y=1", "no section x"),
         ("decoder=false", "without a decoder"),
     ],
 )

@@ -1,4 +1,4 @@
-"""One of anomalib's models: fitted, its raw maps kept, its own OpenVINO inferencer timed.
+"""Fit one of anomalib's models, keep its raw maps, and time its own OpenVINO inferencer.
 
 Runs in the peers' environment, started by ``run.py``, which talks to it over standard input and
 output: ``fit`` fits, exports and writes maps; ``time N`` times N images. Each answer is a line of
@@ -31,8 +31,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-# Epochs are those of anomalib's own examples; batch sizes Folder's default. Their early stopping
-# on the test images' figures is left out.
+# Epochs are those of anomalib's own examples, batch sizes are Folder's default. Early stopping on
+# the test images' metrics is left out.
 EPOCHS = {"patchcore": 1, "stfpm": 100, "supersimplenet": 300, "efficientad": 0}
 RESNET = "resnet18"
 # PatchCore chooses 17 patches a second of 49,152, and fewer as there are more (one core, measured):
@@ -41,7 +41,7 @@ A_MINUTE = 60 * 17 * 49_152
 
 
 def build(name: str, size: tuple[int, int], ratio: float) -> Any:
-    """The model with its defaults, but for the backbone: the teacher at hand is ResNet-18.
+    """Return the model with its defaults, except for the backbone: ResNet-18, as for flawmap.
 
     ``ratio``: share of the patches that PatchCore keeps, 0.1 at most, which is its default.
     """
@@ -60,7 +60,7 @@ def build(name: str, size: tuple[int, int], ratio: float) -> Any:
 
 
 def use_weights(file: Path) -> None:
-    """Let timm's "pretrained" ResNet-18 have the file's weights: nothing can be downloaded."""
+    """Make timm's "pretrained" ResNet-18 use the file's weights instead of a download."""
     original = timm.create_model
 
     def create(backbone: str, pretrained: bool = False, **options: Any) -> nn.Module:
@@ -73,7 +73,7 @@ def use_weights(file: Path) -> None:
 
 
 def _load_folded(network: nn.Module, folded: dict[str, torch.Tensor]) -> None:
-    """Weights whose batch norms are folded: the network's norms become the biases."""
+    """Load weights with folded batch norms: the network's norms become the biases."""
     norms = {"conv1": "bn1", "conv2": "bn2", "0": "1"}
     for name, part in network.named_modules():
         if not isinstance(part, nn.Conv2d) or f"{name}.weight" not in folded:
@@ -103,15 +103,15 @@ class Peer:
     def fit(self) -> dict[str, Any]:
         """Fit, keep raw maps and scores of the test images, export for OpenVINO.
 
-        What an earlier call has left in the folder is taken as it is.
+        The results of an earlier call in the folder are reused.
         """
         done = self.out / "fit.json"
         if not done.is_file():
             self.out.mkdir(parents=True, exist_ok=True)
             done.write_text(json.dumps(self._fit()))
-        found: dict[str, Any] = json.loads(done.read_text())
-        self.inferencer = OpenVINOInferencer(self.out / found.pop("model"), device="CPU")
-        return found
+        result: dict[str, Any] = json.loads(done.read_text())
+        self.inferencer = OpenVINOInferencer(self.out / result.pop("model"), device="CPU")
+        return result
 
     def _fit(self) -> dict[str, Any]:
         seed_everything(self.seed)
@@ -148,7 +148,7 @@ class Peer:
             ExportType.OPENVINO,
             export_root=self.out,
             input_size=self.size,
-            # With any batch size PatchCore's graph came out for batches of 2.
+            # With a dynamic batch size, PatchCore was exported for batches of 2.
             onnx_kwargs={"dynamic_axes": None, "dynamic_shapes": None},
         )
         return {
@@ -161,7 +161,7 @@ class Peer:
         }
 
     def _linked(self) -> Path:
-        """A folder of links to the images, as anomalib's Folder reads them."""
+        """Create a folder of links to the images, as anomalib's Folder reads them."""
         root = self.out / "images"
         kinds = [(path, "train") for path in self.train]
         kinds += [(path, "defective" if defective else "good") for path, defective in self.test]
@@ -173,19 +173,19 @@ class Peer:
         return root
 
     def _keep_maps(self, model: Any) -> None:
-        """Raw maps and scores, before anomalib normalises them, in the order of the images."""
+        """Save raw maps and scores, before anomalib normalises them, in the order of the images."""
         model.eval()
         maps, scores = [], []
         for path in self.images:
             pixels = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)
             with torch.no_grad():
-                found = model.model(model.pre_processor(pixels[None].float() / 255))
-            maps.append(found.anomaly_map.squeeze().numpy())
-            scores.append(float(found.pred_score.squeeze()))
+                output = model.model(model.pre_processor(pixels[None].float() / 255))
+            maps.append(output.anomaly_map.squeeze().numpy())
+            scores.append(float(output.pred_score.squeeze()))
         np.savez(self.out / "maps.npz", maps=np.stack(maps), scores=np.array(scores))
 
     def _fitting(self, path: Path) -> Path | np.ndarray:
-        """The image's path, or the image resized where the exported model wants another size."""
+        """Return the image's path, or the image resized if the exported model has another size."""
         height, width = self.size
         with Image.open(path) as image:
             if image.size == (width, height):
@@ -194,7 +194,7 @@ class Peer:
         return np.asarray(resized, np.float32) / 255
 
     def time(self, count: int) -> dict[str, Any]:
-        """Milliseconds from an image's path to its prediction."""
+        """Return the milliseconds from an image's path to its prediction."""
         assert self.inferencer is not None
         milliseconds = []
         for path in itertools.islice(itertools.cycle(self.images), count):
@@ -206,7 +206,7 @@ class Peer:
 
 
 def main() -> None:
-    """Answer what ``run.py`` asks, a line each."""
+    """Answer the requests of ``run.py``, one line each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=EPOCHS)
     parser.add_argument("images", type=Path, help="listing of run.py")
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--size", type=int, nargs=2, default=(256, 256))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, help="of training at most; else to its end")
+    parser.add_argument("--minutes", type=float, help="maximum training time; default: all epochs")
     asked = parser.parse_args()
     use_weights(asked.weights)
     answers = sys.stdout

@@ -1,6 +1,6 @@
-"""One of flawmap's inspectors, trained and timed as ``anomalib_peer.py`` does with anomalib's.
+"""Train and time one of flawmap's inspectors, as ``anomalib_peer.py`` does with anomalib's.
 
-``python flawmap_peer.py METHOD-TEACHER IMAGES OUT --weights FOLDER`` answers the same lines.
+``python flawmap_peer.py METHOD-TEACHER IMAGES OUT --weights FOLDER`` answers the same requests.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Peer:
         self.images = [Path(path) for path, _ in listing["test"]]
 
     def fit(self) -> dict[str, Any]:
-        """Train, unless it was done, and keep the maps; images are scored as at a line."""
+        """Train unless that is done, and save the maps."""
         done = self.out / "fit.json"
         if not done.is_file():
-            found = flawmap.train(
+            result = flawmap.train(
                 self.data,
                 self.out,
                 method=self.method,
@@ -42,22 +42,22 @@ class Peer:
                 seed=self.seed,
                 resume=True,
             )
-            seconds = found.manifest.training.seconds["train"]
-            told = {"fit_seconds": round(seconds, 1), "cores": len(os.sched_getaffinity(0))}
-            done.write_text(json.dumps(told))
+            seconds = result.manifest.training.seconds["train"]
+            summary = {"fit_seconds": round(seconds, 1), "cores": len(os.sched_getaffinity(0))}
+            done.write_text(json.dumps(summary))
         self.inspector = flawmap.Inspector.load(self.out)
         self._keep_maps()
         fit: dict[str, Any] = json.loads(done.read_text())
         return fit
 
     def _keep_maps(self) -> None:
-        seen = [self.inspector.inspect(path) for path in self.images]
-        scores = np.array([one.score for one in seen])
-        maps = np.stack([one.anomaly_map for one in seen])
+        inspections = [self.inspector.inspect(path) for path in self.images]
+        scores = np.array([one.score for one in inspections])
+        maps = np.stack([one.anomaly_map for one in inspections])
         np.savez(self.out / "maps.npz", maps=maps, scores=scores)
 
     def time(self, count: int) -> dict[str, Any]:
-        """Milliseconds from an image's path to its verdict."""
+        """Return the milliseconds from an image's path to its verdict."""
         milliseconds = []
         for path in itertools.islice(itertools.cycle(self.images), count):
             begun = time.perf_counter()
@@ -68,7 +68,7 @@ class Peer:
 
 
 def main() -> None:
-    """Answer what ``run.py`` asks, a line each."""
+    """Answer the requests of ``run.py``, one line each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name")
     parser.add_argument("images", type=Path, help="listing of run.py")

@@ -1,10 +1,10 @@
-"""flawmap beside anomalib's models: the same images, teacher weights and machine, in one run.
+"""Compare flawmap with anomalib's models: same images, teacher weights and machine, in one run.
 
 ``python benchmarks/peers/run.py PRODUCT --peers PEERS/bin/python`` writes
-``benchmarks/results/peers/PRODUCT.json``. Each side is fitted in a process of its own, one after
-the other; then all are loaded afresh and take turns, so that whatever else the machine does falls
-on all alike. Metrics are flawmap's, of raw maps. With ``--minutes`` a peer stops training after as
-many, and PatchCore's coreset is as large as can be chosen in them.
+``benchmarks/results/peers/PRODUCT.json``. Each side is fitted in a separate process, one after the
+other; then all are loaded again and timed in turns, so that other load on the machine affects all
+alike. Metrics are flawmap's, of raw maps. ``--minutes`` limits the training time of a peer, and
+PatchCore's coreset is as large as can be selected in that time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WEIGHTS = SHARED / "weights" / "resnet18_imagenet_bnfolded.safetensors"
 OURS = ("destseg-resnet18", "destseg-pocket", "adps-pocket")
 THEIRS = ("patchcore", "stfpm", "supersimplenet", "efficientad")
 ROUNDS, IMAGES = 12, 10
-SIZES = {"kolektor_sdd": "640x256"}  # that flawmap settles on by itself; 256x256 for the others
+SIZES = {"kolektor_sdd": "640x256"}  # sizes that flawmap chooses itself; 256x256 for the others
 
 
 class Side:
@@ -56,7 +56,7 @@ class Side:
         )
 
     def ask(self, line: str) -> dict[str, Any]:
-        """Its answer to a line."""
+        """Send a request; return the answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(line + "\n")
@@ -64,32 +64,32 @@ class Side:
         answer = self._process.stdout.readline()
         if not answer:
             sys.exit(f"{self.name} failed: see above.")
-        found: dict[str, Any] = json.loads(answer)
-        return found
+        result: dict[str, Any] = json.loads(answer)
+        return result
 
     def close(self) -> None:
-        """Let it end."""
+        """Close its input and wait for its end."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
 
 
 def list_images(data: Path, work: Path) -> Path:
-    """Write which images a product has to train and to test on, for every side alike."""
+    """Write the list of a product's training and test images for all sides."""
     dataset = open_dataset(data)
     listing = work / f"{data.name}.json"
     work.mkdir(parents=True, exist_ok=True)
-    found = {
+    content = {
         "data": str(data),
         "train": [str(sample.path) for sample in dataset.train],
         "test": [[str(sample.path), sample.label == "defective"] for sample in dataset.test],
     }
-    listing.write_text(json.dumps(found))
+    listing.write_text(json.dumps(content))
     return listing
 
 
 def measure(data: Path, maps: Path) -> dict[str, float | None]:
-    """flawmap's metrics of raw maps, which are in the order of the listing."""
+    """Return flawmap's metrics of raw maps, which are in the order of the listing."""
     kept = np.load(maps)
     evaluator = Evaluator()
     for row, sample in enumerate(open_dataset(data).test):
@@ -97,19 +97,19 @@ def measure(data: Path, maps: Path) -> dict[str, float | None]:
         defective = sample.label == "defective"
         mask = read_mask(sample.mask, anomaly_map.shape) if defective and sample.mask else None
         evaluator.update(anomaly_map, mask, float(kept["scores"][row]), defective)
-    found = evaluator.compute()
-    return {one.key: found[one.key] for one in compared_metrics()}
+    metrics = evaluator.compute()
+    return {one.key: metrics[one.key] for one in compared_metrics()}
 
 
 def compare(product: str, asked: argparse.Namespace) -> None:
-    """Fit every side on one product, then time all in turns, and write what was found."""
+    """Fit every side on one product, then time all in turns, and write the result."""
     data = (SHARED / "data" / product).resolve()
     work = asked.work.resolve()
     images = list_images(data, work)
     size = SIZES.get(product, "256x256")
     limits = ["--size", *size.split("x")]
     limits += ["--minutes", str(asked.minutes)] if asked.minutes else []
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
 
     def start(name: str) -> Side:
         python = sys.executable if name in OURS else asked.peers
@@ -117,11 +117,11 @@ def compare(product: str, asked: argparse.Namespace) -> None:
 
     for name in asked.side:
         side = start(name)
-        found[name] = side.ask("fit")
+        results[name] = side.ask("fit")
         if (side.out / "maps.npz").is_file():
-            found[name]["figures"] = measure(data, side.out / "maps.npz")
+            results[name]["figures"] = measure(data, side.out / "maps.npz")
         side.close()
-        print(product, name, found[name], flush=True)
+        print(product, name, results[name], flush=True)
     sides = [start(name) for name in asked.side]
     for side in sides:
         side.ask("fit")
@@ -131,10 +131,10 @@ def compare(product: str, asked: argparse.Namespace) -> None:
         for side in sides:
             answer = side.ask(f"time {IMAGES}")
             times[side.name] += answer["milliseconds"]
-            found[side.name]["peak_mb"] = answer["peak_mb"]
+            results[side.name]["peak_mb"] = answer["peak_mb"]
     for side in sides:
         side.close()
-        found[side.name]["p50_ms"] = round(statistics.median(times[side.name]), 2)
+        results[side.name]["p50_ms"] = round(statistics.median(times[side.name]), 2)
     write_result(
         f"peers/{data.name}",
         f"python benchmarks/peers/run.py {product} --peers PEERS/bin/python --work WORK"
@@ -143,27 +143,27 @@ def compare(product: str, asked: argparse.Namespace) -> None:
         size=size,
         seed=asked.seed,
         minutes=asked.minutes,
-        sides=found,
+        sides=results,
         install=install(asked.peers),
     )
 
 
 def main() -> None:
-    """Compare on one product after the other."""
+    """Compare all sides on each product."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("product", nargs="+", help="folder below ../shared/data")
     parser.add_argument("--peers", required=True, help="Python of the peers' environment")
-    parser.add_argument("--work", type=Path, required=True, help="folder of what is fitted")
+    parser.add_argument("--work", type=Path, required=True, help="folder for fitted models")
     parser.add_argument("--side", nargs="+", default=[*OURS, *THEIRS])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, help="of training that a peer has at most")
+    parser.add_argument("--minutes", type=float, help="maximum training time of a peer")
     asked = parser.parse_args()
     for product in asked.product:
         compare(product, asked)
 
 
 def install(python: str) -> dict[str, Any]:
-    """Packages of the peers' environment and the MB they take, with and without CUDA's."""
+    """Return number and size of the packages in the peers' environment, with and without CUDA."""
     code = (
         "import importlib.metadata as m, json, pathlib, site;"
         "p = pathlib.Path(site.getsitepackages()[0]);"
@@ -173,8 +173,8 @@ def install(python: str) -> dict[str, Any]:
         " 'mb_without_cuda': a - g, 'anomalib': m.version('anomalib')}))"
     )
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    packages: dict[str, Any] = json.loads(done.stdout)
+    return packages
 
 
 if __name__ == "__main__":

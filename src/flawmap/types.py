@@ -1,4 +1,4 @@
-"""Names of types that many parts share, each defined once."""
+"""Types that many modules share, each defined once."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Literal
 Size = tuple[int, int]
 """Height and width in pixels."""
 Label = Literal["good", "defective"]
-"""What an image is known to show."""
+"""Label of an image: whether it shows a good part or a defective one."""
 Verdict = Literal["good", "review", "reject"]
-"""What an inspector says of an image."""
+"""Verdict of an inspector on an image."""
 Fit = Literal["squash", "letterbox", "tiles"]
-"""How an image of any size becomes images of the working size."""
+"""How an image of any size is fitted to the working size."""
 Rotation = Literal["none", "slight", "full", "draem"]
 """How good images are rotated in training."""
 RotationChoice = Literal["auto", "none", "slight", "full", "draem"]
-"""The same, or ``auto``: as the good images suggest."""
+"""Rotation to train with, or ``auto``: the good images decide."""
 Precision = Literal["float32", "bf16"]
-"""What a network computes in."""
+"""Numerical precision of a network in training."""
 PrecisionChoice = Literal["auto", "float32", "bf16"]
-"""The same, or ``auto``: as the processor has instructions for it."""
+"""Precision of training, or ``auto``: the processor's instructions decide."""
 ExportPrecision = Literal["float32", "bf16", "int8"]
-"""What an exported graph computes in."""
+"""Numerical precision of an exported model."""

@@ -193,7 +193,7 @@ def test_a_file_that_only_bears_the_name_is_told(nowhere: Path, caplog, monkeypa
     digest = put(cache_folder(), 1)
     load_teacher("resnet18")
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "resnet18_x.safetensors is taken as resnet18 by its name" in caplog.text
+    assert "resnet18_x.safetensors is loaded as resnet18 because of its name" in caplog.text
     caplog.clear()
     known = weights.KnownTeacher("resnet18", sha256="00", converted=(digest,))
     monkeypatch.setitem(TEACHERS, "resnet18", known)

@@ -20,10 +20,10 @@ def quick(monkeypatch):
     monkeypatch.setattr(module, "BATCHES", (1, 2))
 
 
-def test_it_times_every_part_and_says_on_what(quick, tiny_run, photographs, tmp_path):
+def test_it_times_every_part_and_says_on_what(quick, tiny_run, images, tmp_path):
     file = tmp_path / "new" / "latency.json"
     found = flawmap.latency(
-        tiny_run, [photographs], count=5, batch=2, threads=1, backend="onnxruntime", json_file=file
+        tiny_run, [images], count=5, batch=2, threads=1, backend="onnxruntime", json_file=file
     )
     assert json.loads(file.read_text()) == found
     assert {"p50_ms", "p90_ms", "p99_ms", "images_per_s", "peak_mb", "cold_start_s"} <= set(found)
@@ -39,7 +39,7 @@ def test_it_times_every_part_and_says_on_what(quick, tiny_run, photographs, tmp_
     assert found["versions"]["onnxruntime"]
 
 
-def test_every_image_of_a_folder_is_taken_in_turn(quick, tiny_run, photographs, monkeypatch):
+def test_every_image_of_a_folder_is_taken_in_turn(quick, tiny_run, images, monkeypatch):
     read = []
     original = framing.read_scaled
     monkeypatch.setattr(
@@ -47,22 +47,22 @@ def test_every_image_of_a_folder_is_taken_in_turn(quick, tiny_run, photographs, 
         "read_scaled",
         lambda data, *more, **named: read.append(data) or original(data, *more, **named),
     )
-    flawmap.latency(tiny_run, [photographs], count=6)
-    assert set(read) == {path.read_bytes() for path in photographs.rglob("*.png")}
+    flawmap.latency(tiny_run, [images], count=6)
+    assert set(read) == {path.read_bytes() for path in images.rglob("*.png")}
 
 
 @pytest.mark.slow
-def test_torch_is_a_backend_of_the_bench(quick, tiny_run, photographs):
-    found = flawmap.latency(tiny_run, [photographs], count=2, threads=1, backend="torch")
+def test_torch_is_a_backend_of_the_bench(quick, tiny_run, images):
+    found = flawmap.latency(tiny_run, [images], count=2, threads=1, backend="torch")
     assert found["backend"] == "torch"
     assert found["versions"]["torch"]
     assert found["cold_start_s"] > 0.01
 
 
-def test_torch_scores_as_the_graph_does(tiny_run, photographs):
-    images = sorted(photographs.rglob("*.png"))
+def test_torch_scores_as_the_graph_does(tiny_run, images):
+    paths = sorted(images.rglob("*.png"))
     ours, torchs = (load_inspector(tiny_run, backend=name) for name in ("auto", "torch"))
-    for image in images:
+    for image in paths:
         assert ours.inspect(image).score == pytest.approx(torchs.inspect(image).score, abs=1e-5)
 
 
@@ -70,15 +70,15 @@ def test_torch_scores_as_the_graph_does(tiny_run, photographs):
     ("wrong", "message"),
     [({"precision": "bf16"}, "float32"), ({"device": "GPU"}, "device")],
 )
-def test_what_torch_does_not_run(wrong, message, tiny_run, photographs):
+def test_what_torch_does_not_run(wrong, message, tiny_run, images):
     with pytest.raises(FlawmapError, match=message):
-        flawmap.latency(tiny_run, [photographs], backend="torch", **wrong)
+        flawmap.latency(tiny_run, [images], backend="torch", **wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"count": 0}, {"batch": 0}])
-def test_numbers_that_make_no_sense(wrong, tiny_run, photographs):
+def test_numbers_that_make_no_sense(wrong, tiny_run, images):
     with pytest.raises(UsageError, match="of at least 1"):
-        flawmap.latency(tiny_run, [photographs], **wrong)
+        flawmap.latency(tiny_run, [images], **wrong)
 
 
 def test_the_table_shows_the_best_batch_and_the_machine():
@@ -97,9 +97,9 @@ def test_the_table_shows_the_best_batch_and_the_machine():
 
 
 @pytest.mark.slow
-def test_tiles_are_timed_as_well(quick, run_copy, photographs):
+def test_tiles_are_timed_as_well(quick, run_copy, images):
     manifest = json.loads((run_copy / "manifest.json").read_text())
     manifest["preprocessing"] |= {"fit": "tiles", "overlap": 64}
     (run_copy / "manifest.json").write_text(json.dumps(manifest))
-    found = flawmap.latency(run_copy, [photographs / "part10.png"], count=1, threads=1)
+    found = flawmap.latency(run_copy, [images / "part10.png"], count=1, threads=1)
     assert (found["fit"], found["photograph"]) == ("tiles", [300, 280])

@@ -11,7 +11,7 @@ import flawmap
 from flawmap.calibration.leaving_out import apart, without
 from flawmap.data.layouts import open_dataset
 from flawmap.errors import FlawmapError
-from flawmap.evaluation.seen_before import evaluation_images
+from flawmap.evaluation.used_images import evaluation_images
 from flawmap.inspection.bundle.manifest import read_manifest, write_manifest
 from flawmap.inspection.conformal import Calibration
 from flawmap.utils.files import digest

@@ -25,7 +25,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 def test_a_demo_refuses_a_folder_of_other_files(tmp_path: Path, drawn: list[Path]):
     (tmp_path / "data" / "train" / "good").mkdir(parents=True)
     (tmp_path / "data" / "train" / "good" / "000.png").write_text("mine")
-    with pytest.raises(UsageError, match=r"not empty and no demo .* another --out"):
+    with pytest.raises(UsageError, match=r"not empty and not an unfinished demo.* another --out"):
         flawmap.demo(tmp_path)
     with pytest.raises(UsageError, match="is a file"):
         flawmap.demo(tmp_path / "data" / "train" / "good" / "000.png")

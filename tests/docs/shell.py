@@ -31,7 +31,7 @@ SCALED = {
     "--batch-size 2 --textures textures",
 }
 LOWERED = {
-    "flawmap.exporting.export._DEFECTS": 12,
+    "flawmap.exporting.export._ANOMALIES": 12,
     "flawmap.exporting.synthetic._TEXTURES": 8,
     "flawmap.benchmark.latency._COLD_STARTS": 1,
     "flawmap.benchmark.latency._THROUGHPUT": 2,

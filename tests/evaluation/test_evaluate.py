@@ -163,7 +163,7 @@ def test_a_plain_folder_gives_no_rate_of_the_images_that_trained_or_calibrated(
     assert page.count("set the thresholds: its verdict counts in no rate") >= 1
 
 
-def test_good_images_not_seen_before_are_judged_and_copies_of_seen_ones_are_not(
+def test_good_images_not_used_images_are_judged_and_copies_of_seen_ones_are_not(
     run_copy: Path, plain: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
     """By content, whatever the copies are called and wherever they lie."""
@@ -244,8 +244,8 @@ def test_a_defective_image_that_trained_or_calibrated_is_named(
     found = flawmap.evaluate(run_copy, data)
     marked = {Path(row.path).name for row in found.rows if row.calibrated}
     assert marked == {"held.png"}
-    (said,) = (warning for warning in found.warnings if "very content" in warning)
-    assert said.startswith("3 defective images of the very content of a good image")
+    (said,) = (warning for warning in found.warnings if "same content" in warning)
+    assert said.startswith("3 defective images with the same content as a good image")
     assert all(str(place) in said for place in places)
     assert "one of the two labels is wrong" in said
 

@@ -51,7 +51,7 @@ def lines(tmp_path: Path, *kinds: str, region: np.ndarray | None = None) -> list
     [
         ("empty", "mark nothing: 2, such as .*0.png; draw the defects"),
         ("full", "mark the whole image: 2, such as .*0.png; draw the defect alone"),
-        ("inverted", "look inverted, .*: 2, such as .*0.png; invert them"),
+        ("inverted", "probably inverted: .*: 2, such as .*0.png; invert them"),
     ],
 )
 def test_one_line_a_kind_with_count_and_example(tmp_path: Path, kind: str, says: str) -> None:
@@ -192,6 +192,6 @@ def test_evaluation_says_so_once(run_copy: Path, truth: Path, tmp_path: Path) ->
         write_png(root / "masks" / path.name, 255 * (1 - read_mask(path, None)))
     found = flawmap.evaluate(run_copy, root, json_file=tmp_path / "metrics.json")
     (line,) = found.mask_notes
-    assert "look inverted, as they mark most of the image and its border: 3" in line
+    assert "probably inverted: they mark most of the image and its border: 3" in line
     assert found.warnings.count(line) == 1
     assert json.loads((tmp_path / "metrics.json").read_text())["notes"]["masks"] == line

@@ -56,7 +56,7 @@ def striped_once(tmp_path_factory: pytest.TempPathFactory) -> Striped:
 @pytest.fixture
 def few_defects(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exports are judged on 12 drawn defects of 8 textures."""
-    monkeypatch.setattr("flawmap.exporting.export._DEFECTS", 12)
+    monkeypatch.setattr("flawmap.exporting.export._ANOMALIES", 12)
     monkeypatch.setattr("flawmap.exporting.synthetic._TEXTURES", 8)
 
 

@@ -16,9 +16,10 @@ from flawmap import FlawmapError, Inspector, UsageError
 from flawmap.cli.console.info import show_info
 from flawmap.data.image_io.images import write_png
 from flawmap.exporting import export as exporting
+from flawmap.exporting import limits
 from flawmap.exporting.quantization_scope import scopes
-from flawmap.inspection.bundle.graphs import file_digest
 from flawmap.inspection.bundle.manifest import Preprocessing, read_manifest, write_manifest
+from flawmap.inspection.bundle.models import file_digest
 from flawmap.inspection.bundle.onnx_metadata import read_metadata
 from flawmap.runtime.onnxruntime import OnnxRuntime
 from flawmap.runtime.registry import has_bf16_here
@@ -109,9 +110,9 @@ def quantised_once(striped_once, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("quantised") / "run"
     shutil.copytree(striped_once.run, run)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporting, "AP_LIMIT", 1.0)
-        patch.setattr(exporting, "FLIP_LIMIT", 1.0)
-        patch.setattr(exporting, "P_VALUE_LIMIT", 1.0)
+        patch.setattr(limits, "AP_LIMIT", 1.0)
+        patch.setattr(limits, "FLIP_LIMIT", 1.0)
+        patch.setattr(limits, "P_VALUE_LIMIT", 1.0)
         for to in ("onnx", "openvino"):
             flawmap.export(run, to, int8=True)
     return run
@@ -134,7 +135,7 @@ def test_int8_runs_with_its_own_thresholds(striped, quantised, to, backend):
     assert 0 < after <= 1
     first = Inspector.load(quantised)
     inspector = Inspector.load(quantised, precision="int8", backend=backend)
-    assert inspector.graph.name == backend
+    assert inspector.backend.name == backend
     scores = [inspector.inspect(image).score for image in striped.held_out]
     np.testing.assert_allclose(
         sorted(inspector.manifest.calibration.scores), sorted(scores), atol=1e-5
@@ -178,13 +179,13 @@ def test_an_int8_network_says_its_own_thresholds_and_takes_new_ones(quantised):
 
 
 def test_openvinos_int8_graph_goes_first(quantised):
-    assert Inspector.load(quantised, precision="int8").graph.name == "openvino"
+    assert Inspector.load(quantised, precision="int8").backend.name == "openvino"
 
 
 def test_fewer_convolutions_are_tried_and_past_the_limits_nothing_is_kept(
     striped, few_defects, monkeypatch
 ):
-    monkeypatch.setattr(exporting, "AP_LIMIT", -1.0)
+    monkeypatch.setattr(limits, "AP_LIMIT", -1.0)
     said: list[str] = []
     forced = flawmap.export(striped.run, "onnx", int8=True, force=True, say=said.append)
     tried = [line.removeprefix("Quantising ") for line in said if line.startswith("Quant")]
@@ -200,20 +201,20 @@ def test_fewer_convolutions_are_tried_and_past_the_limits_nothing_is_kept(
     monkeypatch.setattr(
         "flawmap.exporting.quantization_scope.scopes", lambda graph: scopes(graph)[-1:]
     )
-    with pytest.raises(FlawmapError, match=r"of pixel AP on drawn defects .*--force keeps it"):
+    with pytest.raises(FlawmapError, match=r"of pixel AP on synthetic anomalies .*give --force"):
         flawmap.export(striped.run, "onnx", int8=True)
     assert files(striped.run) == before
 
 
 def test_a_float_graph_too_far_off_is_refused(striped, monkeypatch):
-    monkeypatch.setattr(exporting, "FLOAT_LIMIT", 1e-12)
+    monkeypatch.setattr(limits, "FLOAT_LIMIT", 1e-12)
     with pytest.raises(FlawmapError, match=r"differs by .*nothing was kept"):
         flawmap.export(striped.run, "openvino")
     assert not (striped.run / "exports").exists()
 
 
 def test_what_cannot_be_exported_says_why(striped, tmp_path):
-    with pytest.raises(UsageError, match="No runtime 'tensorrt': export to onnx or openvino"):
+    with pytest.raises(UsageError, match="Unknown runtime 'tensorrt': export to onnx or openvino"):
         flawmap.export(striped.run, "tensorrt")
     with pytest.raises(FlawmapError, match=r"No such image or folder: .*nowhere"):
         flawmap.export(striped.run, "onnx", images=tmp_path / "nowhere")

@@ -212,7 +212,9 @@ def test_bf16_thresholds_that_cannot_be_set_are_told_of(run, monkeypatch):
     monkeypatch.setattr(exporting, "has_bf16_here", lambda: True)
     said: list[str] = []
     flawmap.export(run, "openvino", say=said.append)
-    assert any(line.startswith("No thresholds for bf16. ") and "by folds" in line for line in said)
+    assert any(
+        line.startswith("No thresholds are set for bf16. ") and "by folds" in line for line in said
+    )
     assert set(read_manifest(run).exports) == {"openvino-float32"}
 
 

@@ -34,8 +34,8 @@ def moved(striped, folder):
 def test_ranges_come_from_images_trained_on_and_thresholds_from_those_that_calibrate(striped):
     found = found_by(striped)
     pictures = tiny_images(LEARNED + HELD_OUT)
-    assert np.array_equal(found.learn(), pictures[:LEARNED])
-    assert np.array_equal(found.judge, pictures[LEARNED:])
+    assert np.array_equal(found.range_images(), pictures[:LEARNED])
+    assert np.array_equal(found.sample_tiles, pictures[LEARNED:])
     assert found.calibrating.stored == striped.manifest.calibration.scores
     assert tuple(found.calibrating.sha256.values()) == striped.manifest.calibration.images
     for path, sha256 in found.calibrating.sha256.items():
@@ -53,7 +53,7 @@ def test_images_that_moved_are_found_where_they_are_said_to_be(striped, tmp_path
     gone = {"training": moved(striped, tmp_path / "gone")}
     found = found_by(striped, place, **gone)
     assert set(found.calibrating.sha256.values()) == set(striped.manifest.calibration.images)
-    assert found.learn() is None
+    assert found.range_images() is None
     places = striped.manifest.calibration.model_copy(update={"places": (str(place),)})
     assert found_by(striped, **gone, calibration=places).calibrating == (
         type(found.calibrating)(
@@ -102,7 +102,7 @@ def test_test_images_are_never_looked_at(striped, tmp_path):
     (data / "test" / "good" / "no.png").write_bytes(b"never read")
     (data / "test" / "bad" / "no.png").write_bytes(b"never read")
     training = moved(striped, data).model_copy(update={"layout": "mvtec"})
-    assert len(found_by(striped, training=training).judge) == HELD_OUT
+    assert len(found_by(striped, training=training).sample_tiles) == HELD_OUT
 
 
 def test_of_tiled_images_it_takes_windows_and_compares_the_whole(striped, tmp_path):
@@ -117,10 +117,10 @@ def test_of_tiled_images_it_takes_windows_and_compares_the_whole(striped, tmp_pa
     scores = {"scores": calibration.scores[:3], "peaks": calibration.peaks[:3]}
     calibration = calibration.model_copy(update=scores)
     found = found_by(striped, folder.parent, preprocessing=size, calibration=calibration)
-    assert found.judge.shape == (3, *SIZE, 3)
+    assert found.sample_tiles.shape == (3, *SIZE, 3)
     padded = list(found.padded(found.sample))
     assert [image.image_size for image in padded] == [(100, 150)] * 3
-    for window, path in zip(found.judge, found.sample, strict=True):
+    for window, path in zip(found.sample_tiles, found.sample, strict=True):
         image = Framing(SIZE, "tiles", 16).preprocess(read_image(path))
         windows = [image.tile(index) for index in range(image.layout.count)]
         assert any(np.array_equal(window, one) for one in windows)

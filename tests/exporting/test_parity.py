@@ -8,7 +8,7 @@ import pytest
 from flawmap import FlawmapError
 from flawmap.data.resize import Framing
 from flawmap.exporting.parity import compare
-from flawmap.exporting.synthetic import Corrupted, no_defects
+from flawmap.exporting.synthetic import Corrupted, no_anomalies
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.scoring import Scoring
 from flawmap.inspection.tiled import TiledInference
@@ -44,7 +44,7 @@ def test_differences_by_hand():
     found = compare(
         Fixed([0.0, 0.5, 0.25], [0.1, 0.5, 0.9]),
         Fixed([0.25, 0.5, 0.0], [0.1, 0.75, 0.4]),
-        laid(good), no_defects(good), LIKE, INFERENCE,
+        laid(good), no_anomalies(good), LIKE, INFERENCE,
     )  # fmt: skip
     assert (found.images, found.map_max) == (3, 0.25)
     assert found.map_mean == pytest.approx(0.5 / 3)
@@ -117,7 +117,7 @@ def test_a_map_that_is_no_number_is_refused():
             Fixed([0.0, 0.0], scores),
             Fixed([np.nan, 0.0], scores),
             laid(good),
-            no_defects(good),
+            no_anomalies(good),
             LIKE,
             INFERENCE,
         )

@@ -80,7 +80,7 @@ def test_maps_defects_and_verdicts(run, parts):
 def test_what_fits_one_window_is_the_graph_s_own_bit_for_bit(run):
     inspector = flawmap.Inspector.load(run, threads=1)
     image = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
-    maps, scores = inspector.graph(image[None])
+    maps, scores = inspector.backend(image[None])
     seen = inspector.inspect(image)
     np.testing.assert_array_equal(seen.raw_map, maps[0])
     assert seen.raw_score == float(scores[0])

@@ -63,8 +63,8 @@ def message(run: Path) -> str:
     return text
 
 
-def test_file_bytes_and_array_agree(inspector: Inspector, photographs: Path) -> None:
-    path = photographs / "part10.png"
+def test_file_bytes_and_array_agree(inspector: Inspector, images: Path) -> None:
+    path = images / "part10.png"
     seen = [inspector.inspect(x) for x in (path, str(path), path.read_bytes(), read_image(path))]
     for other in seen[1:]:
         assert np.array_equal(seen[0].anomaly_map, other.anomaly_map)
@@ -73,8 +73,8 @@ def test_file_bytes_and_array_agree(inspector: Inspector, photographs: Path) -> 
         )  # fmt: skip
 
 
-def test_map_mask_and_score(inspector: Inspector, photographs: Path, tiny_run: Path) -> None:
-    seen = inspector.inspect(photographs / "part2.png")
+def test_map_mask_and_score(inspector: Inspector, images: Path, tiny_run: Path) -> None:
+    seen = inspector.inspect(images / "part2.png")
     assert seen.anomaly_map.shape == seen.mask.shape == inspector.size == (128, 128)
     assert seen.anomaly_map.dtype == np.float32
     assert seen.mask.dtype == np.uint8
@@ -84,8 +84,8 @@ def test_map_mask_and_score(inspector: Inspector, photographs: Path, tiny_run: P
     # the score is the mean of the highest pixels, lowered where teacher and student agree
     count = inspector.manifest.configuration["top_pixels"]
     top = np.sort(seen.anomaly_map, axis=None)[-count:].astype(np.float64)
-    graph = load_distances(tiny_run, (1, 2, 3)).graph
-    image = resize_image(read_image(photographs / "part2.png"), inspector.size)
+    graph = load_distances(tiny_run, (1, 2, 3)).backend
+    image = resize_image(read_image(images / "part2.png"), inspector.size)
     (distances,) = graph._run(["distances"], image[None])
     apart = np.sort(distances.clip(min=1e-3).prod(1), axis=None)[-math.ceil(count / 16) :].mean()
     power = inspector.manifest.configuration["score_power"]
@@ -98,9 +98,9 @@ def test_map_mask_and_score(inspector: Inspector, photographs: Path, tiny_run: P
 
 def test_batch_of_the_graph_is_its_images_one_by_one(inspector: Inspector) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), np.uint8)
-    maps, scores = inspector.graph(images)
+    maps, scores = inspector.backend(images)
     for image, found, score in zip(images, maps, scores, strict=True):
-        one_map, one_score = inspector.graph(image[None])
+        one_map, one_score = inspector.backend(image[None])
         np.testing.assert_allclose(one_map[0], found, atol=1e-5)
         np.testing.assert_allclose(one_score[0], score, atol=1e-5)
 
@@ -136,13 +136,13 @@ def test_calibration_is_what_the_inspector_says_of_the_held_out_images(
     assert tuple(float(s.anomaly_map.max()) for s in seen) == manifest.calibration.peaks
 
 
-def test_defects_lie_in_the_photograph(run_copy: Path, photographs: Path) -> None:
+def test_defects_lie_in_the_photograph(run_copy: Path, images: Path) -> None:
     def lower(value: dict[str, Any]) -> None:
         value["calibration"]["pixel"]["value"] = float(np.median(clean.anomaly_map))
 
-    clean = Inspector.load(run_copy).inspect(photographs / "part2.png")
+    clean = Inspector.load(run_copy).inspect(images / "part2.png")
     edit(run_copy, lower)
-    seen = Inspector.load(run_copy).inspect(photographs / "part2.png")
+    seen = Inspector.load(run_copy).inspect(images / "part2.png")
     assert seen.defects
     for defect in seen.defects:
         x, y, width, height = defect.box
@@ -193,12 +193,10 @@ def test_unreadable_images_are_refused(inspector: Inspector, tmp_path: Path) -> 
         inspector.inspect(tmp_path / "nothing.png")
 
 
-def test_two_inspections_are_compared_by_what_they_say(
-    inspector: Inspector, photographs: Path
-) -> None:
-    path = photographs / "part2.png"
+def test_two_inspections_are_compared_by_what_they_say(inspector: Inspector, images: Path) -> None:
+    path = images / "part2.png"
     one, again = inspector.inspect(path), inspector.inspect(path)
-    other = inspector.inspect(photographs / "part10.png")
+    other = inspector.inspect(images / "part10.png")
     assert one == again
     assert hash(one) == hash(again)
     assert one != other
@@ -210,24 +208,24 @@ def test_two_inspections_are_compared_by_what_they_say(
 
 
 def test_results_and_inspectors_are_printed_in_a_line(
-    inspector: Inspector, photographs: Path, tiny_run: Path
+    inspector: Inspector, images: Path, tiny_run: Path
 ) -> None:
-    said = repr(inspector.inspect(photographs / "part2.png"))
+    said = repr(inspector.inspect(images / "part2.png"))
     assert said.startswith("Inspection(score=")
     assert "verdict=" in said
     assert "array" not in said
-    assert repr(inspector) == f"<Inspector {tiny_run}, float32 on {inspector.graph.name}>"
+    assert repr(inspector) == f"<Inspector {tiny_run}, float32 on {inspector.backend.name}>"
 
 
 def test_copies_and_pickles_say_the_same(
-    run_copy: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+    run_copy: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(run_copy.parent)
     inspector = Inspector.load(run_copy.name, threads=1)
     data = pickle.dumps(inspector)
     assert len(data) < 200_000, "the graph is not in it"
-    monkeypatch.chdir(photographs)
-    path = photographs / "part2.png"
+    monkeypatch.chdir(images)
+    path = images / "part2.png"
     first = inspector.inspect(path)
     for other in (copy.copy(inspector), copy.deepcopy(inspector), _unpickled(data)):
         assert isinstance(other, Inspector)
@@ -259,12 +257,12 @@ def test_a_pickle_without_its_run_says_so(run_copy: Path, tiny_run: Path) -> Non
     with pytest.raises(FlawmapError, match=r"Cannot read .*model\.onnx"):
         _unpickled(data)
     with pytest.raises(pickle.PicklingError, match=r"Inspector\.load"):
-        pickle.dumps(Inspector(inspector.manifest, inspector.graph))
+        pickle.dumps(Inspector(inspector.manifest, inspector.backend))
 
 
-def test_a_spawned_pool_inspects(tiny_run: Path, photographs: Path) -> None:
+def test_a_spawned_pool_inspects(tiny_run: Path, images: Path) -> None:
     inspector = Inspector.load(tiny_run, threads=1)
-    paths = sorted(photographs.rglob("*.png"))
+    paths = sorted(images.rglob("*.png"))
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         assert list(pool.map(inspector.inspect, paths)) == [inspector.inspect(p) for p in paths]
 

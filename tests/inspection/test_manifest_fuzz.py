@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flawmap.errors import FlawmapError
-from flawmap.inspection.bundle.graphs import read_graph
 from flawmap.inspection.bundle.manifest import (
     Export,
     Manifest,
@@ -23,6 +22,7 @@ from flawmap.inspection.bundle.manifest import (
     Training,
     read_manifest,
 )
+from flawmap.inspection.bundle.models import read_model
 from flawmap.inspection.conformal import Calibration
 
 QUICK = settings(
@@ -81,7 +81,7 @@ def outcome(run: Path) -> str:
     try:
         manifest = read_manifest(run)
         for precision in ("float32", "int8"):
-            read_graph(run, manifest, "onnxruntime", precision)
+            read_model(run, manifest, "onnxruntime", precision)
     except FlawmapError as error:
         said = str(error)
     else:
@@ -148,7 +148,7 @@ def test_an_export_of_no_files_is_none(tmp_path: Path) -> None:
     document["exports"]["onnx-int8"]["files"] = {}
     manifest = Manifest.model_validate(document)
     with pytest.raises(FlawmapError, match="has no INT8 model"):
-        read_graph(tmp_path, manifest, "onnxruntime", "int8")
+        read_model(tmp_path, manifest, "onnxruntime", "int8")
 
 
 def test_a_key_of_many_lines_stays_one(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from flawmap.inspection.decision import record_of
 from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.pipeline import inspect_files
 from flawmap.inspection.record import InspectionRecord
-from flawmap.runtime.base import Backend, sound
+from flawmap.runtime.base import Backend, check_outputs
 from flawmap.utils.files import digest
 
 
@@ -36,9 +36,9 @@ def frames(count: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4, 7])
-def test_a_batch_changes_nothing_but_the_time(inspector, photographs, batch):
-    (photographs / "broken.png").write_bytes(b"no picture")
-    paths = sorted(photographs.rglob("*.png"))
+def test_a_batch_changes_nothing_but_the_time(inspector, images, batch):
+    (images / "broken.png").write_bytes(b"no picture")
+    paths = sorted(images.rglob("*.png"))
     found = list(inspect_files(inspector, paths, batch))
     assert [record_of(one).path for one in found] == list(map(str, paths))
     for path, one in zip(paths, found, strict=True):
@@ -60,8 +60,8 @@ def test_a_batch_of_nothing_but_broken_files(inspector, tmp_path):
     assert all(one.error for one in inspect_files(inspector, paths, 2))
 
 
-def test_predict_gives_the_same_lines_in_batches(tiny_run, photographs, tmp_path):
-    one, many = (flawmap.predict(tiny_run, [photographs], batch=batch) for batch in (1, 3))
+def test_predict_gives_the_same_lines_in_batches(tiny_run, images, tmp_path):
+    one, many = (flawmap.predict(tiny_run, [images], batch=batch) for batch in (1, 3))
     assert [x.path for x in one] == [x.path for x in many]
     assert [x.score for x in many] == pytest.approx([x.score for x in one], abs=1e-5)
 
@@ -195,7 +195,7 @@ class Faulty(Backend):
         if dark.any() and self.error is not None:
             raise self.error
         maps[dark] = np.nan
-        return sound([maps, scores], len(images), self.size)
+        return check_outputs([maps, scores], len(images), self.size)
 
 
 FAILURES = [None, FlawmapError("it failed"), RuntimeError("out of\nmemory"), MemoryError()]
@@ -212,7 +212,7 @@ def one_dark(tmp_path) -> list[Path]:
 @pytest.mark.parametrize("batch", [1, 2, 5])
 @pytest.mark.parametrize("error", FAILURES)
 def test_one_image_that_the_graph_fails_on(inspector, one_dark, batch, error):
-    faulty = Inspector(inspector.manifest, Faulty(inspector.graph, error))
+    faulty = Inspector(inspector.manifest, Faulty(inspector.backend, error))
     found = list(inspect_files(faulty, one_dark, batch))
     assert [record_of(one).path for one in found] == list(map(str, one_dark))
     assert [record_of(one).image for one in found] == list(map(digest, one_dark))
@@ -225,7 +225,7 @@ def test_one_image_that_the_graph_fails_on(inspector, one_dark, batch, error):
 
 
 def test_a_failing_frame_raises(inspector, one_dark):
-    faulty = Inspector(inspector.manifest, Faulty(inspector.graph, None))
+    faulty = Inspector(inspector.manifest, Faulty(inspector.backend, None))
     given = [read_image(path) for path in one_dark]
     found = faulty.inspect_frames(given, colour="RGB")
     assert [next(found).verdict for _ in range(2)]

@@ -48,9 +48,9 @@ def names(*inputs: Path, out: Path | None = None) -> list[str]:
     return [target.name for target in list_images(inputs, out)]
 
 
-def mark_half(run: Path, photographs: Path, name: str = "part2.png") -> None:
+def mark_half(run: Path, images: Path, name: str = "part2.png") -> None:
     """Lower the pixel threshold so that the barely trained run marks something."""
-    seen = flawmap.Inspector.load(run).inspect(photographs / name)
+    seen = flawmap.Inspector.load(run).inspect(images / name)
     path = run / "manifest.json"
     value = json.loads(path.read_text(encoding="utf-8"))
     value["calibration"]["pixel"]["value"] = float(np.median(seen.anomaly_map))
@@ -58,10 +58,10 @@ def mark_half(run: Path, photographs: Path, name: str = "part2.png") -> None:
 
 
 def test_lines_in_input_order_with_the_keys_of_the_contract(
-    run_copy: Path, photographs: Path, tmp_path: Path
+    run_copy: Path, images: Path, tmp_path: Path
 ) -> None:
-    mark_half(run_copy, photographs)
-    given = [photographs / "part10.png", photographs / "below", photographs / "part2.png"]
+    mark_half(run_copy, images)
+    given = [images / "part10.png", images / "below", images / "part2.png"]
     shown: list[tuple[str, int]] = []
     records = flawmap.predict(
         run_copy,
@@ -84,12 +84,12 @@ def test_lines_in_input_order_with_the_keys_of_the_contract(
 
 
 def test_an_unreadable_file_gets_an_error_and_the_rest_go_on(
-    run_copy: Path, photographs: Path, tmp_path: Path
+    run_copy: Path, images: Path, tmp_path: Path
 ) -> None:
-    (photographs / "part3.png").write_text("not a picture", encoding="utf-8")
-    (photographs / "part4.png").write_bytes(b"")
+    (images / "part3.png").write_text("not a picture", encoding="utf-8")
+    (images / "part4.png").write_bytes(b"")
     out = tmp_path / "out"
-    records = flawmap.predict(run_copy, [photographs], out=out, json_file=tmp_path / "l.jsonl")
+    records = flawmap.predict(run_copy, [images], out=out, json_file=tmp_path / "l.jsonl")
     assert [Path(x.path).name for x in records] == [
         "part2.png", "part3.png", "part4.png", "part10.png", "part1.png",
     ]  # fmt: skip
@@ -98,23 +98,23 @@ def test_an_unreadable_file_gets_an_error_and_the_rest_go_on(
     for name, record in failed.items():
         assert list(record.to_dict()) == ["format", "path", "error", *ORIGIN]
         assert len(record.error.splitlines()) == 1
-        assert record.image == digest(photographs / name)
+        assert record.image == digest(images / name)
     assert len((tmp_path / "l.jsonl").read_text(encoding="utf-8").splitlines()) == 5
     assert not list(out.glob("part3*"))
 
 
 def test_pictures_have_the_size_of_the_photograph(
-    run_copy: Path, photographs: Path, tmp_path: Path
+    run_copy: Path, images: Path, tmp_path: Path
 ) -> None:
-    mark_half(run_copy, photographs)
+    mark_half(run_copy, images)
     out = tmp_path / "out"
-    flawmap.predict(run_copy, [photographs], out=out)
+    flawmap.predict(run_copy, [images], out=out)
     files = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
     stems = ("below/part1", "part10", "part2")
     assert files == [f"{s}_{e}" for s in stems for e in ("map.npy", "mask.png", "overlay.png")]
     inspector = flawmap.Inspector.load(run_copy)
     for stem in stems:
-        image = read_image(photographs / f"{stem}.png")
+        image = read_image(images / f"{stem}.png")
         assert read_image(out / f"{stem}_overlay.png").shape == image.shape
         mask = read_image(out / f"{stem}_mask.png")
         assert mask.shape == image.shape
@@ -128,7 +128,7 @@ def test_pictures_have_the_size_of_the_photograph(
         marked = (mask[..., 0] > 0).mean()
         assert marked == pytest.approx(float(seen.mask.mean()), abs=0.1)
     assert not np.array_equal(
-        read_image(out / "part2_overlay.png"), read_image(photographs / "part2.png")
+        read_image(out / "part2_overlay.png"), read_image(images / "part2.png")
     )
 
 
@@ -187,16 +187,16 @@ def test_many_images_are_named_at_once(tmp_path: Path) -> None:
     assert len({target.name for target in found}) == 4000
 
 
-def test_a_missing_input_writes_nothing(run_copy: Path, photographs: Path, tmp_path: Path) -> None:
+def test_a_missing_input_writes_nothing(run_copy: Path, images: Path, tmp_path: Path) -> None:
     out, lines = tmp_path / "out", tmp_path / "lines.jsonl"
     with pytest.raises(UsageError):
-        flawmap.predict(run_copy, [photographs, tmp_path / "no"], out=out, json_file=lines)
+        flawmap.predict(run_copy, [images, tmp_path / "no"], out=out, json_file=lines)
     assert not out.exists()
     assert not lines.exists()
 
 
-def test_lines_name_run_precision_and_backend(run_copy: Path, photographs: Path) -> None:
-    path = photographs / "part2.png"
+def test_lines_name_run_precision_and_backend(run_copy: Path, images: Path) -> None:
+    path = images / "part2.png"
     (record,) = flawmap.predict(run_copy, path)
     manifest = read_manifest(run_copy)
     graph = manifest.files["model.onnx"]
@@ -227,7 +227,7 @@ def test_settings_name_what_decides(run_copy: Path) -> None:
 
 @pytest.mark.parametrize("pictures", [False, True])
 def test_an_interruption_leaves_whole_lines(
-    run_copy: Path, photographs: Path, tmp_path: Path, pictures: bool
+    run_copy: Path, images: Path, tmp_path: Path, pictures: bool
 ) -> None:
     """The lines of the time before go with the first new one, and not earlier."""
     target = tmp_path / "lines.jsonl"
@@ -242,10 +242,10 @@ def test_an_interruption_leaves_whole_lines(
             raise KeyboardInterrupt
 
     with pytest.raises(FlawmapError):
-        flawmap.predict(run_copy / "no", [photographs], json_file=target)
+        flawmap.predict(run_copy / "no", [images], json_file=target)
     assert target.read_bytes() == before
     with pytest.raises(KeyboardInterrupt):
-        flawmap.predict(run_copy, [photographs], json_file=target, out=out, show=interrupt)
+        flawmap.predict(run_copy, [images], json_file=target, out=out, show=interrupt)
     lines = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
     assert lines[:2] == [one.to_dict() for one in seen[:2]]
     assert not list(tmp_path.rglob(".*"))
@@ -257,7 +257,7 @@ def test_an_interruption_leaves_whole_lines(
 @pytest.mark.parametrize("unwritable", [False, True])
 def test_an_interruption_at_the_end_leaves_a_line_for_every_picture(
     run_copy: Path,
-    photographs: Path,
+    images: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     unwritable: bool,
@@ -277,7 +277,7 @@ def test_an_interruption_at_the_end_leaves_a_line_for_every_picture(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        flawmap.predict(run_copy, [photographs], json_file=target, out=out, show=interrupt)
+        flawmap.predict(run_copy, [images], json_file=target, out=out, show=interrupt)
     lines = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
     assert [Path(line["path"]).stem for line in lines] == ["part2", "part10", "part1"]
     assert ["error" in line for line in lines] == [False, unwritable, False]
@@ -290,15 +290,15 @@ def test_killed_it_leaves_whole_lines(
     name: str,
     flawmap_process: tuple[list[str], dict[str, str]],
     tiny_run: Path,
-    photographs: Path,
+    images: Path,
     tmp_path: Path,
 ) -> None:
     for index in range(2000):
-        os.link(photographs / "part2.png", photographs / f"copy{index}.png")
+        os.link(images / "part2.png", images / f"copy{index}.png")
     command, environment = flawmap_process
     lines, out = tmp_path / "lines.jsonl", tmp_path / "out"
     process = subprocess.Popen(
-        [*command, "predict", tiny_run, photographs, "--json", lines, "--out", out],
+        [*command, "predict", tiny_run, images, "--json", lines, "--out", out],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -325,7 +325,7 @@ def test_killed_it_leaves_whole_lines(
 
 
 def test_pictures_that_cannot_be_written_are_one_images_error(
-    run_copy: Path, photographs: Path, tmp_path: Path
+    run_copy: Path, images: Path, tmp_path: Path
 ) -> None:
     """A folder in the way, a name too long for what is added to it, a mask drawn by hand."""
     out = tmp_path / "out"
@@ -333,9 +333,9 @@ def test_pictures_that_cannot_be_written_are_one_images_error(
     (out / "below").write_text("in the way", encoding="utf-8")
     write_png(out / "part10_mask.png", np.full((3, 3), 7, np.uint8))
     drawn = (out / "part10_mask.png").read_bytes()
-    shutil.copy(photographs / "part2.png", photographs / ("x" * 247 + ".png"))
-    shutil.copy(photographs / "part2.png", photographs / ("y" * 240 + ".png"))
-    records = flawmap.predict(run_copy, [photographs], out=out, json_file=tmp_path / "l.jsonl")
+    shutil.copy(images / "part2.png", images / ("x" * 247 + ".png"))
+    shutil.copy(images / "part2.png", images / ("y" * 240 + ".png"))
+    records = flawmap.predict(run_copy, [images], out=out, json_file=tmp_path / "l.jsonl")
     assert len((tmp_path / "l.jsonl").read_text().splitlines()) == 5
     failed = {Path(x.path).stem: x.error for x in records if x.failed}
     assert sorted(failed) == ["part1", "part10", "x" * 247]
@@ -344,16 +344,16 @@ def test_pictures_that_cannot_be_written_are_one_images_error(
     assert "too long" in failed["x" * 247]
     assert all(len(error.splitlines()) == 1 for error in failed.values())
     assert (out / "part10_mask.png").read_bytes() == drawn
-    again = flawmap.predict(run_copy, [photographs], out=out)
+    again = flawmap.predict(run_copy, [images], out=out)
     assert [one.failed for one in again] == [one.failed for one in records]
 
 
-def test_output_never_replaces_an_input(run_copy: Path, photographs: Path, tmp_path: Path) -> None:
+def test_output_never_replaces_an_input(run_copy: Path, images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    flawmap.predict(run_copy, [photographs / "part2.png"], out=out)
+    flawmap.predict(run_copy, [images / "part2.png"], out=out)
     overlay = out / "part2_overlay.png"
     before = overlay.read_bytes()
-    elsewhere = shutil.copy(photographs / "part10.png", tmp_path / "part2.png")
+    elsewhere = shutil.copy(images / "part10.png", tmp_path / "part2.png")
     one, other = flawmap.predict(run_copy, [overlay, elsewhere], out=out)
     assert not one.failed
     assert "not replaced" in other.error
@@ -361,7 +361,7 @@ def test_output_never_replaces_an_input(run_copy: Path, photographs: Path, tmp_p
 
 
 def test_a_full_disk_ends_it_with_the_lines_so_far(
-    run_copy: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_copy: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, calls = delivery.write_images, []
 
@@ -374,24 +374,24 @@ def test_a_full_disk_ends_it_with_the_lines_so_far(
     monkeypatch.setattr(delivery, "write_images", full)
     target = tmp_path / "lines.jsonl"
     with pytest.raises(OSError, match="No space"):
-        flawmap.predict(run_copy, [photographs], out=tmp_path / "out", json_file=target)
+        flawmap.predict(run_copy, [images], out=tmp_path / "out", json_file=target)
     (line,) = target.read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["path"].endswith("part2.png")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_lines_on_a_full_disk(run_copy: Path, photographs: Path) -> None:
+def test_lines_on_a_full_disk(run_copy: Path, images: Path) -> None:
     with pytest.raises(FlawmapError, match="No space left"):
-        flawmap.predict(run_copy, [photographs], json_file="/dev/full")
+        flawmap.predict(run_copy, [images], json_file="/dev/full")
 
 
-def test_two_do_not_write_the_same_lines(run_copy: Path, photographs: Path, tmp_path: Path) -> None:
+def test_two_do_not_write_the_same_lines(run_copy: Path, images: Path, tmp_path: Path) -> None:
     file = LinesFile(tmp_path / "lines.jsonl")
     with pytest.raises(FlawmapError, match="Another process is writing lines"):
-        flawmap.predict(run_copy, [photographs], json_file=tmp_path / "lines.jsonl")
+        flawmap.predict(run_copy, [images], json_file=tmp_path / "lines.jsonl")
     file.close()
     assert not (tmp_path / "lines.jsonl").exists(), "it held no line"
-    assert flawmap.predict(run_copy, [photographs], json_file=tmp_path / "lines.jsonl")
+    assert flawmap.predict(run_copy, [images], json_file=tmp_path / "lines.jsonl")
 
 
 def test_overlay_and_mask_in_strips_are_those_of_the_whole(

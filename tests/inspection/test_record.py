@@ -152,15 +152,15 @@ def test_a_last_line_cut_short_is_left_out_and_others_are_named(tmp_path, caplog
         list(read_lines(path))
 
 
-def test_lines_of_every_verb_are_records(run_copy, photographs, tmp_path):
-    (photographs / "broken.png").write_bytes(b"no picture")
+def test_lines_of_every_verb_are_records(run_copy, images, tmp_path):
+    (images / "broken.png").write_bytes(b"no picture")
     lines, watched, again = (tmp_path / name for name in ("a.jsonl", "b.jsonl", "c.jsonl"))
-    predicted = flawmap.predict(run_copy, photographs, json_file=lines, out=tmp_path / "out")
+    predicted = flawmap.predict(run_copy, images, json_file=lines, out=tmp_path / "out")
     judged = flawmap.judge(run_copy, lines, json_file=again)
     shown: list[InspectionRecord] = []
     flawmap.watch(
         run_copy,
-        photographs,
+        images,
         json_file=watched,
         settle=0.05,
         poll=0.01,
@@ -177,9 +177,9 @@ def test_lines_of_every_verb_are_records(run_copy, photographs, tmp_path):
     assert flawmap.drift(run_copy, watched).skipped == 1
 
 
-def test_a_frame_has_no_path_and_its_file_a_digest(tiny_run, photographs):
+def test_a_frame_has_no_path_and_its_file_a_digest(tiny_run, images):
     inspector = flawmap.Inspector.load(tiny_run, threads=1)
-    path = photographs / "part2.png"
+    path = images / "part2.png"
     from_file, from_bytes = (inspector.inspect(one).record for one in (path, path.read_bytes()))
     frame = inspector.inspect(read_image(path)).record
     assert (from_file.path, from_bytes.path, frame.path) == (str(path), None, None)

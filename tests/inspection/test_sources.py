@@ -61,9 +61,9 @@ def test_a_name_that_no_file_can_have_is_not_there(tmp_path, name):
         list_images(tmp_path / name)
 
 
-def test_text_is_one_path_for_predict(tiny_run, photographs, monkeypatch):
-    monkeypatch.chdir(photographs.parent)
-    lines = flawmap.predict(tiny_run, "photographs")
+def test_text_is_one_path_for_predict(tiny_run, images, monkeypatch):
+    monkeypatch.chdir(images.parent)
+    lines = flawmap.predict(tiny_run, "images")
     assert len(lines) == 3
     with pytest.raises(UsageError, match="No such image or folder: gone"):
         flawmap.predict(tiny_run, "gone")

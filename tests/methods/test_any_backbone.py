@@ -15,7 +15,7 @@ from flawmap.methods.batch import Batch
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.training.choices.shape import kept_shape
 from flawmap.training.config import TrainConfig
-from flawmap.training.resolve import check_backbone, method_config, settle_open_options
+from flawmap.training.resolve import check_backbone, choose_open_options, method_config
 from methods.tiny import tiny_teacher
 
 SIZES = {"two-levels": (48, 64), "stride-14": (56, 112), "five-levels": (96, 96)}
@@ -120,9 +120,9 @@ def test_a_size_that_does_not_fit_the_backbone_names_one_that_does(method, chang
 def test_the_default_size_is_one_that_fits(method, size):
     config = TrainConfig(method=method)
     multiple = check_backbone(config, MADE_UP["stride-14"]())
-    assert settle_open_options(config, [], None, multiple, print).size == (size, size)
+    assert choose_open_options(config, [], None, multiple, print).size == (size, size)
     multiple = check_backbone(config, tiny_teacher())
-    settled = settle_open_options(config, [], None, multiple, print)
+    settled = choose_open_options(config, [], None, multiple, print)
     assert method_config(settled).size == (256, 256)
 
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.ndimage
 import torch
 
-from flawmap.synthesis.perlin import perlin_noise, turn
+from flawmap.synthesis.perlin import perlin_noise, rotate_each
 
 
 def textbook_perlin(size: tuple[int, int], cells: tuple[int, int], angles: np.ndarray):
@@ -66,7 +66,7 @@ def test_range():
 
 def turned(field: np.ndarray, degrees: float, **options: str) -> np.ndarray:
     batch = torch.tensor(field, dtype=torch.float32)[None, None]
-    return turn(batch, torch.tensor([degrees]), **options)[0, 0].numpy()
+    return rotate_each(batch, torch.tensor([degrees]), **options)[0, 0].numpy()
 
 
 @pytest.mark.parametrize("quarters", [-1, 0, 1, 2, 3])
@@ -92,8 +92,8 @@ def test_corners_are_zero_or_the_edge():
 
 def test_each_image_turns_by_its_own_angle():
     field = torch.rand(3, 2, 24, 24, generator=torch.Generator().manual_seed(0))
-    together = turn(field, torch.tensor([0.0, 30.0, -80.0]))
+    together = rotate_each(field, torch.tensor([0.0, 30.0, -80.0]))
     for k, angle in enumerate((0.0, 30.0, -80.0)):
         torch.testing.assert_close(
-            together[k : k + 1], turn(field[k : k + 1], torch.tensor([angle]))
+            together[k : k + 1], rotate_each(field[k : k + 1], torch.tensor([angle]))
         )

@@ -88,7 +88,7 @@ def test_loading_holds_the_pictures_once(tmp_path: Path, monkeypatch):
 
 
 def test_load_without_pictures_says_so(tmp_path: Path):
-    with pytest.raises(FlawmapError, match="no readable image"):
+    with pytest.raises(FlawmapError, match="No readable image"):
         load_textures(tmp_path, SIZE, limit=10, seed=0)
 
 

@@ -58,6 +58,6 @@ def test_the_graph_and_its_thresholds_have_the_fitted_read_out(finished):
     odd = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
     with torch.no_grad():
         expected = module(torch.tensor(odd).permute(0, 3, 1, 2) / 255)[0].numpy()
-    np.testing.assert_allclose(inspector.graph(odd)[0], expected, atol=1e-5)
+    np.testing.assert_allclose(inspector.backend(odd)[0], expected, atol=1e-5)
     scores = sorted(inspector.inspect(image).score for image in held_out)
     np.testing.assert_allclose(sorted(inspector.manifest.calibration.scores), scores, atol=1e-6)

@@ -86,7 +86,7 @@ def test_folds_that_make_no_sense(tiny_data, tmp_path, folds, told):
 
 
 def test_more_folds_than_images(tiny_data, options, tmp_path):
-    with pytest.raises(UsageError, match="at most as many folds"):
+    with pytest.raises(UsageError, match="give at most 10"):
         flawmap.train(tiny_data, tmp_path / "run", folds=11, **options)
 
 

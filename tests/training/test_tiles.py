@@ -47,10 +47,10 @@ def test_all_tiles_of_a_photograph_are_on_one_side(good):
     levels = {round(float(tile.mean() - 20) / 30) for tile in learned}
     assert levels == set(good.train.tolist())
     assert len(learned) > len(good.train)
-    held = {round(float(tile.mean() - 20) / 30) for tile in good.parity_windows(99, 0)}
+    held = {round(float(tile.mean() - 20) / 30) for tile in good.parity_tiles(99, 0)}
     assert held == set(good.held.tolist())
     assert [one.shape[0] for one in good.held_out] == [70 + 20 * n for n in good.held]
-    assert "in " + str(len(learned)) + " tiles to learn from" in good.describe()
+    assert "in " + str(len(learned)) + " tiles to train on" in good.describe()
     assert good.shape_hint() is None
 
 

@@ -20,8 +20,8 @@ import flawmap
 from flawmap import FlawmapError, UsageError
 from flawmap.data.layouts import open_dataset
 from flawmap.data.store import fingerprint
-from flawmap.inspection.bundle.graphs import file_digest
 from flawmap.inspection.bundle.manifest import read_manifest
+from flawmap.inspection.bundle.models import file_digest
 from flawmap.training.good_images.split import Part
 from flawmap.training.steps.loop import Reporter
 
@@ -161,7 +161,7 @@ def test_what_a_run_says(tiny_run: Path) -> None:
     said = (tiny_run.parent / "said.txt").read_text(encoding="utf-8")
     for piece in (
         "MVTec AD layout: 10 good to train on",
-        "5 good images to learn from, 5 held out for the thresholds",
+        "5 good images to train on, 5 held out for the thresholds",
         "Rotation: slight, as asked for.",
         f"{STEPS} steps of 2",
         "at most 16.7% on average will be rejected",
@@ -209,7 +209,7 @@ def test_a_complete_run_is_not_trained_again(tiny_run: Path, tiny_data: Path) ->
     said: list[str] = []
     found = flawmap.train(tiny_data, tiny_run, resume=True, reporter=Reporter(say=said.append))
     assert found.manifest == read_manifest(tiny_run)
-    assert "complete already" in said[0]
+    assert "already complete" in said[0]
 
 
 def test_a_run_killed_while_it_tidied_is_tidied_by_resuming(

@@ -1,4 +1,4 @@
-"""How near the pocket's lifted features come to the ImageNet teacher's, on unseen pictures."""
+"""Similarity of the pocket's lifted features and the ImageNet teacher's, on held-out images."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def read_folder(paths: Sequence[Path]) -> Bank:
 
 @torch.inference_mode()
 def stage_cosines(
-    pocket: ResNetTeacher, lifts: Lifts, teacher: ResNetTeacher, pictures: Bank
+    pocket: ResNetTeacher, lifts: Lifts, teacher: ResNetTeacher, images: Bank
 ) -> list[float]:
-    """Mean cosine over all positions of all pictures, one figure a stage; 1 is the same."""
+    """Return the mean cosine over all positions of all images, by stage; 1 means equal."""
     sums = torch.zeros(3, dtype=torch.float64)
-    for start in range(0, len(pictures), 16):
-        x = normalised(pictures[start : start + 16])
+    for start in range(0, len(images), 16):
+        x = normalised(images[start : start + 16])
         pairs = zip(pocket(x), teacher(x), lifts, strict=True)
         for stage, (small, big, lift) in enumerate(pairs):
             sums[stage] += _cosine(lifts.restore(stage, lift(small)), big) * len(x)
-    return [round(float(value) / len(pictures), 5) for value in sums]
+    return [round(float(value) / len(images), 5) for value in sums]
 
 
 @torch.inference_mode()
-def mean_cosines(lifts: Lifts, teacher: ResNetTeacher, pictures: Bank) -> list[float]:
-    """What always answering with the teacher's mean feature would score, one figure a stage."""
+def mean_cosines(lifts: Lifts, teacher: ResNetTeacher, images: Bank) -> list[float]:
+    """Return the mean cosine of the teacher's constant mean feature, by stage."""
     sums = torch.zeros(3, dtype=torch.float64)
-    for start in range(0, len(pictures), 16):
-        x = normalised(pictures[start : start + 16])
+    for start in range(0, len(images), 16):
+        x = normalised(images[start : start + 16])
         for stage, big in enumerate(teacher(x)):
             sums[stage] += _cosine(lifts.get_buffer(f"mean{stage}").expand_as(big), big) * len(x)
-    return [round(float(value) / len(pictures), 5) for value in sums]
+    return [round(float(value) / len(images), 5) for value in sums]
 
 
 def _cosine(a: Tensor, b: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""The pocket network while it learns: batch norm still apart, and lifts up to the big teacher.
+"""The pocket network in training: unfolded batch norms, and lifts to the large teacher.
 
 Modules are named as in ``flawmap.backbones.resnet.ResNetTeacher``: folded weights load there.
 """
@@ -53,7 +53,7 @@ class PocketNet(nn.Module):
 
 
 class Lifts(nn.ModuleList):
-    """1x1 projections of the pocket stages to the big teacher's widths; for the training only.
+    """1x1 projections of the pocket stages to the large teacher's widths, used in training only.
 
     They give the teacher's features in units of each channel's mean and deviation (the buffers).
     """

@@ -22,7 +22,7 @@ Outline = list[tuple[Polygon, bool]]
 def draw_object(
     rng: Rng, centre: tuple[float, float], radius: float, turn: float, side: int
 ) -> Field:
-    """Mask of a random object, float32 (side, side) in 0..1, smooth-edged."""
+    """Return the mask of a random object, float32 (side, side) in 0..1, smooth-edged."""
     sheet = Image.new("L", (2 * side, 2 * side))
     pen = ImageDraw.Draw(sheet)
     c, s = math.cos(turn), math.sin(turn)
@@ -34,7 +34,7 @@ def draw_object(
 
 
 def _ring(radii: npt.NDArray[np.float64] | float, points: int = 96, flat: float = 1.0) -> Polygon:
-    """A closed curve: radius as a function of the angle."""
+    """Return a closed curve: radius as a function of the angle."""
     angles = np.arange(points) * (2 * math.pi / points)
     return np.stack([radii * np.cos(angles), flat * radii * np.sin(angles)], 1)
 

@@ -1,4 +1,4 @@
-"""Measure finished distillations on pictures none of them saw, and write the figures as JSON.
+"""Measure finished distillations on held-out images, and write the cosines as JSON.
 
     python tools/pocket/report.py --teacher WEIGHTS --data ../shared/data \\
         --bank runs/bank_s0_4608.npy --run final=runs/pocket --run drawn=runs/short_drawn
@@ -39,7 +39,7 @@ def main() -> None:
     command = shlex.join(["python", *sys.argv])
     record: dict[str, Any] = {"name": options.json.stem, "command": command, **_where()}
     record["shipped_sha256"] = _sha256(options.shipped)
-    record["pictures"] = {name: len(pictures) for name, pictures in sets.items()}
+    record["pictures"] = {name: len(images) for name, images in sets.items()}
     record["mean_feature_cosine"] = mean_feature(Path(next(iter(runs.values()))), teacher, sets)
     record["runs"] = {name: measured(Path(run), teacher, sets) for name, run in runs.items()}
     options.json.write_text(json.dumps(record, indent=2) + "\n")
@@ -49,7 +49,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="holds mvtec_ad_256, dtd_256")
-    parser.add_argument("--bank", type=Path, required=True, help="the .npy of drawn pictures")
+    parser.add_argument("--bank", type=Path, required=True, help="the .npy of drawn images")
     parser.add_argument("--run", action="append", required=True, help="NAME=FOLDER; repeatable")
     parser.add_argument(
         "--json", type=Path, default=Path("benchmarks/results/pocket_distillation.json")
@@ -62,7 +62,7 @@ def _options() -> argparse.Namespace:
 
 
 def held_out(data: Path, bank: Path) -> dict[str, Bank]:
-    """Pictures by set: the last drawn ones, good MVTec images, every eighth DTD texture."""
+    """Return images by set: the last drawn ones, good MVTec images, every eighth DTD texture."""
     mvtec, dtd = data / "mvtec_ad_256", sorted((data / "dtd_256/images").rglob("*.*"))
     return {
         "drawn": np.load(bank, mmap_mode="r")[-128:],
@@ -73,7 +73,7 @@ def held_out(data: Path, bank: Path) -> dict[str, Bank]:
 
 
 def measured(run: Path, teacher: ResNetTeacher, sets: dict[str, Bank]) -> dict[str, Any]:
-    """Configuration of a run and its mean cosine by set, one figure a stage."""
+    """Return a run's configuration and its mean cosines by set and stage."""
     weights = run / "pocket.safetensors"
     pocket, lifts = load_teacher(weights)[0], _lifts(run)
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
@@ -90,9 +90,9 @@ def _sha256(file: Path) -> str:
 def mean_feature(
     run: Path, teacher: ResNetTeacher, sets: dict[str, Bank]
 ) -> dict[str, list[float]]:
-    """For scale: the cosine that a constant, the teacher's mean feature, would get."""
+    """Return for comparison the cosines of a constant, the teacher's mean feature."""
     lifts = _lifts(run)
-    return {n: mean_cosines(lifts, teacher, pictures) for n, pictures in sets.items()}
+    return {n: mean_cosines(lifts, teacher, images) for n, images in sets.items()}
 
 
 def _lifts(run: Path) -> Lifts:

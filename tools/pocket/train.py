@@ -1,15 +1,15 @@
-"""Distil the pocket teacher from the ImageNet ResNet-18 on pictures that the program draws.
+"""Distil the pocket teacher from the ImageNet ResNet-18 on images that the program draws.
 
 Each pocket stage is lifted by a 1x1 projection to the teacher's width. Loss, summed over stages:
 mean over positions of 1 - cos, plus a tenth of the squared error in units of each channel's
-deviation (the cosine alone is ruled by the few channels that are always large), plus, with
+deviation (the few channels that are always large dominate the cosine), plus, with
 --likeness W, W times the squared difference between the cosines of pairs of places within the
 pocket's own features and within the teacher's (Tung and Mori, ICCV 2019): methods compare places
 by the cosine of unlifted features, so that geometry should be the teacher's too.
 
     python tools/pocket/train.py --teacher resnet18_imagenet_bnfolded.safetensors --out runs/pocket
 
-A run that is killed goes on from its newest checkpoint when started again.
+A killed run continues from its newest checkpoint when started again.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from drawn_images import draw_bank
 from measure import read_folder
 from network import Lifts, PocketNet
-from pictures import draw_bank
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -32,7 +32,7 @@ from views import Bank, draw_views
 
 from flawmap.backbones.weights import fold_batch_norm, load_teacher
 
-DEVIATION_SHARE = 0.1  # of the squared error, beside 1 of the cosine
+DEVIATION_SHARE = 0.1  # weight of the squared error; the cosine has weight 1
 EMA = 0.998  # averages over the last 500 steps
 
 
@@ -56,9 +56,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--bank", type=int, default=4608, help="pictures to draw; last 512 held out"
+        "--bank", type=int, default=4608, help="images to draw; the last 512 are held out"
     )
-    parser.add_argument("--extra", type=Path, help="a folder of pictures to learn from beside them")
+    parser.add_argument("--extra", type=Path, help="folder of further images to train on")
     parser.add_argument("--extra-share", type=float, default=0.0)
     parser.add_argument("--likeness", type=float, default=0.0, help="weight of the pairs' term")
     parser.add_argument("--start", type=Path, help="folder of a run to begin from: a second cycle")
@@ -74,13 +74,13 @@ def drawn_bank(options: argparse.Namespace) -> Bank:
 
 
 def _extra_bank(folder: Path) -> Bank:
-    """Seven of eight pictures of the folder; every eighth (by name) is left to measure on."""
+    """Return seven of eight images of the folder; every eighth (by name) is held out."""
     paths = [path for i, path in enumerate(sorted(folder.rglob("*.*"))) if i % 8]
     return read_folder(paths)
 
 
 class Distillation:
-    """One run: networks, their averages, the optimiser, and the step that they have reached."""
+    """One run: networks, their averages, the optimiser, and the current step."""
 
     def __init__(self, options: argparse.Namespace, banks: list[tuple[Bank, float]]) -> None:
         self.options, self.banks, self.step = options, banks, 0
@@ -101,7 +101,7 @@ class Distillation:
         )
 
     def run(self) -> None:
-        """Go on from the newest checkpoint to the last step."""
+        """Continue from the newest checkpoint to the last step."""
         options, began = self.options, time.perf_counter()
         options.out.mkdir(parents=True, exist_ok=True)
         described = {name: str(value) for name, value in vars(options).items()}
@@ -122,7 +122,7 @@ class Distillation:
 
     @torch.no_grad()
     def _learn_scales(self) -> None:
-        """Mean and deviation of the teacher's channels, over 8 batches that training never sees."""
+        """Mean and deviation of the teacher's channels, over 8 batches not used in training."""
         batches = [self.teacher(self._views(2**40 + i)) for i in range(8)]
         for stage, features in enumerate(zip(*batches, strict=True)):
             values = torch.cat(features)
@@ -131,7 +131,7 @@ class Distillation:
             self.lifts.get_buffer(f"deviation{stage}").copy_(deviation.clamp_min(1e-3))
 
     def _learn(self) -> list[float]:
-        """One step; returns 1 - cos of each stage."""
+        """Run one step; return 1 - cos of each stage."""
         views = self._views(self.step)
         with torch.no_grad():
             targets = self.teacher(views)
@@ -151,7 +151,7 @@ class Distillation:
         return [float(angle.detach()) for angle in angles]
 
     def _pairs(self, features: Tensor) -> Tensor:
-        """Cosines between 64 random places of every picture of the batch, (64 B, 64 B)."""
+        """Return cosines between 64 random positions of each image of the batch, (64 B, 64 B)."""
         key = np.array([self.options.seed, 2**41 + self.step], np.uint64)
         rng = np.random.Generator(np.random.Philox(key=key))
         places = torch.from_numpy(rng.choice(features[0, 0].numel(), 64, replace=False))
@@ -172,7 +172,7 @@ class Distillation:
         with (self.options.out / "log.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
 
-    # --- checkpoints: tensors only, written whole or not at all
+    # --- checkpoints: tensors only, written atomically
 
     def _save(self) -> None:
         out: Path = self.options.out

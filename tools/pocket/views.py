@@ -1,4 +1,4 @@
-"""What the two networks look at: random crops of a bank of pictures, turned, scaled, recoloured.
+"""Input of the two networks: random crops of a bank of images, rotated, scaled, recoloured.
 
 Batch t is a pure function of (seed, t).
 """
@@ -19,7 +19,7 @@ DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 
 def normalised(pixels: Bank) -> Tensor:
-    """uint8 (B, H, W, 3) to float32 (B, 3, H, W) as ImageNet teachers expect."""
+    """Convert uint8 (B, H, W, 3) to float32 (B, 3, H, W) as ImageNet teachers expect."""
     return (_unit_range(pixels) - MEAN) / DEVIATION
 
 
@@ -30,18 +30,16 @@ def _unit_range(pixels: Bank) -> Tensor:
 def draw_views(
     banks: list[tuple[Bank, float]], batch: int, side: int, seed: int, step: int
 ) -> Tensor:
-    """Views for one step, normalised float32 (batch, 3, side, side).
+    """Draw the views for one step, normalised float32 (batch, 3, side, side).
 
     Args:
-        banks: pictures and the share of a batch that each bank gives; shares sum to 1.
+        banks: images and the share of a batch that each bank gives; shares sum to 1.
     """
     rng = np.random.Generator(np.random.Philox(key=np.array([seed, step], np.uint64)))
     which = rng.choice(len(banks), batch, p=[share for _, share in banks])
-    pictures = np.stack([bank[rng.integers(len(bank))] for bank in (banks[i][0] for i in which)])
-    grid = F.affine_grid(
-        _crops(rng, batch, side / pictures.shape[1]), [batch, 3, side, side], False
-    )
-    views = F.grid_sample(_unit_range(pictures), grid, "bilinear", "reflection", False)
+    images = np.stack([bank[rng.integers(len(bank))] for bank in (banks[i][0] for i in which)])
+    grid = F.affine_grid(_crops(rng, batch, side / images.shape[1]), [batch, 3, side, side], False)
+    views = F.grid_sample(_unit_range(images), grid, "bilinear", "reflection", False)
     return (_recoloured(rng, views) - MEAN) / DEVIATION
 
 

@@ -1,7 +1,7 @@
-"""What a backbone owes: the contract that methods, training and export are written against.
+"""The interface of a backbone to methods, training and export.
 
 A backbone is a frozen network that turns an image into feature levels, finest first. Any number of
-levels (at least one) with any strides will do; timm's ``feature_info.channels()`` and
+levels (at least one) with any strides is allowed; timm's ``feature_info.channels()`` and
 ``.reduction()`` are ``channels`` and ``strides``.
 """
 
@@ -21,8 +21,8 @@ class Backbone(nn.Module):
     """Base class of a frozen feature extractor, always in evaluation mode.
 
     A subclass sets the attributes below, on the class or in its ``__init__``, which ends with
-    :meth:`freeze`, and implements :meth:`forward`. Every convolution of it that reads the image
-    should be an ``ImageConv``, or none.
+    :meth:`freeze`, and implements :meth:`forward`. Of its convolutions that read the image, either
+    all should be ``ImageConv`` layers or none.
     """
 
     channels: tuple[int, ...]
@@ -41,16 +41,16 @@ class Backbone(nn.Module):
     stem_channels: int = 0
     """Channels of an additional level before the first, see :meth:`with_stem`; 0: there is none.
 
-    A backbone that has it offers a :meth:`student` of its own, whose ``stem`` has that shape."""
+    A backbone that has it overrides :meth:`student`; that student's ``stem`` has this shape."""
     stem_stride: int = 0
     """Stride of that level."""
 
     def freeze(self) -> Self:
-        """Stop gradients for good, and return the backbone."""
+        """Disable gradients permanently, and return the backbone."""
         return self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in evaluation mode: a backbone never learns."""
+        """Stay in evaluation mode: a backbone is never trained."""
         del mode
         return super().train(False)
 
@@ -65,7 +65,8 @@ class Backbone(nn.Module):
     def student(self, *, zero_last_norm: bool) -> Student:
         """Build a randomly initialised network whose levels have this backbone's shapes.
 
-        The default is made of ResNet blocks; a backbone may offer a trainable twin of itself.
+        The default is made of ResNet blocks; a backbone may offer a trainable copy of its
+        own architecture.
         ``zero_last_norm``: residual blocks start as their short cuts.
         """
         return LevelStudent(

@@ -13,11 +13,11 @@ _LIMIT = 512 * 2**20  # bytes; 290 images of 256x256 with resnet18 in float32
 
 
 class FeatureCache:
-    """A backbone that caches the features of images it has seen, up to ``limit`` bytes.
+    """A backbone that caches the features of images, up to ``limit`` bytes.
 
     Features are bit-identical on every call: cached images are computed one by one, and their
     row numbers (the first that fit), not the order of arrival, decide which are cached. So a
-    resumed training sees the same features as an uninterrupted one.
+    resumed training uses the same features as an uninterrupted one.
     """
 
     def __init__(self, backbone: Backbone, limit: int = _LIMIT) -> None:
@@ -37,8 +37,8 @@ class FeatureCache:
             for i, row in enumerate(rows.tolist()):
                 if row not in self._known:
                     self._known[row] = self._backbone(images[i : i + 1])
-        found = [self._known[row] for row in rows.tolist()]
-        return tuple(torch.cat(level) for level in zip(*found, strict=True))
+        cached = [self._known[row] for row in rows.tolist()]
+        return tuple(torch.cat(level) for level in zip(*cached, strict=True))
 
     def _capacity(self, images: Tensor) -> int:
         """Return how many images' features fit in the limit, in float32."""

@@ -1,4 +1,4 @@
-"""How a backbone is made, and what is recorded about its weights."""
+"""Loaders of a backbone, and the record of its weights."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TeacherSource:
 
 @dataclass(frozen=True)
 class Provider:
-    """How a backbone is made: with its own weights, or with those stored in a run."""
+    """Two loaders of a backbone: with its own weights, or with those stored in a run."""
 
     load: Callable[[str], tuple[Backbone, TeacherSource]]
     """Load the backbone of a name with its weights; FlawmapError if it is not available."""

@@ -29,7 +29,7 @@ def load_backbone(spec: str | os.PathLike[str]) -> tuple[Backbone, TeacherSource
         return backbone, replace(source, backbone=name)
     if not Path(name).is_file():
         names = ", ".join(BACKBONES)
-        raise UsageError(f"No teacher or weights file {name!r}: give a file, or {names}.")
+        raise UsageError(f"Unknown teacher or weights file {name!r}: give a file, or {names}.")
     return RESNET.load(name)
 
 

@@ -1,4 +1,4 @@
-"""What a student owes, and a student for any backbone, of ResNet blocks."""
+"""The interface of a student, and a student of ResNet blocks for any backbone."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ class LevelStudent(Student):
 
     def later_levels(self, first: Tensor) -> Features:
         """Compute levels 2 and later, (B, c_k, H/s_k, W/s_k), from the first one."""
-        found = [first]
+        levels = [first]
         for number in range(2, len(self.strides) + 1):
-            x, ratio = found[-1], self._ratio(number)
+            x, ratio = levels[-1], self._ratio(number)
             size = (int(x.shape[-2] / ratio), int(x.shape[-1] / ratio))
             x = self.layer(number)(_before(x, size, _halvings(ratio)))
-            found.append(self.out[number - 1](x))
-        return tuple(found[1:])
+            levels.append(self.out[number - 1](x))
+        return tuple(levels[1:])
 
     def layer(self, number: int) -> nn.Module:
         """Return the blocks of a level; 1 is the finest."""

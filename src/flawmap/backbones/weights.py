@@ -85,7 +85,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"No weights file {str(path)!r}: {error.strerror}.") from error
+        raise UsageError(f"Cannot read weights file {str(path)!r}: {error.strerror}.") from error
 
 
 def _find(known: KnownTeacher) -> tuple[str, bytes]:
@@ -105,12 +105,12 @@ def _find(known: KnownTeacher) -> tuple[str, bytes]:
 
 def _check(known: KnownTeacher, path: Path, data: bytes) -> None:
     """Warn if a file named after a teacher does not have a known SHA-256."""
-    found = hashlib.sha256(data).hexdigest()
-    if not found.startswith(str(known.sha256)) and found not in known.converted:
+    digest = hashlib.sha256(data).hexdigest()
+    if not digest.startswith(str(known.sha256)) and digest not in known.converted:
         _log.warning(
-            "%s is taken as %s by its name: its SHA-256 (%s…) is none that flawmap knows. "
-            "Give it as --teacher FILE if it is another network.",
-            path, known.name, found[:12],
+            "%s is loaded as %s because of its name, but its SHA-256 (%s…) is unknown. "
+            "If it is another network, give it as --teacher FILE.",
+            path, known.name, digest[:12],
         )  # fmt: skip
 
 
@@ -127,13 +127,14 @@ def _download(known: KnownTeacher) -> tuple[str, bytes]:
         with urllib.request.urlopen(known.url, timeout=30) as answer:
             data: bytes = answer.read()
     except (OSError, http.client.HTTPException) as error:
-        raise FlawmapError(_nowhere(known, error)) from error
-    found = hashlib.sha256(data).hexdigest()
-    if not found.startswith(str(known.sha256)):
+        raise FlawmapError(_not_available(known, error)) from error
+    digest = hashlib.sha256(data).hexdigest()
+    if not digest.startswith(str(known.sha256)):
         raise FlawmapError(
-            f"{known.url} gave {found[:12]}…, not {str(known.sha256)[:12]}…: refused."
+            f"The download {known.url} has SHA-256 {digest[:12]}…, not {str(known.sha256)[:12]}…: "
+            "refused. Try again, or give --teacher FILE."
         )
-    if len(str(known.sha256)) < len(found):
+    if len(str(known.sha256)) < len(digest):
         _log.warning("%s: only %s… of its SHA-256 is published, and matches.", label, known.sha256)
     with contextlib.suppress(OSError):  # an unwritable cache is skipped
         _keep(cache_folder() / label, data)
@@ -147,7 +148,7 @@ def _keep(path: Path, data: bytes) -> None:
     partial.replace(path)
 
 
-def _nowhere(known: KnownTeacher, error: Exception) -> str:
+def _not_available(known: KnownTeacher, error: Exception) -> str:
     folder = os.environ.get("FLAWMAP_WEIGHTS") or "not set"
     return (
         f"No weights for teacher {known.name!r}. Give --teacher FILE, or put "
@@ -172,11 +173,11 @@ def _read_legacy(label: str, data: bytes) -> dict[str, Tensor]:
     """Read a torch archive as data only, and only if it is a known download."""
     import io
 
-    found = hashlib.sha256(data).hexdigest()
-    if not any(t.sha256 and found.startswith(t.sha256) for t in TEACHERS.values()):
+    digest = hashlib.sha256(data).hexdigest()
+    if not any(t.sha256 and digest.startswith(t.sha256) for t in TEACHERS.values()):
         raise FlawmapError(
-            f"{label}: refused, its SHA-256 {found[:12]}… is not a known teacher's. "
-            "Convert it to .safetensors and give that."
+            f"{label}: refused, as its SHA-256 {digest[:12]}… is not that of a known teacher. "
+            "Convert it to .safetensors and give that file."
         )
     state: dict[str, Tensor] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     return state

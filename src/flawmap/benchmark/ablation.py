@@ -92,6 +92,6 @@ def ablation_rank(method: str, variant: str) -> int:
 
 def published_ablation(method: str, variant: str) -> dict[str, PublishedValue]:
     """The paper's metrics of a variant, as means over all 15 categories; empty if unknown."""
-    found = _PUBLISHED.get(variant, ()) if method == "destseg" else ()
+    values = _PUBLISHED.get(variant, ()) if method == "destseg" else ()
     keys = ("image_auroc", "pixel_ap", "iap")
-    return {k: PublishedValue(v / 100, None) for k, v in zip(keys, found, strict=False)}
+    return {k: PublishedValue(v / 100, None) for k, v in zip(keys, values, strict=False)}

@@ -49,7 +49,7 @@ class Comparison:
         )
         if self.variants == 2:
             return f"{words}."
-        return f"{words} of {self.variants}: the best of many looks better than it is."
+        return f"{words} of {self.variants}: the best of many seems better than it is."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that ``bench compare --json`` writes, without its provenance."""
@@ -104,11 +104,11 @@ def compare(
     second = first if b is None else read_source(b)
     of_a, of_b = [*variants, *variants][:2] or (None, None)
     all_variants = {(source, run.way) for source, runs in (first, second) for run in runs}
-    found = _compare(choose(*first, of_a), choose(*second, of_b), len(all_variants))
+    comparison = _compare(choose(*first, of_a), choose(*second, of_b), len(all_variants))
     if json_file is not None:
         make_folder(Path(json_file).parent)
-        write_json(Path(json_file), provenance(command) | found.to_dict())
-    return found
+        write_json(Path(json_file), provenance(command) | comparison.to_dict())
+    return comparison
 
 
 def _compare(a: Side, b: Side, variants: int) -> Comparison:
@@ -147,13 +147,13 @@ def _names(a: Side, b: Side) -> dict[Name, str]:
 
 def _check_data(product: Product) -> None:
     """Raise UsageError if results differ in their good images or number of test images."""
-    seen: dict[str, set[str]] = {
+    values_by_kind: dict[str, set[str]] = {
         "were trained on different good images": {
             str(run.training.fingerprint)[:12] for run in product.runs
         },
         "have different numbers of test images": {str(run.images) for run in product.runs},
     }
-    for what, values in seen.items():
+    for what, values in values_by_kind.items():
         known = sorted(values - {"None"})
         if len(known) > 1:
             raise UsageError(
@@ -194,10 +194,10 @@ def _about_means(
     mean: dict[str, Difference],
 ) -> Iterator[str]:
     for key in compared_keys():
-        without = [name for name, found in differences.items() if found[key].difference is None]
+        without = [name for name, one in differences.items() if one[key].difference is None]
         if without and len(without) < len(differences):
             yield f"The mean of {key} leaves out {', '.join(without)}, where it is undefined."
-    if any(found.deviation is None for found in mean.values() if found.difference is not None):
+    if any(one.deviation is None for one in mean.values() if one.difference is not None):
         yield "A mean has no deviation where its products do not share two seeds."
     machines = {run.machine for product in products for run in product.runs}
     if mean["milliseconds"].difference is not None and len(machines) > 1:

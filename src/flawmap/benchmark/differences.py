@@ -99,11 +99,11 @@ def mean_differences(products: Sequence[dict[str, Difference]]) -> dict[str, Dif
 
     Its deviation is that of this mean over the seeds that all those products share.
     """
-    return {metric: _mean([found[metric] for found in products]) for metric in compared_keys()}
+    return {metric: _mean([product[metric] for product in products]) for metric in compared_keys()}
 
 
-def _mean(found: Sequence[Difference]) -> Difference:
-    known = [(d.a, d.b, d.by_seed) for d in found if d.a is not None and d.b is not None]
+def _mean(differences: Sequence[Difference]) -> Difference:
+    known = [(d.a, d.b, d.by_seed) for d in differences if d.a is not None and d.b is not None]
     if not known:
         return Difference()
     shared = set.intersection(*({*by_seed} for _, _, by_seed in known))

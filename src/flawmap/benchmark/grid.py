@@ -79,9 +79,9 @@ class Grid(Options):
     """Grid with the keys of its YAML file; any list may be given as a single value."""
 
     data: Path | None = None
-    """As in ``products``, if all share the same folder and options."""
+    """Folder of categories, if all share it and their options; see ``products``."""
     category: Names = ()
-    """As in ``products``; if ``products`` is given, measure only these of their categories."""
+    """Folders in ``data``; if ``products`` is given, measure only these of their categories."""
     products: tuple[Products, ...] = ()
     """Replaces ``data``; a product's own option overrides the grid's."""
     method: Names = ("destseg",)
@@ -205,19 +205,19 @@ def read_grid(path: Path) -> Grid:
     import yaml
 
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Cannot read {path}: {error}.") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from error
-    if not isinstance(found, dict):
+    if not isinstance(values, dict):
         raise UsageError(f"{path} is not a grid: it needs lines such as `category: [screw]`.")
-    listed = found.get("products")
-    for part in (found, *(listed if isinstance(listed, list) else ())):
+    listed = values.get("products")
+    for part in (values, *(listed if isinstance(listed, list) else ())):
         for key in ("data", "textures"):
             if isinstance(part, dict) and isinstance(part.get(key), str):
                 part[key] = path.parent / part[key]
-    return check_grid(found, str(path))
+    return check_grid(values, str(path))
 
 
 def check_grid(values: dict[str, Any], where: str) -> Grid:
@@ -227,5 +227,5 @@ def check_grid(values: dict[str, Any], where: str) -> Grid:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        said = f"{key}: " if key else ""  # errors about the whole grid name their keys themselves
-        raise UsageError(f"{where}: {said}{first['msg'].lower()}.") from error
+        prefix = f"{key}: " if key else ""  # errors about the whole grid name their keys themselves
+        raise UsageError(f"{where}: {prefix}{first['msg'].lower()}.") from error

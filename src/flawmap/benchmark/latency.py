@@ -75,7 +75,7 @@ def latency(
     files = [path.read_bytes() for path in paths]
     inspector = load_inspector(run, **runtime)
     used = {
-        "backend": inspector.graph.name,
+        "backend": inspector.backend.name,
         "device": runtime.get("device", "cpu"),
         "precision": runtime.get("precision", "float32"),
         "threads": runtime.get("threads") or available_cores(),
@@ -85,7 +85,7 @@ def latency(
     times = _timed(inspector, files, batch, count)
     peak = _peak_mb()
     whole = times.sum(1)
-    found = {
+    result = {
         "method": inspector.manifest.method,
         "preset": inspector.manifest.preset,
         "teacher": inspector.manifest.teacher.name,
@@ -109,8 +109,8 @@ def latency(
     }
     if json_file is not None:
         make_folder(Path(json_file).parent)
-        write_json(Path(json_file), found)
-    return found
+        write_json(Path(json_file), result)
+    return result
 
 
 def load_inspector(run: str | os.PathLike[str], **runtime: Unpack[RuntimeOptions]) -> Inspector:
@@ -170,14 +170,14 @@ def _throughputs(
     inspector: Inspector, files: Sequence[bytes], say: Callable[[str], None]
 ) -> dict[str, float]:
     """Images per second for every batch size."""
-    found = {}
+    by_batch = {}
     for batch in BATCHES:
         say(f"Batches of {batch}")
         _timed(inspector, files, batch, 2 * batch)
-        found[str(batch)] = round(
+        by_batch[str(batch)] = round(
             1000.0 / float(_timed(inspector, files, batch, _THROUGHPUT).sum(1).mean()), 2
         )
-    return found
+    return by_batch
 
 
 def _cold_start(words: Sequence[object], say: Callable[[str], None]) -> float:
@@ -215,7 +215,7 @@ def read_latencies(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob("*.json"))]
 
 
-def render_latencies(found: Sequence[dict[str, Any]]) -> str:
+def render_latencies(results: Sequence[dict[str, Any]]) -> str:
     """Render results as a Markdown table, followed by hardware and versions."""
     head = (
         "| inspector | image | backend | batch | p50 ms | p90 | p99 | "
@@ -223,7 +223,7 @@ def render_latencies(found: Sequence[dict[str, Any]]) -> str:
         + " | images/s, best batch | peak MB | cold start s |"
     )
     lines = [head, "|" + "---|" * (head.count("|") - 1)]
-    for one in found:
+    for one in results:
         best = max(one["batches"], key=lambda batch: one["batches"][batch])
         inspector = f"{one['method']} {one['preset']} {one['teacher']}"
         cells = [
@@ -238,7 +238,7 @@ def render_latencies(found: Sequence[dict[str, Any]]) -> str:
             f"{one['cold_start_s']:.2f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    machines = {_machine(one) for one in found}
+    machines = {_machine(one) for one in results}
     return "\n".join([*lines, "", *sorted(machines), ""])
 
 

@@ -74,7 +74,7 @@ def judge(
     against = []
     for key in DECIDING:
         name = METRICS[key].name
-        values = {product: found.get(key) for product, found in products.items()}
+        values = {product: metrics.get(key) for product, metrics in products.items()}
         if missing := [product for product, value in values.items() if value is None]:
             thin.append(f"{name} is undefined on {', '.join(missing)}")
         change = mean.get(key)

@@ -16,9 +16,9 @@ def commit() -> str | None:
     """Commit of flawmap's checkout, marked if ``src`` has changes; None if there is no checkout."""
     if not (_CHECKOUT / ".git").exists():
         return None
-    found = _git("rev-parse", "--short=12", "HEAD")
+    head = _git("rev-parse", "--short=12", "HEAD")
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", "src")
-    return f"{found}+changes" if changed else found or None
+    return f"{head}+changes" if changed else head or None
 
 
 def _git(*words: str) -> str:

@@ -72,8 +72,8 @@ def _is_there(path: Path, cell: Cell) -> bool:
     if not path.is_file():
         return False
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        made = {key: found[key] for key in _stored_settings(cell)}
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        made = {key: stored[key] for key in _stored_settings(cell)}
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is not a bench result: move it away.") from error
     if made != _stored_settings(cell):

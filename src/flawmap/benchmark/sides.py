@@ -21,10 +21,10 @@ Name = tuple[str, str]
 """Key of a product: the folder of categories, and the category."""
 
 
-def _compared(found: Any) -> Any:
+def _compared(values: Any) -> Any:
     """Keep the compared metrics and the counts of an object of ``evaluate --json``."""
     keys = {"images", "instances", *(metric.key for metric in compared_metrics())}
-    return {k: v for k, v in found.items() if k in keys} if isinstance(found, dict) else found
+    return {k: v for k, v in values.items() if k in keys} if isinstance(values, dict) else values
 
 
 class Training(BaseModel):
@@ -137,10 +137,10 @@ def read_source(source: Source) -> tuple[str, list[Result]]:
         paths = [Path(file) for file in files if Path(file).is_file()]
     else:
         name, named, paths = f"{len(source)} files", True, [Path(file) for file in source]
-    found = [run for path in sorted(paths) if (run := _read(path, named=named))]
-    if not found:
+    results = [run for path in sorted(paths) if (run := _read(path, named=named))]
+    if not results:
         raise UsageError(f"{name} has no bench results: run flawmap bench first.")
-    return name, found
+    return name, results
 
 
 def _read(path: Path, *, named: bool) -> Result | None:

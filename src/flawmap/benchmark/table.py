@@ -42,8 +42,8 @@ class Row:
 
     def values(self, key: str) -> list[float]:
         """Values of a metric over the seeds on which it is defined."""
-        found = [record["figures"].get(key) for record in self.records]
-        return [float(value) for value in found if value is not None]
+        metrics = [record["figures"].get(key) for record in self.records]
+        return [float(value) for value in metrics if value is not None]
 
     @property
     def another_split(self) -> bool:
@@ -80,13 +80,13 @@ def _differs(record: dict[str, Any], given: set[str]) -> bool:
         from flawmap.methods.registry import find_preset
 
         now = find_preset(record["method"], record["preset"])
-        found = type(now).model_validate(record["configuration"])
+        stored = type(now).model_validate(record["configuration"])
     except (ImportError, UsageError, KeyError):
         return False
     except ValidationError:  # it has a field that no longer exists
         return True
     names = set(type(now).model_fields) - given - (_LATER_FIELDS - set(record["configuration"]))
-    return any(_before_training(getattr(found, name)) != getattr(now, name) for name in names)
+    return any(_before_training(getattr(stored, name)) != getattr(now, name) for name in names)
 
 
 def _before_training(value: Any) -> Any:
@@ -98,10 +98,10 @@ def _before_training(value: Any) -> Any:
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
     """Read all bench results in ``folder``, sorted by file name. UsageError if there is none."""
-    found = [record for path in sorted(folder.glob("*.json")) if (record := read_result(path))]
-    if not found:
+    records = [record for path in sorted(folder.glob("*.json")) if (record := read_result(path))]
+    if not records:
         raise UsageError(f"{folder} has no bench results: run flawmap bench first.")
-    return found
+    return records
 
 
 def read_result(path: Path) -> dict[str, Any] | None:

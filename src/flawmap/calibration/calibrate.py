@@ -144,7 +144,7 @@ def _left_out(gone: Sequence[str], good: Mapping[Path, str], manifest: Manifest)
         paths |= locate(manifest).paths
     names = ", ".join(str(paths.get(one, f"SHA-256 {one[:12]}")) for one in gone)
     return (
-        f"{plural(len(gone), 'good image(s)')} left out as outliers: {names}. Good parts that look "
+        f"{plural(len(gone), 'good image(s)')} left out as outliers: {names}. Good parts "
         "like these may be rejected."
     )
 
@@ -161,25 +161,25 @@ def _rates(before: Calibration, false_reject: float | None, review: float | None
 
 def good_paths(images: Paths) -> list[Path]:
     """List the given images and those in folders; only good ones if subfolders are labelled."""
-    found: list[Path] = []
+    paths: list[Path] = []
     for given in as_paths(images):
         if is_folder(given) and says_labels(given):
             dataset = open_dataset(given, training=False)
             for line in dataset.left_out:
                 _LOG.warning("%s", line)
             good = (sample.path for sample in (*dataset.train, *dataset.good_test))
-            found += dict.fromkeys(good)
+            paths += dict.fromkeys(good)
         else:
-            found += [target.path for target in list_images([given])]
-    return found
+            paths += [target.path for target in list_images([given])]
+    return paths
 
 
 def defect_paths(images: Paths) -> list[Path]:
     """List the given images and those in folders; only defective ones if folders are labelled."""
-    found: list[Path] = []
+    paths: list[Path] = []
     for given in as_paths(images):
         if not is_folder(given) or not says_labels(given):
-            found += [target.path for target in list_images([given])]
+            paths += [target.path for target in list_images([given])]
             continue
         dataset = open_dataset(given, training=False)
         for line in dataset.left_out:
@@ -194,8 +194,8 @@ def defect_paths(images: Paths) -> list[Path]:
                 plural(len(good), "good image(s)"),
                 given,
             )
-        found += [sample.path for sample in dataset.defective_test]
-    return found
+        paths += [sample.path for sample in dataset.defective_test]
+    return paths
 
 
 def new_images(
@@ -209,7 +209,7 @@ def new_images(
     trained = manifest.spent
     known = [set(one.images) for one in calibrations(manifest).values()]
     taken = set.intersection(*known) if add else set()
-    found: dict[Path, str] = {}
+    new: dict[Path, str] = {}
     unreadable: list[Path] = []
     learned = again = 0
     for path in paths:
@@ -220,16 +220,16 @@ def new_images(
         learned += sha256 in trained
         again += sha256 in taken
         if sha256 not in trained | taken:
-            found[path] = sha256
+            new[path] = sha256
             taken.add(sha256)
     if unreadable:
         warnings.append(
             f"{plural(len(unreadable), 'image(s)')} left out as unreadable, such as "
             f"{unreadable[0]}."
         )
-    out = {*manifest.calibration.left_out} & {*found.values()} if add else set()
+    out = {*manifest.calibration.left_out} & {*new.values()} if add else set()
     if out:
-        found = {path: one for path, one in found.items() if one not in out}
+        new = {path: one for path, one in new.items() if one not in out}
         warnings.append(f"{plural(len(out), 'image(s)')} left out again as outliers.")
     if learned:
         why = "the inspector was trained on them"
@@ -238,12 +238,12 @@ def new_images(
         warnings.append(f"{plural(learned, 'image(s)')} left out: {why}.")
     if again:
         warnings.append(f"{plural(again, 'image(s)')} left out: the same as another.")
-    if not found:
+    if not new:
         gone = {"were trained on": learned, "already set thresholds": again}
         gone |= {"cannot be read": len(unreadable), "are outliers": len(out)}
         counts = ", ".join(f"{count} {why}" for why, count in gone.items() if count)
         raise FlawmapError(f"No good image is left ({counts}): give images of other parts.")
-    return one_of_each_part(manifest, found, add, warnings)
+    return one_of_each_part(manifest, new, add, warnings)
 
 
 def calibrations(manifest: Manifest) -> dict[str, Calibration]:

@@ -12,8 +12,8 @@ from flawmap.calibration.martingale import Direction, find_drift
 from flawmap.data.samples import plural
 from flawmap.data.targets import check_target
 from flawmap.errors import FlawmapError
-from flawmap.inspection.bundle.graphs import calibration_of
 from flawmap.inspection.bundle.manifest import Manifest, read_manifest, region_id, run_id
+from flawmap.inspection.bundle.models import calibration_of
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.output.lines import read_lines
 from flawmap.inspection.record import InspectionRecord
@@ -94,15 +94,15 @@ def drift(
         )
     tested = [part for part in parts if part.score < limit]
     before = [score for score in calibration.scores if score < limit]
-    found = find_drift(before, [part.score for part in tested], false_alarm)
+    evidence = find_drift(before, [part.score for part in tested], false_alarm)
     drifted = Drift(
         parts=len(tested),
         rejected=len(parts) - len(tested),
         skipped=skipped,
-        alarm=found.alarm_at is not None,
-        alarm_at=None if found.alarm_at is None else tested[found.alarm_at].line,
-        direction=found.direction,
-        evidence=found.value,
+        alarm=evidence.alarm_at is not None,
+        alarm_at=None if evidence.alarm_at is None else tested[evidence.alarm_at].line,
+        direction=evidence.direction,
+        evidence=evidence.value,
         false_alarm_rate=false_alarm,
     )
     if json_file is not None:
@@ -171,20 +171,20 @@ def _calibration(
     run: Path, manifest: Manifest, path: Path, first: tuple[int, InspectionRecord] | None
 ) -> Calibration:
     """Return the calibration whose scores are comparable with those of the records."""
-    found: Calibration | None = manifest.calibration
+    calibration: Calibration | None = manifest.calibration
     if first is not None:
         number, record = first
-        found = calibration_of(manifest, record.precision, record.backend)
-        if found is None:
+        calibration = calibration_of(manifest, record.precision, record.backend)
+        if calibration is None:
             raise FlawmapError(
                 f"Line {number} of {path} was written in {_kind(record)}, for which {run} has no "
                 "thresholds now: export it again."
             )
-    assert found is not None
-    if found.folds:
+    assert calibration is not None
+    if calibration.folds:
         raise FlawmapError(
             f"{run} was calibrated by folds: other models scored those images, so drift could "
             "raise an alarm though nothing changed. Calibrate on good images that it was not "
             f"trained on: flawmap calibrate {run} GOOD_IMAGES"
         )
-    return found
+    return calibration

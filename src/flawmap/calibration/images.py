@@ -29,7 +29,7 @@ class Located:
 
     @property
     def complete(self) -> bool:
-        """Whether the run records its calibration images and all were found."""
+        """Whether the run records its calibration images and all were located."""
         return 0 < self.wanted == len(self.paths)
 
     @property
@@ -38,7 +38,7 @@ class Located:
         return {path: sha256 for sha256, path in self.paths.items()}
 
     def describe(self) -> str:
-        """State how many were found and which places were searched."""
+        """State how many were located and which places were searched."""
         if not self.wanted:
             return "the run does not record which images calibrate it"
         return f"{len(self.paths)} of the {self.wanted} images that calibrate it were found in " + (
@@ -47,19 +47,22 @@ class Located:
 
 
 def locate(manifest: Manifest, also: Sequence[Path] = ()) -> Located:
-    """Find the run's calibration images in ``also``, where ``calibrate`` took them from, and in the
-    training folder. Names are listed, and files are read only until all are found."""
+    """Locate the run's calibration images by their digests.
+
+    Search ``also``, then where ``calibrate`` took them from, then the training folder. Names are
+    listed, and files are read only until all are located.
+    """
     wanted = set(manifest.calibration.images)
     searched = [*places_of(also), *manifest.calibration.places, manifest.training.folder]
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for place in dict.fromkeys(searched):
         for path in _candidates(place):
-            if len(found) == len(wanted):
+            if len(paths) == len(wanted):
                 break
             sha256 = digest_or_none(path)
             if sha256 in wanted:
-                found.setdefault(sha256, path)
-    in_order = {one: found[one] for one in manifest.calibration.images if one in found}
+                paths.setdefault(sha256, path)
+    in_order = {one: paths[one] for one in manifest.calibration.images if one in paths}
     return Located(in_order, len(wanted), tuple(dict.fromkeys(searched)))
 
 

@@ -12,13 +12,13 @@ from flawmap.inspection.conformal import Calibration
 
 def apart(calibration: Calibration) -> tuple[str, ...]:
     """Return SHA-256 of images with outlier scores, highest first; FlawmapError if unknown."""
-    found = outliers(calibration.scores)
-    if found and not calibration.images:
+    indices = outliers(calibration.scores)
+    if indices and not calibration.images:
         raise FlawmapError(
             "The run does not record which images set its thresholds, so none can be left out: "
             "name good images to calibrate with."
         )
-    return tuple(calibration.images[index] for index in found)
+    return tuple(calibration.images[index] for index in indices)
 
 
 def without(calibration: Calibration, images: Collection[str]) -> Calibration:

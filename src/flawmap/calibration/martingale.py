@@ -27,7 +27,7 @@ from flawmap.errors import UsageError
 from flawmap.utils.rng import Stream, generator
 
 Direction = Literal["higher", "lower"]
-_STEEPNESS = (1.0, 1.8)  # of the bets, at most 2: one for small shifts, one for large
+_STEEPNESS = (1.0, 1.8)  # slopes of the bets, at most 2: one for small shifts, one for large
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ def conformal_p_values(
     """
     ordered = sorted(calibration)
     chance = generator(0, Stream.DRIFT).random(len(scores))
-    found = np.empty(len(scores))
+    p_values = np.empty(len(scores))
     for index, score in enumerate(scores):
         first, end = bisect_left(ordered, score), bisect_right(ordered, score)
         at_least = len(ordered) - end + chance[index] * (end - first + 1)
-        found[index] = at_least / (len(ordered) + 1)
+        p_values[index] = at_least / (len(ordered) + 1)
         ordered.insert(first, score)
-    return found
+    return p_values
 
 
 def log_capital(p_values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

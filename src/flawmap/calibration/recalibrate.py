@@ -9,8 +9,8 @@ from pathlib import Path
 from flawmap.data.samples import plural
 from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.decoder import decoder_here
-from flawmap.inspection.bundle.graphs import BF16, backend_of
 from flawmap.inspection.bundle.manifest import Manifest
+from flawmap.inspection.bundle.models import BF16, backend_of
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.decision import Inspection
 from flawmap.inspection.inspector import Inspector
@@ -118,7 +118,7 @@ class Recalibrator:
             fresh = {path: one for path, one in self.good.items() if one not in stored.images}
         scored = self._score(inspector, fresh)
         places = self.manifest.calibration.places if self.places is None else self.places
-        found = Calibration.from_scores(
+        calibration = Calibration.from_scores(
             [*(before.scores if before else ()), *(one.score for one in scored)],
             [*(before.peaks if before else ()), *(one.max_map_value for one in scored)],
             false_reject=self.rates.false_reject,
@@ -128,7 +128,7 @@ class Recalibrator:
             # kept when the same images are inspected again, dropped for other images
             left_out=stored.left_out if self.add or self.places is None else (),
         )
-        return found, scored
+        return calibration, scored
 
     def _score(self, inspector: Inspector, paths: Collection[Path]) -> list[Scored]:
         scored, unreadable = [], list[str]()

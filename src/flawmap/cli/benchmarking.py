@@ -139,8 +139,10 @@ def compare_results(
 
     if len(results) > 2:
         raise UsageError(f"Give A and B, not {len(results)}: a pattern of files goes in quotes.")
-    found = flawmap.compare(*results, variants=variant, json_file=json_file, command=_command())
-    show_comparison(found)
+    comparison = flawmap.compare(
+        *results, variants=variant, json_file=json_file, command=_command()
+    )
+    show_comparison(comparison)
     if json_file is not None:
         _say(f"Wrote {json_file}")
 
@@ -180,7 +182,7 @@ def measure_latency(
 
     if int8 and precision not in ("float32", "int8"):
         raise UsageError(f"--int8 and --precision {precision} exclude each other.")
-    found = flawmap.latency(
+    result = flawmap.latency(
         run,
         images,
         backend=backend,
@@ -193,7 +195,7 @@ def measure_latency(
         command=_command(),
         say=_say,
     )
-    click.echo(render_latencies([found]), nl=False)
+    click.echo(render_latencies([result]), nl=False)
     if json_file is not None:
         _say(f"Wrote {json_file}")
 

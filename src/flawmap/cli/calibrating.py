@@ -60,7 +60,7 @@ def calibrate(
     from flawmap.cli.console.thresholds import show_calibration
 
     with counting_display("calibrating") as show:
-        found = flawmap.calibrate(
+        result = flawmap.calibrate(
             run,
             images or None,
             false_reject=false_reject,
@@ -71,6 +71,6 @@ def calibrate(
             json_file=json_file,
             show=show,
         )
-    show_calibration(found)
+    show_calibration(result)
     if json_file is not None:
         click.echo(f"Wrote {json_file}")

@@ -18,7 +18,7 @@ from flawmap.cli.options import PATH, need_torch, run_argument
     type=PATH,
     multiple=True,
     metavar="IMAGE|DIR",
-    help="More places to look for the images that calibrate the run; for a run calibrated in "
+    help="More places to search for the images that calibrate the run; for a run calibrated in "
     "folds, good images that it was not trained on. May be repeated.",
 )
 @click.option(
@@ -37,10 +37,10 @@ def export(
     need_torch()
     import flawmap
     from flawmap.cli.console.exports import show_export
-    from flawmap.inspection.bundle.graphs import BF16
     from flawmap.inspection.bundle.manifest import GRAPH, read_manifest
+    from flawmap.inspection.bundle.models import BF16
 
-    found = flawmap.export(
+    result = flawmap.export(
         run,
         to,
         int8=int8,
@@ -49,12 +49,12 @@ def export(
         device=device,
         say=lambda text: click.echo(text, err=True),
     )
-    show_export(found)
+    show_export(result)
     bf16 = read_manifest(run).exports.get(BF16)
     if bf16 is not None and (to, int8, device.lower()) == ("openvino", False, "cpu"):
         click.echo("The same model in bf16:")
         show_export(bf16)
-    for name in found.files:
+    for name in result.files:
         click.echo(
             f"Wrote {run / name}" if name != GRAPH else f"{run / name} is that model already"
         )

@@ -63,7 +63,7 @@ def evaluate(
     from flawmap.cli.console.progress import counting_display
 
     with counting_display("evaluating") as show:
-        found = flawmap.evaluate(
+        evaluation = flawmap.evaluate(
             run,
             data,
             layout=layout,
@@ -73,7 +73,7 @@ def evaluate(
             show=show,
             **runtime,
         )
-    show_evaluation(found)
+    show_evaluation(evaluation)
     for path in (json_file, report):
         if path is not None:
             click.echo(f"Wrote {path}")
@@ -175,10 +175,10 @@ def drift(
     """
     import flawmap
 
-    found = flawmap.drift(
+    result = flawmap.drift(
         run, scores, false_alarm=false_alarm, rejected=rejected, json_file=json_file
     )
-    click.echo(found.statement())
+    click.echo(result.statement())
     if json_file is not None:
         click.echo(f"Wrote {json_file}")
 

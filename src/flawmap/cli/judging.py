@@ -77,7 +77,7 @@ def regions(
 
     pixels, square_mm = min_area
     with counting_display("calibrating") as show:
-        found = flawmap.regions(
+        manifest = flawmap.regions(
             run,
             roi=roi,
             ignore=ignore,
@@ -91,7 +91,7 @@ def regions(
             show=show,
             say=click.echo,
         )
-    show_regions(found)
+    show_regions(manifest)
 
 
 @click.command()

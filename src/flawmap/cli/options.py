@@ -65,12 +65,12 @@ def rate(text: str | float) -> float:
     """
     number, percent, more = str(text).partition("%")
     try:
-        found = float(number) / (100.0 if percent else 1.0)
+        value = float(number) / (100.0 if percent else 1.0)
     except ValueError:
-        found = float("nan")
-    if more or not 0.0 < found < 1.0:
+        value = float("nan")
+    if more or not 0.0 < value < 1.0:
         raise UsageError(f"{text}: give a rate above 0 and below 1, such as 1% or 0.01.")
-    return found
+    return value
 
 
 def reports() -> bool:

@@ -42,6 +42,6 @@ def demo(out: Path, seed: int) -> None:
     from flawmap.cli.console.progress import training_display
 
     with training_display() as reporter:
-        found = flawmap.demo(out, seed=seed, reporter=reporter)
-    show_evaluation(found)
+        evaluation = flawmap.demo(out, seed=seed, reporter=reporter)
+    show_evaluation(evaluation)
     click.echo(f"Report: {(out / 'report.html').resolve()}")

@@ -23,21 +23,21 @@ def settle_white_level(
     """
     if asked is not None:
         check_white_level(asked)
-    found = _deep_images(paths)
-    if not found:
+    deep = _deep_images(paths)
+    if not deep:
         if asked is not None:
             say(f"No image has 16 bits, so the white level {asked} changes nothing in training.")
         return asked
-    highest = max(value for value, _ in found)
+    highest = max(value for value, _ in deep)
     which = "16-bit images"
-    if len(found) < len(paths):
-        which = f"{len(found)} of {len(paths)} images have 16 bits and"
+    if len(deep) < len(paths):
+        which = f"{len(deep)} of {len(paths)} images have 16 bits and"
     if asked is not None:
         if highest > asked:
             say(f"{which} hold values up to {highest:,}: those above {asked} count as white.")
         return asked
-    white, why = _white([tag for _, tag in found], highest)
-    if not why and (alone := _alone([value for value, _ in found])) is not None:
+    white, why = _white([tag for _, tag in deep], highest)
+    if not why and (alone := _alone([value for value, _ in deep])) is not None:
         why = f", on account of one image alone: the others end at {alone:,}"
     otherwise = f"--white-level {FULL_16} if they are 16-bit"
     say(
@@ -48,9 +48,9 @@ def settle_white_level(
 
 
 def _white(tags: Sequence[int | None], highest: int) -> tuple[int, str]:
-    told = [tag for tag in tags if tag is not None]
-    if len(told) == len(tags) and highest <= max(told):
-        return max(told), " as their tags say"
+    stated = [tag for tag in tags if tag is not None]
+    if len(stated) == len(tags) and highest <= max(stated):
+        return max(stated), " as their tags say"
     return lowest_white(highest), ""
 
 
@@ -65,8 +65,8 @@ def _alone(values: Sequence[int]) -> int | None:
 def _deep_images(paths: Sequence[Path]) -> list[tuple[int, int | None]]:
     """Highest value and tagged white of each 16-bit image; loading reports unreadable files."""
     with ThreadPoolExecutor(decoders(None), "flawmap-depth") as pool:
-        found = pool.map(_depth, paths)
-        return [one for one in found if one is not None]
+        depths = pool.map(_depth, paths)
+        return [one for one in depths if one is not None]
 
 
 def _depth(path: Path) -> tuple[int, int | None] | None:

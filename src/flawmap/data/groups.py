@@ -1,7 +1,7 @@
 """Group images that are shots of the same part, by the rule of ``--group``.
 
 Shots of one part are not independent: training on one and calibrating on another would make the
-thresholds look better than they are, and several calibration shots would each count as a part.
+thresholds seem better than they are, and several calibration shots would each count as a part.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ def _named(paths: Sequence[Path], root: Path, rule: str) -> list[str]:
         pattern = re.compile(rule)
     except re.error as error:
         raise UsageError(f"--group {rule}: it is not a regular expression ({error}).") from error
-    found = [_text(pattern.search(name)) for name in below]
-    if paths and not any(found):
+    texts = [_text(pattern.search(name)) for name in below]
+    if paths and not any(texts):
         raise UsageError(
             f"--group {rule} matches none of the {plural(len(below), 'good image(s)')}, such as "
             f"{below[0]}: it is searched for in the path below the data folder."
         )
-    return [f"match {text}" if text else f"alone {index}" for index, text in enumerate(found)]
+    return [f"match {text}" if text else f"alone {index}" for index, text in enumerate(texts)]
 
 
 def path_below(path: Path, root: Path) -> str:
@@ -86,9 +86,9 @@ def _joined(names: Sequence[str], sha256: Sequence[str]) -> list[str]:
             name = leader[name]
         return name
 
-    seen: dict[str, str] = {}
+    first_names: dict[str, str] = {}
     for name, content in zip(names, sha256, strict=True):
-        first, second = find(seen.setdefault(content, name)), find(name)
+        first, second = find(first_names.setdefault(content, name)), find(name)
         if first != second:
             leader[second] = first
     return [find(name) for name in names]
@@ -99,7 +99,7 @@ def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
     return np.array([order[name] for name in names], np.int64)
 
 
-def tell_apart(paths: Sequence[Path], rule: str) -> NDArray[np.int64] | None:
+def group_further_images(paths: Sequence[Path], rule: str) -> NDArray[np.int64] | None:
     """Group images given to a finished run by :func:`group_images`, below their common folder.
 
     Return None if the rule does not separate them: it matches none, or puts all in one group.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _NAMED = 5  # unreadable images named one by one
 _LOG = logging.getLogger("flawmap")
 _AHEAD = 64  # maximum number of images decoded before the first of them is stored
-_BLACK = 16  # of 255
+_BLACK = 16  # highest value of an almost black image
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class LoadedImages:
     def image(self, index: int) -> NDArray[np.uint8]:
         """Return one image (h, w, 3) as fitted: its tile, or the padded image for several tiles."""
         if isinstance(self.array, np.ndarray):
-            found: NDArray[np.uint8] = self.array[index]
-            return found
+            image: NDArray[np.uint8] = self.array[index]
+            return image
         return self.array.padded_image(index)
 
 

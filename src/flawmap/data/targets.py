@@ -15,7 +15,7 @@ from flawmap.utils.files import check_writable
 LINES = "path"
 """A key of every JSON line of ``predict``."""
 REPORT = "<title>Inspection report"
-"""What the HTML report begins with."""
+"""Text with which the HTML report begins."""
 _BESIDE = {
     LINES: {"run", "precision", "backend"},
     "image_auroc": {"pixel_auroc", "iap", "notes"},
@@ -23,8 +23,8 @@ _BESIDE = {
     "p50_ms": {"p90_ms", "images_per_s"},
     "compared": {"products", "mean", "verdict"},
 }
-"""Keys that go with the first: others write lines with a path and figures with an AUROC, too."""
-_READ_BYTES = 2**24  # of an existing file, to recognise its kind
+"""Further keys that must be present: other programs' results have a path or an AUROC, too."""
+_READ_BYTES = 2**24  # read from an existing file to recognise its kind
 
 _Target = str | os.PathLike[str] | None
 
@@ -51,17 +51,17 @@ def check_target(
     if any(_is_same(path, Path(one)) for one in inputs if one is not None):
         raise UsageError(f"{path} is named twice: give another file for the results.")
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError):  # does not exist yet, or writing will report why
         check_writable(path)
         return
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise UsageError(f"{path} is a folder: give a file for the results.")
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         if streamed:
             return
         raise UsageError(f"{path} is not a regular file: give another one for the results.")
-    if found.st_size and not _is_ours(path, holds, streamed):
+    if status.st_size and not _is_ours(path, holds, streamed):
         raise UsageError(
             f"{path} exists and does not hold such results, so it is not replaced. Give another "
             "name, or remove the file."

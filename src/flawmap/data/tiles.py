@@ -117,10 +117,10 @@ def _write(reading: Reading, path: Path) -> list[Size]:
 
 
 def _padded(shapes: list[Size]) -> NDArray[np.int64]:
-    found = np.array([(0, *shape) for shape in shapes], np.int64)
-    lengths = found[:, 1] * found[:, 2] * 3
-    found[:, 0] = np.cumsum(lengths) - lengths
-    return found
+    padded = np.array([(0, *shape) for shape in shapes], np.int64)
+    lengths = padded[:, 1] * padded[:, 2] * 3
+    padded[:, 0] = np.cumsum(lengths) - lengths
+    return padded
 
 
 def _places(layouts: list[Layout]) -> NDArray[np.int64]:

@@ -107,7 +107,7 @@ def changed(with_defect: Array, without: Array, closing: int) -> NDArray[np.bool
 
     The limit is a fifth of the strongest change, at least 2.5 and at most 10 levels: blur
     spreads a strong defect's edge, and that spread is not part of the defect. Gaps up to
-    2 * `closing` pixels wide are closed (a dent's slope has a line that looks unchanged);
+    2 * `closing` pixels wide are closed (a dent's slope has a line that hardly changes);
     specks beside the defect's main regions are left out.
     """
     difference = np.abs(with_defect - without).max(axis=-1)

@@ -39,20 +39,26 @@ def demo(
     from flawmap.training.steps.loop import Reporter
     from flawmap.training.train import train
 
-    tell = reporter or Reporter()
+    reporter = reporter or Reporter()
     folder = Path(out)
     run = folder / "run"
     _claim(folder, seed)
     product = describe_product(seed)
-    tell.say(f"Drawing the product: {product}")
+    reporter.say(f"Drawing the product: {product}")
     draw_dataset(folder / "data", seed)
     resume = run.exists()  # continue a stopped demo
     train(
-        folder / "data", run, teacher="pocket", seed=seed, steps=steps, resume=resume, reporter=tell
+        folder / "data",
+        run,
+        teacher="pocket",
+        seed=seed,
+        steps=steps,
+        resume=resume,
+        reporter=reporter,
     )
-    found = evaluate(run, folder / "data", json_file=folder / "metrics.json")
-    write_evaluation_report(folder / "report.html", run, Inspector.load(run), found, product)
-    return found
+    evaluation = evaluate(run, folder / "data", json_file=folder / "metrics.json")
+    write_evaluation_report(folder / "report.html", run, Inspector.load(run), evaluation, product)
+    return evaluation
 
 
 def _claim(folder: Path, seed: int) -> None:
@@ -61,11 +67,11 @@ def _claim(folder: Path, seed: int) -> None:
     if exists(folder) and not folder.is_dir():
         raise UsageError(f"{folder} is a file: give a folder as --out.")
     if (folder / "run" / MANIFEST).exists():
-        raise UsageError(f"{folder} holds a demo already: remove it, or give another --out.")
+        raise UsageError(f"{folder} already holds a demo: remove it, or give another --out.")
     if not marker.exists():
         if folder.exists() and foreign(folder):
             raise UsageError(
-                f"{folder} is not empty and no demo to go on with: give another --out."
+                f"{folder} is not empty and not an unfinished demo: give another --out."
             )
         check_writable(folder)
         write_json(make_folder(folder) / _MARKER, {"seed": seed})

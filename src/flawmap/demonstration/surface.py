@@ -88,7 +88,7 @@ class Surface:
         self, weight: Array, colour: Colour, *, gloss: float | None = None, grain: float = 1.0
     ) -> None:
         """Blend in a colour, grain and optionally gloss by `weight` (S, S) in 0..1."""
-        near = _window(weight)  # most shapes are small
+        near = _bounding_box(weight)  # most shapes are small
         w, albedo = weight[near], self.albedo[near]
         albedo += w[..., None] * (np.asarray(colour, np.float32) - albedo)
         self.grain[near] += w * (np.float32(grain) - self.grain[near])
@@ -96,7 +96,7 @@ class Surface:
             self.gloss[near] += w * (np.float32(gloss) - self.gloss[near])
 
 
-def _window(weight: Array) -> tuple[slice, slice]:
+def _bounding_box(weight: Array) -> tuple[slice, slice]:
     """Slices of the rows and columns that contain all nonzero weights."""
     rows, columns = (np.flatnonzero(weight.any(axis=axis)) for axis in (1, 0))
     if len(rows) == 0:

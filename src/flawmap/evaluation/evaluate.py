@@ -24,7 +24,7 @@ from flawmap.evaluation.mask_notes import MaskNotes
 from flawmap.evaluation.metrics import Evaluator
 from flawmap.evaluation.report.data import ImageRow
 from flawmap.evaluation.result import Evaluation
-from flawmap.evaluation.seen_before import EvaluationImages, evaluation_images
+from flawmap.evaluation.used_images import EvaluationImages, evaluation_images
 from flawmap.inspection.bundle.manifest import changing
 from flawmap.inspection.bundle.saving import save_manifest
 from flawmap.inspection.decision import Inspection, Outcome, record_of
@@ -191,6 +191,6 @@ def _remembered(run: Path, evaluation: Evaluation) -> Evaluation:
         with changing(run) as manifest:
             save_manifest(run, manifest.model_copy(update={"metrics": metrics}))
     except FlawmapError as error:
-        said = f"The run does not keep these metrics. {error}"
-        return replace(evaluation, warnings=(*evaluation.warnings, said))
+        warning = f"The run does not keep these metrics. {error}"
+        return replace(evaluation, warnings=(*evaluation.warnings, warning))
     return evaluation

@@ -16,7 +16,7 @@ from flawmap.data.masks.decoding import marks_anything
 
 Mask = NDArray[np.uint8]
 
-_MOST = 0.5  # a mask looks inverted if it marks more than this share of its image
+_MOST = 0.5  # a mask counts as inverted if it marks more than this share of its image
 _BORDER = 0.9  # and at least this share of the image's border
 _SAYS = {
     "empty": (
@@ -32,7 +32,7 @@ _SAYS = {
         "draw the defect alone, or remove the mask",
     ),
     "inverted": (
-        "Masks that look inverted, as they mark most of the image and its border",
+        "Masks that are probably inverted: they mark most of the image and its border",
         "invert them if the defect is black there and the rest white",
     ),
     "outside": (
@@ -60,9 +60,9 @@ class MaskNotes:
             self._counts[kind] += 1
             self._first.setdefault(kind, sample.mask)
         if isinstance(sample.mask, AnnotatedImage):
-            found = left_out(sample.mask)
-            if found:
-                self._no_area += found
+            without_area = left_out(sample.mask)
+            if without_area:
+                self._no_area += without_area
                 self._no_area_in = self._no_area_in or sample.mask
 
     def lines(self) -> Iterator[str]:

@@ -31,8 +31,8 @@ def write_evaluation_report(
         "reject": calibration.reject.value,
         "pixel": calibration.pixel.value,
     }
-    found = evaluation.to_dict()
-    notes = found.pop("notes")
+    values = evaluation.to_dict()
+    notes = values.pop("notes")
     curves = {k: (c[:, 0], c[:, 1]) for k, c in evaluation.metrics.curves.items()}
     readable = [row for row in evaluation.rows if row.error is None]
     worst = most_wrong_first(readable, thresholds)[:_PANELS]
@@ -40,7 +40,7 @@ def write_evaluation_report(
     data = ReportData(
         title=f"Inspection report: {evaluation.dataset.root.name}",
         product=product or evaluation.dataset.describe(),
-        figures=found,
+        metrics=values,
         notes=notes,
         rows=evaluation.rows,
         panels=[_panel(inspector, memory, evaluation, row) for row in worst],
@@ -71,18 +71,18 @@ def _panel(
 ) -> Panel:
     sample = evaluation.samples[evaluation.rows.index(row)]
     image = inspector.framing.decode(sample.path)
-    seen = inspector.inspect(image)
-    size = _shown((seen.mask.shape[0], seen.mask.shape[1]))
+    inspection = inspector.inspect(image)
+    size = _shown((inspection.mask.shape[0], inspection.mask.shape[1]))
     try:
         mask = sample_mask(sample, size, (image.shape[0], image.shape[1]))
     except ImageError:
         mask = None
-    marked = resize_mask(seen.mask, size)
+    marked = resize_mask(inspection.mask, size)
     remembered = None if memory is None else memory.inspect(image)
     return Panel(
         row,
         resize_image(image, size),
-        resize_map(seen.anomaly_map, size),
+        resize_map(inspection.anomaly_map, size),
         mask,
         marked,
         None if remembered is None else resize_map(remembered.anomaly_map, size),

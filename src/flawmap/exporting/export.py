@@ -15,11 +15,16 @@ from flawmap.data.listing.images import Paths, as_paths
 from flawmap.data.samples import plural
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.exporting.images import GoodImages, good_images
+from flawmap.exporting.limits import (
+    FLOAT_LIMIT,
+    describe_changes,
+    float_within_limits,
+    int8_within_limits,
+)
 from flawmap.exporting.parity import Comparison, compare
 from flawmap.exporting.placing import keep, workplace
-from flawmap.exporting.synthetic import Corrupted, draw_defects, no_defects
+from flawmap.exporting.synthetic import Corrupted, draw_anomalies, no_anomalies
 from flawmap.inspection.bundle.devices import place as place_of
-from flawmap.inspection.bundle.graphs import BF16, backend_of, read_graph
 from flawmap.inspection.bundle.manifest import (
     GRAPH,
     Export,
@@ -27,6 +32,7 @@ from flawmap.inspection.bundle.manifest import (
     Parity,
     changing,
 )
+from flawmap.inspection.bundle.models import BF16, backend_of, read_model
 from flawmap.inspection.bundle.onnx_metadata import without_metadata
 from flawmap.inspection.bundle.saving import save_manifest
 from flawmap.inspection.decision import load_region
@@ -37,21 +43,17 @@ from flawmap.runtime.registry import has_bf16_here, open_backend
 from flawmap.utils.files import write_bytes
 
 TARGETS = ("onnx", "openvino")
-FLOAT_LIMIT = 1e-4
-AP_LIMIT = 0.01
-FLIP_LIMIT = 0.01  # share of all verdicts
-P_VALUE_LIMIT = 0.02  # mean change allowed in good images' p-values
-_DEFECTS = 200
+_ANOMALIES = 200
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class _Made:
-    """The files written, and the result of their comparison."""
+class _Result:
+    """The files written, and the record of their comparison."""
 
     files: tuple[Path, ...]
-    found: Export
+    record: Export
 
 
 def export(
@@ -70,9 +72,9 @@ def export(
     (from torch for ``onnx``, else from the original ONNX graph), and the run's thresholds still
     hold. ``int8`` quantises convolutions, with ranges from training images. Its thresholds are set
     for the same rates on all images that calibrate the run; so are thresholds for bf16, which are
-    added for ``openvino`` in float32 if the processor supports bf16. These images are found by
-    their files' digests: in ``images``, where ``calibrate`` took them from, and in the folder
-    trained from. For a run calibrated by folds, ``images`` that it has not seen are used instead.
+    added for ``openvino`` in float32 if the processor supports bf16. These images are
+    identified by SHA-256: in ``images``, where ``calibrate`` took them from, and in the training
+    folder. For a run calibrated by folds, those of ``images`` that it was not trained on are used.
 
     On another ``device``, such as ``cuda`` for ``onnx`` or ``GPU`` for ``openvino``, the float32
     model is compared with torch on the CPU; no file is written, and the manifest records the
@@ -86,33 +88,34 @@ def export(
     missing.
     """
     if to not in TARGETS:
-        raise UsageError(f"No runtime {to!r}: export to {' or '.join(TARGETS)}.")
+        raise UsageError(f"Unknown runtime {to!r}: export to {' or '.join(TARGETS)}.")
     if int8 and device.lower() != "cpu":
-        raise UsageError("INT8 is compared on the CPU alone: leave out --device.")
+        raise UsageError("INT8 is compared on the CPU only: leave out --device.")
     folder = Path(run)
     with changing(folder) as manifest:
-        graph = without_metadata(read_graph(folder, manifest).graph)
+        graph = without_metadata(read_model(folder, manifest).onnx)
         good = good_images(folder, manifest, as_paths(images))
         with workplace(folder) as place:
             job = _Job(place, graph, folder, manifest, good, to, say, device)
-            made = job.int8() if int8 else job.float32()
-            if not (made.found.within_limits or force):
-                raise FlawmapError(f"{_failing(made.found)}: nothing was kept. --force keeps it.")
-            files = keep(made.files, folder, manifest, to) or {GRAPH: manifest.files[GRAPH]}
-        forced = not made.found.within_limits
-        found = made.found.model_copy(update={"files": files, "forced": forced})
+            result = job.int8() if int8 else job.float32()
+            if not (result.record.within_limits or force):
+                changes = describe_changes(result.record)
+                raise FlawmapError(f"{changes}: nothing was kept. To keep it, give --force.")
+            files = keep(result.files, folder, manifest, to) or {GRAPH: manifest.files[GRAPH]}
+        forced = not result.record.within_limits
+        record = result.record.model_copy(update={"files": files, "forced": forced})
         if job.elsewhere:
-            save_manifest(folder, _with_parity(manifest, job, found))
-            return found
-        exports = {**manifest.exports, f"{to}-{found.precision}": found}
+            save_manifest(folder, _with_parity(manifest, job, record))
+            return record
+        exports = {**manifest.exports, f"{to}-{record.precision}": record}
         if to == "openvino" and not int8 and has_bf16_here():
             if good.calibrating is None:
-                say(f"No thresholds for bf16. {good.why_not}")
+                say(f"No thresholds are set for bf16. {good.why_not}")
             else:
                 exports[BF16] = job.bf16()
         changed = manifest.model_copy(update={"exports": exports})
         save_manifest(folder, changed)
-        return found
+        return record
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ class _Job:
 
     @property
     def runtime(self) -> str:
-        """The backend that runs the export."""
+        """Name of the backend that runs the export."""
         return backend_of(f"{self.to}-float32")
 
     @property
@@ -138,27 +141,28 @@ class _Job:
         """Whether the comparison runs on a device other than the CPU."""
         return self.device.lower() != "cpu"
 
-    def float32(self) -> _Made:
+    def float32(self) -> _Result:
         """Export the unquantised model and compare it on a sample of good images."""
         files: tuple[Path, ...] = ()
-        first: Backend
+        reference: Backend
         other: Backend
         if self.elsewhere or self.to == "onnx":
             from flawmap.exporting.rebuild import TorchBackend
 
             other = open_backend(self.graph, backend=self.runtime, device=self.device)
-            first = TorchBackend(self.folder, self.manifest)
+            reference = TorchBackend(self.folder, self.manifest)
         else:
             files = _openvino_files(self.place / "model.xml")
-            first, other = OnnxRuntime(self.graph), _write_openvino(self.graph, files)
+            reference, other = OnnxRuntime(self.graph), _write_openvino(self.graph, files)
         good = self.good
-        defects = no_defects(good.judge)
+        defects = no_anomalies(good.sample_tiles)
         self.say(f"Comparing on {plural(len(good.sample), 'good image(s)')}")
-        found = self._compare(first, other, defects, good.sample)
-        within = found.map_max <= FLOAT_LIMIT and found.score_max <= FLOAT_LIMIT
+        comparison = self._compare(reference, other, defects, good.sample)
+        within = float_within_limits(comparison.map_max, comparison.score_max)
         # These thresholds only served to count flips: in float32 the inspector's own still hold.
-        told = _fields(found) | {"calibration": None}
-        return _Made(files, Export(precision="float32", files={}, within_limits=within, **told))
+        measured = _fields(comparison) | {"calibration": None}
+        record = Export(precision="float32", files={}, within_limits=within, **measured)
+        return _Result(files, record)
 
     def bf16(self) -> Export:
         """Measure what bf16 changes, without a limit, and set thresholds for it."""
@@ -166,56 +170,58 @@ class _Job:
 
         self._say_calibrating("bf16")
         other = OpenVino(self.graph, precision="bf16")
-        found = self._calibrated(OnnxRuntime(self.graph), other, self._defects())
-        return Export(precision="bf16", files={}, within_limits=True, **_fields(found))
+        comparison = self._calibrated(OnnxRuntime(self.graph), other, self._anomalies())
+        return Export(precision="bf16", files={}, within_limits=True, **_fields(comparison))
 
-    def int8(self) -> _Made:
+    def int8(self) -> _Result:
         """Export the first scope of convolutions within the limits; the last if none is."""
         import onnx
 
         from flawmap.exporting.quantization_scope import scopes
         from flawmap.exporting.quantize import quantise_onnx, quantise_openvino
 
-        learn, judge = self._learn(), self._defects()
+        range_images, anomalies = self._range_images(), self._anomalies()
         self._say_calibrating("INT8")
-        first = OnnxRuntime(self.graph)
+        reference = OnnxRuntime(self.graph)
         other: Backend
         for scope in scopes(onnx.load_model_from_string(self.graph)):
             self.say(f"Quantising {scope.what}")
             if self.to == "onnx":
                 files: tuple[Path, ...] = (self.place / "model.int8.onnx",)
-                write_bytes(files[0], quantise_onnx(self.graph, learn, scope.float32))
+                write_bytes(files[0], quantise_onnx(self.graph, range_images, scope.float32))
                 other = OnnxRuntime(files[0].read_bytes())
             else:
                 files = _openvino_files(self.place / "model.int8.xml")
-                other = _write_openvino(quantise_openvino(self.graph, learn, scope.float32), files)
-            found = Export(
+                model = quantise_openvino(self.graph, range_images, scope.float32)
+                other = _write_openvino(model, files)
+            record = Export(
                 precision="int8",
                 files={},
                 quantised=scope.what,
                 within_limits=False,
-                **_fields(self._calibrated(first, other, judge)),
+                **_fields(self._calibrated(reference, other, anomalies)),
             )
-            if _keeps_limits(found):
-                return _Made(files, found.model_copy(update={"within_limits": True}))
-            self.say(_failing(found))
-        return _Made(files, found)
+            if int8_within_limits(record):
+                return _Result(files, record.model_copy(update={"within_limits": True}))
+            self.say(describe_changes(record))
+        return _Result(files, record)
 
-    def _learn(self) -> NDArray[np.uint8]:
-        """Training images that set the ranges, plain and with synthetic anomalies."""
+    def _range_images(self) -> NDArray[np.uint8]:
+        """Return the training images (N, h, w, 3) that set the ranges, half of them corrupted."""
         if self.good.calibrating is None:
             raise FlawmapError(self.good.why_not)
-        learn = self.good.learn()
-        if learn is None:
+        training_images = self.good.range_images()
+        if training_images is None:
             raise FlawmapError(
-                f"INT8 learns its ranges from images that the inspector was trained on, and "
+                f"INT8 takes its ranges from images that the inspector was trained on, and "
                 f"{self.manifest.training.folder} has none of them: give their folder with "
-                "--images, beside that of others."
+                "--images, in addition to other folders."
             )
-        return np.concatenate([learn, draw_defects(learn, len(learn), seed=0).images])
+        corrupted = draw_anomalies(training_images, len(training_images), seed=0)
+        return np.concatenate([training_images, corrupted.images])
 
-    def _defects(self) -> Corrupted:
-        return draw_defects(self.good.judge, _DEFECTS, seed=1)
+    def _anomalies(self) -> Corrupted:
+        return draw_anomalies(self.good.sample_tiles, _ANOMALIES, seed=1)
 
     def _say_calibrating(self, what: str) -> None:
         assert self.good.calibrating is not None
@@ -224,10 +230,10 @@ class _Job:
         self.say(f"{count} {which} the thresholds for {what}")
 
     def _calibrated(self, first: Backend, other: Backend, defects: Corrupted) -> Comparison:
-        """Run a comparison that sets thresholds, and record where the images lay."""
+        """Run a comparison that sets thresholds, and record the folders of the images."""
         images = self.good.calibrating
         assert images is not None
-        found = self._compare(
+        comparison = self._compare(
             first,
             other,
             defects,
@@ -235,8 +241,8 @@ class _Job:
             images=tuple(images.sha256.values()),
             stored=images.stored,
         )
-        calibration = found.calibration.model_copy(update={"places": images.places})
-        return replace(found, calibration=calibration)
+        calibration = comparison.calibration.model_copy(update={"places": images.places})
+        return replace(comparison, calibration=calibration)
 
     def _compare(
         self,
@@ -255,29 +261,17 @@ class _Job:
         )
 
 
-def _with_parity(manifest: Manifest, job: _Job, found: Export) -> Manifest:
+def _with_parity(manifest: Manifest, job: _Job, record: Export) -> Manifest:
     parity = Parity(
-        runtime=job.runtime, device=job.device, images=found.images, map=found.map_max,
-        score=found.score_max, limit=FLOAT_LIMIT,
+        runtime=job.runtime, device=job.device, images=record.images, map=record.map_max,
+        score=record.score_max, limit=FLOAT_LIMIT,
     )  # fmt: skip
     devices = {**manifest.devices, place_of(job.runtime, job.device): parity}
     return manifest.model_copy(update={"devices": devices})
 
 
-def _keeps_limits(found: Export) -> bool:
-    assert found.calibration is not None
-    good = len(found.calibration.scores)
-    before, after = found.pixel_ap or (0.0, 0.0)
-    neighbours = 2.0 / good**2  # with few images, two adjacent ranks may swap
-    return (
-        before - after <= AP_LIMIT
-        and found.flips <= FLIP_LIMIT * found.images
-        and found.p_value_mean <= max(P_VALUE_LIMIT, neighbours) + 1e-9
-    )
-
-
-def _fields(found: Comparison) -> dict[str, Any]:
-    return {one.name: getattr(found, one.name) for one in fields(found)}
+def _fields(comparison: Comparison) -> dict[str, Any]:
+    return {field.name: getattr(comparison, field.name) for field in fields(comparison)}
 
 
 def _openvino_files(path: Path) -> tuple[Path, Path]:
@@ -292,15 +286,3 @@ def _write_openvino(model: object, files: tuple[Path, ...]) -> Backend:
         model = shared_core().read_model(model)
     import_openvino().save_model(model, files[0], compress_to_fp16=False)
     return OpenVino(files[0].read_bytes(), files[1].read_bytes())
-
-
-def _failing(found: Export) -> str:
-    if found.precision == "float32":
-        apart = max(found.map_max, found.score_max)
-        return f"The exported graph differs by {apart:.2g}, more than {FLOAT_LIMIT:g}"
-    before, after = found.pixel_ap or (0.0, 0.0)
-    return (
-        f"In INT8 it loses {before - after:.3f} of pixel AP on drawn defects (limit {AP_LIMIT:g}), "
-        f"changes {found.flips} of {found.images} verdicts (limit {FLIP_LIMIT:.0%}) and moves good "
-        f"images' p-values by {found.p_value_mean:.3f} (limit {P_VALUE_LIMIT:g})"
-    )

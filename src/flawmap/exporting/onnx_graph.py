@@ -25,8 +25,9 @@ OPSET = 18
 class InferenceGraph(nn.Module):
     """The network for inference: ``images`` (B, H, W, 3) uint8 RGB to float32 outputs.
 
-    ``map`` (B, H, W), ``score`` (B,) and, where the method has them, the ``distances`` of teacher
-    and student (B, levels, h, w) and what is ``unfamiliar`` to its memory (B, 1, h, w).
+    The outputs are ``map`` (B, H, W), ``score`` (B,) and, where the method has them, the
+    ``distances`` between teacher and student (B, levels, h, w) and the unfamiliarity to its memory,
+    ``unfamiliar`` (B, 1, h, w).
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -34,25 +35,26 @@ class InferenceGraph(nn.Module):
         self.module = module
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Map images (B, H, W, 3) uint8 to the outputs listed above."""
         x = images.permute(0, 3, 1, 2).float() * (1.0 / 255.0)
-        found: tuple[Tensor, ...] = self.module(x)
-        return found
+        outputs: tuple[Tensor, ...] = self.module(x)
+        return outputs
 
 
 def inference_graph(module: nn.Module) -> InferenceGraph:
     """Copy a trained method's module to the CPU, in float32 and evaluation mode."""
     copied = copy.deepcopy(module).cpu().float()
     copied.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    graph = InferenceGraph(copied)
-    graph.eval()
-    return graph
+    network = InferenceGraph(copied)
+    network.eval()
+    return network
 
 
 def fold_norms(module: nn.Module) -> None:
     """Fold every batch norm, in evaluation mode, into the preceding convolution, in place.
 
-    That is the preceding child of the same parent. The exporter would fold them as well, but only
-    after tracing them.
+    The preceding convolution is the preceding child of the same parent. The exporter would fold
+    norms as well, but only after tracing them.
     """
     for parent in list(module.modules()):
         children = list(parent.named_children())
@@ -63,7 +65,7 @@ def fold_norms(module: nn.Module) -> None:
 
 
 class _Centred(nn.Module):
-    """The rest of :class:`ImageNorm` once the convolutions after it contain the deviation."""
+    """:class:`ImageNorm` without its division, which the convolutions after it contain."""
 
     mean: Tensor
 
@@ -72,25 +74,26 @@ class _Centred(nn.Module):
         self.register_buffer("mean", mean)
 
     def forward(self, image: Tensor) -> Tensor:
+        """Subtract the mean colour from (B, 3, H, W) in 0..1; the shape stays."""
         return image - self.mean
 
 
 def fold_deviation(module: nn.Module) -> None:
     """Fold the norm's deviation into the convolutions that take the normalised image, in place.
 
-    Those are the :class:`ImageConv`. A module without any, or whose backbone has none and so reads
-    the image in another way, keeps its division. The mean cannot be folded: a normalised image is
-    padded with zeros, which are the mean colour, but an image that is not normalised would be
+    These are the :class:`ImageConv` layers. A module without any, or whose backbone has none and so
+    reads the image in another way, keeps its division. The mean cannot be folded: a normalised
+    image is padded with zeros, which are the mean colour; an image that is not normalised would be
     padded with black.
     """
     norms = [(name, norm) for name, norm in module.named_modules() if isinstance(norm, ImageNorm)]
-    takers = [part for part in module.modules() if isinstance(part, ImageConv)]
+    image_convs = [part for part in module.modules() if isinstance(part, ImageConv)]
     backbones = [part for part in module.modules() if isinstance(part, Backbone)]
-    if not (norms and takers and all(_has_image_conv(part) for part in backbones)):
+    if not (norms and image_convs and all(_has_image_conv(part) for part in backbones)):
         return
     for name, norm in norms:
         module.set_submodule(name, _Centred(norm.mean))
-    for conv in takers:
+    for conv in image_convs:
         conv.weight.data.div_(norms[0][1].std)
 
 
@@ -103,7 +106,7 @@ def export_onnx(
 ) -> InferenceGraph:
     """Write the ONNX graph for images of ``size`` (height, width) and any batch size.
 
-    Returns the network as it was trained, so that comparing the two checks the folding, too.
+    Returns the network as trained, not folded: comparing the two also checks the folding.
 
     The graph's outputs are ``map`` and ``score``. ``distances`` and ``unfamiliar`` stay inner
     values, read by :mod:`flawmap.runtime.inner_values`; ``has_distances`` says whether the former
@@ -114,8 +117,8 @@ def export_onnx(
         names.append("distances")
     if is_filled(module):
         names.append("unfamiliar")
-    graph = inference_graph(module)
-    folded = copy.deepcopy(graph).requires_grad_(False)  # else gradients would be traced, too
+    network = inference_graph(module)
+    folded = copy.deepcopy(network).requires_grad_(False)  # else gradients would be traced, too
     fold_norms(folded)
     fold_deviation(folded)
     example = torch.zeros(2, *size, 3, dtype=torch.uint8)
@@ -134,7 +137,7 @@ def export_onnx(
     proto = program.model_proto
     del proto.graph.output[2:]
     write_bytes(path, proto.SerializeToString())
-    return graph
+    return network
 
 
 @contextlib.contextmanager

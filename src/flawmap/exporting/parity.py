@@ -1,4 +1,4 @@
-"""Measure how an exported model differs from the first in maps, scores, metrics and verdicts."""
+"""Measure how an exported model differs from the original: maps, scores, metrics, verdicts."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Comparison:
     flips: int
     """Images whose verdict differs, each model with its own thresholds; before region filters."""
     p_value_mean: float
-    """Mean change of the good images' p-values: the share of good parts whose verdict differs at
-    a threshold, whichever it is. More informative than flips at the few thresholds set."""
+    """Mean change of the good images' p-values: the share of good parts whose verdict differs, for
+    a threshold at any score. More informative than flips at the few thresholds set."""
     pixel_ap: tuple[float, float] | None
     image_auroc: tuple[float, float] | None
-    """Both metrics: good images against synthetic anomalies; None if there are none."""
+    """Like pixel_ap: good images against synthetic anomalies; None if there are none."""
     calibration: Calibration
     """The other model's thresholds."""
 
@@ -58,28 +58,28 @@ def compare(
     of ``like``; ``images`` are the SHA-256 of their files. If these images calibrate ``like`` and
     ``stored`` are their scores there, the first model uses the thresholds of ``like`` and these
     scores: those computed here may differ in rounding, and a score that set a threshold would count
-    as a flip. Else the first model's thresholds are set like the other's. ``region``: the region of
-    interest; not applied to tiles of a larger image, whose position is unknown.
+    as a flip. Otherwise the first model's thresholds are set like the other's. ``region``: the
+    region of interest; not applied to tiles of a larger image, whose position is unknown.
     """
     results = (_Results(inference), _Results(inference))
     graphs = (first, other)
-    apart: list[tuple[float, float]] = []
+    differences: list[tuple[float, float]] = []
     for image in good:
-        apart.append(_apart(results, graphs, image, None, region))
-    calibrating = len(apart)
+        differences.append(_map_differences(results, graphs, image, None, region))
+    calibrating = len(differences)
     whole = Framing(inference.framing.size)
     for pixels, mask in zip(drawn.images, drawn.masks, strict=True):
         where = region if inference.framing.fit == "squash" else None
-        apart.append(_apart(results, graphs, whole.preprocess(pixels), mask, where))
+        differences.append(_map_differences(results, graphs, whole.preprocess(pixels), mask, where))
     gaps = np.abs(np.array(results[0].scores) - np.array(results[1].scores))
-    largest, means = np.array(apart).T
+    largest, means = np.array(differences).T
     left_out = () if stored is None else like.left_out
     own = results[1].calibrated(calibrating, like, images, left_out)
     judge = results[0].calibrated(calibrating, like, images) if stored is None else like
     before = [*(stored or results[0].scores[:calibrating]), *results[0].scores[calibrating:]]
     metrics = [one.evaluator.compute() for one in results] if len(drawn.images) else []
     return Comparison(
-        images=len(apart),
+        images=len(differences),
         map_max=float(largest.max()),
         map_mean=float(means.mean()),
         score_max=float(gaps.max()),
@@ -88,14 +88,14 @@ def compare(
             judge.verdict(a) != own.verdict(b)
             for a, b in zip(before, results[1].scores, strict=True)
         ),
-        p_value_mean=_moved(*(np.array(one.scores[:calibrating]) for one in results)),
+        p_value_mean=_mean_rank_change(*(np.array(one.scores[:calibrating]) for one in results)),
         pixel_ap=_pair([one["pixel_ap"] for one in metrics]),
         image_auroc=_pair([one["image_auroc"] for one in metrics]),
         calibration=own,
     )
 
 
-def _apart(
+def _map_differences(
     results: tuple[_Results, _Results],
     graphs: tuple[Backend, Backend],
     image: PaddedImage,
@@ -126,13 +126,13 @@ class _Results:
         mask: NDArray[np.uint8] | None,
         region: Region | None,
     ) -> NDArray[np.float32]:
-        ((found, score),) = self.inference(graph, [image])
+        ((anomaly_map, score),) = self.inference(graph, [image])
         if region is not None:
-            found, score = region.read_out(found)
+            anomaly_map, score = region.read_out(anomaly_map)
         self.scores.append(score)
-        self.max_map_values.append(float(found.max()))
-        self.evaluator.update(found, mask, score, mask is not None)
-        return found
+        self.max_map_values.append(float(anomaly_map.max()))
+        self.evaluator.update(anomaly_map, mask, score, mask is not None)
+        return anomaly_map
 
     def calibrated(
         self, good: int, like: Calibration, images: Sequence[str], left_out: Sequence[str] = ()
@@ -147,8 +147,8 @@ class _Results:
         )
 
 
-def _moved(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
-    """Mean |difference| of the same images' ranks by two scores, as a share of all images."""
+def _mean_rank_change(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
+    """Return the mean |difference| between images' ranks by two scores, as a share of all."""
     ranks = [stats.rankdata(scores) for scores in (before, after)]
     return float(np.abs(ranks[0] - ranks[1]).mean() / len(before))
 

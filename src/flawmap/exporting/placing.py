@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from flawmap.inspection.bundle.graphs import file_digest
 from flawmap.inspection.bundle.leftovers import UNFINISHED
 from flawmap.inspection.bundle.manifest import EXPORTS, Manifest
+from flawmap.inspection.bundle.models import file_digest
 from flawmap.utils.files import make_folder
 
 
@@ -26,7 +26,7 @@ def workplace(run: Path) -> Iterator[Path]:
 
 
 def keep(made: Sequence[Path], run: Path, manifest: Manifest, to: str) -> dict[str, str]:
-    """Move the files ``made`` to their place in the run and return their digests by name.
+    """Move the files ``made`` to their place in the run; return their SHA-256 by name.
 
     The file names are kept; if the manifest uses one of them for other content, part of a digest
     is added to all of them.

@@ -21,7 +21,7 @@ _CONVOLUTIONS = ("Convolution", "ConvolutionBackpropData")  # as OpenVINO calls 
 def quantise_onnx(graph: bytes, images: NDArray[np.uint8], float32: Collection[str]) -> bytes:
     """Quantise with ONNX Runtime's static quantiser, weights per channel.
 
-    ``images`` (N, h, w, 3) set the ranges; ``float32`` names the nodes to leave alone.
+    ``images`` (N, h, w, 3) set the ranges; ``float32`` names the nodes that are not quantised.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -90,14 +90,14 @@ def _openvino_names(model: Any, graph: bytes, nodes: Collection[str]) -> list[st
 
     made_by = {name: port.get_node() for op in model.get_ops() for port in op.outputs()
                for name in port.get_names()}  # fmt: skip
-    found = []
+    names = []
     for node in onnx.load_model_from_string(graph).graph.node:
         if node.name in nodes and node.output[0] in made_by:
             op = made_by[node.output[0]]
             while op.get_type_name() not in _CONVOLUTIONS:
                 op = op.input_value(0).get_node()
-            found.append(op.get_friendly_name())
-    return found
+            names.append(op.get_friendly_name())
+    return names
 
 
 @contextlib.contextmanager

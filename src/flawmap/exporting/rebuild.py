@@ -15,15 +15,15 @@ from flawmap.backbones.base import Backbone
 from flawmap.backbones.registry import rebuild_backbone
 from flawmap.errors import FlawmapError
 from flawmap.exporting.onnx_graph import InferenceGraph, inference_graph
-from flawmap.inspection.bundle.graphs import read_checked
 from flawmap.inspection.bundle.manifest import WEIGHTS, Manifest
+from flawmap.inspection.bundle.models import read_checked
 from flawmap.methods.registry import METHODS, find_preset
-from flawmap.runtime.base import Backend, Found, Images
+from flawmap.runtime.base import Backend, Images, Outputs
 from flawmap.runtime.torch_device import choose_device, forbid_tf32
 
 
 class TorchBackend(Backend):
-    """The torch network that the ONNX graph was exported from, with norms not folded.
+    """The torch network that the ONNX graph was exported from; its norms are not folded.
 
     ``device``: ``cpu`` or ``cuda``. ``threads``: number of CPU threads, for all torch work in this
     process. Raises FlawmapError if the device is not available.
@@ -40,15 +40,15 @@ class TorchBackend(Backend):
         if threads is not None:
             torch.set_num_threads(threads)
         self._size = manifest.preprocessing.size
-        self._graph = rebuild(folder, manifest).to(self._device)
+        self._network = rebuild(folder, manifest).to(self._device)
 
     @property
     def size(self) -> tuple[int, int]:
         return self._size
 
-    def __call__(self, images: Images) -> Found:
+    def __call__(self, images: Images) -> Outputs:
         with torch.inference_mode():
-            maps, scores, *_ = self._graph(torch.tensor(images, device=self._device))
+            maps, scores, *_ = self._network(torch.tensor(images, device=self._device))
         return maps.cpu().numpy(), scores.cpu().numpy()
 
 
@@ -64,13 +64,13 @@ def rebuild(folder: Path, manifest: Manifest, **changes: Any) -> InferenceGraph:
         state = load(weights)
         config = type(preset).model_validate(manifest.configuration | changes)
         method = METHODS[manifest.method](_teacher(manifest.teacher.backbone, state), config)
-        found = method.module.load_state_dict(state, strict=False)
+        keys = method.module.load_state_dict(state, strict=False)
     except (RuntimeError, SafetensorError, ValidationError, FlawmapError) as error:
         reason = str(error).splitlines()[0]
         raise FlawmapError(f"{folder / WEIGHTS} does not fit its manifest: {reason}") from error
-    if wrong := found.missing_keys + found.unexpected_keys:
+    if wrong := keys.missing_keys + keys.unexpected_keys:
         raise FlawmapError(
-            f"{folder / WEIGHTS} does not fit its manifest: {wrong[0]} is not as it should be."
+            f"{folder / WEIGHTS} does not fit its manifest: {wrong[0]} is missing or unknown."
         )
     return inference_graph(method.module)
 

@@ -1,4 +1,4 @@
-"""Synthetic anomalies on good images, to calibrate and judge quantisation without a test set."""
+"""Synthetic anomalies on good images: quantisation is calibrated and evaluated on them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Corrupted:
     masks: NDArray[np.uint8]
 
 
-def no_defects(good: NDArray[np.uint8]) -> Corrupted:
-    """Return zero images, with the shapes that images like ``good`` have."""
+def no_anomalies(good: NDArray[np.uint8]) -> Corrupted:
+    """Return a set of no images, with the shapes of ``good`` (N, h, w, 3)."""
     return Corrupted(good[:0], good[:0, ..., 0])
 
 
-def draw_defects(good: NDArray[np.uint8], count: int, seed: int) -> Corrupted:
-    """Add synthetic anomalies to ``count`` images, cycling through ``good``; drop empty masks."""
+def draw_anomalies(good: NDArray[np.uint8], count: int, seed: int) -> Corrupted:
+    """Add anomalies to ``count`` images, cycling through ``good``; drop empty masks."""
     good = good[np.arange(count) % len(good)]
     config = AnomalyConfig(foreground_share=0.5, line_share=0.3)
     size = (good.shape[1], good.shape[2])
@@ -37,9 +37,9 @@ def draw_defects(good: NDArray[np.uint8], count: int, seed: int) -> Corrupted:
     parameters = draw_parameters(generator(seed, Stream.DEFECTS), len(good), len(bank), config)
     images, masks = corrupt(_planes(good), _planes(bank[parameters.texture]), parameters, config)
     pixels = (images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
-    drawn = masks[:, 0].to(torch.uint8).numpy()
-    kept = drawn.any((1, 2))
-    return Corrupted(pixels[kept], drawn[kept])
+    anomalous = masks[:, 0].to(torch.uint8).numpy()
+    kept = anomalous.any((1, 2))
+    return Corrupted(pixels[kept], anomalous[kept])
 
 
 def _planes(images: NDArray[np.uint8]) -> torch.Tensor:

@@ -139,9 +139,9 @@ class Calibration(BaseModel):
     def statement(self) -> str:
         """State the guarantee in words; or, for folds, what is expected but not guaranteed.
 
-        Fold models saw fewer parts and tend to score higher than the inspector itself, but this is
-        not guaranteed (Barber et al., "Predictive inference with the jackknife+", 2021, show how
-        far it can go wrong, and what keeping all fold models would guarantee).
+        Fold models were trained on fewer parts and tend to score higher than the inspector itself,
+        but this is not guaranteed (Barber et al., "Predictive inference with the jackknife+", 2021,
+        show how far it can go wrong, and what keeping all fold models would guarantee).
         """
         count = len(self.scores)
         if not self.computed:
@@ -182,7 +182,7 @@ class Calibration(BaseModel):
             return ""
         which = "1 outlier was" if count == 1 else f"{count} outliers were"
         return (
-            f" {which} left out of the good images: nothing is guaranteed for good parts that look "
+            f" {which} left out of the good images: nothing is guaranteed for good parts "
             f"like {'it' if count == 1 else 'them'}."
         )
 
@@ -238,8 +238,8 @@ def rejection_bound(rank: int, count: int, future: int | None = None) -> float:
 def _log_choose(n: NDArray[np.int64], k: NDArray[np.int64]) -> NDArray[np.float64]:
     from scipy.special import gammaln
 
-    found: NDArray[np.float64] = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    return found
+    value: NDArray[np.float64] = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    return value
 
 
 def share_interval(hits: int, total: int) -> tuple[float, float]:

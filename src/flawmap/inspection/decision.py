@@ -1,4 +1,4 @@
-"""From a map to a verdict: the decision rule, and the result in memory; all commands share both."""
+"""Decision rule from map to verdict, and the result in memory; all commands share both."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Filters(BaseModel):
         return self.min_area > 0.0 or self.min_peak > 0.0
 
 
-class Found(NamedTuple):
+class FilteredDefects(NamedTuple):
     """``mask`` (h, w) uint8 {0, 1} of the defects that count, these ``defects``, worst first, and
     the number of ``regions`` before filtering."""
 
@@ -46,7 +46,7 @@ def find_defects(
     threshold: float,
     image_size: tuple[int, int],
     filters: Filters | None = None,
-) -> Found:
+) -> FilteredDefects:
     """Find regions of the map (h, w) above ``threshold`` that pass the filters.
 
     Boxes, areas and lengths are scaled to ``image_size``, the image's (height, width).
@@ -54,7 +54,7 @@ def find_defects(
     limits = filters or Filters()
     above = anomaly_map > threshold
     if not above.any():
-        return Found(above.astype(np.uint8), [], 0)
+        return FilteredDefects(above.astype(np.uint8), [], 0)
     scale = image_size[0] / above.shape[0], image_size[1] / above.shape[1]
     part = _around(above)  # no need to label the rest of a large map
     marked, values = above[part], anomaly_map[part]
@@ -76,7 +76,7 @@ def find_defects(
     ]
     mask = np.zeros(above.shape, np.uint8)
     mask[part] = np.concatenate([[False], passed])[labels]
-    return Found(mask, sorted(defects, key=lambda d: (-d.peak, d.box)), count)
+    return FilteredDefects(mask, sorted(defects, key=lambda d: (-d.peak, d.box)), count)
 
 
 def _measured(pixel_pitch: float | None, *, area: int, length: float, **values: Any) -> Defect:

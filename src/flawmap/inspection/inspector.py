@@ -17,9 +17,9 @@ from flawmap.data.image_io.images import read_file, source_name
 from flawmap.data.resize import Framing, PaddedImage
 from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.decoder import warn_if_decoder_differs
-from flawmap.inspection.bundle.devices import tell_if_unmeasured
-from flawmap.inspection.bundle.graphs import read_graph
+from flawmap.inspection.bundle.devices import warn_if_unmeasured
 from flawmap.inspection.bundle.manifest import GRAPH, MANIFEST, Manifest, read_manifest, run_id
+from flawmap.inspection.bundle.models import read_model
 from flawmap.inspection.decision import ImageInfo, Inspection, PostProcessor, load_region
 from flawmap.inspection.record import InspectionRecord, Provenance
 from flawmap.inspection.roi.mask import Region
@@ -47,12 +47,12 @@ class Inspector:
     def __init__(
         self,
         manifest: Manifest,
-        graph: Backend,
+        backend: Backend,
         region: Region | None = None,
         source: Source | None = None,
     ) -> None:
         self.manifest = manifest
-        self.graph = graph
+        self.backend = backend
         self.region = region
         self.source = source
         self._post_process = PostProcessor(manifest, region)
@@ -83,31 +83,31 @@ class Inspector:
         region: Region | None,
         **runtime: Unpack[RuntimeOptions],
     ) -> Inspector:
-        """As :meth:`load`, for a manifest and region already read."""
-        found = read_graph(
+        """Load the inspector like :meth:`load`, with a manifest and region already read."""
+        model = read_model(
             folder, manifest, runtime.get("backend", "auto"), runtime.get("precision", "float32")
         )
         options: RuntimeOptions = {
             **runtime,
-            "backend": found.backend,
+            "backend": model.backend,
             "precision": runtime.get("precision", "float32"),
         }
-        loaded = open_backend(found.graph, found.weights, **options)
+        loaded = open_backend(model.onnx, model.weights, **options)
         if loaded.size != manifest.preprocessing.size:
             raise FlawmapError(
                 f"{folder / MANIFEST} was changed: its working size is not that of {GRAPH}. "
                 "Copy the whole run folder again, or train again."
             )
         device, precision = runtime.get("device", "cpu"), options["precision"]
-        tell_if_unmeasured(folder, manifest, loaded.name, device, precision)
+        warn_if_unmeasured(folder, manifest, loaded.name, device, precision)
         warn_if_decoder_differs(folder, manifest)
-        judging = manifest.model_copy(update={"calibration": found.calibration})
-        source = Source(str(folder.absolute()), options, found.sha256)
+        judging = manifest.model_copy(update={"calibration": model.calibration})
+        source = Source(str(folder.absolute()), options, model.sha256)
         return cls(judging, loaded, region, source)
 
     def __repr__(self) -> str:
         where = "" if self.source is None else f"{self.source.folder}, "
-        return f"<Inspector {where}{self.precision} on {self.graph.name}>"
+        return f"<Inspector {where}{self.precision} on {self.backend.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.source is None:
@@ -118,7 +118,7 @@ class Inspector:
         return _reopened, (type(self), self.source, self.manifest, self.region)
 
     def __copy__(self) -> Inspector:
-        return type(self)(self.manifest, self.graph, self.region, self.source)
+        return type(self)(self.manifest, self.backend, self.region, self.source)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Inspector:
         return self.__copy__()  # model, settings and region are never modified in place
@@ -141,7 +141,7 @@ class Inspector:
             run=self.run_id,
             model=files.get(GRAPH, "") if source is None else source.model,
             precision=self.precision,
-            backend=self.graph.name,
+            backend=self.backend.name,
             device="cpu" if source is None else source.options.get("device", "cpu"),
         )
 
@@ -182,7 +182,7 @@ class Inspector:
         ``batch``: number of tiles in a batch.
         """
         run = TiledInference.of(self.framing, self.manifest.configuration)
-        return run(self.graph, images, batch)
+        return run(self.backend, images, batch)
 
     def inspect_frames(
         self,
@@ -206,7 +206,7 @@ class Inspector:
     def post_process(
         self, prediction: RawPrediction, image: ImageInfo, start: float | None = None
     ) -> Inspection:
-        """As :class:`PostProcessor`, with this inspector's settings."""
+        """Apply :class:`PostProcessor` with this inspector's settings."""
         return self._post_process(prediction, image, self.provenance, start)
 
     def failed(self, path: str, sha256: str | None, error: str) -> InspectionRecord:

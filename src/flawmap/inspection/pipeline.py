@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _AHEAD = 8  # images decoded or being decoded at any time, besides the batch
 _BUDGET = 250_000_000  # bytes of images held at any time, unless a single one is larger
-_BYTES_A_PIXEL = 7  # as Pillow image plus array, or as array plus map
+_BYTES_A_PIXEL = 7  # Pillow image plus array, or array plus map
 _DECODERS = 2
 
 Item = TypeVar("Item")

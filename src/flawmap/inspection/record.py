@@ -146,11 +146,11 @@ class InspectionRecord(_Frozen):
             raise NotJsonError(f"It is not JSON ({error}). {_ADVICE}") from error
         if not isinstance(value, dict) or not ({"path", "format"} & value.keys()):
             raise FlawmapError(f"It is not an inspection record. {_ADVICE}")
-        found = value.get("format")
-        if found is None:
+        version = value.get("format")
+        if version is None:
             raise FlawmapError("It has no format: an older flawmap wrote it. Predict again.")
-        if isinstance(found, int) and found > FORMAT:
-            raise FlawmapError(f"A newer flawmap wrote it (format {found}): update flawmap.")
+        if isinstance(version, int) and version > FORMAT:
+            raise FlawmapError(f"A newer flawmap wrote it (format {version}): update flawmap.")
         try:
             return cls.model_validate(value)
         except ValidationError as error:

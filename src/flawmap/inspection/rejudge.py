@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from flawmap.data.image_io.images import MAX_PIXELS
 from flawmap.data.targets import LINES, check_target
 from flawmap.errors import FlawmapError
-from flawmap.inspection.bundle.graphs import calibration_of
 from flawmap.inspection.bundle.manifest import run_id
+from flawmap.inspection.bundle.models import calibration_of
 from flawmap.inspection.decision import ImageInfo, PostProcessor
 from flawmap.inspection.output.lines import json_lines, map_place, map_reference, read_lines
 from flawmap.inspection.record import InspectionRecord, StoredMap

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flawmap.errors import FlawmapError
-from flawmap.inspection.bundle.graphs import calibration_of
 from flawmap.inspection.bundle.manifest import MANIFEST, Manifest, read_manifest
+from flawmap.inspection.bundle.models import calibration_of
 from flawmap.inspection.decision import load_region
 from flawmap.inspection.inspector import Inspector
 from flawmap.runtime.base import RuntimeOptions
@@ -33,7 +33,7 @@ class LiveInspector:
         self._reported = False
         self._not_before = 0.0
         self.now = Inspector.open(run, self._manifest, load_region(run, self._manifest), **runtime)
-        self.now.graph.warm_up()
+        self.now.backend.warm_up()
 
     def refresh(self) -> None:
         """Apply changed settings and report them in a line."""
@@ -64,14 +64,14 @@ class LiveInspector:
 
     def _opened(self, manifest: Manifest) -> Inspector:
         region = load_region(self._run, manifest)
-        before, precision, backend = self._manifest, self.now.precision, self.now.graph.name
+        before, precision, backend = self._manifest, self.now.precision, self.now.backend.name
         calibration = calibration_of(manifest, precision, backend)
-        if _graphs(manifest) != _graphs(before) or calibration is None:
+        if _models(manifest) != _models(before) or calibration is None:
             inspector = Inspector.open(self._run, manifest, region, **self._runtime)
-            inspector.graph.warm_up()
+            inspector.backend.warm_up()
             return inspector
         changed = manifest.model_copy(update={"calibration": calibration})
-        return Inspector(changed, self.now.graph, region, self.now.source)
+        return Inspector(changed, self.now.backend, region, self.now.source)
 
     def _fail(self, error: FlawmapError) -> None:
         now = time.monotonic()
@@ -90,7 +90,7 @@ def _differences(before: Manifest, after: Manifest) -> list[str]:
         "thresholds": _calibrations(before) != _calibrations(after),
         "region": before.region != after.region,
         "filters": before.filters != after.filters,
-        "graph": _graphs(before) != _graphs(after),
+        "model": _models(before) != _models(after),
     }
     return [name for name, differs in changed.items() if differs]
 
@@ -99,14 +99,14 @@ def _calibrations(manifest: Manifest) -> object:
     return manifest.calibration, {n: e.calibration for n, e in manifest.exports.items()}
 
 
-def _graphs(manifest: Manifest) -> object:
+def _models(manifest: Manifest) -> object:
     exports = {name: export.files for name, export in manifest.exports.items()}
     return manifest.files, exports, manifest.preprocessing, manifest.configuration
 
 
 def _signature(run: Path) -> _Signature:
     try:
-        found = (run / MANIFEST).stat()
+        status = (run / MANIFEST).stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -34,7 +34,7 @@ def list_images(inputs: Paths, out: Path | None = None) -> list[Target]:
     left_out = LeftOut()
     paths = as_paths(inputs)
     named = _named_together(path for path in paths if not is_folder(path))
-    found: list[tuple[Path, Path]] = []
+    images: list[tuple[Path, Path]] = []
     for given in paths:
         if is_folder(given):
             if real(given) == written:
@@ -44,17 +44,17 @@ def list_images(inputs: Paths, out: Path | None = None) -> list[Target]:
             inside = list(_search(Folder(given, left_out), written))
             if not inside:
                 raise FlawmapError(_no_images(given, left_out))
-            found += [(path, path.relative_to(given)) for path in inside]
+            images += [(path, path.relative_to(given)) for path in inside]
         elif not exists(given):
             raise UsageError(f"No such image or folder: {given}. Check its name.")
         elif (reason := why_not(given.name, named[given.parent])) in (Reason.MASK, Reason.OWN):
             left_out.add(reason, given)  # matched by a pattern such as *.png, along with its image
         else:
-            found.append((given, Path(given.name)))
-    left_out.tell()
-    if not found:
+            images.append((given, Path(given.name)))
+    left_out.report()
+    if not images:
         raise UsageError("There is nothing to inspect: name an image or a folder.")
-    return [Target(path, name) for (path, _), name in zip(found, _names(found), strict=True)]
+    return [Target(path, name) for (path, _), name in zip(images, _names(images), strict=True)]
 
 
 def walk_images(folder: Path, written: Path | None, *, lenient: bool = False) -> Iterator[Path]:
@@ -91,16 +91,16 @@ def _no_images(folder: Path, left_out: LeftOut) -> str:
 
 def _named_together(files: Iterable[Path]) -> defaultdict[Path, set[str]]:
     """Group the names of the given files by folder."""
-    found: defaultdict[Path, set[str]] = defaultdict(set)
+    names: defaultdict[Path, set[str]] = defaultdict(set)
     for path in files:
-        found[path.parent].add(path.name)
-    return found
+        names[path.parent].add(path.name)
+    return names
 
 
-def _names(found: Iterable[tuple[Path, Path]]) -> Iterator[str]:
+def _names(images: Iterable[tuple[Path, Path]]) -> Iterator[str]:
     """Yield the stem of each image, with suffix or number if another image uses the stem."""
     taken: set[str] = set()
-    for _, relative in found:
+    for _, relative in images:
         yield free_name(relative, taken)
 
 

@@ -15,7 +15,7 @@ from flawmap.inspection.blending import Blend
 from flawmap.inspection.scoring import Scoring
 from flawmap.runtime.base import Backend
 
-_PIXELS = 4 * 256 * 256  # of the tiles in a batch, unless more are requested
+_PIXELS = 4 * 256 * 256  # limit of a batch of tiles, unless more are requested
 
 
 class RawPrediction(NamedTuple):

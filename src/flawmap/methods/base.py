@@ -1,4 +1,4 @@
-"""Interface of a method to the training loop, the export, the inspector and the bench."""
+"""The interface of a method to the training loop, the export, the inspector and the bench."""
 
 from __future__ import annotations
 

@@ -44,15 +44,15 @@ def orthogonal(matrix: Tensor) -> Tensor:
     wide = wide / torch.linalg.vector_norm(wide).clamp(min=_TINY)
     gram = wide @ wide.T
     product: Tensor | None = None
-    for turn in range(_ROUNDS):
+    for round_ in range(_ROUNDS):
         factor = torch.addmm(gram, gram, gram, beta=_B, alpha=_C)
         factor.diagonal().add_(_A)
         product = factor if product is None else factor @ product
-        if turn < _ROUNDS - 1:
+        if round_ < _ROUNDS - 1:
             gram = factor @ gram @ factor
     assert product is not None
-    found: Tensor = product @ wide
-    return found if matrix.shape[0] <= matrix.shape[1] else found.T
+    result: Tensor = product @ wide
+    return result if matrix.shape[0] <= matrix.shape[1] else result.T
 
 
 class NormedMuon(torch.optim.Optimizer):
@@ -72,9 +72,9 @@ class NormedMuon(torch.optim.Optimizer):
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    self._turn(weight, weight.grad, group["lr"], group["momentum"])
+                    self._update(weight, weight.grad, group["lr"], group["momentum"])
 
-    def _turn(self, weight: Tensor, gradient: Tensor, rate: float, momentum: float) -> None:
+    def _update(self, weight: Tensor, gradient: Tensor, rate: float, momentum: float) -> None:
         state = self.state[weight]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(weight)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from flawmap.methods.muon import NormedMuon, scale_free
 
-_WARM_UP = 0.1  # share of a one-cycle phase spent rising
+_WARM_UP = 0.1  # share of a one-cycle phase in which the rate rises
 _DROPS = (0.8, 0.9)  # DRAEM's schedule, also used by ADPS: drops at these shares of a phase
 _DROP = 0.2  # factor of each drop
 _START = 0.04  # the cycle starts at this fraction of the peak (PyTorch's OneCycleLR: 1/25)
@@ -51,10 +51,10 @@ def build_optimisers(
     """
     rates = list(zip(groups, config.learning_rates, strict=True))
     if config.optimiser == "muon":
-        turned = [_group(scale_free(module), rate) for module, rate in rates]
-        known = {id(weight) for group in turned for weight in group["params"]}
+        orthogonalised = [_group(scale_free(module), rate) for module, rate in rates]
+        known = {id(weight) for group in orthogonalised for weight in group["params"]}
         rest = [p for module in groups for p in module.parameters() if id(p) not in known]
-        return [NormedMuon(turned), _adamw([_group(rest, config.rest_rate)], config)]
+        return [NormedMuon(orthogonalised), _adamw([_group(rest, config.rest_rate)], config)]
     parameters = [_group(list(module.parameters()), rate) for module, rate in rates]
     if config.optimiser == "adamw":
         return [_adamw(parameters, config)]

@@ -19,7 +19,7 @@ METHODS: dict[str, type[Method]] = {
 def find_preset(method: str, preset: str) -> MethodConfig:
     """Return a preset's configuration; UsageError listing the names if it does not exist."""
     if method not in METHODS:
-        raise UsageError(f"No method {method!r}: choose one of {', '.join(METHODS)}.")
+        raise UsageError(f"Unknown method {method!r}: choose one of {', '.join(METHODS)}.")
     presets = METHODS[method].presets
     if preset not in presets:
         raise UsageError(f"{method} has no preset {preset!r}: choose one of {', '.join(presets)}.")

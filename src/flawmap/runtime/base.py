@@ -13,7 +13,7 @@ from flawmap.errors import FlawmapError
 
 
 class RuntimeOptions(TypedDict, total=False):
-    """Where and how a model runs; missing options are chosen automatically.
+    """Where and how a model runs; options that are left out are chosen automatically.
 
     ``backend``: ``onnxruntime``, ``openvino``, or ``auto``: the first one where possible.
     ``precision``: ``float32``; ``bf16`` with OpenVINO, after ``flawmap export --to openvino``;
@@ -28,7 +28,7 @@ class RuntimeOptions(TypedDict, total=False):
 
 
 Images = NDArray[np.uint8]
-Found = tuple[NDArray[np.float32], NDArray[np.float32]]
+Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class Backend(ABC):
@@ -42,7 +42,7 @@ class Backend(ABC):
         """Height and width of the input images."""
 
     @abstractmethod
-    def __call__(self, images: Images) -> Found:
+    def __call__(self, images: Images) -> Outputs:
         """Images (B, h, w, 3) uint8 RGB of the working size -> maps (B, h, w), scores (B,)."""
 
     def warm_up(self, batch: int = 1) -> None:
@@ -52,18 +52,20 @@ class Backend(ABC):
             self(black)
 
 
-def sound(answers: Sequence[Any], count: int, size: tuple[int, int]) -> Found:
+def check_outputs(outputs: Sequence[Any], count: int, size: tuple[int, int]) -> Outputs:
     """Check maps and scores of ``count`` images; raise FlawmapError for any other output.
 
     A NaN score exceeds no threshold, so its part would pass as good.
     """
-    maps, scores = answers
-    for found, shape in ((maps, (count, *size)), (scores, (count,))):
-        if not isinstance(found, np.ndarray) or (found.dtype, found.shape) != (np.float32, shape):
-            raise FlawmapError(f"This graph is no inspector's: it does not give {shape} float32.")
-        if not np.isfinite(found).all():
+    maps, scores = outputs
+    for array, shape in ((maps, (count, *size)), (scores, (count,))):
+        if not isinstance(array, np.ndarray) or (array.dtype, array.shape) != (np.float32, shape):
             raise FlawmapError(
-                "The graph's map or score is not a finite number: it was changed, or training went "
-                "astray. Copy the run folder again, or train anew with another --seed."
+                f"Not an inspector's graph: an output is not float32 of shape {shape}."
+            )
+        if not np.isfinite(array).all():
+            raise FlawmapError(
+                "The graph's map or score is not a finite number: the file was changed, or "
+                "training diverged. Copy the run folder again, or train again with another --seed."
             )
     return maps, scores

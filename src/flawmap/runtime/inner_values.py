@@ -5,7 +5,7 @@ from __future__ import annotations
 from flawmap.errors import FlawmapError
 
 
-def giving_out(graph: bytes, name: str) -> bytes | None:
+def with_output(graph: bytes, name: str) -> bytes | None:
     """Return the graph with its internal value ``name`` as an additional output; None if absent.
 
     Raises FlawmapError if the onnx package is not installed.
@@ -22,5 +22,5 @@ def giving_out(graph: bytes, name: str) -> bytes | None:
     model.graph.output.append(
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
     )
-    found: bytes = model.SerializeToString()
-    return found
+    data: bytes = model.SerializeToString()
+    return data

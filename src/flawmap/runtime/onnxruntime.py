@@ -9,7 +9,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from flawmap.errors import FlawmapError
-from flawmap.runtime.base import Backend, Found, Images, sound
+from flawmap.runtime.base import Backend, Images, Outputs, check_outputs
 from flawmap.utils.hardware import available_cores
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -30,18 +30,18 @@ class OnnxRuntime(Backend):
     def size(self) -> tuple[int, int]:
         return self._size
 
-    def __call__(self, images: Images) -> Found:
-        return sound(self._run(["map", "score"], images), len(images), self._size)
+    def __call__(self, images: Images) -> Outputs:
+        return check_outputs(self._run(["map", "score"], images), len(images), self._size)
 
     def _run(self, names: list[str], images: Images) -> list[NDArray[np.float32]]:
         """Return values of the graph by name; nodes not needed for them are not computed."""
         options = ort.RunOptions()
         options.only_execute_path_to_fetches = True
         try:
-            found = self._session.run(names, {"images": np.ascontiguousarray(images)}, options)
+            values = self._session.run(names, {"images": np.ascontiguousarray(images)}, options)
         except Exception as error:
             raise _failed("run", error) from error
-        return cast(list[NDArray[np.float32]], found)
+        return cast(list[NDArray[np.float32]], values)
 
 
 def open_session(
@@ -50,12 +50,12 @@ def open_session(
     """Open an ONNX Runtime session for a model; raise FlawmapError if it cannot be loaded."""
     provider = _PROVIDERS.get(device.lower())
     if provider is None or provider not in ort.get_available_providers():
-        there = [
+        available = [
             name for name, known in _PROVIDERS.items() if known in ort.get_available_providers()
         ]
         raise FlawmapError(
-            f"ONNX Runtime has no device {device!r} here: it has {', '.join(there)}. For an NVIDIA "
-            "GPU: pip install onnxruntime-gpu"
+            f"ONNX Runtime has no device {device!r} here, only {', '.join(available)}. For an "
+            "NVIDIA GPU: pip install onnxruntime-gpu"
         )
     options = ort.SessionOptions()
     options.log_severity_level = 3
@@ -80,4 +80,4 @@ def _image_size(session: ort.InferenceSession) -> tuple[int, int]:
         _, height, width, _ = session.get_inputs()[0].shape
         if isinstance(height, int) and isinstance(width, int):
             return height, width
-    raise FlawmapError("This graph is no inspector's: it does not take uint8 images of one size.")
+    raise FlawmapError("Not an inspector's graph: its input is not uint8 images of one size.")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flawmap.errors import FlawmapError
-from flawmap.runtime.base import Backend, Found, Images, sound
+from flawmap.runtime.base import Backend, Images, Outputs, check_outputs
 from flawmap.utils.hardware import available_cores
 
 # Parts of an INT8 model that are not quantised stay in float32.
@@ -37,7 +37,7 @@ class OpenVino(Backend):
         kinds = {name.split(".")[0] for name in self._core.available_devices}
         if self._device.split(".")[0] not in kinds:
             raise FlawmapError(
-                f"OpenVINO has no device {device!r} here: it has {', '.join(sorted(kinds))}."
+                f"OpenVINO has no device {device!r} here, only {', '.join(sorted(kinds))}."
             )
         if precision == "bf16" and not has_bf16(self._device):
             raise FlawmapError(f"Device {device} has no bf16 arithmetic: use float32.")
@@ -61,15 +61,15 @@ class OpenVino(Backend):
     def size(self) -> tuple[int, int]:
         return self._size
 
-    def __call__(self, images: Images) -> Found:
+    def __call__(self, images: Images) -> Outputs:
         try:
             request = self._request(len(images))
             request.infer({"images": np.ascontiguousarray(images)})
             # This thread's next call overwrites the request's memory.
-            answers = [request.get_tensor(name).data.copy() for name in ("map", "score")]
+            outputs = [request.get_tensor(name).data.copy() for name in ("map", "score")]
         except RuntimeError as error:
             raise _failed("run", error) from error
-        return sound(answers, len(images), self._size)
+        return check_outputs(outputs, len(images), self._size)
 
     def _request(self, batch: int) -> Any:
         """Return this thread's inference request for a batch of this size."""

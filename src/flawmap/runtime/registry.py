@@ -20,7 +20,7 @@ def choose(name: str, device: str = "cpu", precision: str = "float32") -> str:
         everywhere = precision == "float32" and device.lower() in ("cpu", "cuda")
         return "onnxruntime" if everywhere else "openvino"
     if name not in NAMES:
-        raise UsageError(f"No backend {name!r}: there are auto, {' and '.join(NAMES)}.")
+        raise UsageError(f"Unknown backend {name!r}: choose auto, {' or '.join(NAMES)}.")
     return name
 
 
@@ -47,9 +47,9 @@ def open_backend(
     chosen = choose(options.get("backend", "auto"), device, precision)
     threads = options.get("threads")
     if precision not in PRECISIONS:
-        raise UsageError(f"No precision {precision!r}: there are {', '.join(PRECISIONS)}.")
+        raise UsageError(f"Unknown precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
     if threads is not None and threads < 1:
-        raise UsageError(f"{threads} threads cannot run anything: give 1 or more.")
+        raise UsageError(f"Invalid number of threads {threads}: give 1 or more.")
     if chosen == "openvino":
         from flawmap.runtime.openvino import OpenVino
 

@@ -1,4 +1,4 @@
-"""Choice of the torch device, and full float32 precision on it."""
+"""Choose the torch device, and keep full float32 precision on it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UsageError(f"No device {name!r}: give auto, cpu or cuda.") from error
+        raise UsageError(f"Unknown device {name!r}: give auto, cpu or cuda.") from error
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"Device {name!r} is not supported: give auto, cpu or cuda.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError(
-            "No CUDA device is usable here: give --device cpu, or install CUDA's torch."
+            "No CUDA device is usable here: give --device cpu, or install torch for CUDA."
         )
     return device
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from flawmap.runtime.inner_values import giving_out
+from flawmap.runtime.inner_values import with_output
 from flawmap.runtime.onnxruntime import OnnxRuntime
 
 _NAME = "unfamiliar"
@@ -20,14 +20,14 @@ class MemoryGraph(OnnxRuntime):
 
         Raises FlawmapError if the onnx package is not installed.
         """
-        giving = giving_out(graph, _NAME)
-        return None if giving is None else cls(giving)
+        extended = with_output(graph, _NAME)
+        return None if extended is None else cls(extended)
 
     def __call__(
         self, images: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Images (B, h, w, 3) uint8 of the working size -> maps (B, h, w), scores (B,)."""
-        import torch  # installed with onnx, which giving_out requires
+        import torch  # installed with onnx, which with_output requires
 
         from flawmap.methods.modules.blocks import upsample
         from flawmap.methods.normality.memory import least_familiar

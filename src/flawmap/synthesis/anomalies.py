@@ -18,7 +18,7 @@ from flawmap.synthesis.families.registry import change_by_family, take
 from flawmap.synthesis.families.weights import FamilyDraws, FamilyWeights, draw_families
 from flawmap.synthesis.foreground import foreground
 from flawmap.synthesis.operations import OPERATIONS
-from flawmap.synthesis.perlin import perlin_noise, turn
+from flawmap.synthesis.perlin import perlin_noise, rotate_each
 from flawmap.synthesis.upload import upload
 
 _LINE_CELLS = 8.0  # maximum lattice cells per axis for thin curves; finer ones would form a net
@@ -108,7 +108,7 @@ class AnomalyParameters:
     families: FamilyDraws | None = None  # None: every anomaly is of the texture family
 
     def rows(self, rows: np.ndarray) -> AnomalyParameters:
-        """Select the parameters of some samples, all of the texture family."""
+        """Select the parameters of samples of the texture family by index."""
         own = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "families"}
         return AnomalyParameters(**own)
 
@@ -164,7 +164,7 @@ def anomaly_masks(
         width = _per_sample(parameters.line_width, device)
         lines = thin_curves(field, width).to(field.dtype) * 2 - 1
         field = torch.where(drawn, config.threshold + lines, field)
-    return turn(field, degrees) > config.threshold
+    return rotate_each(field, degrees) > config.threshold
 
 
 def thin_curves(noise: Tensor, width: Tensor) -> Tensor:
@@ -211,9 +211,9 @@ def _by_family(
     """Yield for each family its samples' indices, images and masks."""
     part = foreground(clean)
     if len(rows := np.flatnonzero(draws.family == 0)):
-        good, foreign, whereabouts = (take(x, rows) for x in (clean, textures, part))
+        good, foreign, own_part = (take(x, rows) for x in (clean, textures, part))
         own = parameters.rows(rows)
-        yield rows, *_lay_textures(good, foreign, whereabouts, own, config)
+        yield rows, *_lay_textures(good, foreign, own_part, own, config)
     yield from change_by_family(clean, textures, part, parameters.confined, draws)
 
 

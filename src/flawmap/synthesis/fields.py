@@ -182,13 +182,13 @@ def _facets(rng: Rng, size: Size) -> Field:
     """Crystals: straight cuts through the image, each side of a cut with its own shade."""
     total = np.zeros(size, np.float32)
     for _ in range(int(rng.integers(5, 16))):
-        u, _ = turned(rng, size)
+        u, _ = rotated_axes(rng, size)
         side = u > np.float32(rng.uniform(-0.6, 0.6))
         total += np.where(side, np.float32(rng.uniform(-1, 1)), u * np.float32(rng.uniform(-1, 1)))
     return total
 
 
-def turned(rng: Rng, size: Size) -> tuple[Field, Field]:
+def rotated_axes(rng: Rng, size: Size) -> tuple[Field, Field]:
     angle = rng.uniform(0, 2 * math.pi)
     y = np.linspace(-0.5, 0.5, size[0], dtype=np.float32)[:, None]
     x = np.linspace(-0.5, 0.5, size[1], dtype=np.float32)[None, :]
@@ -198,7 +198,7 @@ def turned(rng: Rng, size: Size) -> tuple[Field, Field]:
 
 def _gradient(rng: Rng, size: Size) -> Field:
     """A gradient under speckle, fine or coarse."""
-    u, v = turned(rng, size)
+    u, v = rotated_axes(rng, size)
     ramp = u if rng.random() < 0.5 else np.hypot(u, v)
     speckle = power_noise(rng, size, rng.uniform(0, 1))
     return np.asarray(

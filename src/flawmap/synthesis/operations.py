@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flawmap.synthesis.perlin import turn
+from flawmap.synthesis.perlin import rotate_each
 from flawmap.synthesis.upload import upload
 
 Amounts = Sequence[float]
@@ -41,8 +41,8 @@ def hue_saturation(x: Tensor, amounts: Amounts) -> Tensor:
     """Rotate hue by up to ±70 degrees and change saturation by up to ±20 %."""
     grey = _grey(x)
     colour = x - grey
-    turned = torch.einsum("ij,jhw->ihw", _hue_turn(_range(amounts[0], -70, 70), x), colour)
-    return (grey + turned * (1.0 + _range(amounts[1], -0.2, 0.2))).clamp(0, 1)
+    rotated = torch.einsum("ij,jhw->ihw", _hue_rotation(_range(amounts[0], -70, 70), x), colour)
+    return (grey + rotated * (1.0 + _range(amounts[1], -0.2, 0.2))).clamp(0, 1)
 
 
 def solarize(x: Tensor, amounts: Amounts) -> Tensor:
@@ -88,7 +88,7 @@ def equalize(x: Tensor, amounts: Amounts) -> Tensor:
 def rotate(x: Tensor, amounts: Amounts) -> Tensor:
     """Rotate by up to ±45 degrees, black outside the image."""
     degrees = _there([_range(amounts[0], -45, 45)], x)
-    return turn(x[None], degrees)[0]
+    return rotate_each(x[None], degrees)[0]
 
 
 OPERATIONS: tuple[Callable[[Tensor, Amounts], Tensor], ...] = (
@@ -110,7 +110,7 @@ def _grey(x: Tensor) -> Tensor:
     return (x * weights).sum(0, keepdim=True)
 
 
-def _hue_turn(degrees: float, x: Tensor) -> Tensor:
+def _hue_rotation(degrees: float, x: Tensor) -> Tensor:
     """Return the rotation (3, 3) of colour space about its grey axis."""
     angle = torch.deg2rad(torch.tensor(degrees))
     cos, sin = float(angle.cos()), float(angle.sin())

@@ -40,12 +40,12 @@ def perlin_noise(size: tuple[int, int], cells: Tensor, angles: Tensor) -> Tensor
     return (along_x + along_y) * _SQRT2
 
 
-def turn(
+def rotate_each(
     fields: Tensor, degrees: Tensor, *, mode: str = "bilinear", padding: str = "zeros"
 ) -> Tensor:
-    """Rotate each of (B, C, H, W) by its own angle about the centre, keeping the size in pixels.
+    """Rotate each of (B, C, H, W) by its own angle about the centre, keeping the image size.
 
-    ``degrees`` (B,): counter-clockwise as viewed, like Pillow and ``rot90``.
+    ``degrees`` (B,): counter-clockwise, like Pillow and ``rot90``.
     """
     height, width = fields.shape[-2:]
     radians = torch.deg2rad(degrees)[:, None, None]

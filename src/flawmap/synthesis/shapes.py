@@ -97,7 +97,7 @@ def _fibres(rng: Rng, size: Size) -> Field:
 
 
 def _glyphs(rng: Rng, size: Size) -> Field:
-    """Clutter that looks like print: strokes and arcs, in lines."""
+    """Clutter that resembles print: strokes and arcs, in lines."""
     sheet = _Sheet(size)
     pitch = min(sheet.h, sheet.w) / log_uniform(rng, 4, 14)
     pen, gap = max(int(pitch * rng.uniform(0.06, 0.2)), 1), rng.uniform(0, 0.3)
@@ -105,8 +105,8 @@ def _glyphs(rng: Rng, size: Size) -> Field:
         for x in np.arange(0, sheet.w, pitch * 0.8):
             if rng.random() > gap:
                 _glyph(rng, sheet.pen, x, y, pitch, pen)
-    turned = sheet.image.rotate(float(rng.choice([0, 0, 90, rng.uniform(-45, 45)])))
-    sheet.image = turned
+    rotated = sheet.image.rotate(float(rng.choice([0, 0, 90, rng.uniform(-45, 45)])))
+    sheet.image = rotated
     return sheet.field()
 
 

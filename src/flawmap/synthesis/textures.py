@@ -40,7 +40,8 @@ def texture_bank(folder: Path | None, size: Size, seed: int) -> tuple[Pixels, st
         return _drawn_bank(size, seed), f"{_DRAWN} drawn by flawmap"
     bank = load_textures(folder, size, _READ, seed)
     digest = hashlib.sha256(bank.data).hexdigest()[:12]  # no copy of gigabytes
-    return bank, f"{len(bank)} pictures of {folder.resolve().name} ({digest})"
+    described = f"{len(bank)} pictures of {folder.resolve().name} ({digest})"  # stored: must stay
+    return bank, described
 
 
 @functools.lru_cache(maxsize=1)
@@ -74,7 +75,7 @@ def load_textures(folder: Path, size: Size, limit: int, seed: int) -> Pixels:
     """
     place = Folder(Path(folder))
     paths = sorted(place.images_below() if is_folder(place.path) else ())
-    place.left_out.tell()
+    place.left_out.report()
     order = generator(seed, Stream.TEXTURE_FILES).permutation(len(paths))
     textures = np.empty((min(limit, len(paths)), *size, 3), np.uint8)  # 3.3 GB of DTD at 512x512
     count = unreadable = 0
@@ -89,11 +90,13 @@ def load_textures(folder: Path, size: Size, limit: int, seed: int) -> Pixels:
         count += 1
     if not count:
         raise FlawmapError(
-            f"no readable image under {folder}: give a folder of pictures to --textures, "
-            "or leave it out for textures drawn by the program"
+            f"No readable image under {folder}: give a folder of images to --textures, or leave "
+            "it out for textures drawn by flawmap."
         )
     if unreadable:
-        _log.warning("%d files in %s cannot be read and give no textures.", unreadable, folder)
+        _log.warning(
+            "%d files in %s cannot be read and are skipped as textures.", unreadable, folder
+        )
     return textures[:count]
 
 

@@ -99,7 +99,7 @@ def refusal(error: ValidationError, options: Collection[str]) -> str:
     why = first["msg"].removeprefix("Value error, ")
     why = why[:1].lower() + why[1:]
     if not first["loc"]:  # two fields contradict each other
-        return f"These settings do not fit each other: {why}."
+        return f"These settings contradict each other: {why}."
     top, name = str(first["loc"][0]), ".".join(map(str, first["loc"]))
     option = f"--{top.replace('_', '-')}" if top in options else f"--set {name}"
     given = first["input"]

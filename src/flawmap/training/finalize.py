@@ -15,7 +15,6 @@ from flawmap.calibration.leaving_out import apart, without
 from flawmap.errors import FlawmapError
 from flawmap.exporting.onnx_graph import InferenceGraph, export_onnx
 from flawmap.inspection.bundle.decoder import decoder_here
-from flawmap.inspection.bundle.graphs import file_digest
 from flawmap.inspection.bundle.manifest import (
     GRAPH,
     WEIGHTS,
@@ -25,6 +24,7 @@ from flawmap.inspection.bundle.manifest import (
     Teacher,
     Training,
 )
+from flawmap.inspection.bundle.models import file_digest
 from flawmap.inspection.bundle.saving import save_manifest
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.inspector import Inspector
@@ -33,10 +33,10 @@ from flawmap.methods.base import Method
 from flawmap.runtime.base import Backend
 from flawmap.runtime.onnxruntime import OnnxRuntime
 from flawmap.training.choices.outliers import (
-    tell_left_out,
-    tell_oddest,
-    warn_of_learned,
+    describe_highest_scores,
+    describe_left_out,
     warn_of_outliers,
+    warn_of_training_outliers,
 )
 from flawmap.training.good_images.load import GoodImages
 from flawmap.training.good_images.split import Part
@@ -67,7 +67,7 @@ def finalize(
         folder,
         prepared.method,
         Preprocessing.of(setup.framing),
-        images.parity_windows(_PARITY_SAMPLE, request.config.seed),
+        images.parity_tiles(_PARITY_SAMPLE, request.config.seed),
         images.held_out,
         Teacher(
             name=source.name,
@@ -119,7 +119,7 @@ def _training_record(
 
 
 def _texture_images(request: Request, prepared: Prepared) -> int | None:
-    """Return the number of images that textures were cut from; None if they were not."""
+    """Return the number of images that textures were cut from; None if they were drawn."""
     given = request.config.textures is not None and prepared.config.anomalies is not None
     return len(prepared.textures) if given else None
 
@@ -131,13 +131,14 @@ def report_guarantee(
     say, config = request.reporter.say, request.config
     calibration = inspector.manifest.calibration
     if config.leave_out_outliers:
-        say(tell_left_out(calibration.left_out, images.names))
-    say(tell_oddest(calibration, images.names))
+        say(describe_left_out(calibration.left_out, images.names))
+    say(describe_highest_scores(calibration, images.names))
     say(calibration.statement())
     # with folds, every image is held out once
-    learned = None if calibration.folds else warn_of_learned(images, inspector, config.seed)
-    if learned is not None:
-        say(learned)
+    if not calibration.folds:
+        warning = warn_of_training_outliers(images, inspector, config.seed)
+        if warning is not None:
+            say(warning)
     if (warning := warn_of_outliers(calibration, images.names, folder)) is not None:
         say(warning)
 
@@ -146,7 +147,7 @@ def finish(
     folder: Path,
     trained: Method,
     preprocessing: Preprocessing,
-    windows: NDArray[np.uint8],
+    tiles: NDArray[np.uint8],
     held_out: Iterable[NDArray[np.uint8]],
     teacher: Teacher,
     training: Training,
@@ -157,12 +158,12 @@ def finish(
 ) -> Inspector:
     """Turn a trained method into the inspector in ``folder``; the manifest is written last.
 
-    ``windows``: tiles (h, w, 3) of good images, for parity. ``held_out``: good images (H, W, 3) for
+    ``tiles``: tiles (h, w, 3) of good images, for parity. ``held_out``: good images (H, W, 3) for
     thresholds, processed as the inspector does; ``held_files``: SHA-256 of their files. Both are
     ignored if ``calibration`` is given. ``leave_out_outliers``: exclude images whose scores are
     outliers. Raises FlawmapError if the outputs of ONNX graph and module differ by more than 1e-4.
     """
-    twin = export_onnx(
+    network = export_onnx(
         trained.module,
         preprocessing.size,
         folder / GRAPH,
@@ -172,7 +173,7 @@ def finish(
     state = {k: v.cpu().contiguous() for k, v in trained.module.state_dict().items()}
     write_bytes(folder / WEIGHTS, save_safetensors(state))
     graph = OnnxRuntime((folder / GRAPH).read_bytes())
-    parity = measure_parity(graph, twin, windows)
+    parity = measure_parity(graph, network, tiles)
     if calibration is None:
         inference = TiledInference.of(preprocessing.framing, named["configuration"])
         raw = (inference.one(graph, image) for image in held_out)
@@ -197,19 +198,23 @@ def finish(
     return Inspector(manifest, graph)
 
 
-def measure_parity(graph: Backend, twin: InferenceGraph, images: NDArray[np.uint8]) -> Parity:
-    """Measure the largest |difference| of ONNX graph and torch; FlawmapError above 1e-4."""
+def measure_parity(graph: Backend, network: InferenceGraph, images: NDArray[np.uint8]) -> Parity:
+    """Measure the largest differences between ONNX graph and torch; FlawmapError above 1e-4.
+
+    ``images``: tiles (N, h, w, 3) of the working size.
+    """
     worst_map = worst_score = 0.0
     for image in images:
         maps, scores = graph(image[None])
         with torch.no_grad():
-            twin_maps, twin_scores, *_ = twin(torch.from_numpy(image[None].copy()))
+            network_maps, network_scores, *_ = network(torch.from_numpy(image[None].copy()))
         # np.maximum propagates NaN, Python's max() may lose it
-        worst_map = float(np.maximum(worst_map, np.abs(maps - twin_maps.numpy()).max()))
-        worst_score = float(np.maximum(worst_score, np.abs(scores - twin_scores.numpy()).max()))
+        worst_map = float(np.maximum(worst_map, np.abs(maps - network_maps.numpy()).max()))
+        worst_score = float(np.maximum(worst_score, np.abs(scores - network_scores.numpy()).max()))
     if not (worst_map <= PARITY_LIMIT and worst_score <= PARITY_LIMIT):
         raise FlawmapError(
-            f"The exported graph differs from the trained network by {worst_map:.2g} (map) and "
-            f"{worst_score:.2g} (score), more than {PARITY_LIMIT:g}: it is not to be trusted."
+            f"The ONNX graph differs from the trained network by {worst_map:.2g} (map) and "
+            f"{worst_score:.2g} (score), more than {PARITY_LIMIT:g}. Train again with another "
+            "--seed, and report a bug if that does not help."
         )
     return Parity(images=len(images), map=worst_map, score=worst_score, limit=PARITY_LIMIT)

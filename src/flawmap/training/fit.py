@@ -52,8 +52,8 @@ def fit(request: Request, setup: Setup, prepared: Prepared, folder: Path) -> Non
             setup.device,
             setup.precision,
             request.checkpoint_seconds,
-            ranks,
             request.reporter.show,
+            ranks,
             request.reporter.say,
             graphs,
         ).run()
@@ -86,7 +86,7 @@ def _batches(
     )
 
 
-def fit_read_out(method: Method, learned_from: Iterable[NDArray[np.uint8]]) -> None:
+def fit_read_out(method: Method, training_images: Iterable[NDArray[np.uint8]]) -> None:
     """Fit the method's read-out on images (h, w, 3) that it was trained on.
 
     Held-out images only set the thresholds, whose guarantee would not hold if they were used here.
@@ -96,18 +96,18 @@ def fit_read_out(method: Method, learned_from: Iterable[NDArray[np.uint8]]) -> N
     with torch.no_grad(), exact(device):
         method.fit_read_out(
             torch.tensor(image, device=device).permute(2, 0, 1)[None].float() / 255
-            for image in learned_from
+            for image in training_images
         )
 
 
 def bytes_to_write(method: Method) -> int:
-    """Bytes of three checkpoints with AdamW state, plus weights and ONNX graph."""
-    every: int = sum(tensor.nbytes for tensor in method.module.state_dict().values())
+    """Return the bytes of three checkpoints with AdamW state, plus weights and ONNX graph."""
+    everything: int = sum(tensor.nbytes for tensor in method.module.state_dict().values())
     learned: int = sum(tensor.nbytes for tensor in learned_state(method.module).values())
-    return 3 * 3 * learned + every + every
+    return 3 * 3 * learned + everything + everything
 
 
 def logged_seconds(folder: Path) -> float:
-    """Seconds of all steps, including those before a resumption."""
+    """Return the seconds of all steps, including those before a resumption."""
     lines = read_log(folder / TRAINING_LOG)
     return float(lines[-1]["seconds"]) if lines else 0.0

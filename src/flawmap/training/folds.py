@@ -1,7 +1,7 @@
 """Cross-conformal calibration: each good image is scored by a fold model not trained on it.
 
 Vovk, "Cross-conformal predictors" (2015). There, all fold models are used for prediction; here, for
-speed, the inspector is one model trained on all images, and its guarantee is an expectation.
+speed, the inspector is one model trained on all images, and its guarantee holds in expectation.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ def calibrate_in_folds(
 
     Fold models that are already complete are reused.
     """
-    found = []
+    calibrations = []
     for fold in range(folds):
-        say(f"Fold model {fold + 1} of {folds}")
+        say(f"Training fold model {fold + 1} of {folds}")
         model = train(folder / FOLDS / str(fold), Part(folds, fold))
-        found.append(model.manifest.calibration)
-    say("The inspector, trained on all images")
+        calibrations.append(model.manifest.calibration)
+    say("Training the inspector on all images")
     return Calibration.from_scores(
-        [score for one in found for score in one.scores],
-        [peak for one in found for peak in one.peaks],
-        images=[sha256 for one in found for sha256 in one.images],
+        [score for calibration in calibrations for score in calibration.scores],
+        [peak for calibration in calibrations for peak in calibration.peaks],
+        images=[sha256 for calibration in calibrations for sha256 in calibration.images],
         folds=folds,
     )

@@ -14,9 +14,9 @@ from flawmap.training.steps.checkpoint import remove_checkpoints
 from flawmap.utils.files import OURS, exists, foreign, sweep
 
 WORK = f"{OURS}work"
-"""Folder in a run for what training deletes at its end: decoded images and the models of folds."""
+"""Folder in a run for temporary data, deleted at the end: decoded images and fold models."""
 FOLDS = f"{WORK}/folds"
-"""Folder of the models that calibrate in folds, while there are any."""
+"""Folder of the fold models, which calibrate the run; deleted at the end."""
 _SHOWN = 3
 
 
@@ -33,7 +33,7 @@ def check_free(folder: Path, *, resume: bool) -> None:
     if others := foreign(folder):
         shown = ", ".join(others[:_SHOWN]) + (", ..." if len(others) > _SHOWN else "")
         raise UsageError(
-            f"{folder} is not empty and no flawmap run (it holds {shown}): give a new folder as "
+            f"{folder} is not empty and not a flawmap run (it holds {shown}): give a new folder as "
             f"--out, such as {folder / 'run'}."
         )
 
@@ -51,10 +51,10 @@ def _is_ours(path: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return True
-    return isinstance(found, dict) and {"method", "preset"} <= found.keys()
+    return isinstance(content, dict) and {"method", "preset"} <= content.keys()
 
 
 def check_apart(folder: Path, root: Path, images: Iterable[Path]) -> None:
@@ -66,7 +66,7 @@ def check_apart(folder: Path, root: Path, images: Iterable[Path]) -> None:
     if out == data:
         raise UsageError(f"{folder} is the data folder: give another folder as --out.")
     if out in data.parents:
-        raise UsageError(f"The data lie in {folder}: give a folder apart from them as --out.")
+        raise UsageError(f"The data are inside {folder}: give a folder outside them as --out.")
     if data in out.parents:
         first = out.relative_to(data).parts[0]
         tops = {_top(image, root) for image in images}
@@ -83,15 +83,15 @@ def _top(image: Path, root: Path) -> str:
     return parts[0] if len(parts) > 1 else ""
 
 
-def family(folder: Path) -> list[Path]:
+def run_folders(folder: Path) -> list[Path]:
     """List a run's folder, then its fold models' folders; for a fold model, those of its run."""
-    one = folder.parent.parts[-2:] == Path(FOLDS).parts
-    twins = folder.parent if one else folder / FOLDS
-    return [folder, *sorted(twins.glob("*"))]
+    is_fold = folder.parent.parts[-2:] == Path(FOLDS).parts
+    folds = folder.parent if is_fold else folder / FOLDS
+    return [folder, *sorted(folds.glob("*"))]
 
 
-def discard_unbegun(folder: Path) -> None:
-    """Delete what a training refused before its start left, and the folder if empty."""
+def remove_unstarted(folder: Path) -> None:
+    """Delete what a training left that failed before its start, and the folder if empty."""
     if not holds_run(folder):
         shutil.rmtree(folder / WORK, ignore_errors=True)
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Prepare one training: read the images, settle what they decide, build the untrained method."""
+"""Prepare one training: read the images, make the choices they decide, build the method."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from flawmap.training.choices.rotation import RotationDecision, decide_rotation,
 from flawmap.training.config import TrainConfig
 from flawmap.training.good_images.load import GoodImages, load_good_images
 from flawmap.training.good_images.split import Part
-from flawmap.training.output_folder import WORK, family
+from flawmap.training.output_folder import WORK, run_folders
 from flawmap.training.resolve import framing, method_config
-from flawmap.training.settings import Settings, settle_precision
+from flawmap.training.settings import Settings, resolve_precision
 from flawmap.training.steps.loop import Reporter
 from flawmap.training.steps.ranks import ALONE, Ranks
 from flawmap.types import Precision
 from flawmap.utils.rng import Stream, generator
 
-Stages = Callable[[Tensor], Features]  # of images (B, 3, H, W) in 0..1
+Stages = Callable[[Tensor], Features]  # from images (B, 3, H, W) in 0..1
 
 _CACHE = f"{WORK}/cache"  # decoded images, if too many for memory
 _ROTATION_SAMPLE = 64  # good images that decide on rotation
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Setup:
-    """What is known of a training before its images are read."""
+    """Settings of a training that are known before its images are read."""
 
     config: MethodConfig
     framing: Framing
@@ -69,7 +69,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A training that is ready to run; ``config`` has the choices that the images decided."""
+    """A training that is ready to run; ``config`` includes the choices that the images decided."""
 
     method: Method
     config: MethodConfig
@@ -88,8 +88,8 @@ def set_up(request: Request, folder: Path) -> Setup:
     """Choose device and precision, and copy the teacher, for the training in ``folder``."""
     device = choose_device(request.config.device)
     config = method_config(request.config)
-    started = family(folder) if request.resume else ()
-    precision = settle_precision(config.precision, device, started, request.reporter.say)
+    started = run_folders(folder) if request.resume else ()
+    precision = resolve_precision(config.precision, device, started, request.reporter.say)
     frame = framing(request.config, config.size)
     teacher = copy.deepcopy(request.backbone)  # each fold model moves its own to the device
     return Setup(config, frame, device, precision, teacher)
@@ -111,15 +111,15 @@ def read_images(request: Request, setup: Setup, folder: Path, part: Part) -> Goo
 
 
 def prepare(request: Request, setup: Setup, images: GoodImages, part: Part) -> Prepared:
-    """Settle rotation, memory and textures, and build the method with its first weights."""
+    """Decide rotation, memory and textures, and build the method with its initial weights."""
     config, say = request.config, request.reporter.say
     stages = _stages_of(setup.teacher)
-    rotation = _settle_rotation(request, setup, images, stages)
-    chosen = _settle_memory(request, setup.config, images, part, rotation, stages)
+    rotation = _choose_rotation(request, setup, images, stages)
+    chosen = _choose_memory(request, setup.config, images, part, rotation, stages)
     torch.manual_seed(int(generator(config.seed, Stream.WEIGHTS).integers(2**63 - 1)))
     method = METHODS[config.method](setup.teacher, chosen)
     if config.textures is not None and chosen.anomalies is None:
-        say(f"{config.method} learns from good images as they are: --textures is ignored.")
+        say(f"{config.method} trains on unchanged good images: --textures is ignored.")
     textures, described = _textures(config, chosen)
     settings = Settings(
         method=config.method,
@@ -142,18 +142,17 @@ def prepare(request: Request, setup: Setup, images: GoodImages, part: Part) -> P
 
 def _stages_of(teacher: Backbone) -> Stages:
     """Return a function from images (B, 3, H, W) in 0..1 to the teacher's features."""
-
     normalise = ImageNorm(teacher.mean, teacher.std)
 
     def stages(x: Tensor) -> Features:
         with torch.no_grad():
-            found: Features = teacher(normalise(x))
-        return found
+            levels: Features = teacher(normalise(x))
+        return levels
 
     return stages
 
 
-def _settle_rotation(
+def _choose_rotation(
     request: Request, setup: Setup, images: GoodImages, stages: Stages
 ) -> RotationDecision:
     """Decide how images are rotated, and report it."""
@@ -172,7 +171,7 @@ def _settle_rotation(
     return rotation
 
 
-def _settle_memory(
+def _choose_memory(
     request: Request,
     method: MethodConfig,
     images: GoodImages,

@@ -13,7 +13,7 @@ from flawmap.data.resize import Framing, default_overlap
 from flawmap.errors import UsageError
 from flawmap.methods.config import MethodConfig, check_size, nearest_size
 from flawmap.methods.registry import find_preset
-from flawmap.training.choices.shape import settle_size, told
+from flawmap.training.choices.shape import choose_size, format_size
 from flawmap.training.config import TrainConfig, refusal
 from flawmap.types import Size
 
@@ -33,7 +33,7 @@ def method_config(config: TrainConfig) -> MethodConfig:
 
 
 def _given(config: TrainConfig) -> dict[str, Any]:
-    """Return the fields of a preset that options of their own replace."""
+    """Return the preset fields that dedicated options replace."""
     options = {
         "size": config.size,
         "batch_size": config.batch_size,
@@ -52,15 +52,15 @@ def _change(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
         for key in path:
             part = part.get(key)
             if not isinstance(part, dict):
-                raise UsageError(f"--set {name}: the configuration has no {key} with parts.")
+                raise UsageError(f"--set {name}: the configuration has no section {key}.")
         part[last] = value
 
 
 def check_backbone(config: TrainConfig, backbone: Backbone) -> int:
-    """Return what the sides of the working size must be multiples of, in pixels.
+    """Return the number of pixels that both sides of the working size must be multiples of.
 
-    Raises UsageError if the options do not suit the backbone: a size that was asked for, as the
-    default is adapted by :func:`settle_open_options`, or a choice of levels.
+    Raises UsageError if the size or the levels that were asked for do not suit the backbone; a
+    default size is adapted by :func:`choose_open_options` instead.
     """
     method = method_config(config)
     method.check_backbone(backbone)
@@ -70,11 +70,11 @@ def check_backbone(config: TrainConfig, backbone: Backbone) -> int:
             check_size(method.size, multiple)
         except ValueError as error:
             option = "--set size" if "size" in config.changes else "--size"
-            raise UsageError(f"{option} {told(method.size)}: {error}.") from error
+            raise UsageError(f"{option} {format_size(method.size)}: {error}.") from error
     return multiple
 
 
-def settle_open_options(
+def choose_open_options(
     config: TrainConfig,
     images: Sequence[Path],
     white_level: int | None,
@@ -87,7 +87,7 @@ def settle_open_options(
         method = method_config(config)
         usual = nearest_size(method.size, size_multiple)
         if method.follows_shape and config.fit == "squash":
-            size = settle_size(usual, images, say, size_multiple)
+            size = choose_size(usual, images, say, size_multiple)
         elif usual != method.size:
             size = usual
     return config.model_copy(update={"white_level": white_level, "size": size})

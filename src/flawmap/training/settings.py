@@ -17,10 +17,11 @@ from flawmap.types import Fit, Precision, PrecisionChoice
 from flawmap.utils.files import write_json
 
 _DIGESTS = {
-    "images": "other good images, other names of theirs or another --group",
-    "teacher_sha256": "other weights of the teacher",
+    "images": "other good images, other file names or another --group",
+    "teacher_sha256": "other teacher weights",
 }
-_DERIVED = {"rotation", "precision"}  # they may differ only because another setting does
+# These may differ only because another setting does, and so are compared last.
+_DERIVED = {"rotation", "precision"}
 
 
 class Settings(BaseModel):
@@ -44,7 +45,7 @@ class Settings(BaseModel):
     white_level: int | None = None
 
 
-def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
+def write_or_check_settings(folder: Path, settings: Settings, *, resume: bool) -> None:
     """Write the settings of a new run, or check those of the run to resume.
 
     Raises UsageError if the resumed run was started with other settings.
@@ -62,42 +63,42 @@ def settle(folder: Path, settings: Settings, *, resume: bool) -> None:
     write_json(path, settings.model_dump(mode="json"))
 
 
-def check_split(folder: Path, twins: Iterable[Path], held_out: str, *, folds: int) -> None:
+def check_split(folder: Path, fold_models: Iterable[Path], held_out: str, *, folds: int) -> None:
     """Raise UsageError at once, not only when fold models are trained, if ``--folds`` changed.
 
-    ``twins``: possible folders of fold models.
+    ``fold_models``: possible folders of fold models.
     """
     if (folder / SETTINGS).is_file():
         if (then := _read(folder / SETTINGS).held_out) != held_out:
             raise UsageError(_changed("held_out", then, held_out))
-    elif not folds and any((twin / SETTINGS).is_file() for twin in twins):
+    elif not folds and any((model / SETTINGS).is_file() for model in fold_models):
         raise UsageError(
             "This run was started with --folds: resume with the same --folds, or train into "
             "another --out."
         )
 
 
-def settle_precision(
+def resolve_precision(
     asked: PrecisionChoice,
     device: torch.device,
     started: Iterable[Path],
     say: Callable[[str], None],
 ) -> Precision:
-    """Return the precision asked for; for ``auto``, that of the resumed run, else the best.
+    """Return the precision asked for; ``auto`` is that of the resumed run, else the best.
 
     ``started``: folders; the first that holds a run determines the precision it was started in.
     """
     best = choose_precision(device, asked)
-    before = _settled_precision(started) if asked == "auto" else None
+    before = _precision_of_run(started) if asked == "auto" else None
     if before is not None and before != best:
-        say(f"The run was started in {before} and goes on in it; a new one would be in {best}.")
-    found = before or best
-    if found == "bf16" and not multiplies_bf16(device):
+        say(f"The run was started in {before} and continues in it; a new run would use {best}.")
+    precision = before or best
+    if precision == "bf16" and not multiplies_bf16(device):
         say(f"This processor ({device}) only emulates bf16, which is slower than float32.")
-    return found
+    return precision
 
 
-def _settled_precision(folders: Iterable[Path]) -> Precision | None:
+def _precision_of_run(folders: Iterable[Path]) -> Precision | None:
     for folder in folders:
         if (folder / SETTINGS).is_file():
             return _read(folder / SETTINGS).precision
@@ -108,15 +109,15 @@ def _read(path: Path) -> Settings:
     try:
         return Settings.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:
-        raise FlawmapError(f"{path} is damaged: train anew into another --out.") from error
+        raise FlawmapError(f"{path} is damaged: train again into another --out.") from error
 
 
 def _changed(name: str, then: object, now: object) -> str:
     if isinstance(then, dict) and isinstance(now, dict):
         key = next(k for k in {**then, **now} if then.get(k) != now.get(k))
         name, then, now = key, then.get(key), now.get(key)
-    told = _DIGESTS.get(name, f"{name} = {then!r}, now it is {now!r}")
+    difference = _DIGESTS.get(name, f"{name} = {then!r}, now it is {now!r}")
     return (
-        f"This run was started with {told}: "
+        f"This run was started with {difference}: "
         "resume with the same options and images, or train into another --out."
     )

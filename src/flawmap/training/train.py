@@ -30,14 +30,14 @@ from flawmap.training.good_images.split import Part
 from flawmap.training.output_folder import (
     check_apart,
     check_free,
-    discard_unbegun,
-    family,
     holds_run,
+    remove_unstarted,
+    run_folders,
     tidy,
 )
 from flawmap.training.prepare import Prepared, Request, prepare, read_images, set_up
-from flawmap.training.resolve import check_backbone, framing, method_config, settle_open_options
-from flawmap.training.settings import check_split, settle
+from flawmap.training.resolve import check_backbone, choose_open_options, framing, method_config
+from flawmap.training.settings import check_split, write_or_check_settings
 from flawmap.training.steps.loop import Reporter
 from flawmap.training.steps.ranks import Ranks, joined_ranks
 from flawmap.utils.files import check_space, check_writable, make_folder
@@ -82,9 +82,9 @@ def _train(
         check_free(folder, resume=resume)
         if folder.exists():
             with only_writer(folder):
-                pass  # fail now, not after reading all images
+                pass  # raise now if locked, not after reading all images
     if ranks.agree(resume and (folder / MANIFEST).is_file()):
-        return _complete_already(folder, reporter) if ranks.leads else load_finished(folder)
+        return _load_complete(folder, reporter) if ranks.leads else load_finished(folder)
     framing(config, method_config(config).size)  # refuse invalid options first
     backbone, source = load_backbone(config.teacher)
     size_multiple = check_backbone(config, backbone)
@@ -93,7 +93,7 @@ def _train(
         _check_folder(folder, dataset)
         if resume:
             _check_resumed(folder, config, reporter)
-    config = _settle_by_images(config, dataset, size_multiple, reporter)
+    config = _choose_from_images(config, dataset, size_multiple, reporter)
     request = Request(
         config, backbone, source, dataset, resume, checkpoint_seconds, reporter, ranks
     )
@@ -107,17 +107,17 @@ def _lead(request: Request, folder: Path) -> Inspector:
         inspector = _train_all(request, folder)
     except (FlawmapError, KeyboardInterrupt):
         if new:
-            discard_unbegun(folder)
+            remove_unstarted(folder)
         raise
     request.ranks.wait()
     return inspector
 
 
-def _complete_already(folder: Path, reporter: Reporter) -> Inspector:
-    """Load the complete run that was to be resumed."""
+def _load_complete(folder: Path, reporter: Reporter) -> Inspector:
+    """Load a run that is complete, so that there is nothing to resume."""
     if (folder / CHECKPOINTS).is_dir():  # killed during the final tidying
         tidy(folder)
-    reporter.say(f"{folder} is complete already: nothing was trained. Another --out trains anew.")
+    reporter.say(f"{folder} is already complete: give another --out to train again.")
     return Inspector.load(folder)
 
 
@@ -131,21 +131,21 @@ def _check_folder(folder: Path, dataset: Dataset) -> None:
 def _check_resumed(folder: Path, config: TrainConfig, reporter: Reporter) -> None:
     """Raise UsageError if the run to resume was started with other folds."""
     whole = Part(config.folds).describe()
-    check_split(folder, family(folder)[1:], whole, folds=config.folds)
+    check_split(folder, run_folders(folder)[1:], whole, folds=config.folds)
     if not holds_run(folder):
-        reporter.say(f"{folder} holds no run to resume: starting one.")
+        reporter.say(f"{folder} holds no run to resume: starting a new one.")
 
 
-def _settle_by_images(
+def _choose_from_images(
     config: TrainConfig, dataset: Dataset, size_multiple: int, reporter: Reporter
 ) -> TrainConfig:
-    """Describe the data, and settle the white level and the working size by the good images."""
+    """Report the data; choose white level and working size from the good images."""
     reporter.say(dataset.describe())
     for note in dataset.notes:
         reporter.say(note)
     good = dataset.good_train
     white_level = settle_white_level(good, config.white_level, reporter.say)
-    return settle_open_options(config, good, white_level, size_multiple, reporter.say)
+    return choose_open_options(config, good, white_level, size_multiple, reporter.say)
 
 
 def _train_all(request: Request, folder: Path) -> Inspector:
@@ -193,10 +193,10 @@ def train_one(
 
 def _begin(request: Request, prepared: Prepared, folder: Path, part: Part) -> None:
     """Write the run's settings, or compare them with those of the run to resume."""
-    check_free(folder, resume=request.resume or part.folds > 0)  # fold models lie in it by now
+    check_free(folder, resume=request.resume or part.folds > 0)  # it may hold fold models by now
     if not (folder / MANIFEST).is_file():
         check_space(folder, bytes_to_write(prepared.method))
-    settle(folder, prepared.settings, resume=request.resume)
+    write_or_check_settings(folder, prepared.settings, resume=request.resume)
 
 
 @dataclass

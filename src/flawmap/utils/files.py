@@ -26,7 +26,7 @@ _TEMPORARY = re.compile(re.escape(OURS) + r"(\d+)\.[0-9a-f]{8}\.tmp")
 _STILL = 2.0  # seconds without change after which a file counts as no longer being written
 _LITTER = {".ds_store", "thumbs.db", "desktop.ini", ".gitkeep", ".gitignore", "lost+found"}
 _PROBE_BYTES = 2**20  # more than a full disk may have left in its last block
-_MENDS = {
+_ADVICE = {
     errno.ENOSPC: " Free some space, or choose another disk.",
     errno.EDQUOT: " Free some space, or choose another disk.",
     errno.EACCES: " Check its permissions.",
@@ -114,8 +114,8 @@ def check_space(folder: Path, needed_bytes: int) -> None:
 
 def cannot_write(path: Path, error: OSError) -> FlawmapError:
     """Return the error with its path, and what to do about it."""
-    mend = _MENDS.get(error.errno or 0, "")
-    return FlawmapError(f"Cannot write {path}: {error.strerror or error}.{mend}")
+    advice = _ADVICE.get(error.errno or 0, "")
+    return FlawmapError(f"Cannot write {path}: {error.strerror or error}.{advice}")
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:
@@ -127,14 +127,14 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
 def check_regular(path: Path, max_bytes: int) -> None:
     """Raise OSError for a pipe or device, which may never end, or a larger file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except ValueError as error:  # a NUL in the name
         raise OSError(errno.EINVAL, str(error)) from error
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "Not a regular file")
-    if found.st_size > max_bytes:
+    if status.st_size > max_bytes:
         raise OSError(errno.EFBIG, f"More than {max_bytes >> 20:,} MiB")
 
 
@@ -183,8 +183,8 @@ def sweep_below(folder: Path) -> None:
     """Apply :func:`sweep` to a folder tree in which other processes may be writing."""
     for place, _, names in os.walk(folder):
         for name in names:
-            found = _TEMPORARY.fullmatch(name)
-            if found is not None and not _is_running(int(found[1])):
+            match = _TEMPORARY.fullmatch(name)
+            if match is not None and not _is_running(int(match[1])):
                 path = Path(place) / name
                 with contextlib.suppress(OSError):
                     # the process may run on another machine, on a network drive

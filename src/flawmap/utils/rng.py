@@ -30,7 +30,7 @@ class Stream(IntEnum):
     DEFECTS = 11
     DEFECT_TEXTURE = 12
     PAIRS = 13
-    ODDEST = 14
+    OUTLIERS = 14
     MEMORY = 15
 
 

@@ -14,11 +14,11 @@ def stopping_signals() -> list[signal.Signals]:
 
     SIGHUP is omitted if it is ignored, as by nohup, or if the system lacks it.
     """
-    found = [signal.SIGTERM]
+    signals = [signal.SIGTERM]
     hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)
     if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
-        found.append(hangup)
-    return found
+        signals.append(hangup)
+    return signals
 
 
 @contextmanager
@@ -51,8 +51,8 @@ def undisturbed() -> Iterator[None]:
             raise KeyboardInterrupt
         asked.append(number)
 
-    found = {s: signal.getsignal(s) for s in (signal.SIGINT, *stopping_signals())}
-    before = {s: h for s, h in found.items() if h is not None and h is not signal.SIG_IGN}
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, *stopping_signals())}
+    before = {s: h for s, h in handlers.items() if h is not None and h is not signal.SIG_IGN}
     try:
         for number in before:
             signal.signal(number, ask)

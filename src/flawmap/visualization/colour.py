@@ -12,7 +12,7 @@ from PIL import Image
 Colour = tuple[int, int, int]
 
 # Nine anchors of matplotlib's "inferno" (CC0): lightness rises monotonically, so that
-# hotter also looks hotter in greyscale print and to colour-blind users.
+# hotter also appears hotter in greyscale print and to colour-blind users.
 ANCHORS: tuple[Colour, ...] = (
     (0, 0, 4),
     (31, 12, 72),

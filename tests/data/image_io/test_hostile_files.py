@@ -48,9 +48,9 @@ def bomb(side: int) -> bytes:
 def test_a_small_file_of_many_pixels_is_refused_undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
     data = bomb(6000)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda *_: pytest.fail("it was decoded"))
-    with pytest.raises(ImageError, match=r"6000 x 6000 pixels in .* bytes are no photograph"):
+    with pytest.raises(ImageError, match=r"6000 x 6000 pixels in .* bytes are no camera image"):
         read_image(data)
-    with pytest.raises(ImageError, match="no photograph"):
+    with pytest.raises(ImageError, match="no camera image"):
         read_mask(data, (64, 64))
 
 

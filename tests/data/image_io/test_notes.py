@@ -106,7 +106,7 @@ def test_white_levels_are_told_by_kind():
 
 
 def test_a_program_hears_of_each_kind_once(monkeypatch, caplog):
-    monkeypatch.setattr(notes, "_said", set())
+    monkeypatch.setattr(notes, "_reported_kinds", set())
     for name in ("a.tif", "b.tif"):
         read_image(saved("TIFF", 2), name=name)
     assert [record.getMessage() for record in caplog.records] == [

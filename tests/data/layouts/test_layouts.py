@@ -281,7 +281,7 @@ def test_plain_folder_notes_what_it_leaves_out(tmp_path):
     root = fill(tmp_path, "good/a.png", "defective/b.png", "loose.png", "other/c.png", "empty/")
     notes = open_dataset(root).notes
     assert notes == (
-        "no masks: figures for pixels need them",
+        "no masks: pixel metrics need them",
         f"1 image directly in {root} without label, left out; put them in good/ or in a folder for "
         "each defect type",
         f"1 image left out, such as {root / 'other' / 'c.png'}: the defective images lie in "
@@ -338,19 +338,21 @@ def test_unknown_layout_lists_the_names(tmp_path):
         pytest.param([], "no images in it; put images of good parts in", id="empty"),
         pytest.param(["good/", "defective/"], "no images in it", id="empty folders"),
         pytest.param(
-            ["defective/a.png"], r"no good images .*found: defective", id="defective only"
+            ["defective/a.png"], r"no good images .*it holds: defective", id="defective only"
         ),
         pytest.param(
-            ["good/", "cut/a.png"], r"no good images .*found: cut with 1 image\)", id="good empty"
+            ["good/", "cut/a.png"],
+            r"no good images .*it holds: cut with 1 image\)",
+            id="good empty",
         ),
         pytest.param(
-            ["a.png", "cut/b.png"], r"found: 1 image, cut with 1 image\)", id="half sorted"
+            ["a.png", "cut/b.png"], r"it holds: 1 image, cut with 1 image\)", id="half sorted"
         ),
-        pytest.param(["a.png", "b/c/d.png"], r"found: 1 image, b/c with 1 image\)", id="deeper"),
+        pytest.param(["a.png", "b/c/d.png"], r"it holds: 1 image, b/c with 1 image\)", id="deeper"),
         pytest.param(["a.png", "defective/"], "no good images", id="images beside defective"),
         pytest.param(
             ["train/good/", "test/cut/a.png"],
-            r"found: test/cut with 1 .*\); put .*train",
+            r"it holds: test/cut with 1 .*\); put .*train",
             id="mvtec",
         ),
     ],

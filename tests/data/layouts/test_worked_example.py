@@ -71,9 +71,9 @@ def test_it_is_listed(package: Path, verb: str) -> None:
 
 
 def test_a_folder_is_recognised(
-    package: Path, listed: Path, tiny_run: Path, tmp_path: Path
+    package: Path, listed: Path, run_copy: Path, tmp_path: Path
 ) -> None:
-    said = run(package, "evaluate", tiny_run, listed, "--json", tmp_path / "metrics.json")
+    said = run(package, "evaluate", run_copy, listed, "--json", tmp_path / "metrics.json")
     assert "images listed in labels.csv: 10 good to train on; 3 good and 6 defective" in said
     found = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
     assert found["images"] == 9

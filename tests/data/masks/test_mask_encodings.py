@@ -262,6 +262,6 @@ def test_values_that_are_no_numbers() -> None:
 
 def test_a_large_plain_mask_is_read_where_it_may_be_plain() -> None:
     data = file(np.zeros((6000, 8000), np.uint8))
-    with pytest.raises(ImageError, match="no photograph"):
+    with pytest.raises(ImageError, match="no camera image"):
         read_mask(data, (60, 80))
     assert not read_mask(data, (60, 80), plain=True).any()

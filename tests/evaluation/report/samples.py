@@ -12,7 +12,7 @@ from flawmap.types import Label, Verdict
 from inspection.records import make_record
 
 THRESHOLDS = {"review": 0.4, "reject": 0.6, "pixel": 0.5}
-FIGURES: dict[str, float | int | None] = {
+METRICS: dict[str, float | int | None] = {
     "image_auroc": 0.9811,
     "image_ap": 0.9722,
     "image_f1max": 0.9633,
@@ -70,7 +70,7 @@ def make_data(**changes: Any) -> ReportData:
     whole = ReportData(
         title="Bottle caps",
         product="DeSTSeg, preset fast",
-        figures=FIGURES,
+        metrics=METRICS,
         notes={},
         rows=rows,
         panels=[panel(rows[3]), panel(rows[2])],

@@ -12,7 +12,7 @@ import pytest
 from flawmap.errors import FlawmapError
 from flawmap.evaluation.report import ImageRow, ReportData, render_report, write_report
 
-from .samples import FIGURES, make_data, panel, row
+from .samples import METRICS, make_data, panel, row
 
 VOID = {"img", "meta", "br"}
 HOSTILE = "x/<script>alert(1)</script>\"'&<b>.png"
@@ -69,12 +69,12 @@ def test_headline_counts_in_words() -> None:
     assert "33.3 % were missed" in text
 
 
-@pytest.mark.parametrize("key", [key for key in FIGURES if key not in ("images", "seconds")])
+@pytest.mark.parametrize("key", [key for key in METRICS if key not in ("images", "seconds")])
 def test_every_metric_is_shown_or_its_absence_explained(key: str) -> None:
-    value = FIGURES[key]
+    value = METRICS[key]
     shown = f"{value:.3f}" if isinstance(value, float) else str(value)
     assert shown in metric_text(make_data(), key)
-    without = make_data(figures={**FIGURES, key: None}, notes={key: "no masks at all"})
+    without = make_data(metrics={**METRICS, key: None}, notes={key: "no masks at all"})
     assert "—" in metric_text(without, key)
     assert "no masks at all" in metric_text(without, key)
     assert shown not in metric_text(without, key)
@@ -105,7 +105,7 @@ def test_names_cannot_become_markup() -> None:
         guarantee=HOSTILE,
         warnings=[HOSTILE],
         notes={"iap": HOSTILE},
-        figures={**FIGURES, "iap": None},
+        metrics={**METRICS, "iap": None},
         versions={HOSTILE: HOSTILE},
         configuration={HOSTILE: [HOSTILE]},
         training_log=[{"step": 1, "phase": HOSTILE, "loss": 1.0}],
@@ -180,8 +180,8 @@ EDGES = {
     "one pixel": {"panels": [panel(row("d.png", "defective", 0.9), 1, 1)]},
     "long strip": {"panels": [panel(row("d.png", "defective", 0.9), 2, 900)]},
     "one curve": {"curves": {"pixel_pr": (np.array([0.0, 1.0]), np.array([1.0, 0.1]))}},
-    "nothing measured": {"figures": {}},
-    "figures not finite": {"figures": dict.fromkeys(FIGURES, float("nan"))},
+    "nothing measured": {"metrics": {}},
+    "metrics not finite": {"metrics": dict.fromkeys(METRICS, float("nan"))},
     "equal thresholds": {"thresholds": {"review": 0.5, "reject": 0.5, "pixel": 0.5}},
     "thresholds of zero": {"thresholds": {"review": 0.0, "reject": 0.0, "pixel": 0.0}},
     "negative scores": {"rows": [row("a", "good", -3.0), row("b", "defective", 90.0)]},

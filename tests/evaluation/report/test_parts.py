@@ -8,10 +8,10 @@ import pytest
 from flawmap.evaluation.report.axes import Scale, linear_ticks, log_ticks, scale_over, svg, text
 from flawmap.evaluation.report.charts import (
     _running_median,
+    chart_points,
     loss_chart,
     score_histogram,
     score_scale,
-    thinned,
 )
 from flawmap.evaluation.report.outcome import most_wrong_first, outcome_of, tally
 
@@ -93,12 +93,12 @@ def test_histogram_shows_every_image_once() -> None:
 def test_thinning_keeps_ends_and_shape() -> None:
     x = np.linspace(0, 1, 5000)
     y = np.where(x < 0.001, 0.0, 1.0)  # a steep start, all of it within five points
-    thin_x, thin_y = thinned(x, y)
+    thin_x, thin_y = chart_points(x, y)
     assert len(thin_x) <= 240
     assert (thin_x[0], thin_x[-1]) == (0, 1)
     assert thin_y[0] == 0
     assert np.interp(0.01, thin_x, thin_y) == pytest.approx(1.0)
-    assert len(thinned(np.array([0, np.nan, 1.0]), np.zeros(3))[0]) == 2
+    assert len(chart_points(np.array([0, np.nan, 1.0]), np.zeros(3))[0]) == 2
 
 
 def test_text_of_a_drawing_is_escaped_and_printable() -> None:

@@ -27,7 +27,7 @@ def test_training_records_it(tiny_run: Path):
 
 
 def test_another_is_warned_of_until_the_run_is_calibrated_with_it(
-    run: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch, caplog
+    run: Path, images: Path, monkeypatch: pytest.MonkeyPatch, caplog
 ):
     flawmap.Inspector.load(run)
     assert caplog.messages == []
@@ -41,7 +41,7 @@ def test_another_is_warned_of_until_the_run_is_calibrated_with_it(
     assert "gives slightly other pixels" in warning
     assert f"flawmap calibrate {run}" in warning
     caplog.clear()
-    flawmap.calibrate(run, [photographs])
+    flawmap.calibrate(run, [images])
     flawmap.Inspector.load(run)
     assert not any("other pixels" in line for line in caplog.messages)
     assert read_manifest(run).decoder == other

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flawmap.inspection import inspector as module
-from flawmap.inspection.bundle.devices import place, tell_if_unmeasured
+from flawmap.inspection.bundle.devices import place, warn_if_unmeasured
 from flawmap.inspection.bundle.manifest import Manifest, Parity, read_manifest
 from flawmap.inspection.inspector import Inspector
 
@@ -38,7 +38,7 @@ def manifest(calibrated_run: Path) -> Manifest:
 def test_a_device_where_parity_was_never_measured_is_told(
     manifest: Manifest, caplog, runtime, device, precision, told
 ):
-    tell_if_unmeasured(RUN, manifest, runtime, device, precision)
+    warn_if_unmeasured(RUN, manifest, runtime, device, precision)
     assert len(caplog.records) == (told is not None)
     assert told is None or told in caplog.text
 

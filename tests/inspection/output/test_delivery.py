@@ -16,7 +16,7 @@ from flawmap.inspection.record import InspectionRecord
 @pytest.mark.parametrize("pictures", [False, True])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_line_that_is_being_given_is_given_once(
-    tiny_run, photographs: Path, tmp_path: Path, when: str, pictures: bool
+    tiny_run, images: Path, tmp_path: Path, when: str, pictures: bool
 ) -> None:
     inspector = Inspector.load(tiny_run, threads=1)
     given: list[InspectionRecord] = []
@@ -32,7 +32,7 @@ def test_a_line_that_is_being_given_is_given_once(
     folder = tmp_path / "out" if pictures else None
     if folder is not None:
         folder.mkdir()
-    paths = sorted(photographs.rglob("*.png"))
+    paths = sorted(images.rglob("*.png"))
     results = list(inspect_files(inspector, paths, 1, keep_images=pictures))
 
     def deliver() -> None:

@@ -1,4 +1,4 @@
-"""Blobs, fillings, neighbourhoods and what is seen, each against a plain reference."""
+"""Blobs, fillings, neighbourhoods and what is visible, each against a plain reference."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 import scipy.ndimage
 import torch
 
-from flawmap.synthesis.families.filling import fill, look_up, outline, spread
+from flawmap.synthesis.families.filling import fill, outline, shift_mirrored, spread
 from flawmap.synthesis.families.parts.blobs import Blob, coverage
 from flawmap.synthesis.families.parts.dice import Dice
 from flawmap.synthesis.families.parts.pixels import cells, closed, enlarged, near, wider
-from flawmap.synthesis.families.parts.visible import FLOOR, seen, seen_in_texture
+from flawmap.synthesis.families.parts.visible import FLOOR, visible, visible_in_texture
 from synthesis.families.scenes import disc, grain, scene
 
 
@@ -97,7 +97,7 @@ def test_spreading_keeps_what_is_known_and_bridges_the_rest():
 def test_looking_elsewhere_mirrors_at_the_rim():
     x = grain(3, 20, 30)
     down, across = torch.tensor([0, 7, -25]), torch.tensor([3, -14, 31])
-    found = look_up(x, *(v.view(-1, 1, 1, 1).float() for v in (down, across)))
+    found = shift_mirrored(x, *(v.view(-1, 1, 1, 1).float() for v in (down, across)))
     for image, dy, dx, moved in zip(x.numpy(), down, across, found, strict=True):
         wide = np.pad(image, ((0, 0), (40, 40), (40, 40)), mode="symmetric")
         expected = wide[:, 40 + dy : 60 + dy, 40 + dx : 70 + dx]
@@ -134,7 +134,7 @@ def test_seen_is_what_exceeds_the_floor():
     changed = clean.clone()
     changed[..., 10:20, 10:20] += 1.5 * FLOOR
     changed[..., 28:36, 28:36] += 0.9 * FLOOR
-    found = seen(clean, changed)[0, 0]
+    found = visible(clean, changed)[0, 0]
     assert found[11:19, 11:19].all()
     assert not found[:, 22:].any()
     assert found.sum() <= 12 * 12
@@ -148,8 +148,8 @@ def test_in_texture_other_grain_is_not_seen_but_a_hole_in_it_is():
     other[..., 40:90, 40:90] = clean[..., 60:110, 10:60]
     plain[..., 40:90, 40:90] = 0.45
     bright[..., 40:90, 40:90] += 0.15
-    assert seen_in_texture(clean, other, touched)[touched].float().mean() < 0.05
+    assert visible_in_texture(clean, other, touched)[touched].float().mean() < 0.05
     for changed in (plain, bright):
-        found = seen_in_texture(clean, changed, touched)
+        found = visible_in_texture(clean, changed, touched)
         assert found[touched].float().mean() > 0.9
         assert not found[~touched].any()

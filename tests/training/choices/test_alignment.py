@@ -25,24 +25,24 @@ def decide(images, stages, any_angle: bool = False, count: int | None = None):
 
 def test_upright_parts_lie_alike(stages):
     found = decide(upright(24), stages)
-    assert found.alike
+    assert found.aligned
     assert found.reason.startswith("as ")
     assert found.reason.endswith(
-        "% of places look most like the same place of another good image (limit 70 %)"
+        "% of places match the same place of another good image best (limit 70 %)"
     )
 
 
 def test_scattered_parts_do_not(stages):
     rng = np.random.default_rng(0)
     scattered = np.stack([np.roll(part(rng), rng.integers(0, SIDE, 2), (0, 1)) for _ in range(24)])
-    assert not decide(scattered, stages).alike
+    assert not decide(scattered, stages).aligned
 
 
 @pytest.mark.parametrize(
     ("any_angle", "count", "tiled", "why"),
     [
         (True, 24, False, "any angle"),
-        (False, 24, True, "tiles"),
+        (False, 24, True, "as a tile"),
         (False, 7, False, "7 good images are too few"),
     ],
 )
@@ -52,4 +52,4 @@ def test_what_cannot_lie_alike_is_not_compared(any_angle: bool, count: int, tile
 
     images = Tiles.__new__(Tiles) if tiled else upright(24)
     found = decide(images, never, any_angle, count)
-    assert (found.alike, why in found.reason) == (False, True)
+    assert (found.aligned, why in found.reason) == (False, True)

@@ -41,8 +41,8 @@ PRODUCT = Product.from_seed(0, SIZE[0])
     [
         ("auto", 24, True, "placed", "as it was found"),
         ("auto", 24, False, "none", "as it was found"),
-        ("auto", 7, None, "none", "7 good images are too few to remember"),
-        ("unplaced", 7, None, "none", "7 good images are too few to remember"),
+        ("auto", 7, None, "none", "7 good images are too few for a memory"),
+        ("unplaced", 7, None, "none", "7 good images are too few for a memory"),
         ("unplaced", 24, None, "unplaced", "as asked for"),
         ("placed", 24, None, "placed", "as asked for"),
     ],

@@ -1,4 +1,4 @@
-"""A flawed part among the good ones is named, and left out where that is asked for."""
+"""A defective part among the good ones is named, and left out where that is asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from PIL import Image
 import flawmap
 from flawmap.inspection.bundle.manifest import read_manifest
 from flawmap.inspection.conformal import Calibration
-from flawmap.training.choices.outliers import tell_left_out, tell_oddest, warn_of_outliers
+from flawmap.training.choices.outliers import (
+    describe_highest_scores,
+    describe_left_out,
+    warn_of_outliers,
+)
 from flawmap.training.steps.loop import Reporter
 
 NAMES = {str(index): f"good/{index}.png" for index in range(30)}
@@ -21,33 +25,33 @@ def calibration(scores: list[float]) -> Calibration:
     return Calibration.from_scores(scores, scores, images=list(map(str, range(len(scores)))))
 
 
-def test_the_oddest_are_named_with_their_scores():
+def test_the_highest_scores_are_named_with_their_scores():
     found = calibration([0.12, 0.31, 0.2, 0.25, 0.11, 0.3])
-    assert tell_oddest(found, NAMES).endswith(
-        "held out: good/1.png (0.31), good/5.png (0.3), good/3.png (0.25)"
+    assert describe_highest_scores(found, NAMES).endswith(
+        "good images: good/1.png (0.31), good/5.png (0.3), good/3.png (0.25)"
     )
     assert warn_of_outliers(found, NAMES, Path("run")) is None
 
 
-def test_one_that_stands_apart_is_told_with_what_to_do():
+def test_an_outlier_is_named_with_what_to_do():
     found = calibration([0.0052, 0.0054, 0.0587, 0.0052, 0.0056, 0.0052])
     warning = warn_of_outliers(found, NAMES, Path("my/run"))
     assert warning is not None
     for piece in (
-        "1 good image stands apart, at a score of 0.0587 or more beside 0.0056 or less",
-        "good/2.png. Look at it.",
+        "1 good image is an outlier, with a score of 0.0587 or more against 0.0056 or less",
+        "good/2.png. Check it:",
         "flawmap calibrate my/run --leave-out-outliers",
     ):
         assert piece in warning
 
 
-def test_equal_scores_tell_nothing_and_it_is_said():
-    told = tell_oddest(calibration([0.5] * 6), NAMES)
-    assert "All 6 good images held out have the same score" in told
+def test_equal_scores_are_reported():
+    line = describe_highest_scores(calibration([0.5] * 6), NAMES)
+    assert "All 6 held-out good images have the same score" in line
 
 
 def test_nothing_left_out_is_said():
-    assert "no image was left out" in tell_left_out((), NAMES)
+    assert "no image was left out" in describe_left_out((), NAMES)
 
 
 def part(seed: int, defect: bool) -> np.ndarray:
@@ -75,9 +79,9 @@ def test_flawed_parts_among_the_good_ones_end_to_end(tmp_path: Path):
     flawmap.train(good.parent, run, reporter=Reporter(say=said.append), **options)
     held = read_manifest(run).training.held_out
     assert held == 6
-    assert "1 good image stands apart" in said[-1]
+    assert "1 good image is an outlier" in said[-1]
     assert "good/07.png" in said[-1]
-    assert "Of 24 good images learned from, 3 stand apart" in said[-2]
+    assert "3 of 24 training images are outliers" in said[-2]
     for index in (8, 9, 21):
         assert f"good/{index:02d}.png" in said[-2]
     defective = [part(1000 + index, defect=True) for index in range(4)]

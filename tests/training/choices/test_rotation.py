@@ -67,14 +67,14 @@ def photographs(draw, any_angle: bool, count: int = 24) -> np.ndarray:
 def test_an_upright_part_gets_no_quarter_turns(pocket, draw):
     decision = decide_rotation("auto", photographs(draw, any_angle=False), pocket)
     assert decision.rotation in ("none", "slight")
-    assert "no longer looks good" in decision.reason or "±5°" in decision.reason
+    assert "no longer resembles" in decision.reason or "±5°" in decision.reason
 
 
 @pytest.mark.parametrize("draw", [screw, disc])
 def test_a_part_at_any_angle_gets_all(pocket, draw):
     decision = decide_rotation("auto", photographs(draw, any_angle=True), pocket)
     assert decision.rotation == "full"
-    assert "still looks good" in decision.reason
+    assert "still resembles" in decision.reason
 
 
 def test_oblong_pictures_are_never_turned_by_quarters(pocket):
@@ -82,7 +82,7 @@ def test_oblong_pictures_are_never_turned_by_quarters(pocket):
     found = decide_rotation("auto", images, pocket)
     assert found.rotation != "full"
     assert found.any_angle, "which keeps a memory of places away"
-    assert found.reason.endswith("but pictures that are not square would lose parts")
+    assert found.reason.endswith("but images that are not square would lose parts")
     upright = photographs(striped, any_angle=False)[:, 16:112]
     assert not decide_rotation("auto", upright, pocket).any_angle
 
@@ -132,8 +132,12 @@ def test_real_parts(shared_data: Path, shared_weights: Path, teacher, category, 
 @pytest.mark.parametrize(
     ("category", "chosen", "told"),
     [
-        ("screw", "none", "The paper's choice for screw is full, not none: --rotate full is"),
-        ("Cable", "full", "The paper's choice for Cable is slight, not full"),
+        (
+            "screw",
+            "none",
+            "The paper uses rotation full for screw, not none: to reproduce",
+        ),
+        ("Cable", "full", "The paper uses rotation slight for Cable, not full"),
         ("screw", "full", None),
         ("toothbrush", "none", None),
         ("my_parts", "full", None),

@@ -31,7 +31,7 @@ def test_a_shape_that_would_be_squeezed_is_told(tmp_path, height, width, size, k
     else:
         assert hint is not None
         assert f"are {height}x{width}" in hint
-        assert f"--size {kept} or --fit letterbox would keep" in hint
+        assert f"--size {kept} or --fit letterbox keeps" in hint
 
 
 def test_all_twins_of_a_run_in_folds_have_the_same_images_in_all(tmp_path):

@@ -50,7 +50,7 @@ def test_copies_count_once(tmp_path: Path, fit: Fit):
     found = load(save(tmp_path / "d", images), fit)
     assert (len(found.train), len(found.held), found.copies) == (10, 5, 15)
     assert not set(found.held_files) & set(found.trained_on)
-    assert "15 of 30 good images are copies of another: each content counts once." in found.notes
+    assert "15 of 30 good images are copies of another: only one of each is used." in found.notes
     every = {digest(path) for path in (tmp_path / "d" / "good").iterdir()}
     assert {*found.held_files, *found.trained_on} == every
 
@@ -61,8 +61,8 @@ def test_copies_count_once(tmp_path: Path, fit: Fit):
     [
         (lambda i: noise(i, 1, 1, 3), r"0 usable good images \(12 images left out: smaller than"),
         (lambda i: noise(i, 15, 400, 3), "smaller than 16 pixels"),
-        (lambda i: np.full((40, 40, 3), (i, 9, 200), np.uint8), "left out: of one colour"),
-        (lambda i: np.full((40, 40), 9 * i, np.uint8), "left out: of one colour"),
+        (lambda i: np.full((40, 40, 3), (i, 9, 200), np.uint8), "left out: only one colour"),
+        (lambda i: np.full((40, 40), 9 * i, np.uint8), "left out: only one colour"),
         (lambda i: colour(0), r"1 usable good images \(11 of 12 good images are copies"),
         (lambda i: colour(i % 5), "5 usable good images .* at least 6 are needed"),
     ],
@@ -88,7 +88,7 @@ def test_what_teaches_nothing_is_left_out_and_counted(tmp_path: Path, fit: Fit):
     assert (len(found.train) + len(found.held), found.useless) == (12, 2)
     assert not {0, 1} & {*found.train.tolist(), *found.held.tolist()}
     assert "1 image left out: smaller than 16 pixels." in found.notes
-    assert "1 image left out: of one colour." in found.notes
+    assert "1 image left out: only one colour." in found.notes
 
 
 def test_an_image_of_one_colour_but_for_one_spot_is_used(tmp_path: Path):
@@ -102,7 +102,7 @@ def test_an_image_of_one_colour_but_for_one_spot_is_used(tmp_path: Path):
     ("odd", "message"),
     [
         (noise(99, 32, 32), "1 of 31 good images are grey and the others in colour"),
-        (noise(99, 30, 90, 3), "1 of 31 good images have another shape than most, such as 030.png"),
+        (noise(99, 30, 90, 3), "1 of 31 good images differ in shape from most, such as 030.png"),
     ],
 )
 def test_mixtures_are_told(tmp_path: Path, odd: Picture, message: str):
@@ -114,7 +114,7 @@ def test_mixtures_are_told(tmp_path: Path, odd: Picture, message: str):
 
 def test_few_are_told_what_they_cannot_promise(tmp_path: Path):
     (note,) = load(save(tmp_path / "d", [colour(i) for i in range(8)])).notes
-    assert "8 good images are few" in note
+    assert "Only 8 good images" in note
     assert "no false-reject rate below 16.7%" in note
 
 
@@ -123,7 +123,7 @@ def test_groups_are_counted_and_said(tmp_path: Path):
     found = load(data, group=r"/(\d\d)\d\.")
     assert found.groups == 6
     assert (len(found.train), len(found.held), len(found.set_aside)) == (10, 5, 45)
-    assert "from 6 groups, 45 set aside: of a group held out, one image sets" in found.describe()
+    assert "from 6 groups, 45 set aside: only one image of each held-out group" in found.describe()
     with pytest.raises(FlawmapError, match="--group folder makes 1 group of the good images"):
         load(data, group="folder")
 

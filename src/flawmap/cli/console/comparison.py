@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _ROWS = {"a": "A", "b": "B", "difference": "B - A", "deviation": "±"}
 
 
-def show_comparison(found: Comparison) -> None:
+def show_comparison(comparison: Comparison) -> None:
     """Print both sides, their difference by product and in the mean, and the verdict."""
     from flawmap.evaluation.metrics.catalogue import compared_metrics
 
-    for letter, side in (("A", found.a), ("B", found.b)):
+    for letter, side in (("A", comparison.a), ("B", comparison.b)):
         values = side.to_dict()
         seeds, commits = (", ".join(map(str, values[key])) for key in ("seeds", "commits"))
         console.print(
@@ -34,19 +34,19 @@ def show_comparison(found: Comparison) -> None:
     heads["milliseconds"] = "ms"
     for head in heads.values():
         table.add_column(head, justify="right", no_wrap=True)
-    for name, metrics in {**found.differences, "mean": found.mean}.items():
+    for name, metrics in {**comparison.differences, "mean": comparison.mean}.items():
         for row, letter in _ROWS.items():
             cells = [_cell(metrics[key], row, key) for key in heads]
             table.add_row(name if row == "a" else "", letter, *cells)
     console.print(table, soft_wrap=False)
-    for note in found.notes:
+    for note in comparison.notes:
         errors.print(f"Note: {note}")
-    for line in (found.compared(), *found.verdict.lines()):
+    for line in (comparison.compared(), *comparison.verdict.lines()):
         console.print(line)
 
 
-def _cell(found: Difference, row: str, metric: str) -> str:
-    value: float | None = getattr(found, row)
+def _cell(difference: Difference, row: str, metric: str) -> str:
+    value: float | None = getattr(difference, row)
     if value is None:
         return "–"
     digits = 1 if metric == "milliseconds" else 3

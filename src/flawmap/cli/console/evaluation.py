@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from flawmap.evaluation.result import Evaluation
 
 
-def show_evaluation(found: Evaluation) -> None:
+def show_evaluation(evaluation: Evaluation) -> None:
     """Print every metric with its meaning."""
     from flawmap.evaluation.metrics.catalogue import METRICS
 
-    values = found.to_dict()
+    values = evaluation.to_dict()
     table = Table("metric", "value", "what it says", box=None, pad_edge=False)
     for name, metric in METRICS.items():
         value = values[name]
@@ -28,17 +28,17 @@ def show_evaluation(found: Evaluation) -> None:
         if value is None:
             why = f"undefined: {values['notes'].get(name, '')}"
         table.add_row(name, "–" if value is None else f"{value:.4f}", why)
-    console.print(found.dataset.describe())
+    console.print(evaluation.dataset.describe())
     console.print(table, soft_wrap=False)
-    if found.distances:
+    if evaluation.distances:
         console.print(f"Not the inspector's map, but the {values['notes']['read_out']}.")
-    for label in ("good", "defective") if found.rows else ():
-        console.print(_verdict_counts(judged(found.rows, label), label))
+    for label in ("good", "defective") if evaluation.rows else ():
+        console.print(_verdict_counts(judged(evaluation.rows, label), label))
     console.print(
         f"{plural(values['images'], 'image(s)')}, "
         f"{plural(values['instances'], 'defect(s)')} in the ground truth, {values['seconds']:.1f} s"
     )
-    for warning in found.warnings:
+    for warning in evaluation.warnings:
         errors.print(f"Note: {warning}")
 
 

@@ -13,18 +13,19 @@ if TYPE_CHECKING:
     from flawmap.inspection.conformal import Calibration
 
 
-def show_calibration(found: Recalibration) -> None:
+def show_calibration(result: Recalibration) -> None:
     """Print the new thresholds and their guarantee."""
-    limits = found.calibration
+    limits = result.calibration
     console.print(limits.statement())
     console.print(describe_thresholds(limits))
-    for path, score in found.highest_scoring:
+    for path, score in result.highest_scoring:
         console.print(f"Among the highest-scoring: score {score:.4f}  {printable(path)}")
-    if found.rejected is not None and found.noticed is not None:
+    if result.rejected is not None and result.noticed is not None:
         console.print(
-            f"Known defects rejected: {found.rejected}; rejected or sent to review: {found.noticed}"
+            f"Known defects rejected: {result.rejected}; "
+            f"rejected or sent to review: {result.noticed}"
         )
-    for warning in found.warnings:
+    for warning in result.warnings:
         errors.print(f"Note: {warning}")
 
 
@@ -43,7 +44,7 @@ def describe_thresholds(limits: Calibration) -> str:
 
 
 def describe_regions(manifest: Manifest) -> str:
-    """Return where the inspector looks for defects, and which it ignores, in one line."""
+    """Return in one line where the inspector detects defects, and which it ignores."""
     filters = manifest.filters
     pitch = filters.pixel_pitch
     area = f"{filters.min_area:g} pixels" + (

@@ -122,9 +122,10 @@ def _as_array(frame: Any) -> NDArray[Any]:
             return np.from_dlpack(frame)
         return np.asarray(frame)
     except Exception as error:  # a tensor on a GPU, one with a gradient, a type NumPy lacks
-        told = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise UsageError(
-            f"This {type(frame).__name__} cannot be read as an array ({told}): give a NumPy array."
+            f"This {type(frame).__name__} cannot be read as an array ({reason}): "
+            "give a NumPy array."
         ) from error
 
 
@@ -156,7 +157,7 @@ def _channels(array: NDArray[Any], colour: Colour | None) -> slice:
 def _bytes(array: NDArray[Any], white_level: int | None) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
-    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # of either byte order
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # in either byte order
         return to_bytes(array, white_for(int(array.max()), white_level))
     if array.dtype.kind != "f":
         raise _refused(array)

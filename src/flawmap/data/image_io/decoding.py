@@ -350,7 +350,7 @@ def _check_plausible(size: tuple[int, int], count: int, name: str) -> None:
     pixels = size[0] * size[1]
     if pixels > _PLAUSIBLE_PIXELS and pixels > _PIXELS_A_BYTE * count:
         raise ImageError(
-            f"{name}: {size[0]} x {size[1]} pixels in {count:,} bytes are no photograph; "
+            f"{name}: {size[0]} x {size[1]} pixels in {count:,} bytes are no camera image; "
             "save it uncompressed if it is one"
         )
 

@@ -46,7 +46,7 @@ def _tile(tile: Any, raw: str) -> Any:
 
 
 def _joined(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    found = high.astype(np.uint16)
-    found <<= 8
-    found |= low
-    return found
+    joined = high.astype(np.uint16)
+    joined <<= 8
+    joined |= low
+    return joined

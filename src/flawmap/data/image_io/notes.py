@@ -28,7 +28,7 @@ class _Tally:
     names: set[str] = field(default_factory=set)
     unnamed: int = 0
     highest: int = 0
-    told: int = 0
+    reported: int = 0
 
     @property
     def count(self) -> int:
@@ -51,22 +51,22 @@ class Notes:
             tally.highest = max(tally.highest, highest)
             if name is None:
                 tally.unnamed += 1
-            elif tally.told == 0:  # else names pile up while a camera is watched
+            elif tally.reported == 0:  # else names pile up while a camera is watched
                 tally.names.add(name)
-            late = tally.told == 0 and time.monotonic() - self._since > _PATIENCE
-            tally.told = tally.count if late else tally.told
+            late = tally.reported == 0 and time.monotonic() - self._since > _PATIENCE
+            tally.reported = tally.count if late else tally.reported
         if late:
             self._say(_sentence(kind, tally.count, tally.highest, white))
 
     def close(self) -> None:
         """Report what was not reported yet."""
         for (kind, white), tally in self._tallies.items():
-            if tally.told == 0:
+            if tally.reported == 0:
                 self._say(_sentence(kind, tally.count, tally.highest, white))
 
 
 _gathering: Notes | None = None
-_said: set[Kind] = set()  # without `gathered`: once per process, like Python's warnings
+_reported_kinds: set[Kind] = set()  # without `gathered`: once per process, like Python's warnings
 
 
 @contextmanager
@@ -85,10 +85,10 @@ def note(kind: Kind, name: str | None = None, *, highest: int = 0, white: int = 
     """Note a decision on an image; `highest` is its highest value, `white` its white level."""
     if _gathering is not None:
         _gathering.add(kind, name, highest, white)
-    elif kind not in _said:
-        _said.add(kind)
-        told = _sentence(kind, 1, highest, white)
-        _LOG.warning("%s%s", f"{name}: " if name else "", told)
+    elif kind not in _reported_kinds:
+        _reported_kinds.add(kind)
+        sentence = _sentence(kind, 1, highest, white)
+        _LOG.warning("%s%s", f"{name}: " if name else "", sentence)
 
 
 def _sentence(kind: Kind, count: int, highest: int, white: int) -> str:

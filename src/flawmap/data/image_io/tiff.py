@@ -248,8 +248,8 @@ class _Tags:
         self._directory = directory
 
     def all(self, tag: int) -> tuple[int, ...]:
-        found = self._directory.get(tag, ())
-        values = found if isinstance(found, tuple) else (found,)
+        value = self._directory.get(tag, ())
+        values = value if isinstance(value, tuple) else (value,)
         if not all(isinstance(value, int) for value in values):
             raise ValueError(f"tag {tag} holds no whole numbers")
         return values
@@ -280,13 +280,13 @@ def _directory(file: IO[bytes], at: int | None = None) -> ImageFileDirectory_v2:
     file.seek(0)
     header = file.read(16)
     big_big = header[:4] == _BIG_BIG  # Pillow mistakes it for classic TIFF
-    found = ImageFileDirectory_v2(header if b"+" in header[2:3] else header[:8])
+    directory = ImageFileDirectory_v2(header if b"+" in header[2:3] else header[:8])
     if big_big:
-        found._bigtiff = True
-        (found.next,) = struct.unpack(">Q", header[8:16])
-    file.seek(found.next if at is None else at)
-    found.load(file)
-    return found
+        directory._bigtiff = True
+        (directory.next,) = struct.unpack(">Q", header[8:16])
+    file.seek(directory.next if at is None else at)
+    directory.load(file)
+    return directory
 
 
 def _has_pages(file: IO[bytes], first: ImageFileDirectory_v2) -> bool:

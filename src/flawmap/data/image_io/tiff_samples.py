@@ -59,13 +59,13 @@ def read_samples(
     if len(chunks.offsets) < each * planes:
         raise ValueError(f"{len(chunks.offsets)} of {each * planes} strips or tiles are there")
     interleaved = 1 if planar else samples
-    found = []
+    decoded = []
     for plane in range(min(planes, wanted)):
         at = range(plane * each, (plane + 1) * each)
         raw = _bytes(data, chunks, at, size, bits * interleaved, compression, fill_order)
         values = _values(raw, chunks, bits, interleaved, predictor, kind)
-        found.append(_assembled(values, chunks, size)[:, :, :wanted])
-    return found[0] if len(found) == 1 else np.concatenate(found, axis=2)
+        decoded.append(_assembled(values, chunks, size)[:, :, :wanted])
+    return decoded[0] if len(decoded) == 1 else np.concatenate(decoded, axis=2)
 
 
 def _bytes(
@@ -104,12 +104,12 @@ def _bytes(
 
 def _inflated(parts: list[memoryview], lengths: list[int]) -> bytes:
     """Decompress without libtiff, which prints errors for damaged files."""
-    found = []
+    inflated = []
     for part, length in zip(parts, lengths, strict=True):
-        found.append(zlib.decompressobj().decompress(part, length))
-        if len(found[-1]) < length:
+        inflated.append(zlib.decompressobj().decompress(part, length))
+        if len(inflated[-1]) < length:
             raise ValueError("a strip or tile ends before its samples")
-    return b"".join(found)
+    return b"".join(inflated)
 
 
 def _decompressed(
@@ -175,13 +175,13 @@ def _float_predicted(
 
 def _unpacked(raw: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.uint16]:
     """Unpack `count` samples per row of 9 to 15 bits each, highest bit first."""
-    found = np.empty((len(raw), count), np.uint16)
+    unpacked = np.empty((len(raw), count), np.uint16)
     step = max(1, _UNPACKED_ROWS // max(1, count * bits))
     weights = (1 << np.arange(bits - 1, -1, -1)).astype(np.float32)
     for top in range(0, len(raw), step):
         rows = np.unpackbits(raw[top : top + step], axis=1, count=count * bits)
-        found[top : top + step] = rows.reshape(-1, count, bits).astype(np.float32) @ weights
-    return found
+        unpacked[top : top + step] = rows.reshape(-1, count, bits).astype(np.float32) @ weights
+    return unpacked
 
 
 def _assembled(values: NDArray[Any], chunks: Chunks, size: tuple[int, int]) -> NDArray[Any]:

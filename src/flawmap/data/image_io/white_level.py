@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flawmap.errors import UsageError
 
 FULL_16 = 65535
-_WHITES = (255, 1023, 4095, 16383, FULL_16)  # of 8, 10, 12, 14 and 16 bits
+_WHITES = (255, 1023, 4095, 16383, FULL_16)  # white of 8, 10, 12, 14 and 16 bits
 
 
 def check_white_level(white: int) -> int:

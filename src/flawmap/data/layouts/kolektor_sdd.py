@@ -57,25 +57,25 @@ def _items(root: Folder) -> list[Folder]:
 def _together(items: Sequence[Pairs]) -> list[list[Pairs]]:
     """Group items that share an image, in order."""
     groups: list[list[Pairs]] = []
-    seen: dict[str, set[int]] = {}  # by digest, the numbers of the items that have the file
+    owners: dict[str, set[int]] = {}  # by digest, the numbers of the items that have the file
     digests = [{digest(path) for path, _ in item.labelled} for item in items]
-    for number, found in enumerate(digests):
-        for sha256 in found:
-            seen.setdefault(sha256, set()).add(number)
+    for number, contents in enumerate(digests):
+        for sha256 in contents:
+            owners.setdefault(sha256, set()).add(number)
     left = set(range(len(items)))
     for number in range(len(items)):
         if number in left:
-            members = _reach(number, digests, seen)
+            members = _reach(number, digests, owners)
             left -= members
             groups.append([items[member] for member in sorted(members)])
     return groups
 
 
-def _reach(start: int, digests: Sequence[set[str]], seen: dict[str, set[int]]) -> set[int]:
+def _reach(start: int, digests: Sequence[set[str]], owners: dict[str, set[int]]) -> set[int]:
     """Return all items that share a file with this one, directly or through other items."""
     members, waiting = {start}, [start]
     while waiting:
-        near = {other for sha256 in digests[waiting.pop()] for other in seen[sha256]}
+        near = {other for sha256 in digests[waiting.pop()] for other in owners[sha256]}
         waiting += near - members
         members |= near
     return members

@@ -20,7 +20,7 @@ _JSONS = "realiad_jsons"
 
 
 def recognises(root: Folder) -> bool:
-    """Whether `root` is the folder of one product whose JSON file can be found."""
+    """Whether `root` is the folder of one product whose JSON file exists."""
     return root.child("ok", "ng") is not None and _table(root) is not None
 
 
@@ -32,13 +32,13 @@ def open_layout(root: Folder) -> Dataset:
             f"{root.path}: no {root.named.name}.json in {_JSONS} beside or above; without it "
             "choose the layout folder"
         )
-    found = read_object(table)
+    content = read_object(table)
     missing: list[Path] = []
     named: set[Path] = set()
     try:
-        normal = str(found["meta"]["normal_class"])
+        normal = str(content["meta"]["normal_class"])
         train, test = (
-            list(_samples(root, table, found[split], normal, missing, named))
+            list(_samples(root, table, content[split], normal, missing, named))
             for split in ("train", "test")
         )
     except (KeyError, TypeError, AttributeError) as error:

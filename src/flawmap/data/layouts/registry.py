@@ -27,7 +27,7 @@ class Layout:
     expected: str
 
 
-_LOOKED_INTO = 200  # folders at most
+_MOST_SEARCHED = 200  # folders at most
 
 
 def _load(name: str) -> Layout:
@@ -41,7 +41,7 @@ LAYOUTS: dict[str, Layout] = {name: _load(name) for name in LAYOUT_NAMES}
 def open_dataset(
     root: str | os.PathLike[str], layout: str = "auto", *, training: bool = True
 ) -> Dataset:
-    """Find the images below `root` by their names only; "auto" recognises the layout.
+    """List the images below `root` by their names only; "auto" recognises the layout.
 
     Returns a dataset with at least one good image to train on or, if not for `training`, at least
     one image to test on.
@@ -68,7 +68,7 @@ def says_labels(path: Path) -> bool:
     root = Folder(path)
     if any(layout.recognises(root) for name, layout in LAYOUTS.items() if name != folder.NAME):
         return True
-    places = (Folder(root.named), *root.first_below(_LOOKED_INTO))
+    places = (Folder(root.named), *root.first_below(_MOST_SEARCHED))
     return any(is_good(one) or is_bad(one) for one in places) or any(
         says_defective(image.stem) for image in root.images
     )
@@ -76,12 +76,13 @@ def says_labels(path: Path) -> bool:
 
 def _named_defective(train: Sequence[Sample]) -> tuple[str, ...]:
     """Return a note on good images whose names say defective, if the others' names do not."""
-    found = [sample.path for sample in train if says_defective(sample.path.stem)]
-    if not found or len(found) == len(train):
+    suspects = [sample.path for sample in train if says_defective(sample.path.stem)]
+    if not suspects or len(suspects) == len(train):
         return ()
     return (
-        f"{plural(len(found), 'good image(s)')} named as if defective, such as "
-        f"{printable(found[0])}: counted as good, as the folder says; move flawed ones out of it",
+        f"{plural(len(suspects), 'good image(s)')} named as if defective, such as "
+        f"{printable(suspects[0])}: counted as good, as the folder says; "
+        "move flawed ones out of it",
     )
 
 

@@ -1,4 +1,4 @@
-"""Error messages for a folder without good images: what was found, and what was expected."""
+"""Error messages for a folder without good images: what it holds, and what was expected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _USUAL = (
     "a plain folder: good/, defective/ and masks/; for MVTec AD's layout: train/good, test/TYPE "
     "and ground_truth/TYPE; docs/images.md lists others"
 )
-_LOOKED_INTO = 200  # folders at most
+_MOST_SEARCHED = 200  # folders at most
 
 
 def categories(root: Folder, recognise: Iterable[Callable[[Folder], bool]]) -> list[Path]:
@@ -26,7 +26,7 @@ def categories(root: Folder, recognise: Iterable[Callable[[Folder], bool]]) -> l
     def among(folders: Iterable[Folder]) -> list[Path]:
         return [folder.path for folder in folders if any(one(folder) for one in recognise)]
 
-    below = (inner for folder in root.folders[:_LOOKED_INTO] for inner in folder.folders)
+    below = (inner for folder in root.folders[:_MOST_SEARCHED] for inner in folder.folders)
     return among(root.folders) or among(below)
 
 
@@ -37,13 +37,13 @@ def why_not(root: Folder, categories: list[Path], expected: str | None = None) -
     """
     if categories:
         return f"{root.path}: not a dataset but a folder of them; choose one: {some(categories)}"
-    mend = f"put images of good parts in {(root.child('train') or root).path / 'good'}"
-    found = _found(root)
+    advice = f"put images of good parts in {(root.child('train') or root).path / 'good'}"
+    places = _folders_with_images(root)
     words = "".join(f"\n{line}." for line in root.left_out.lines())
-    if not found:
-        return f"{root.path}: no images in it; {mend}{words}"
+    if not places:
+        return f"{root.path}: no images in it; {advice}{words}"
     return (
-        f"{root.path}: no good images to learn from (found: {some(found)}); {mend}\n"
+        f"{root.path}: no good images to learn from (it holds: {some(places)}); {advice}\n"
         f"Expected for {expected or _USUAL}{words}"
     )
 
@@ -56,11 +56,11 @@ def nothing_to_test(root: Folder) -> str:
     )
 
 
-def _found(root: Folder) -> list[str]:
+def _folders_with_images(root: Folder) -> list[str]:
     """Return the folders that hold images, at any depth, with counts."""
-    found = [plural(len(root.files), "image(s)")] if root.files else []
-    for folder in root.first_below(_LOOKED_INTO):
+    places = [plural(len(root.files), "image(s)")] if root.files else []
+    for folder in root.first_below(_MOST_SEARCHED):
         if folder.files:
             name = folder.path.relative_to(root.path).as_posix()
-            found.append(f"{name} with {plural(len(folder.files), 'image(s)')}")
-    return found
+            places.append(f"{name} with {plural(len(folder.files), 'image(s)')}")
+    return places

@@ -13,55 +13,55 @@ from flawmap.data.image_io.images import read_image
 from flawmap.data.listing.names import drawing_base
 from flawmap.errors import FlawmapError
 
-_LOOKED_AT = 6  # pairs of a folder that decide for the rest if they agree
+_SAMPLED = 6  # pairs of a folder that decide for the rest if they agree
 _ENOUGH = 24  # pairs of a tree that decide for all folders if they agree
 _COLOURS = 32  # maximum number of colours in a drawn mask
 _EXTREME = 0.98  # share of pixels that are black or white, in a mask that was saved as JPEG
 
 
-Seen = Counter[str | None]
-"""How often which ending was the mask's; None where neither file was one."""
+Endings = Counter[str | None]
+"""Counts of the endings that masks had; None counts pairs without a mask."""
 
 
-def masks_by_content(images: Sequence[Path], seen: Seen) -> Iterator[tuple[Path, Path]]:
-    """Yield image and mask if two files share a name and exactly one of them looks drawn.
+def masks_by_content(images: Sequence[Path], endings: Endings) -> Iterator[tuple[Path, Path]]:
+    """Yield image and mask if two files share a name and exactly one of them is a drawing.
 
-    A few pairs of a folder are read, and the rest only if these disagree. ``seen`` counts the
+    A few pairs of a folder are read, and the rest only if these disagree. ``endings`` counts the
     results of earlier folders: many pairs that all agree decide for this folder, too.
     """
     yield from _drawings(images)
     pairs = _pairs(images)
-    found: dict[tuple[Path, Path], Path | None] = {}
-    if not _are_enough(seen, _ENOUGH):
-        few = pairs[:: max(1, len(pairs) // _LOOKED_AT)][:_LOOKED_AT]
-        found = {pair: _drawn(pair) for pair in few}
-        here = Counter(_ending(mask) for mask in found.values())
-        seen.update(here)
+    decided: dict[tuple[Path, Path], Path | None] = {}
+    if not _are_enough(endings, _ENOUGH):
+        few = pairs[:: max(1, len(pairs) // _SAMPLED)][:_SAMPLED]
+        decided = {pair: _drawn(pair) for pair in few}
+        here = Counter(_ending(mask) for mask in decided.values())
+        endings.update(here)
         if not _are_enough(here, len(few)):
-            found |= {pair: _drawn(pair) for pair in pairs if pair not in found}
-    kind = next((_ending(mask) for mask in found.values()), next(iter(seen), None))
+            decided |= {pair: _drawn(pair) for pair in pairs if pair not in decided}
+    kind = next((_ending(mask) for mask in decided.values()), next(iter(endings), None))
     for pair in pairs:
-        mask = found[pair] if pair in found else _of_ending(pair, kind)
+        mask = decided[pair] if pair in decided else _of_ending(pair, kind)
         if mask is not None:
             yield next(path for path in pair if path != mask), mask
 
 
 def are_drawn(files: Sequence[Path]) -> bool | None:
-    """Whether files look like drawn masks and not like camera images, judged by a few of them.
+    """Whether files are drawn masks and not camera images, judged by a few of them.
 
     Return None if none can be read.
     """
-    found = []
-    for path in files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT]:
+    answers = []
+    for path in files[:: max(1, len(files) // _SAMPLED)][:_SAMPLED]:
         try:
-            found.append(_looks_drawn(read_image(path)))
+            answers.append(_is_drawing(read_image(path)))
         except FlawmapError:
             continue
-    return all(found) if found else None
+    return all(answers) if answers else None
 
 
 def _drawings(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """Yield image and mask if NAME_defect or the like looks drawn and its image NAME does not."""
+    """Yield image and mask if NAME_defect or the like is a drawing and its image NAME is not."""
     by_stem = {path.stem: path for path in images}
     for path in images:
         owner = by_stem.get(drawing_base(path.stem) or "")
@@ -69,8 +69,8 @@ def _drawings(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
             yield owner, path
 
 
-def _are_enough(counts: Seen, least: int) -> bool:
-    """Whether all agree and there are at least ``least``."""
+def _are_enough(counts: Endings, least: int) -> bool:
+    """Whether there are at least ``least`` counts, all of one ending."""
     return len(counts) == 1 and sum(counts.values()) >= least
 
 
@@ -101,11 +101,11 @@ def _drawn(pair: tuple[Path, Path]) -> Path | None:
         return None
     if first.shape != second.shape:
         return None
-    drawn = _looks_drawn(first), _looks_drawn(second)
+    drawn = _is_drawing(first), _is_drawing(second)
     return None if drawn[0] == drawn[1] else pair[drawn.index(True)]
 
 
-def _looks_drawn(image: NDArray[np.uint8]) -> bool:
+def _is_drawing(image: NDArray[np.uint8]) -> bool:
     """Whether an image (h, w, 3) has few colours, or nothing but black and white."""
     flat = image.reshape(-1, 3)
     grey = np.ptp(flat, axis=1) <= 8

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from flawmap.data.listing.beside import Seen, are_drawn, masks_by_content
+from flawmap.data.listing.beside import Endings, are_drawn, masks_by_content
 from flawmap.data.listing.left_out import LeftOut
 from flawmap.data.listing.names import (
     COLOUR_FOLDER,
@@ -29,7 +29,7 @@ from flawmap.data.samples import DatasetError, natural_key
 from flawmap.errors import UsageError
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-_LOOKED_INTO = 20  # folders at most, for a first image
+_MOST_SEARCHED = 20  # folders at most, for a first image
 _RUN = ("manifest.json", "model.onnx")  # files that identify a flawmap run
 
 
@@ -65,7 +65,7 @@ class Folder:
         self._lenient = lenient
         self._by_name = by_name
         self._above = above
-        self._seen_masks: Seen = Counter() if above is None else above._seen_masks
+        self._mask_endings: Endings = Counter() if above is None else above._mask_endings
         self._linked = linked
 
     @property
@@ -106,12 +106,12 @@ class Folder:
     @cached_property
     def folders(self) -> tuple[Folder, ...]:
         """Folders directly in it, without hidden ones and links to a parent."""
-        found = []
+        kept = []
         for name, linked in self._entries[1]:
             path = self.path / name
             reason = folder_why_not(name)
             if reason is not None:
-                if _is_told(path, reason):
+                if _is_reported(path, reason):
                     self.left_out.add(reason, path)
                 continue
             below = Folder(
@@ -127,8 +127,8 @@ class Folder:
             elif below._is_run:
                 below.leave(Reason.OWN)
             else:
-                found.append(below)
-        return tuple(found)
+                kept.append(below)
+        return tuple(kept)
 
     def child(self, *names: str) -> Folder | None:
         """Return the first folder in it with one of these names, ignoring case.
@@ -137,30 +137,30 @@ class Folder:
         """
         exact = {folder.name.casefold(): folder for folder in reversed(self.folders)}
         loose = {squeezed(folder.name): folder for folder in reversed(self.folders)}
-        found = (exact.get(name) or loose.get(squeezed(name)) for name in names)
-        return next((folder for folder in found if folder is not None), None)
+        matches = (exact.get(name) or loose.get(squeezed(name)) for name in names)
+        return next((folder for folder in matches if folder is not None), None)
 
     def all_below(self, skip: Skip = lambda folder: None) -> list[Folder]:
         """Return this folder and all below it, in natural order, each once despite links.
 
         ``skip`` returns a reason to leave a folder out, or None to search it.
         """
-        seen: set[str] = set()
-        found: list[Folder] = []
+        visited: set[str] = set()
+        searched: list[Folder] = []
         waiting, links = [self], list[Folder]()
         while waiting or links:
             folder = waiting.pop() if waiting else links.pop(0)
-            if folder.real in seen:
+            if folder.real in visited:
                 self.left_out.add(Reason.LINK, folder.path)
                 continue
-            seen.add(folder.real)
+            visited.add(folder.real)
             if folder is not self and (reason := skip(folder)) is not None:
                 folder.leave(reason)
                 continue
-            found.append(folder)
+            searched.append(folder)
             for below in folder.folders:
                 (links if below._linked else waiting).append(below)
-        return sorted(found, key=lambda folder: _order(folder.path.relative_to(self.path)))
+        return sorted(searched, key=lambda folder: _order(folder.path.relative_to(self.path)))
 
     def images_below(self) -> tuple[Path, ...]:
         """Images of parts in it and below, each folder's own before those of its subfolders."""
@@ -187,12 +187,12 @@ class Folder:
 
     @cached_property
     def holds_masks(self) -> bool:
-        """Whether it holds masks, by its name, or by its name and the look of its images."""
+        """Whether it holds masks, by its name, or by its name and the content of its images."""
         if names_masks(self.name) or (self.name.casefold() == "gt" and self._is_beside_colour):
             return True
         if not may_hold_masks(self.name):
             return False
-        places = (self, *self.first_below(_LOOKED_INTO))
+        places = (self, *self.first_below(_MOST_SEARCHED))
         files = next((place.files for place in places if place.files), ())
         if files and all(is_named_after_image(path.name) for path in files):
             return True
@@ -264,7 +264,7 @@ class Folder:
                 self.left_out.add(reason, path)
                 continue
             files.append(path)
-        pairs = () if self._by_name else masks_by_content(images, self._seen_masks)
+        pairs = () if self._by_name else masks_by_content(images, self._mask_endings)
         by_content = {mask: image for image, mask in pairs}
         for mask, image in by_content.items():
             masks.setdefault(image, []).append(mask)
@@ -338,7 +338,7 @@ def _may_be_read(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _is_told(folder: Path, reason: Reason) -> bool:
+def _is_reported(folder: Path, reason: Reason) -> bool:
     """Whether a folder that is left out is reported, as it holds something the user may miss."""
     try:
         with os.scandir(folder) as entries:

@@ -31,19 +31,19 @@ class LeftOut:
     counts: Counter[Reason] = field(default_factory=Counter)
     examples: dict[Reason, Path] = field(default_factory=dict)
     endings: Counter[str] = field(default_factory=Counter)
-    _seen: set[Path] = field(default_factory=set)
+    _counted: set[Path] = field(default_factory=set)
 
     def add(self, reason: Reason, path: Path, count: int = 1) -> None:
-        """Count a file or folder as ``count`` files, once however often it is met."""
-        if reason is Reason.COMPANION or not count or path in self._seen:
+        """Count a file or folder as ``count`` files, once however often it occurs."""
+        if reason is Reason.COMPANION or not count or path in self._counted:
             return
-        self._seen.add(path)
+        self._counted.add(path)
         self.counts[reason] += count
         self.examples.setdefault(reason, path)
         if reason is Reason.ENDING:
             self.endings[path.suffix.lower() or "none"] += 1
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Write the lines to the log "flawmap": standard error, unless configured otherwise."""
         for line in self.lines():
             _LOG.warning("%s", line)

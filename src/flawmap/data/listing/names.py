@@ -26,7 +26,7 @@ class Reason(Enum):
     LINK = "link(s) to folders that are listed already"
     UNLISTED = "folder(s) that cannot be listed"
     COMPANION = ""
-    """Files that are known to lie beside images; nobody is told of them."""
+    """Files that are known to lie beside images; they are not reported."""
 
 
 MASK_FOLDERS = frozenset({"groundtruth", "groundtruths", "mask", "masks"})
@@ -127,7 +127,7 @@ def words_of(name: str) -> list[str]:
 
 
 def names_masks(name: str) -> bool:
-    """Whether a folder of this name holds masks, whatever they look like."""
+    """Whether a folder of this name holds masks, whatever their content."""
     return squeezed(name) in MASK_FOLDERS
 
 
@@ -139,7 +139,7 @@ def folder_why_not(name: str) -> Reason | None:
 
 
 def may_hold_masks(name: str) -> bool:
-    """Whether a folder of this name holds masks if its images look like masks.
+    """Whether a folder of this name holds masks if the content of its images agrees.
 
     >>> may_hold_masks("defect_masks"), may_hold_masks("scratch")
     (True, False)
@@ -189,9 +189,9 @@ def mask_base(stem: str) -> str:
     """
     patterns = (_MASK_AFTER, _MASK_BEFORE, _DRAWN_AFTER)
     matches = (pattern.fullmatch(stem) for pattern in patterns)
-    found = next((match["base"] for match in matches if match), stem)
-    inner, ending = split_name(found)
-    return inner if ending.lower() in IMAGE_SUFFIXES else found
+    base = next((match["base"] for match in matches if match), stem)
+    inner, ending = split_name(base)
+    return inner if ending.lower() in IMAGE_SUFFIXES else base
 
 
 def drawing_base(stem: str) -> str | None:

@@ -16,9 +16,9 @@ Bytes = NDArray[np.uint8]
 _FEW = 4  # up to this many palette entries in use are labels even if they are grey
 _DARK, _BRIGHT = 32, 223  # limits of black and white after JPEG compression
 _GREY_SPREAD = 24  # between the channels of a grey stored as JPEG
-_SEEN = 0.001  # minimum share of the pixels that a background covers
+_LEAST_BACKGROUND = 0.001  # minimum share of the pixels that a background covers
 _DRAWN = 256  # a drawing has fewer colours, a camera image more
-_LOOKED_AT = 2**20  # pixels whose colours are counted
+_SAMPLED = 2**20  # pixels whose colours are counted
 
 
 def layer_share(image: Image.Image, *, lossy: bool = False) -> Share:
@@ -30,7 +30,7 @@ def layer_share(image: Image.Image, *, lossy: bool = False) -> Share:
     - Colour: by distance from the background, which is black if black occurs, else white if white
       occurs. Colour images that hold only grey count as grey.
     - Alpha, if it varies: transparent pixels are not marked. Of the visible pixels, colours decide
-      which are marked if they differ and are drawn, not photographed; else all are marked.
+      which are marked if they differ and are drawn and not from a camera; else all are marked.
     """
     if image.mode == "P":
         return _palette_share(image, lossy)
@@ -63,26 +63,26 @@ def _palette_share(image: Image.Image, lossy: bool) -> Share:
 
 def _palette(image: Image.Image) -> Bytes:
     """Return the colours (256, 3) of the indices, black if the file defines none."""
-    found = np.zeros((256, 3), np.uint8)
+    colours = np.zeros((256, 3), np.uint8)
     stored = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
-    found[: len(stored)] = stored[:256]
-    return found
+    colours[: len(stored)] = stored[:256]
+    return colours
 
 
 def _hidden(image: Image.Image) -> NDArray[np.bool_]:
     """Return which indices (256,) are transparent."""
-    found = np.zeros(256, bool)
+    hidden = np.zeros(256, bool)
     transparent = image.info.get("transparency")
     if isinstance(transparent, bytes):
-        found[: len(transparent)] = np.frombuffer(transparent[:256], np.uint8) == 0
+        hidden[: len(transparent)] = np.frombuffer(transparent[:256], np.uint8) == 0
     elif isinstance(transparent, int) and 0 <= transparent < 256:
-        found[transparent] = True
-    return found
+        hidden[transparent] = True
+    return hidden
 
 
 def _backgrounds(used: NDArray[Any], colours: Bytes, hidden: NDArray[np.bool_]) -> list[int]:
-    told_apart = len(np.unique(colours[used], axis=0)) == len(used)
-    black = [int(i) for i in used if told_apart and not colours[i].any()]
+    distinct = len(np.unique(colours[used], axis=0)) == len(used)
+    black = [int(i) for i in used if distinct and not colours[i].any()]
     return [0, *black, *(int(i) for i in used if hidden[i])]
 
 
@@ -98,13 +98,13 @@ def _is_ramp(colours: Bytes) -> bool:
 def _alpha_share(image: Image.Image, lossy: bool) -> Share:
     rgba = np.asarray(_as_rgba(image))
     colours, alpha = rgba[..., :3], rgba[..., 3]
-    seen = alpha > 0
+    visible = alpha > 0
     if alpha.min() == alpha.max():
-        nothing = not seen.any() and _colour_count(colours.reshape(-1, 3)) == 1
+        nothing = not visible.any() and _colour_count(colours.reshape(-1, 3)) == 1
         return np.zeros(alpha.shape, np.float32) if nothing else _colour_share(colours, None, lossy)
     share = marked_share(alpha, lossy=lossy)
-    if 1 < _colour_count(colours[seen]) <= _DRAWN and _colour_count(colours[~seen]) <= _DRAWN:
-        drawn = _colour_share(colours, seen, lossy)
+    if 1 < _colour_count(colours[visible]) <= _DRAWN and _colour_count(colours[~visible]) <= _DRAWN:
+        drawn = _colour_share(colours, visible, lossy)
         if (drawn >= 0.5).any():
             share = share * drawn
     return share
@@ -118,24 +118,24 @@ def _as_rgba(image: Image.Image) -> Image.Image:
 
 def _colour_count(colours: Bytes) -> int:
     """Count the different colours among about a million of the given ones (n, 3)."""
-    some = colours[:: max(1, len(colours) // _LOOKED_AT)].astype(np.uint32)
+    some = colours[:: max(1, len(colours) // _SAMPLED)].astype(np.uint32)
     return len(np.unique(some @ np.array([65536, 256, 1], np.uint32)))
 
 
 # --- colour
 
 
-def _colour_share(colours: Bytes, seen: NDArray[np.bool_] | None, lossy: bool) -> Share:
-    """Return the marked share by colours (h, w, 3); pixels not `seen` are background."""
+def _colour_share(colours: Bytes, shown_pixels: NDArray[np.bool_] | None, lossy: bool) -> Share:
+    """Return the marked share by colours (h, w, 3); pixels not in `shown_pixels` are background."""
     red, green, blue = colours[..., 0], colours[..., 1], colours[..., 2]
     high = np.maximum(np.maximum(red, green), blue)
     low = np.minimum(np.minimum(red, green), blue)
-    shown = slice(None) if seen is None else seen
+    shown = slice(None) if shown_pixels is None else shown_pixels
     spread, dark, bright = (_GREY_SPREAD, _DARK, _BRIGHT) if lossy else (0, 0, 255)
     grey = (high - low)[shown].max(initial=0) <= spread
-    black_occurs = (high[shown] <= dark).mean() >= _SEEN
-    white_occurs = (low[shown] >= bright).mean() >= _SEEN
+    black_occurs = (high[shown] <= dark).mean() >= _LEAST_BACKGROUND
+    white_occurs = (low[shown] >= bright).mean() >= _LEAST_BACKGROUND
     distance = high if grey or black_occurs or not white_occurs else 255 - low
-    if seen is not None:
-        distance = np.where(seen, distance, 0)
+    if shown_pixels is not None:
+        distance = np.where(shown_pixels, distance, 0)
     return marked_share(distance, lossy=lossy)

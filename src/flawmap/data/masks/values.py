@@ -77,10 +77,10 @@ def _kind(values: Values, pixels: int) -> _Kind:
 def _are_few(values: Values, highest: float) -> bool:
     if len(np.unique(values[:: max(1, len(values) // 64)])) > _FEW:
         return False
-    found = np.unique(values)
-    low = (found > 0) & (found < highest / _MARGIN)
-    high = (found > highest - highest / _MARGIN) & (found < highest)
-    return len(found) <= _FEW and not (low.any() and high.any())  # 0, 1, 254, 255: a good JPEG
+    distinct = np.unique(values)
+    low = (distinct > 0) & (distinct < highest / _MARGIN)
+    high = (distinct > highest - highest / _MARGIN) & (distinct < highest)
+    return len(distinct) <= _FEW and not (low.any() and high.any())  # 0, 1, 254, 255: a good JPEG
 
 
 def _is_noise(values: Values, pixels: int) -> bool:
@@ -116,11 +116,11 @@ def _equal_squares(values: Values, step: float) -> NDArray[np.bool_]:
     else:
         square = (values[:-1, :-1] == values[:-1, 1:]) & (values[:-1, :-1] == values[1:, :-1])
         square &= values[:-1, :-1] == values[1:, 1:]
-    found = np.zeros(values.shape, bool)
+    equal = np.zeros(values.shape, bool)
     for rows in (slice(None, -1), slice(1, None)):
         for columns in (slice(None, -1), slice(1, None)):
-            found[rows, columns] |= square
-    return found
+            equal[rows, columns] |= square
+    return equal
 
 
 def _beside_background(values: Values) -> NDArray[np.bool_]:

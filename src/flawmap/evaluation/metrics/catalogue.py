@@ -17,9 +17,9 @@ from flawmap.evaluation.metrics.counts import Steps
 Level = Literal["image", "pixel", "instance"]
 
 LEVELS: dict[Level, str] = {
-    "image": "Telling defective images from good ones",
+    "image": "Distinguishing defective images from good ones",
     "pixel": "Marking the right pixels",
-    "instance": "Finding every single defect, small ones too",
+    "instance": "Detecting every single defect, small ones too",
 }
 """What the metrics of each level measure, as titles."""
 
@@ -133,21 +133,21 @@ _METRICS = (
     Metric(
         "iap",
         "IAP",
-        "pixel precision where half of each defect is found",
+        "pixel precision where half of each defect is marked",
         "instance",
         instances.iap,
         bounds.iap_error,
-        "How pure the marked area is, averaged over the shares of defects found; a defect is "
-        "found when more than half of it is marked. 0 to 1.",
+        "How pure the marked area is, averaged over the shares of defects detected; a defect is "
+        "detected when more than half of it is marked. 0 to 1.",
     ),
     Metric(
         "iap90",
         "IAP90",
-        "pixel precision where 90 % of the defects are half found",
+        "pixel precision where 90 % of the defects are half marked",
         "instance",
         instances.iap90,
         bounds.iap90_error,
-        "How pure the marked area is once the threshold is low enough to find 90\u00a0% of all "
+        "How pure the marked area is once the threshold is low enough to detect 90\u00a0% of all "
         "defects. 0 to 1.",
     ),
 )

@@ -127,11 +127,11 @@ class Evaluator:
     def _add_regions(
         self, keys: UInt32, truth: NDArray[np.bool_], inside: NDArray[np.bool_] | None
     ) -> None:
-        found = regions(keys, truth)
+        defects = regions(keys, truth)
         background = ~truth if inside is None else inside & ~truth
-        self._pixels.add(keys[background], found.defect, found.weights)
-        self._empty_masks += not len(found.thresholds)
-        self._thresholds.append(found.thresholds)
+        self._pixels.add(keys[background], defects.defect, defects.weights)
+        self._empty_masks += not len(defects.thresholds)
+        self._thresholds.append(defects.thresholds)
 
     def _mask_notes(self) -> dict[str, str]:
         notes = {}
@@ -154,7 +154,7 @@ class Evaluator:
 
 
 def _checked_map(anomaly_map: NDArray[Any]) -> NDArray[np.float32]:
-    """The anomaly map if it is float32, (H, W), not empty and finite; FlawmapError otherwise."""
+    """Return the anomaly map; raise FlawmapError unless it is finite float32 (H, W)."""
     if not isinstance(anomaly_map, np.ndarray) or anomaly_map.dtype != np.float32:
         kind = getattr(anomaly_map, "dtype", type(anomaly_map).__name__)
         raise FlawmapError(
@@ -174,7 +174,7 @@ def _checked_map(anomaly_map: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _checked_mask(mask: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The mask as bool if it is uint8 or bool, of the map's shape, and 0 or 1 all over."""
+    """Return the mask as bool; raise FlawmapError unless it is 0 or 1, of the map's shape."""
     if not isinstance(mask, np.ndarray) or mask.dtype not in (np.uint8, np.bool_):
         kind = getattr(mask, "dtype", type(mask).__name__)
         raise FlawmapError(
@@ -193,7 +193,7 @@ def _checked_mask(mask: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.bool
 
 
 def _checked_score(score: float) -> float:
-    """The image score if it is one finite number."""
+    """Return the image score; raise FlawmapError unless it is one finite number."""
     try:
         value = float(score)
     except (TypeError, ValueError) as error:
@@ -206,7 +206,7 @@ def _checked_score(score: float) -> float:
 
 
 def _checked_label(defective: bool, mask: NDArray[np.bool_] | None) -> bool:
-    """The folder label if it is a bool and no good image has a defect in its mask."""
+    """Return the label; raise FlawmapError if it is no bool or contradicts the mask."""
     if not isinstance(defective, (bool, np.bool_)):
         raise FlawmapError(f"The label is {defective!r}.\nPass True (defective) or False (good).")
     if not defective and mask is not None and mask.any():

@@ -24,8 +24,8 @@ class Metrics:
     instances: int
     values: Mapping[str, float | None]
     pixel_error_bound: Mapping[str, float] = field(default_factory=dict)
-    """For each metric computed from pixels, a proven bound on its distance from the exact value:
-    0 unless there were so many distinct scores that bits were dropped."""
+    """Proven bound on the error of each metric computed from pixels: 0 unless there were so many
+    distinct scores that bits were dropped."""
     notes: Mapping[str, str] = field(default_factory=dict)
     curves: Mapping[str, Floats] = field(default_factory=dict)
     """`image_roc`, `image_pr`, `pixel_roc` and `pixel_pr` where defined: (n, 2) with n <= 500, as
@@ -87,7 +87,7 @@ def _why_undefined(s: Steps, positive: str, negative: str) -> str:
     if not s.positives:
         return f"no {positive} was evaluated: nothing to find"
     if not s.negatives:
-        return f"no {negative} was evaluated: nothing to tell defects from"
+        return f"no {negative} was evaluated: nothing to compare defects with"
     return ""
 
 

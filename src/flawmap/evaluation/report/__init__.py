@@ -1,4 +1,4 @@
-"""One HTML page that a quality engineer reads, and the colours anomaly maps are shown in."""
+"""The HTML report of an evaluation, written for quality engineers."""
 
 from flawmap.evaluation.report.data import ImageRow, Panel, ReportData
 from flawmap.evaluation.report.outcome import most_wrong_first

@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from flawmap.evaluation.metrics.ranking import thin
 from flawmap.evaluation.report.axes import (
     BOTTOM,
     HEIGHT,
@@ -31,7 +32,7 @@ from flawmap.evaluation.report.data import Curve
 
 BINS = 32
 ROW_LABEL = 17  # room for the words above a row of the histogram
-MOST_POINTS = 240  # of a curve: finer than a pixel of the drawing
+MOST_POINTS = 240  # per curve: finer than a pixel of the drawing
 Values = NDArray[np.floating[Any]]
 
 
@@ -41,23 +42,20 @@ def curve_chart(
     """Draw curves in the unit square; each key is the CSS class of its line (`image`, `pixel`)."""
     x = Scale(0, 1, LEFT, WIDTH - RIGHT)
     y = Scale(0, 1, HEIGHT - BOTTOM, TOP)
-    lines = [_polyline(x, y, *thinned(*curve), f"curve {name}") for name, curve in curves.items()]
+    lines = [
+        _polyline(x, y, *chart_points(*curve), f"curve {name}") for name, curve in curves.items()
+    ]
     if diagonal:
         ends = np.array([0.0, 1.0])
         lines.insert(0, _polyline(x, y, ends, ends, "chance"))
     return svg(title, frame(x, y, x_label, y_label), *lines)
 
 
-def thinned(x: Values, y: Values, most: int = MOST_POINTS) -> Curve:
-    """Keep at most `most` points of a curve, evenly spaced along its length, with both ends."""
-    finite = np.isfinite(x) & np.isfinite(y)
-    x, y = np.asarray(x)[finite], np.asarray(y)[finite]
-    if len(x) <= most:
-        return x, y
-    along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
-    chosen = np.searchsorted(along, np.linspace(0, along[-1], most - 1))
-    chosen = np.unique(np.append(chosen, len(x) - 1))
-    return x[chosen], y[chosen]
+def chart_points(x: Values, y: Values) -> Curve:
+    """Return the finite points of a curve, thinned to the resolution of the drawing."""
+    points = np.stack([x, y], axis=1)
+    kept = thin(points[np.isfinite(points).all(axis=1)], MOST_POINTS)
+    return kept[:, 0], kept[:, 1]
 
 
 def score_histogram(
@@ -99,13 +97,13 @@ def loss_chart(title: str, steps: Values, losses: Values) -> Markup:
     """Draw losses over steps: logged values pale, a running median on top; a log axis if useful."""
     log = bool(losses.min() > 0 and losses.max() > 20 * losses.min())
     x, y = plot_scales(steps.tolist(), losses.tolist(), log_y=log)
-    raw = _polyline(x, y, *thinned_evenly(steps, losses), "raw")
-    smooth = _polyline(x, y, *thinned_evenly(steps, _running_median(losses)), "curve image")
+    raw = _polyline(x, y, *every_nth(steps, losses), "raw")
+    smooth = _polyline(x, y, *every_nth(steps, _running_median(losses)), "curve image")
     return svg(title, frame(x, y, "step", "loss (log)" if log else "loss"), raw, smooth)
 
 
-def thinned_evenly(x: Values, y: Values, most: int = 2 * MOST_POINTS) -> Curve:
-    """Keep every n-th point, so that about `most` remain at most."""
+def every_nth(x: Values, y: Values, most: int = 2 * MOST_POINTS) -> Curve:
+    """Keep every n-th point, with the smallest n that leaves at most `most`."""
     stride = max(1, math.ceil(len(x) / most))
     return x[::stride], y[::stride]
 

@@ -1,4 +1,4 @@
-"""What a report is made of: plain frozen data, gathered by the caller."""
+"""Content of a report: plain frozen data, gathered by the caller."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Curve = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]
 
 @dataclass(frozen=True)
 class ImageRow:
-    """One image of the evaluation: the inspector's record, and what the image is known to show.
+    """One image of the evaluation: the inspector's record, and the label of the image.
 
-    A record with an `error` has no score, p-value and verdict: do not ask for them.
+    A record with an `error` has no score, p-value and verdict.
     `calibrated`: the image set the thresholds, so that its verdict counts in no rate.
     """
 
@@ -56,12 +56,12 @@ class ImageRow:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One image of the gallery, with its pictures.
+    """One image of the gallery, with map and masks.
 
     Shapes: `image` uint8 (H, W, 3); `anomaly_map` float32 (H, W); `mask` uint8 {0, 1} (H, W),
     the ground truth, or None where there is none; `predicted` uint8 {0, 1} (H, W). With a memory
-    of good images `unfamiliar` float32 (H, W) in 0..1 is what it alone says, and `least_familiar`
-    its score in 0..1. Pictures of different sizes are brought to the size of the image.
+    of good images `unfamiliar` float32 (H, W) in 0..1 is the map of it alone, and
+    `least_familiar` its score in 0..1. Maps and masks are resized to the size of the image.
     """
 
     row: ImageRow
@@ -77,18 +77,18 @@ class Panel:
 class ReportData:
     """Everything the report shows; nothing in it is computed from images again.
 
-    `figures`: the keys of `evaluate --json`, None where undefined, with the reason in `notes`.
-    `panels`: most wrong first; the caller caps their number, on which the file's size hangs.
+    `metrics`: the keys of `evaluate --json`, None where undefined, with the reason in `notes`.
+    `panels`: most wrong first; the caller caps their number, which determines the file's size.
     `thresholds`: `review` and `reject` for the image score, `pixel` for the anomaly map.
     `curves`: (x, y) under `image_roc`, `image_pr`, `pixel_roc`, `pixel_pr`; any may be absent.
     ROC is false-positive rate against recall, PR is recall against precision.
     `training_log`: lines with `step`, `phase`, `loss`, and where known `images_per_s` and
-    `seconds` (since training began); lines without a loss are passed over.
+    `seconds` (since training began); lines without a loss are skipped.
     """
 
     title: str
     product: str
-    figures: Mapping[str, float | int | None]
+    metrics: Mapping[str, float | int | None]
     notes: Mapping[str, str]
     rows: Sequence[ImageRow]
     panels: Sequence[Panel]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from PIL import Image
 from flawmap.evaluation.report.data import Panel, ReportData
 from flawmap.evaluation.report.numbers import percent, short
 from flawmap.evaluation.report.outcome import GRADE, PHRASE, Grade, outcome_of
+from flawmap.inspection.output.images import resize_map, resize_mask
 from flawmap.visualization.colour import ANCHORS, PREDICTED, TRUTH, outline, overlay
 
 SMALLEST, LARGEST = 320, 400  # longest side of an image shown, in pixels
@@ -22,7 +22,7 @@ HALF = 0.5  # unfamiliar by one half: the middle of that map's scale
 
 
 @dataclass(frozen=True)
-class Picture:
+class GalleryImage:
     """One image of a panel as JPEG in a data URI."""
 
     name: str
@@ -40,7 +40,7 @@ class Shown:
     phrase: str
     grade: Grade
     facts: list[str]
-    pictures: list[Picture]
+    images: list[GalleryImage]
 
 
 @dataclass(frozen=True)
@@ -81,22 +81,22 @@ def _shown(panel: Panel, threshold: float) -> Shown:
         phrase=PHRASE[outcome],
         grade=GRADE[outcome],
         facts=_facts(panel),
-        pictures=_pictures(panel, threshold),
+        images=_images(panel, threshold),
     )
 
 
-def _pictures(panel: Panel, threshold: float) -> list[Picture]:
+def _images(panel: Panel, threshold: float) -> list[GalleryImage]:
     image = _fitted(panel.image)
-    heat = _resized(panel.anomaly_map.astype(np.float32), image, Image.Resampling.BILINEAR)
-    pictures = [
-        _picture(image, "image"),
-        _picture(overlay(image, heat, threshold), "heat map"),
-        _picture(_outlined(image, panel), _outline_name(panel)),
+    heat = resize_map(panel.anomaly_map, image.shape[:2])
+    images = [
+        _encoded(image, "image"),
+        _encoded(overlay(image, heat, threshold), "heat map"),
+        _encoded(_outlined(image, panel), _outline_name(panel)),
     ]
     if panel.unfamiliar is not None:
-        unknown = _resized(panel.unfamiliar, image, Image.Resampling.BILINEAR)
-        pictures.append(_picture(overlay(image, unknown, HALF), "unfamiliar to the memory"))
-    return pictures
+        unknown = resize_map(panel.unfamiliar, image.shape[:2])
+        images.append(_encoded(overlay(image, unknown, HALF), "unfamiliar to the memory"))
+    return images
 
 
 def _facts(panel: Panel) -> list[str]:
@@ -117,10 +117,10 @@ def _coverage(panel: Panel) -> str:
         return "no pixel above the pixel threshold"
     if panel.mask is None or not panel.mask.any():
         return f"{percent(int(marked.sum()), marked.size)} of the image marked"
-    truth = _resized(panel.mask, panel.predicted, Image.Resampling.NEAREST) > 0
-    found = percent(int((truth & marked).sum()), int(truth.sum()))
+    truth = resize_mask(panel.mask, panel.predicted.shape) > 0
+    covered = percent(int((truth & marked).sum()), int(truth.sum()))
     right = percent(int((truth & marked).sum()), int(marked.sum()))
-    return f"{found} of the true area marked, {right} of the marked area true"
+    return f"{covered} of the true area marked, {right} of the marked area true"
 
 
 def _outline_name(panel: Panel) -> str:
@@ -137,7 +137,7 @@ def _outlined(image: NDArray[np.uint8], panel: Panel) -> NDArray[np.uint8]:
 
 
 def _region(mask: NDArray[np.uint8], like: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(_resized((mask > 0).astype(np.uint8), like, Image.Resampling.NEAREST))
+    return resize_mask((mask > 0).astype(np.uint8), like.shape[:2])
 
 
 def _fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -150,16 +150,9 @@ def _fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize(size, method))
 
 
-def _resized(plane: NDArray[Any], like: NDArray[Any], method: Image.Resampling) -> NDArray[Any]:
-    height, width = like.shape[:2]
-    if plane.shape == (height, width):
-        return plane
-    return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), method))
-
-
-def _picture(image: NDArray[np.uint8], name: str) -> Picture:
+def _encoded(image: NDArray[np.uint8], name: str) -> GalleryImage:
     height, width = image.shape[:2]
-    return Picture(name, _data_uri(image), width, height)
+    return GalleryImage(name, _data_uri(image), width, height)
 
 
 def _data_uri(image: NDArray[np.uint8]) -> str:

@@ -91,11 +91,11 @@ def _chart(
     data: ReportData, kind: str, title: str, labels: tuple[str, str], area: str, caption: str
 ) -> Chart | None:
     names = {level: f"{level}_{kind}" for level in ("image", "pixel")}
-    found = {level: data.curves[name] for level, name in names.items() if name in data.curves}
-    if not found:
+    shown = {level: data.curves[name] for level, name in names.items() if name in data.curves}
+    if not shown:
         return None
-    drawing = curve_chart(title, *labels, found, diagonal=kind == "roc")
-    values = {level: fraction(data.figures.get(f"{level}_{area.lower()}")) for level in found}
+    drawing = curve_chart(title, *labels, shown, diagonal=kind == "roc")
+    values = {level: fraction(data.metrics.get(f"{level}_{area.lower()}")) for level in shown}
     keys = [CurveKey(level, f"{area} {value}") for level, value in values.items()]
     return Chart(title, drawing, keys, caption)
 

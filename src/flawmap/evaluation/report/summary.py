@@ -152,7 +152,7 @@ def facts(data: ReportData) -> list[Card]:
 def _card(
     data: ReportData, key: str, name: str, show: Callable[[float], str], meaning: str = ""
 ) -> Card:
-    value = data.figures.get(key)
+    value = data.metrics.get(key)
     if value is None or not math.isfinite(value):
         return Card(key, name, ABSENT, data.notes.get(key, "not measured"), meaning)
     return Card(key, name, show(value), None, meaning)

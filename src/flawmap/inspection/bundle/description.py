@@ -73,11 +73,11 @@ def describe(
 def _requirements(manifest: Manifest) -> list[str]:
     """List what a program must support beyond squashing an 8-bit image and comparing scores."""
     fit = manifest.preprocessing.fit
-    found: list[str] = [] if fit == "squash" else [fit]
+    needed: list[str] = [] if fit == "squash" else [fit]
     if manifest.preprocessing.white_level is not None:
-        found.append("white_level")
+        needed.append("white_level")
     if manifest.region is not None:
-        found.append("region")
+        needed.append("region")
     if manifest.filters.drop:
-        found.append("filters")
-    return found
+        needed.append("filters")
+    return needed

@@ -20,7 +20,7 @@ def place(runtime: str, device: str) -> str:
     return f"{runtime}/{device.lower() if runtime == 'onnxruntime' else device.upper()}"
 
 
-def tell_if_unmeasured(
+def warn_if_unmeasured(
     folder: Path, manifest: Manifest, runtime: str, device: str, precision: str
 ) -> None:
     """Warn if thresholds are used on a device on which the model was never compared.
@@ -36,12 +36,12 @@ def tell_if_unmeasured(
             precision, folder, device,
         )  # fmt: skip
         return
-    found = manifest.devices.get(place(runtime, device))
-    if found is None:
+    parity = manifest.devices.get(place(runtime, device))
+    if parity is None:
         _log.warning(
             "%s was never compared on %s, and its thresholds were set on the CPU. Compare it: "
             "flawmap export %s --to %s --device %s",
             folder, device, folder, _TARGETS[runtime], device,
         )  # fmt: skip
-    elif (apart := max(found.map, found.score)) > found.limit:
+    elif (apart := max(parity.map, parity.score)) > parity.limit:
         _log.warning("Map or score of %s differs on %s by up to %.2g.", folder, device, apart)

@@ -33,7 +33,7 @@ GRAPH = "model.onnx"
 WEIGHTS = "weights.safetensors"
 EXPORTS = "exports"
 FORMAT = 1
-_MOST_BYTES = 16 * 2**20  # of a manifest: 200,000 training images; up to 0.4 GB parsed
+_MOST_BYTES = 16 * 2**20  # limit, enough for 200,000 training images; up to 0.4 GB parsed
 _AGAIN = "copy the run folder again, or train again."
 
 
@@ -138,8 +138,8 @@ class Training(_Model):
 class Parity(_Model):
     """Largest differences between model and torch module, on the CPU, on real images."""
 
-    runtime: str = Field("onnxruntime", description="that the graph ran on")
-    device: str = Field("cpu", description="that the graph ran on")
+    runtime: str = Field("onnxruntime", description="that the model ran on")
+    device: str = Field("cpu", description="that the model ran on")
     images: int
     map: float
     score: float
@@ -158,10 +158,10 @@ class Export(_Model):
 
     precision: ExportPrecision
     files: dict[FileName, str] = Field(
-        description="SHA-256 of each file of it, the graph first; none for bf16, in which the "
-        "float32 graph is computed"
+        description="SHA-256 of each file of it, the model first; none for bf16, in which the "
+        "float32 model is computed"
     )
-    quantised: str | None = Field(None, description="what of the graph is in 8-bit integers")
+    quantised: str | None = Field(None, description="what part of the model is in 8-bit integers")
     calibration: Calibration | None = Field(
         None, description="its own thresholds, where it is not in float32"
     )
@@ -175,7 +175,7 @@ class Export(_Model):
         description="mean |difference| of the good images' p-values among each other"
     )
     pixel_ap: tuple[float, float] | None = Field(
-        None, description="on drawn defects, of the first graph and of this"
+        None, description="on synthetic anomalies, of the first model and of this one"
     )
     image_auroc: tuple[float, float] | None = Field(None, description="likewise")
     within_limits: bool
@@ -193,7 +193,7 @@ class Manifest(_Model):
     teacher: Teacher
     calibration: Calibration
     region: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of its region's picture"
+        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of its region's mask"
     )
     filters: Filters = Filters()
     training: Training
@@ -229,8 +229,8 @@ def read_manifest(run: Path) -> Manifest:
         raise FlawmapError(f"{path} is not text: {_AGAIN}") from error
     try:
         value = json.loads(text)
-        found = value.get("format") if isinstance(value, dict) else None
-        if isinstance(found, int) and found > FORMAT:
+        version = value.get("format") if isinstance(value, dict) else None
+        if isinstance(version, int) and version > FORMAT:
             raise FlawmapError(f"{path} was written by a newer flawmap: update flawmap to read it.")
         return Manifest.model_validate(value)
     except ValidationError as error:

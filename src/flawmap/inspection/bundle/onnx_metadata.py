@@ -67,10 +67,10 @@ def network_digest(model: bytes) -> str:
 
     Raises as :func:`read_metadata`.
     """
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for part in _network(memoryview(model)):
-        found.update(part)
-    return found.hexdigest()
+        sha256.update(part)
+    return sha256.hexdigest()
 
 
 def _network(data: memoryview) -> Iterator[memoryview]:
@@ -95,11 +95,11 @@ def _is_ours(key: bytes) -> bool:
 
 def _entry(data: memoryview) -> tuple[bytes, bytes]:
     """Return key and value; if a string occurs twice, the last one counts, as in protobuf."""
-    found = {_KEY: b"", _VALUE: b""}
+    parts = {_KEY: b"", _VALUE: b""}
     for field in _fields(data):
-        if field.kind == _BYTES and field.number in found:
-            found[field.number] = bytes(data[field.value : field.end])
-    return found[_KEY], found[_VALUE]
+        if field.kind == _BYTES and field.number in parts:
+            parts[field.number] = bytes(data[field.value : field.end])
+    return parts[_KEY], parts[_VALUE]
 
 
 def _fields(data: memoryview) -> Iterator[_Field]:
@@ -132,11 +132,11 @@ def _extent(data: memoryview, at: int, kind: int) -> tuple[int, int]:
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
     """Return a varint and the position after it: seven bits per byte, lowest first."""
-    found = 0
+    number = 0
     for index, byte in enumerate(data[at : at + _MOST_VARINT]):
-        found |= (byte & 0x7F) << (7 * index)
+        number |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
-            return found, at + index + 1
+            return number, at + index + 1
     raise _damaged()
 
 
@@ -146,11 +146,11 @@ def _tagged(number: int, value: bytes) -> bytes:
 
 
 def _as_varint(number: int) -> bytes:
-    found = bytearray()
+    encoded = bytearray()
     while number >= 0x80:
-        found.append(number & 0x7F | 0x80)
+        encoded.append(number & 0x7F | 0x80)
         number >>= 7
-    return bytes([*found, number])
+    return bytes([*encoded, number])
 
 
 def _damaged() -> FlawmapError:

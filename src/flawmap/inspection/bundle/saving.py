@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from flawmap.inspection.bundle.description import describe
-from flawmap.inspection.bundle.graphs import read_checked
 from flawmap.inspection.bundle.leftovers import remove_leftovers
 from flawmap.inspection.bundle.manifest import GRAPH, MANIFEST, Manifest, encode_manifest
+from flawmap.inspection.bundle.models import read_checked
 from flawmap.inspection.bundle.onnx_metadata import with_metadata
 from flawmap.inspection.conformal import Calibration
 from flawmap.utils.files import write_together
@@ -37,11 +37,11 @@ def save_manifest(run: Path, manifest: Manifest) -> None:
 
 def _networks(manifest: Manifest) -> dict[str, tuple[str, str, Calibration]]:
     """Return digest, precision and thresholds of each ONNX file of the run, by name."""
-    found = {}
+    networks = {}
     if GRAPH in manifest.files:
-        found[GRAPH] = (manifest.files[GRAPH], "float32", manifest.calibration)
+        networks[GRAPH] = (manifest.files[GRAPH], "float32", manifest.calibration)
     for export in manifest.exports.values():
         for name, sha256 in export.files.items():
             if name.endswith(".onnx") and name != GRAPH and export.calibration is not None:
-                found[name] = (sha256, export.precision, export.calibration)
-    return found
+                networks[name] = (sha256, export.precision, export.calibration)
+    return networks

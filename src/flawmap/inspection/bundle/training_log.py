@@ -46,7 +46,7 @@ class TrainingLog:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Read a training log, oldest line first; skip truncated lines and those of no log."""
+    """Read a training log, oldest line first; skip truncated and foreign lines."""
     lines = []
     if path.is_file():
         for text in path.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -82,7 +82,7 @@ def mask_file(place: Path) -> Path:
     return _beside(place, "_mask.png")
 
 
-def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def resize_mask(mask: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
     """Resize a mask to ``size`` (height, width), nearest neighbour."""
     from PIL import Image
 
@@ -92,7 +92,7 @@ def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.ui
     return np.asarray(resized, dtype=np.uint8)
 
 
-def resize_map(anomaly_map: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+def resize_map(anomaly_map: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
     """Resize an anomaly map to ``size`` (height, width), bilinear."""
     from PIL import Image
 

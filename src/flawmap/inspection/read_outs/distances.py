@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flawmap.errors import UsageError
-from flawmap.inspection.bundle.graphs import read_graph
 from flawmap.inspection.bundle.manifest import Manifest, read_manifest
+from flawmap.inspection.bundle.models import read_model
 from flawmap.inspection.decision import load_region
 from flawmap.inspection.inspector import Inspector
 from flawmap.runtime.distances import DistanceGraph
@@ -26,6 +26,6 @@ def load_distances(run: Path, levels: Sequence[int]) -> Inspector:
     if not levels or min(levels) < 1 or len(set(levels)) < len(levels):
         raise UsageError("Invalid levels: give numbers from 1, each once, such as 1,2,3.")
     manifest: Manifest = read_manifest(run)
-    graph = read_graph(run, manifest).graph
-    distances = DistanceGraph(graph, levels, manifest.configuration)
+    onnx = read_model(run, manifest).onnx
+    distances = DistanceGraph(onnx, levels, manifest.configuration)
     return Inspector(manifest, distances, load_region(run, manifest))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flawmap.inspection.bundle.graphs import read_graph
 from flawmap.inspection.bundle.manifest import read_manifest
+from flawmap.inspection.bundle.models import read_model
 from flawmap.inspection.decision import load_region
 from flawmap.inspection.inspector import Inspector
 from flawmap.runtime.unfamiliar import MemoryGraph
@@ -20,5 +20,5 @@ def load_memory(run: Path) -> Inspector | None:
     kind = (manifest.configuration.get("memory") or {}).get("kind", "none")
     if kind == "none":
         return None
-    memory = MemoryGraph.within(read_graph(run, manifest).graph)
+    memory = MemoryGraph.within(read_model(run, manifest).onnx)
     return None if memory is None else Inspector(manifest, memory, load_region(run, manifest))

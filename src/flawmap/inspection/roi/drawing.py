@@ -20,8 +20,8 @@ from flawmap.inspection.roi.mask import Mask, scaled
 from flawmap.types import Size
 from flawmap.utils.files import read_regular
 
-_MOST_PIXELS = 2**24  # of a stored region
-_MOST_BYTES = 2**24  # of a polygon file
+_MOST_PIXELS = 2**24  # limit of a stored region
+_MOST_BYTES = 2**24  # limit of a polygon file
 _SAME = 0.01  # tolerance between two ratios of height to width
 
 

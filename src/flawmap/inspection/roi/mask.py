@@ -18,7 +18,7 @@ from flawmap.inspection.scoring import Scoring
 from flawmap.utils.files import read_regular
 
 Mask = NDArray[np.uint8]
-_MOST_BYTES = 2**26  # of a region's file, which has at most 16 million pixels
+_MOST_BYTES = 2**26  # limit of a region's file, which has at most 16 million pixels
 _MOST_SHAPES = 8  # map sizes for which the scaled region is cached
 
 
@@ -43,12 +43,12 @@ class Region:
         """Return the region in a map of this shape; it is never empty, however small the map."""
         if shape == self.mask.shape:
             return self.mask
-        found = self._inside.get(shape)
-        if found is None:
+        inside = self._inside.get(shape)
+        if inside is None:
             if len(self._inside) >= _MOST_SHAPES:
                 self._inside.clear()
-            found = self._inside[shape] = scaled(self.mask, shape)
-        return found
+            inside = self._inside[shape] = scaled(self.mask, shape)
+        return inside
 
     def read_out(self, anomaly_map: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
         """Return the map (h, w) with 0 outside the region, and its score."""
@@ -83,7 +83,7 @@ def read_region(folder: Path, sha256: str, size: tuple[int, int] | None) -> Mask
 
 def scaled(mask: NDArray[np.bool_] | Mask, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Scale a mask: mark pixels covered by half or more; if there are none, by any amount."""
-    picture = Image.fromarray(mask.astype(np.float32))
-    share = np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
-    found: NDArray[np.bool_] = share >= 0.5
-    return found if found.any() else share > 0.0
+    drawing = Image.fromarray(mask.astype(np.float32))
+    share = np.asarray(drawing.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
+    marked: NDArray[np.bool_] = share >= 0.5
+    return marked if marked.any() else share > 0.0

@@ -44,7 +44,7 @@ class _Place:
 class _Pending:
     version: Version
     since: float
-    """When this version was first found."""
+    """Time at which this version first appeared."""
     not_before: float
 
 
@@ -90,12 +90,12 @@ class Arrivals:
         now = time.monotonic()
         settled = (one for one in self._pending.values() if now >= one.not_before)
         oldest = heapq.nsmallest(most, settled, key=lambda one: (one.version[2], one.version[0]))
-        found = []
+        versions = []
         for one in oldest:
             self._consider(one.version[0])  # it may have changed or disappeared since
             if self._pending.get(one.version[0]) is one:
-                found.append(one.version)
-        return found
+                versions.append(one.version)
+        return versions
 
     def pause(self, most: float) -> float:
         """Return the seconds until the next pending image may be ready, at most ``most``."""
@@ -104,8 +104,8 @@ class Arrivals:
 
     def age(self, version: Version) -> float:
         """Return the seconds for which a pending image has not changed."""
-        found = self._pending.get(version[0])
-        return 0.0 if found is None else time.monotonic() - found.since
+        pending = self._pending.get(version[0])
+        return 0.0 if pending is None else time.monotonic() - pending.since
 
     def later(self, version: Version, seconds: float) -> None:
         """Return a pending image again, but only after ``seconds``."""
@@ -205,13 +205,13 @@ class Arrivals:
         Returns False for a folder or anything else that is not a file.
         """
         try:
-            found = os.stat(path)  # noqa: PTH116 - thousands of them a second
+            status = os.stat(path)  # noqa: PTH116 - thousands of them a second
         except OSError:  # removed again, or not yet readable
             self._pending.pop(path, None)
             return True
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             return False
-        version = path, found.st_size, found.st_mtime_ns
+        version = path, status.st_size, status.st_mtime_ns
         pending = self._pending.get(path)
         if version in self._done:
             self._pending.pop(path, None)

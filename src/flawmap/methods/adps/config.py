@@ -26,7 +26,7 @@ class AdpsConfig(MethodConfig):
     epochs: int | None = Field(300, ge=1, description="passes over the good images")
     patches: Literal[1, 2, 4, 8, 16] = Field(
         8,
-        description="number of patches per side that the student sees the image in; 1: the whole "
+        description="number of patches per side that the student reads the image in; 1: the whole "
         "image, as the backbone does",
     )
     stage1_patches: Literal[1, 2, 4] = Field(

@@ -1,4 +1,4 @@
-"""Lower the map of an image that looks unfamiliar everywhere."""
+"""Lower the map of an image that is unfamiliar everywhere."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch.nn import functional as F
 class MedianOffset(nn.Module):
     """Lower logits (B, 1, h, w) of images whose median cell is too high.
 
-    Most of an image is good, even of a bad part; so its median cell should match that of good
+    Most of an image is good, even of a defective part; so its median cell should match that of good
     images. On a good but new surface, student and teacher disagree everywhere, and the median
-    rises: every logit is lowered by that amount, at most by ``most``. An image that is bad
-    everywhere keeps the excess. ``cells``: side of a cell, in
-    positions; smaller logits are one cell.
+    rises: every logit is lowered by that amount, at most by ``most``. An image that is
+    defective everywhere keeps the excess. ``cells``: side of a cell, in positions; smaller logits
+    are one cell.
     """
 
     usual: Tensor

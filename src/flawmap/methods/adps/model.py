@@ -18,7 +18,7 @@ from flawmap.methods.normality.memory import build_memory
 
 
 class PatchStudent(nn.Module):
-    """The backbone's trainable counterpart on patches: it cannot see past them."""
+    """The backbone's trainable counterpart, whose receptive field ends at the patch border."""
 
     def __init__(self, teacher: Backbone, config: AdpsConfig) -> None:
         super().__init__()

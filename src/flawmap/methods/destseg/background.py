@@ -1,4 +1,4 @@
-"""Subtract from a map what does not help to localise a defect."""
+"""Subtract the background of a map, which does not help to localise a defect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 _SHARE = 0.25  # of the image: the level is the value that this share of it reaches
 _MEDIANS = 3.0  # maximum level, in medians: large defects are high on a part of the image
-_NEAR = 0.5  # of the shorter side: side of the window averaged as a place's surroundings
+_NEAR = 0.5  # of the shorter side: side of the neighbourhood averaged around a place
 _NEAR_MOST = 0.5  # of ``most``: maximum subtracted for the surroundings
 _KEPT = 0.05  # of the original map, so that subtracted values keep their order
 
@@ -48,7 +48,7 @@ def _above(anomaly: Tensor, level: Tensor) -> Tensor:
 
 
 def _surroundings(anomaly: Tensor) -> Tensor:
-    """Average the window around each place, as far as it lies inside the map."""
+    """Average the neighbourhood of each place, as far as it lies inside the map."""
     reach = int(_NEAR * min(anomaly.shape[-2:]) / 2)
     side = 2 * reach + 1
     down = F.avg_pool2d(anomaly, (side, 1), 1, (reach, 0), count_include_pad=False)

@@ -1,6 +1,6 @@
 """DeSTSeg's denoising student (section 3.2): a ResNet-18 encoder and its mirror image.
 
-The encoder sees the corrupted image; the decoder predicts the backbone's features of the clean
+The encoder reads the corrupted image; the decoder predicts the backbone's features of the clean
 one, coarse to fine, without skip connections, so that an anomaly cannot bypass the bottleneck.
 Inner widths are ResNet-18's at the same stride: 64 at stride 4, doubled with it, up to 512.
 """
@@ -65,11 +65,11 @@ class Decoder(nn.Module):
 
     def forward(self, encoded: Features) -> Features:
         """Map the encoder's outputs to features (B, outputs_k, H_k, W_k), finest first."""
-        x, found = self.get_submodule(self.stages[-1])(encoded[-1]), []
+        x, features = self.get_submodule(self.stages[-1])(encoded[-1]), []
         for level in reversed(range(len(self.lift))):
             x = self.get_submodule(self.stages[level])(upsample(x, _size(encoded[level])))
-            found.append(self.lift[level](x))
-        return tuple(reversed(found))
+            features.append(self.lift[level](x))
+        return tuple(reversed(features))
 
 
 def _size(x: Tensor) -> Size:
@@ -134,11 +134,11 @@ class LightDecoder(nn.Module):
 
     def forward(self, bottom: Tensor, sizes: Sequence[Size]) -> Features:
         """Map (B, C, h, w) to features (B, outputs_k, H_k, W_k) of ``sizes``, finest first."""
-        x, found = self.bottom(bottom), []
+        x, features = self.bottom(bottom), []
         for level in reversed(range(len(sizes))):
             x = self.stages[level](upsample(self.narrow[level](x), sizes[level]))
-            found.append(self.lift[level](x))
-        return tuple(reversed(found))
+            features.append(self.lift[level](x))
+        return tuple(reversed(features))
 
 
 class GuidedStudent(nn.Module):

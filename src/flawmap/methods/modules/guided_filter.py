@@ -23,7 +23,8 @@ _WINDOW = 0.7  # standard deviation of the Gaussian window, in cells
 
 class GuidedUpsampling(nn.Module):
     """Upsample map (B, 1, h, w) with image (B, 3, H, W) in 0..1 to (B, 1, H, W), same range.
-    ``variance``: colours that vary less than this in a window, as squares of 0..1, make no edge.
+
+    ``variance``: colours in 0..1 with less variance than this in a window do not make an edge.
     """
 
     def __init__(self, variance: float) -> None:

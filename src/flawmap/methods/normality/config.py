@@ -24,7 +24,7 @@ class MemoryConfig(BaseModel):
         0.3,
         gt=0,
         description="squared distance of unit features with unfamiliarity 0.5; raised to the 99 "
-        "% quantile of unseen good places if that is larger",
+        "% quantile of other good images' places if that is larger",
     )
     share: float = Field(
         0.02,

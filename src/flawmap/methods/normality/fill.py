@@ -16,14 +16,14 @@ _BLOCK_POINTS = 4000  # used for a block's memory
 _POINTS = 40_000  # used for an unplaced memory
 _BLOCKS = 640  # maximum; larger maps have larger blocks
 _MARGIN = 1  # cells around a block whose features it also stores
-_PEAK = 0.99  # quantile of unseen good places' distances with unfamiliarity at most one half
+_QUANTILE = 0.99  # quantile of the query places' distances with unfamiliarity at most one half
 
 
 @dataclass(frozen=True)
 class Filled:
     """A memory's prototypes (G, M, C), and the squared distance with unfamiliarity one half.
 
-    One in a hundred places of unseen good images exceeds ``half_distance``; it is at least the
+    One in a hundred places of the query images exceeds ``half_distance``, which is at least the
     configured value.
     """
 
@@ -31,33 +31,38 @@ class Filled:
     half_distance: float
 
 
-def fill(seen: Tensor, unseen: Tensor, kind: Kind, config: MemoryConfig, seed: int) -> Filled:
-    """Fill from :func:`describe` of two disjoint sets of good images, (N, C, h, w) each."""
+def fill(reference: Tensor, query: Tensor, kind: Kind, config: MemoryConfig, seed: int) -> Filled:
+    """Fill a memory from two disjoint sets of good images, described by :func:`describe`.
+
+    ``reference`` (N, C, h, w) is stored; distances of ``query`` (M, C, h, w) set the scale.
+    """
     draw = torch.Generator().manual_seed(seed)
-    prototypes = _placed(seen, config, draw) if kind == "placed" else _shared(seen, config, draw)
-    distances = nearest(unseen, prototypes).flatten()
-    rank = max(1, round(_PEAK * len(distances)))
-    usual = float(distances.kthvalue(rank).values)
-    return Filled(prototypes, max(usual, config.half_distance))
+    prototypes = (
+        _placed(reference, config, draw) if kind == "placed" else _shared(reference, config, draw)
+    )
+    distances = nearest(query, prototypes).flatten()
+    rank = max(1, round(_QUANTILE * len(distances)))
+    measured = float(distances.kthvalue(rank).values)
+    return Filled(prototypes, max(measured, config.half_distance))
 
 
 def _shared(places: Tensor, config: MemoryConfig, draw: torch.Generator) -> Tensor:
-    points = _some(places.movedim(1, 3).reshape(-1, places.shape[1]), _POINTS, draw)
+    points = _subsample(places.movedim(1, 3).reshape(-1, places.shape[1]), _POINTS, draw)
     return cluster(points, config.prototypes, config.rounds, draw)[None]
 
 
 def _placed(places: Tensor, config: MemoryConfig, draw: torch.Generator) -> Tensor:
     channels, height, width = places.shape[1:]
     side = block_side(height, width, config.block)
-    found = []
+    prototypes = []
     for top in range(0, height, side):
         for left in range(0, width, side):
             rows = slice(max(0, top - _MARGIN), top + side + _MARGIN)
             columns = slice(max(0, left - _MARGIN), left + side + _MARGIN)
             points = places[:, :, rows, columns].movedim(1, 3).reshape(-1, channels)
-            points = _some(points, _BLOCK_POINTS, draw)
-            found.append(cluster(points, config.block_prototypes, config.rounds, draw))
-    return torch.stack(found)
+            points = _subsample(points, _BLOCK_POINTS, draw)
+            prototypes.append(cluster(points, config.block_prototypes, config.rounds, draw))
+    return torch.stack(prototypes)
 
 
 def block_side(height: int, width: int, side: int) -> int:
@@ -68,7 +73,7 @@ def block_side(height: int, width: int, side: int) -> int:
     return fit[0] if fit else common
 
 
-def _some(points: Tensor, most: int, draw: torch.Generator) -> Tensor:
+def _subsample(points: Tensor, most: int, draw: torch.Generator) -> Tensor:
     if len(points) <= most:
         return points
     return points[torch.randperm(len(points), generator=draw)[:most].to(points.device)]

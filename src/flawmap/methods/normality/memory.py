@@ -1,9 +1,9 @@
 """Memory of the teacher's features of good images, and the distance of a new image from it.
 
 The memory resembles PatchCore's (Roth et al., CVPR 2022) but stores cluster centres; if placed,
-each block of places has its own memory, as in PaDiM (Defard et al., ICPR 2021). It detects what
-synthetic anomalies do not teach: large and faint changes, and missing or misplaced parts, which
-consist of good structures only.
+each block of places has its own memory, as in PaDiM (Defard et al., ICPR 2021). It detects defects
+that synthetic anomalies do not cover: large and faint changes, and missing or misplaced parts,
+which consist of good structures only.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def nearest(places: Tensor, prototypes: Tensor) -> Tensor:
     products = torch.bmm(rows, prototypes.transpose(1, 2))
     lengths = (prototypes * prototypes).sum(2)[:, None]
     lowest = (lengths - 2.0 * products).amin(2) + (rows * rows).sum(2)
-    found = lowest.clamp(min=0.0).reshape(down, across, batch, tall, wide)
-    return found.permute(2, 0, 3, 1, 4).reshape(batch, height, width)
+    distances = lowest.clamp(min=0.0).reshape(down, across, batch, tall, wide)
+    return distances.permute(2, 0, 3, 1, 4).reshape(batch, height, width)
 
 
 def least_familiar(unfamiliar: Tensor) -> Tensor:
@@ -97,17 +97,17 @@ class NormalityMemory(nn.Module):
     def join(self, anomaly: Tensor, unfamiliar: Tensor | None) -> Tensor:
         """Raise a method's map (B, 1, H, W) in 0..1 at unfamiliar places; it stays in 0..1.
 
-        A place is anomalous if the method or the memory says so, treated as independent. The
-        memory's weight grows with the unfamiliar area: the memory detects areas, and would only
+        A place is anomalous if the method or the memory finds it so; the two count as independent.
+        The memory's weight grows with the unfamiliar area: the memory detects areas, and would only
         blur the edges of small defects, which methods localise best.
         ``unfamiliar`` (B, 1, h, w): see :meth:`unfamiliar`; None leaves the map as it is.
         """
         if unfamiliar is None:
             return anomaly
         own = upsample(unfamiliar, (anomaly.shape[-2], anomaly.shape[-1])).pow(self.config.power)
-        return anomaly + self._word(unfamiliar) * own * (1.0 - anomaly)
+        return anomaly + self._weight(unfamiliar) * own * (1.0 - anomaly)
 
-    def _word(self, unfamiliar: Tensor) -> Tensor:
+    def _weight(self, unfamiliar: Tensor) -> Tensor:
         """Return the weight of the memory's map in each image, (B, 1, 1, 1) in 0..1."""
         unknown = ((unfamiliar - _KNOWN) / (_UNKNOWN - _KNOWN)).clamp(0.0, 1.0)
         area = unknown.mean((1, 2, 3), keepdim=True)
@@ -116,7 +116,7 @@ class NormalityMemory(nn.Module):
     def weigh(self, score: Tensor, unfamiliar: Tensor | None) -> Tensor:
         """Lower a method's image score (B,) in 0..1 if the whole image is familiar.
 
-        The memory's own score is added: if a part is missing, the method may see nothing.
+        The memory's own score is added: if a part is missing, the method may detect nothing.
         """
         if unfamiliar is None:
             return score

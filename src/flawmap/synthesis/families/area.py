@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from flawmap.synthesis.families.parts.visible import seen
+from flawmap.synthesis.families.parts.visible import visible
 from flawmap.synthesis.families.scene import Scene
 
 SHARE = (0.1, 0.4)  # of the image
@@ -22,7 +22,7 @@ def area(scene: Scene) -> tuple[Tensor, Tensor]:
     height = field - _cut(field, scene.allowed, dice.uniform(SHARE[0], most))
     weight = (height / dice.log_uniform(0.01, 0.3)).clamp_(0, 1) * scene.allowed
     changed = torch.lerp(clean, _cover(scene, height), weight).clamp_(0, 1)
-    return changed, seen(clean, changed) & (weight > 0)
+    return changed, visible(clean, changed) & (weight > 0)
 
 
 def _cut(field: Tensor, allowed: Tensor, share: Tensor) -> Tensor:

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flawmap.synthesis.families.filling import fill, look_up, outline
+from flawmap.synthesis.families.filling import fill, outline, shift_mirrored
 from flawmap.synthesis.families.parts.blobs import Blob, coverage
 from flawmap.synthesis.families.parts.dice import Dice
 from flawmap.synthesis.families.parts.pixels import soft, wider
-from flawmap.synthesis.families.parts.visible import seen_in_texture
+from flawmap.synthesis.families.parts.visible import visible_in_texture
 from flawmap.synthesis.families.scene import Scene
 
 _SMALLEST = 3.0  # pixels of radius
@@ -41,7 +41,7 @@ def eaten(scene: Scene) -> tuple[Tensor, Tensor]:
         source = _mix(source, scene.pick(core.float(), 3), own)
 
     bite = coverage(blob.inside(scene.rows - place[0], scene.columns - place[1]), _FEATHER)
-    content = look_up(clean, source[0] - place[0], source[1] - place[1])
+    content = shift_mirrored(clean, source[0] - place[0], source[1] - place[1])
     if (kind > 0.3).any():
         grown = dice.weight(kind > 0.8)
         if (nibbled := (kind > 0.3) & (kind < 0.5)).any():
@@ -52,7 +52,7 @@ def eaten(scene: Scene) -> tuple[Tensor, Tensor]:
         bite = bite * side.maximum(1 - own)
         content = torch.lerp(content, background, own * (1 - grown))
     changed = torch.lerp(clean, content, bite)
-    return changed, seen_in_texture(clean, changed, bite > 0)
+    return changed, visible_in_texture(clean, changed, bite > 0)
 
 
 def _beside(scene: Scene, place: Place, radius: Tensor) -> Place:

@@ -11,7 +11,7 @@ from torch import Tensor
 from flawmap.synthesis.families.parts.blobs import Blob, coverage
 from flawmap.synthesis.families.parts.dice import Dice
 from flawmap.synthesis.families.parts.pixels import cells, enlarged, near
-from flawmap.synthesis.families.parts.visible import seen
+from flawmap.synthesis.families.parts.visible import visible
 from flawmap.synthesis.families.scene import Scene
 
 _SMALLEST = 2.0  # pixels of radius
@@ -36,7 +36,7 @@ def faint(scene: Scene) -> tuple[Tensor, Tensor]:
         refocused = _refocused(scene, focus, kind, strength)
         changed = torch.lerp(changed, refocused, dice.weight(blurred))
     changed = torch.lerp(clean, changed, weight).clamp_(0, 1)
-    return changed, seen(clean, changed) & (weight > 0)
+    return changed, visible(clean, changed) & (weight > 0)
 
 
 def _mean(clean: Tensor, weight: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ def _recoloured(
     matrix = torch.where(kind == 1, factor * same, same)  # (B, 1, 3, 3)
     matrix = torch.where(kind == 2, same * (1 + strength * gains), matrix)
     matrix = torch.where(kind == 3, grey + factor * (same - grey), matrix)
-    matrix = torch.where(kind == 4, _hue_turn(sign * strength * 2 * math.pi), matrix)
+    matrix = torch.where(kind == 4, _hue_rotation(sign * strength * 2 * math.pi), matrix)
     shift = torch.where(kind == 1, mean * (1 - factor), (kind == 0) * sign * strength)
     return (matrix[:, 0] @ clean.flatten(2)).view_as(clean) + shift
 
@@ -74,7 +74,7 @@ def _refocused(scene: Scene, dice: Dice, kinds: np.ndarray, strength: Tensor) ->
     return torch.lerp(clean, blurred, amount)
 
 
-def _hue_turn(angle: Tensor) -> Tensor:
+def _hue_rotation(angle: Tensor) -> Tensor:
     """Rotations (B, 1, 3, 3) of colour space about its grey axis by ``angle`` (B, 1, 1, 1)."""
     cos, sin = angle.cos(), angle.sin()
     third, root = (1 - cos) / 3, sin / math.sqrt(3)

@@ -37,9 +37,10 @@ def spread(values: Tensor, known: Tensor) -> Tensor:
 def fill(scene: Scene, hole: Tensor, through: Tensor, chance: np.ndarray) -> Tensor:
     """Return images (B, 3, H, W) with plausible content in ``hole`` (B, 1, H, W), 0 or 1.
 
-    The difference to the surroundings is spread into the hole: of the image itself, which is
-    smooth, or of another place, whose detail is kept; where ``through`` (B, 1, 1, 1), 0 or 1, a
-    place without the part. Outside the hole they are smoothed. ``chance`` (B,) in 0..1 selects.
+    Either the image around the hole is spread into it, which is smooth; or another place is copied
+    into it, with its detail, and only the difference to the surroundings is spread. Where
+    ``through`` (B, 1, 1, 1), 0 or 1, is 1, that place must not contain the part. ``chance`` (B,) in
+    0..1 selects between the two. Outside the hole the returned images are smoothed.
     """
     detailed = chance < _DETAILED
     elsewhere = torch.zeros_like(scene.clean)
@@ -51,21 +52,21 @@ def fill(scene: Scene, hole: Tensor, through: Tensor, chance: np.ndarray) -> Ten
 
 
 def outline(scene: Scene, background: Tensor) -> Tensor:
-    """Return the part, bool (B, 1, H, W): what differs from ``background``, the image without it.
+    """Return the part, bool (B, 1, H, W): it differs from ``background``, the image without it.
 
-    Its gaps and what lies deep in the foreground count as the part. Empty if the part has no
+    Gaps in it and the inside of the foreground also count as the part. Empty if the part has no
     background.
     """
     unlike = near(difference(scene.clean, background)) * scene.part
     limit = _STANDS_OUT * unlike.amax((2, 3), keepdim=True)
-    found = unlike > limit
+    part_mask = unlike > limit
     deep = ~wider(wider(cells(scene.part, _CELL) < 0.5))
-    coarse = (closed(cells(found.float(), _CELL) > 0.5) | deep).float()
-    found = closed(found) | (enlarged(coarse, scene.size) > 0.5)
-    return found & scene.stands_free & (limit > FLOOR)
+    coarse = (closed(cells(part_mask.float(), _CELL) > 0.5) | deep).float()
+    part_mask = closed(part_mask) | (enlarged(coarse, scene.size) > 0.5)
+    return part_mask & scene.stands_free & (limit > FLOOR)
 
 
-def look_up(images: Tensor, down: Tensor, across: Tensor) -> Tensor:
+def shift_mirrored(images: Tensor, down: Tensor, across: Tensor) -> Tensor:
     """Shift images (B, C, H, W) by whole pixels, mirrored at the border.
 
     Place (y, x) shows the content of (y + down, x + across); both (B, 1, 1, 1) float.
@@ -114,7 +115,7 @@ def _elsewhere(scene: Scene, hole: Tensor, through: Tensor) -> tuple[Tensor, Ten
     best = cost.argmin(1, keepdim=True)
     shift = [x.gather(1, best)[:, :, None, None] * _CELL for x in (down, across)]
     fits = foreign.gather(1, best)[:, :, None, None] < _TOLERATED
-    return look_up(scene.clean, shift[0], shift[1]), fits
+    return shift_mirrored(scene.clean, shift[0], shift[1]), fits
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from flawmap.synthesis.families.filling import fill, outline
 from flawmap.synthesis.families.parts.blobs import Blob, coverage
 from flawmap.synthesis.families.parts.dice import Dice
 from flawmap.synthesis.families.parts.pixels import near, soft, wider
-from flawmap.synthesis.families.parts.visible import seen_in_texture
+from flawmap.synthesis.families.parts.visible import visible_in_texture
 from flawmap.synthesis.families.scene import Scene
 
 _SMALLEST = 3.0  # pixels of radius
@@ -70,7 +70,7 @@ def moved(scene: Scene) -> tuple[Tensor, Tensor]:
     content, laid = _sample(source, piece, rows, columns)
     laid = torch.lerp(laid, own, bent)
     changed = torch.lerp(base, content, laid)
-    return changed, seen_in_texture(clean, changed, laid + left > 0)
+    return changed, visible_in_texture(clean, changed, laid + left > 0)
 
 
 def _path(scene: Scene, kind: _Kind, place: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -107,13 +107,13 @@ def _pulled(scene: Scene, pull: Tensor) -> tuple[Tensor, Tensor]:
 def _centre(part: Tensor, place: tuple[Tensor, Tensor], whole: Tensor) -> tuple[Tensor, Tensor]:
     """Return the part's centre if the piece is the part, else the piece's own."""
     total = part.sum((2, 3), keepdim=True).clamp(min=1)
-    found = []
+    centre = []
     for axis, own in zip((2, 3), place, strict=True):
         line = part.sum(5 - axis, keepdim=True)
         count = torch.arange(part.shape[axis], device=part.device).view_as(line[:1])
         middle = (line * count).sum((2, 3), keepdim=True) / total
-        found.append(torch.lerp(own, middle.round(), whole))
-    return found[0], found[1]
+        centre.append(torch.lerp(own, middle.round(), whole))
+    return centre[0], centre[1]
 
 
 def _sample(images: Tensor, piece: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,5 +121,5 @@ def _sample(images: Tensor, piece: Tensor, rows: Tensor, columns: Tensor) -> tup
     height, width = images.shape[-2:]
     across, down = (2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1
     grid, both = torch.stack([across, down], -1)[:, 0], torch.cat([images, piece], 1)
-    found = F.grid_sample(both, grid, padding_mode="border", align_corners=False)
-    return found[:, :3], found[:, 3:] * ((across.abs() < 1) & (down.abs() < 1))
+    samples = F.grid_sample(both, grid, padding_mode="border", align_corners=False)
+    return samples[:, :3], samples[:, 3:] * ((across.abs() < 1) & (down.abs() < 1))

@@ -19,7 +19,7 @@ from flawmap.synthesis.families.scratch import scratch
 from flawmap.synthesis.families.weights import FAMILY_NAMES, FamilyDraws
 
 Family = Callable[[Scene], tuple[Tensor, Tensor]]
-"""From its samples to changed images (B, 3, H, W) and bool masks (B, 1, H, W), what is seen."""
+"""Maps samples to changed images (B, 3, H, W) and bool masks (B, 1, H, W) of visible changes."""
 
 FAMILIES: Mapping[str, Family] = {
     "faint": faint,
@@ -48,7 +48,7 @@ def change_by_family(
                 clean=take(clean, rows),
                 other=take(other, rows),
                 texture=take(textures, rows),
-                found_part=take(part, rows),
+                foreground=take(part, rows),
                 confined=dice.weight(confined[rows]),
                 dice=dice,
                 lattice=dice.to(draws.lattice[rows]),

@@ -1,4 +1,4 @@
-"""Pieces that are missing: a hole, a part broken off, or no part at all."""
+"""Missing pieces: a hole, a part broken off, or no part at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flawmap.synthesis.families.filling import fill
 from flawmap.synthesis.families.parts.blobs import Blob, coverage
 from flawmap.synthesis.families.parts.dice import Dice
 from flawmap.synthesis.families.parts.pixels import soft
-from flawmap.synthesis.families.parts.visible import seen_in_texture
+from flawmap.synthesis.families.parts.visible import visible_in_texture
 from flawmap.synthesis.families.scene import Scene
 
 _SMALLEST = 2.0  # pixels of radius
@@ -31,7 +31,7 @@ def removed(scene: Scene) -> tuple[Tensor, Tensor]:
     piece = coverage(inside, _FEATHER).maximum(dice.weight(kind > 0.85) * through)
     piece = piece * soft(scene.part).maximum(1 - through)
     changed = torch.lerp(scene.clean, filled, piece)
-    return changed, seen_in_texture(scene.clean, changed, piece > 0)
+    return changed, visible_in_texture(scene.clean, changed, piece > 0)
 
 
 def _beyond_a_line(scene: Scene, dice: Dice, row: Tensor, column: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class Scene:
     clean: Tensor  # (B, 3, H, W) in 0..1
     other: Tensor  # another good image each, or the same if there is no other
     texture: Tensor  # one for each
-    found_part: Tensor  # bool (B, 1, H, W)
+    foreground: Tensor  # bool (B, 1, H, W)
     confined: Tensor  # (B, 1, 1, 1): 1 if the anomaly is confined to the part, else 0
     dice: Dice
     lattice: Tensor  # (B, L, L) angles
@@ -40,8 +40,8 @@ class Scene:
     @cached_property
     def part(self) -> Tensor:
         """The part and a narrow rim; the whole image if nothing stands out."""
-        found = self.found_part.float()
-        return found.maximum(1 - found.amax((2, 3), keepdim=True))
+        mask = self.foreground.float()
+        return mask.maximum(1 - mask.amax((2, 3), keepdim=True))
 
     @cached_property
     def stands_free(self) -> Tensor:

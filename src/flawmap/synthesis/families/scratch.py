@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flawmap.synthesis.families.parts.dice import Dice
-from flawmap.synthesis.families.parts.visible import seen
+from flawmap.synthesis.families.parts.visible import visible
 from flawmap.synthesis.families.scene import Scene
 
 WIDTH = (1.0, 4.0)  # pixels
@@ -27,8 +27,8 @@ def scratch(scene: Scene) -> tuple[Tensor, Tensor]:
         there = pen.host() < 1 / (1 + number)
         if not there.any():
             continue
-        turned = heading + pen.uniform(-0.3, 0.3) * number
-        aside, along = _stroke(scene, pen, turned, jagged * rough, number)
+        direction = heading + pen.uniform(-0.3, 0.3) * number
+        aside, along = _stroke(scene, pen, direction, jagged * rough, number)
         thin = width * (1 - pen.uniform(0, 0.9) * (2 * along).square().clamp_(max=1))
         short = (along.abs() < 0.5) * dice.weight(there)
         core = core.maximum((thin / 2 - aside.abs() + 0.5).clamp_(0, 1) * short)
@@ -37,7 +37,7 @@ def scratch(scene: Scene) -> tuple[Tensor, Tensor]:
     core = core * whole
     rim = rim * whole * (1 - core) * dice.chance(0.4)
     changed = _ink(scene, core, rim)
-    return changed, seen(clean, changed) & (core + rim > 0)
+    return changed, visible(clean, changed) & (core + rim > 0)
 
 
 def _stroke(

@@ -1,4 +1,4 @@
-"""Detect good images that look like shots of one part, if no ``--group`` is given."""
+"""Detect good images that seem to show the same part, if no ``--group`` is given."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 from flawmap.utils.rng import Stream, generator
 
 _SIDE = 32  # pixels of a side for comparing neighbours
-_COMPARED = 400  # images looked at
+_COMPARED = 400  # images compared
 _FEWEST = 10  # fewest images for a hint
 _SPAN = 10  # files farther apart than this in the list show different parts
 _PAIRS = 4000  # number of pairs of such files
 # In the good images of screw, toothbrush, transistor, KolektorSDD, a fabric and a road, at most 2 %
-# of neighbours are nearer than half the 5 % quantile of other pairs; with two shots a part, 51 %.
+# of neighbours are nearer than half the 5 % quantile of other pairs; with two images a part, 51 %.
 _NEAR = 0.5
 _QUANTILE = 0.05
 _SHARE = 0.2
 
 
 def burst_hint(image: Callable[[int], NDArray[np.uint8]], rows: NDArray[np.int64]) -> str | None:
-    """Return a hint if many neighbours in a list of images are nearly the same image.
+    """Return a hint if many neighbours in a list of images are nearly identical.
 
     ``image`` returns the image (h, w, 3) of a row; ``rows`` is in the order of the files.
-    Distances of neighbours are judged against those of images farther apart, so that products
-    that all look alike are not taken for shots of one part.
+    Distances of neighbours are judged against those of images farther apart, so that
+    products whose parts are all alike do not raise the hint.
     """
     count = min(len(rows), _COMPARED)
     if count < _FEWEST:
@@ -43,16 +43,16 @@ def burst_hint(image: Callable[[int], NDArray[np.uint8]], rows: NDArray[np.int64
     if alike < _SHARE * len(near):
         return None
     return (
-        f"{alike} of {len(near)} neighbouring good images are nearly the same. If they are shots "
-        "of one part, some learn and others set the thresholds, which then promise too much: name "
-        r"what tells parts apart, such as --group '(part\d+)' or --group folder."
+        f"{alike} of {len(near)} neighbouring good images are nearly identical. If they show the "
+        "same part, it is trained on and also sets the thresholds, whose guarantee is then too "
+        r"optimistic: say what identifies a part, such as --group '(part\d+)' or --group folder."
     )
 
 
 def _shrink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Mean brightness of cells, (_SIDE * _SIDE,); fewer cells in a smaller image."""
+    """Average brightness over cells, (_SIDE * _SIDE,); fewer cells in a smaller image."""
     height, width = (max(1, side // _SIDE) for side in image.shape[:2])
     rows, columns = (min(side, _SIDE) for side in image.shape[:2])
     cells = image[: rows * height, : columns * width].reshape(rows, height, columns, width, -1)
-    found: NDArray[np.float32] = cells.mean(axis=(1, 3, 4), dtype=np.float32).ravel()
-    return found
+    brightness: NDArray[np.float32] = cells.mean(axis=(1, 3, 4), dtype=np.float32).ravel()
+    return brightness

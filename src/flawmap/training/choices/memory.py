@@ -14,10 +14,16 @@ from flawmap.methods.base import Method
 from flawmap.methods.config import MethodConfig
 from flawmap.methods.normality.config import Kind
 from flawmap.methods.normality.fill import fill
-from flawmap.training.choices.alignment import LEAST, Alignment, Windows, describe_images, set_apart
+from flawmap.training.choices.alignment import (
+    LEAST,
+    Alignment,
+    TileArray,
+    describe_images,
+    set_apart,
+)
 from flawmap.training.steps.device import exact
 
-_BYTES = 256 * 2**20  # of features held at once
+_BYTES = 256 * 2**20  # memory for the features of the stored images
 
 Config = TypeVar("Config", bound=MethodConfig)
 
@@ -34,34 +40,34 @@ def decide_memory(
     if memory is None or memory.kind == "none":
         return config, None
     if images < LEAST:
-        kind, why = "none", f"{images} good images are too few to remember"
+        kind, why = "none", f"{images} good images are too few for a memory"
     elif memory.kind != "auto":
         kind, why = memory.kind, "as asked for"
     else:
-        found = alignment()
-        kind, why = "placed" if found.alike else "none", found.reason
+        decision = alignment()
+        kind, why = "placed" if decision.aligned else "none", decision.reason
     settled = memory.model_copy(update={"kind": kind})
     line = f"Memory of good images: {kind}, {why}."
     return config.model_copy(update={"memory": settled}), line
 
 
-def fill_memory(trained: Method, windows: Windows, rows: NDArray[np.int64], seed: int) -> None:
-    """Fill the method's memory, if it has one, from the good images ``rows`` of ``windows``."""
-    config = trained.config.memory
+def fill_memory(method: Method, tiles: TileArray, rows: NDArray[np.int64], seed: int) -> None:
+    """Fill the method's memory, if it has one, from ``rows`` of ``tiles`` (good images)."""
+    config = method.config.memory
     if config is None or config.kind == "none":
         return
-    module: Any = trained.module
-    device = next(module.parameters()).device
+    network: Any = method.module
+    device = next(network.parameters()).device
 
     def stages(images: Tensor) -> Sequence[Tensor]:
-        found: Sequence[Tensor] = module.teacher(module.normalise_image(images))
-        return found
+        levels: Sequence[Tensor] = network.teacher(network.normalise_image(images))
+        return levels
 
     kind: Kind = "unplaced" if config.kind == "unplaced" else "placed"
     with torch.no_grad(), exact(device):
-        some, others = set_apart(rows, seed)
-        unseen = describe_images(windows, some, stages, device)
-        most = max(1, _BYTES // (unseen[:1].numel() * 4))
-        seen = describe_images(windows, others[:most], stages, device)
-        filled = fill(seen, unseen, kind, config, seed)
-    module.memory.keep(filled.prototypes, filled.half_distance)
+        query_rows, reference_rows = set_apart(rows, seed)
+        query = describe_images(tiles, query_rows, stages, device)
+        most = max(1, _BYTES // (query[:1].numel() * 4))
+        reference = describe_images(tiles, reference_rows[:most], stages, device)
+        filled = fill(reference, query, kind, config, seed)
+    network.memory.keep(filled.prototypes, filled.half_distance)

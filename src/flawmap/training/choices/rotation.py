@@ -1,7 +1,7 @@
-"""``--rotate auto``: decide whether a rotated part still looks good to the teacher.
+"""``--rotate auto``: decide whether rotated parts resemble good ones to the teacher.
 
-Each good image is described by the teacher's two coarsest levels, averaged over the whole
-image (what it shows) and over a coarse grid of cells (where). The distance of a good image to its
+Each good image is described by the teacher's two coarsest levels, averaged over the whole image
+(its content) and over a coarse grid of cells (where that lies). The distance of a good image to its
 nearest *other* good image measures how much good parts differ; a rotated image that is as near to
 the others could occur on the line.
 """
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from flawmap.backbones.features import Features
 from flawmap.methods.config import nearest_size
-from flawmap.synthesis.perlin import turn
+from flawmap.synthesis.perlin import rotate_each
 from flawmap.training.steps.batches import SLIGHT_DEGREES
 from flawmap.types import Rotation, RotationChoice
 
@@ -49,14 +49,14 @@ def decide_rotation(
     """Resolve ``--rotate`` from good images (N, H, W, 3) uint8; about 64 are enough.
 
     ``features`` returns the teacher's levels for images in 0..1, whose sides are multiples of
-    ``size_multiple`` pixels. Images that are not square never
-    get quarter turns, which would rotate parts of them out of the frame; whether parts lie at any
-    angle is decided on their central squares.
+    ``size_multiple`` pixels. Images that are not square never get quarter turns, which would
+    rotate parts of them out of the frame; whether parts lie at any angle is decided on their
+    central squares.
     """
     if choice != "auto":
         return RotationDecision(choice, "as asked for", choice == "full")
     if len(images) < 3:
-        return RotationDecision("none", "too few good images to tell")
+        return RotationDecision("none", "too few good images to decide")
     side, _ = nearest_size((_PIXELS, _PIXELS), size_multiple)
     return _decide(images, features, side)
 
@@ -69,8 +69,8 @@ def paper_note(
     if theirs is None or theirs == decision.rotation:
         return None
     return (
-        f"The paper's choice for {category} is {theirs}, not {decision.rotation}: "
-        f"--rotate {theirs} is to its letter."
+        f"The paper uses rotation {theirs} for {category}, not {decision.rotation}: "
+        f"to reproduce it, give --rotate {theirs}."
     )
 
 
@@ -90,11 +90,11 @@ def _decide(
     x = middle if square else _shrink(images, side)
     base = base if square else _describe(features(x))
     angles = (-SLIGHT_DEGREES, SLIGHT_DEGREES)
-    tilted = [turn(x, torch.full((len(x),), angle), padding="border") for angle in angles]
-    slight = max(_ratio(base, _describe(features(t))) for t in tilted)
+    tilted = [rotate_each(x, torch.full((len(x),), angle), padding="border") for angle in angles]
+    slight = max(_ratio(base, _describe(features(rotated))) for rotated in tilted)
     reason = _reason(f"by ±{SLIGHT_DEGREES:g}°", slight, _SLIGHT_LIMIT)
     if any_angle:
-        reason += "; by quarter turns it does, but pictures that are not square would lose parts"
+        reason += "; by quarter turns it does, but images that are not square would lose parts"
     return RotationDecision("slight" if slight <= _SLIGHT_LIMIT else "none", reason, any_angle)
 
 
@@ -102,15 +102,15 @@ def _middle(images: np.ndarray) -> np.ndarray:
     """Crop the largest central squares of the images."""
     side = min(images.shape[1:3])
     top, left = ((whole - side) // 2 for whole in images.shape[1:3])
-    found: np.ndarray = images[:, top : top + side, left : left + side]
-    return found
+    square: np.ndarray = images[:, top : top + side, left : left + side]
+    return square
 
 
 def _reason(how: str, ratio: float, limit: float) -> str:
-    verdict = "still looks good" if ratio <= limit else "no longer looks good"
+    verdict = "still resembles" if ratio <= limit else "no longer resembles"
     return (
-        f"a part turned {how} {verdict} to the teacher: {ratio:.1f} times as far from the other "
-        f"good parts as they lie from each other (limit {limit:g})"
+        f"a part rotated {how} {verdict} good parts: its features are {ratio:.1f} times as far "
+        f"from theirs as theirs from each other (limit {limit:g})"
     )
 
 
@@ -128,11 +128,11 @@ def _describe(levels: Features) -> list[Tensor]:
     ]
 
 
-def _ratio(base: list[Tensor], turned: list[Tensor]) -> float:
-    """Median distance of rotated images to the nearest other, over that of the upright ones."""
+def _ratio(base: list[Tensor], rotated: list[Tensor]) -> float:
+    """Return the median distance to the nearest other image, rotated relative to upright."""
     ratios = [
-        (_nearest_other(t, b).median() / _nearest_other(b, b).median().clamp(min=1e-9)).item()
-        for b, t in zip(base, turned, strict=True)
+        (_nearest_other(r, b).median() / _nearest_other(b, b).median().clamp(min=1e-9)).item()
+        for b, r in zip(base, rotated, strict=True)
     ]
     return max(ratios)
 

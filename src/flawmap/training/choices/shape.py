@@ -1,4 +1,4 @@
-"""Choose the default working size such that the good images keep their shape."""
+"""Choose the default working size so that the good images keep their shape."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from flawmap.data.image_io.decoding import stated_size
 from flawmap.types import Size
 
-CELL = 128  # pixels; sizes are multiples of about as many
+CELL = 128  # pixels; sizes are multiples of about this many
 SQUEEZED = 4 / 3  # if shapes differ by more, the shape is kept
 _LONGEST = 4  # times the shorter side
-_ASKED = 200  # images to read the size of, evenly spread
+_SAMPLE = 200  # images whose size is read, evenly spread
 
 
-def settle_size(
+def choose_size(
     usual: Size,
     images: Sequence[Path],
     say: Callable[[str], None] = lambda text: None,
@@ -28,10 +28,10 @@ def settle_size(
     reported. Sides are multiples of ``size_multiple`` pixels, if ``usual`` is. Files with an
     unreadable header are skipped; training reports the reason.
     """
-    asked = [
-        images[i] for i in np.linspace(0, len(images) - 1, min(_ASKED, len(images))).astype(int)
+    sampled = [
+        images[i] for i in np.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).astype(int)
     ]
-    sizes = [size for size in map(stated_size, asked) if size is not None]
+    sizes = [size for size in map(stated_size, sampled) if size is not None]
     if not sizes:
         return usual
     height, width = np.median(np.array(sizes), axis=0)
@@ -40,8 +40,9 @@ def settle_size(
     size = kept_shape((height, width), min(usual), size_multiple)
     share = usual[0] * usual[1] / (size[0] * size[1])
     say(
-        f"Working size: {told(size)}, as the images are {height:.0f}x{width:.0f} (height x width); "
-        f"--size {told(usual)} would squeeze them, in {100 * share:.0f} % of the time."
+        f"Working size: {format_size(size)}, as the images are {height:.0f}x{width:.0f} (height x "
+        f"width); --size {format_size(usual)} would squeeze them, but takes "
+        f"{100 * share:.0f} % of the time."
     )
     return size
 
@@ -65,6 +66,6 @@ def kept_shape(image: tuple[float, float], shorter: int, size_multiple: int = 1)
     return (shorter, width) if image[0] <= image[1] else (height, shorter)
 
 
-def told(size: Size) -> str:
+def format_size(size: Size) -> str:
     """Format a size as ``--size`` takes it."""
     return f"{size[0]}x{size[1]}"

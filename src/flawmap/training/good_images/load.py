@@ -1,4 +1,4 @@
-"""Load the good images of a run once and hold out a fifth of them for the thresholds."""
+"""Load the good images of a run once, and hold out a fifth of them for the thresholds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flawmap.data.tiles import load_tiles
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.conformal import rounded_up
 from flawmap.training.choices.groups import burst_hint
-from flawmap.training.choices.shape import is_squeezed, kept_shape, told
+from flawmap.training.choices.shape import format_size, is_squeezed, kept_shape
 from flawmap.training.good_images.split import HELD_OUT_LEAST, LEAST_PARTS, Part
 from flawmap.training.good_images.usable import Usable, find_usable, mixture_hints
 from flawmap.utils.rng import Stream, generator
@@ -64,7 +64,7 @@ class GoodImages:
         order = generator(seed, Stream.SAMPLE).permutation(len(rows))
         return self.loaded.array[np.sort(rows[order[:count]])]
 
-    def parity_windows(self, count: int, seed: int) -> NDArray[np.uint8]:
+    def parity_tiles(self, count: int, seed: int) -> NDArray[np.uint8]:
         """Pick up to ``count`` held-out tiles (n, h, w, 3), evenly spread; else training tiles."""
         rows = self.loaded.rows_of(self.held)
         if not len(rows):
@@ -85,8 +85,8 @@ class GoodImages:
     @property
     def names(self) -> dict[str, str]:
         """Paths below the data folder, by SHA-256."""
-        found = zip(self.loaded.sha256, self.loaded.paths, strict=True)
-        return {sha256: path_below(path, self.root) for sha256, path in found}
+        files = zip(self.loaded.sha256, self.loaded.paths, strict=True)
+        return {sha256: path_below(path, self.root) for sha256, path in files}
 
     @property
     def fingerprint(self) -> str:
@@ -119,26 +119,26 @@ class GoodImages:
         if self.framing.fit != "squash" or not is_squeezed((height, width), size):
             return None
         kept = kept_shape((height, width), min(size))
-        other = f"--size {told(kept)} or " if kept != size else ""
+        other = f"--size {format_size(kept)} or " if kept != size else ""
         return (
-            f"The images are {height:.0f}x{width:.0f} (height x width) and worked on at "
-            f"{told(size)}: {other}--fit letterbox would keep their shape"
-            + (", --fit tiles every detail." if min(height, width) >= 2 * min(size) else ".")
+            f"The images are {height:.0f}x{width:.0f} (height x width) and are squashed to "
+            f"{format_size(size)}: {other}--fit letterbox keeps their shape"
+            + (", --fit tiles also every detail." if min(height, width) >= 2 * min(size) else ".")
         )
 
     def describe(self) -> str:
         """Summarise the images in one line for the user."""
         skipped = len(self.loaded.skipped)
-        line = f"{len(self.train)} good images to learn from, "
+        line = f"{len(self.train)} good images to train on, "
         line += f"{len(self.held) or 'none'} held out for the thresholds"
         if self.framing.tiled:
-            line += f", in {len(self.train_rows)} tiles to learn from"
+            line += f", in {len(self.train_rows)} tiles to train on"
         if self.groups is not None:
             line += f", from {self.groups} groups"
         if len(self.set_aside):
             line += (
-                f", {len(self.set_aside)} set aside: of a group held out, one image sets the "
-                "thresholds"
+                f", {len(self.set_aside)} set aside: only one image of each held-out group sets "
+                "the thresholds"
             )
         return line + (f", {skipped} unreadable and skipped" if skipped else "")
 
@@ -157,8 +157,8 @@ def load_good_images(
     """Load the good images of ``dataset`` at working size, whole or as tiles; hold some out.
 
     ``cache``: folder for tiles, or for an array that is too large for memory. ``group``: see
-    :func:`group_images`. Equal files count once; images of a few pixels or of one colour are left
-    out. Raises FlawmapError if fewer than 6 parts are left, UsageError if there are more folds
+    :func:`group_images`. Identical files count once; tiny and single-colour images are left out.
+    Raises FlawmapError if fewer than 6 parts are left, UsageError if there are more folds
     than parts.
     """
     _check_enough(len(dataset.good_train), dataset.root, ())
@@ -176,7 +176,7 @@ def load_good_images(
     _check_enough(count, dataset.root, usable.notes, None if group is None else str(group))
     if part.folds > count:
         what = "images" if group is None else "groups"
-        raise UsageError(f"{part.folds} folds of {count} {what}: give at most as many folds.")
+        raise UsageError(f"--folds {part.folds} exceeds the {count} {what}: give at most {count}.")
     split = part.split(groups, seed)
     train, held, aside = (usable.rows[one] for one in (split.train, split.held, split.set_aside))
     return GoodImages(
@@ -208,9 +208,9 @@ def _hints(
     if count < _FEW and not part.folds:
         least = HELD_OUT_LEAST
         hints.append(
-            f"{count} good {'images' if group is None else 'groups'} are few: with {least} held "
-            f"out no false-reject rate below {rounded_up(1 / (least + 1))} can be promised, and "
-            "little is learned from the rest. Take 50 or more, or give --folds 5."
+            f"Only {count} good {'images' if group is None else 'groups'}: with {least} held out, "
+            f"no false-reject rate below {rounded_up(1 / (least + 1))} can be guaranteed, and few "
+            "are left to train on. Take 50 or more, or give --folds 5."
         )
     return hints
 
@@ -226,5 +226,5 @@ def _check_enough(count: int, root: Path, notes: Sequence[str], group: str | Non
     why = f" ({' '.join(notes)})" if notes else ""
     raise FlawmapError(
         f"{root} has {count} usable good images{why}: at least {LEAST_PARTS} are needed, "
-        f"{HELD_OUT_LEAST} of which set the thresholds. Photograph more good parts."
+        f"{HELD_OUT_LEAST} of which set the thresholds. Take images of more good parts."
     )

@@ -1,4 +1,4 @@
-"""Split the good images into those trained on and those that set the thresholds."""
+"""Split the good images into training images and those that set the thresholds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEAST_PARTS = HELD_OUT_LEAST + 1
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of the images to train on, held out for the thresholds, and set aside.
+    """Indices of the images to train on, held out for the thresholds, and set aside.
 
     One image of each held-out group sets the thresholds, so that they come from different parts
     and their guarantee for the next part holds; the group's other images are set aside.
@@ -42,7 +42,7 @@ class Part:
         if self.folds == 0:
             return f"{HELD_OUT_SHARE:.0%}, at least {HELD_OUT_LEAST}"
         if self.fold is None:
-            return f"none; {self.folds} twins calibrate"
+            return f"none; {self.folds} twins calibrate"  # stored, so the wording stays
         return f"fold {self.fold + 1} of {self.folds}"
 
     def split(self, groups: NDArray[np.int64], seed: int) -> Split:
@@ -57,18 +57,18 @@ class Part:
         count = len(np.unique(groups))
         order = generator(seed, Stream.SPLIT).permutation(count)
         if self.folds == 0:
-            out = order[: max(HELD_OUT_LEAST, round(HELD_OUT_SHARE * count))]
+            held_groups = order[: max(HELD_OUT_LEAST, round(HELD_OUT_SHARE * count))]
         else:
-            out = order[:0] if self.fold is None else order[self.fold :: self.folds]
-        away = np.isin(groups, out)
-        held = _one_of_each(np.flatnonzero(away), groups, seed)
-        return Split(np.flatnonzero(~away), held, np.setdiff1d(np.flatnonzero(away), held))
+            held_groups = order[:0] if self.fold is None else order[self.fold :: self.folds]
+        is_held = np.isin(groups, held_groups)
+        held = _one_of_each(np.flatnonzero(is_held), groups, seed)
+        return Split(np.flatnonzero(~is_held), held, np.setdiff1d(np.flatnonzero(is_held), held))
 
 
 def _one_of_each(
     rows: NDArray[np.int64], groups: NDArray[np.int64], seed: int
 ) -> NDArray[np.int64]:
     """Pick one row of each group among ``rows``, by the seed."""
-    mixed = generator(seed, Stream.SPLIT, 1).permutation(rows)
-    _, first = np.unique(groups[mixed], return_index=True)
-    return np.sort(mixed[first])
+    shuffled = generator(seed, Stream.SPLIT, 1).permutation(rows)
+    _, first = np.unique(groups[shuffled], return_index=True)
+    return np.sort(shuffled[first])

@@ -12,7 +12,7 @@ from flawmap.data.samples import plural
 from flawmap.data.store import LoadedImages
 
 SMALLEST = 16
-"""Least pixels of the shorter side; below, the teacher's finest level has four cells or fewer."""
+"""Minimum shorter side in pixels; below it, the finest level has four cells or fewer."""
 _ONE_COLOUR = 2  # of 255: largest spread of pixel values in an image of one colour
 _STEP = 8  # pixel stride of the first, coarse check
 _OTHER_SHAPE = 4 / 3
@@ -20,7 +20,7 @@ _OTHER_SHAPE = 4 / 3
 
 @dataclass(frozen=True)
 class Usable:
-    """Positions of the images to use, and notes for the user, one line each."""
+    """Indices of the images to use, and notes for the user, one line each."""
 
     rows: NDArray[np.int64]
     copies: int
@@ -29,7 +29,7 @@ class Usable:
 
 
 def find_usable(loaded: LoadedImages) -> Usable:
-    """Leave out images of a few pixels, of one colour, and all but the first of equal files."""
+    """Exclude tiny and single-colour images, and all but the first of identical files."""
     count = len(loaded.paths)
     small = [index for index, size in enumerate(loaded.sizes) if min(size) < SMALLEST]
     flat = [i for i in sorted({*range(count)} - {*small}) if _is_flat(loaded.image(i))]
@@ -41,11 +41,11 @@ def find_usable(loaded: LoadedImages) -> Usable:
     if small:
         notes.append(f"{plural(len(small), 'image(s)')} left out: smaller than {SMALLEST} pixels.")
     if flat:
-        notes.append(f"{plural(len(flat), 'image(s)')} left out: of one colour.")
+        notes.append(f"{plural(len(flat), 'image(s)')} left out: only one colour.")
     if copies:
         notes.append(
             f"{copies} of {plural(len(kept), 'good image(s)')} "
-            f"{'is a copy' if copies == 1 else 'are copies'} of another: each content counts once."
+            f"{'is a copy' if copies == 1 else 'are copies'} of another: only one of each is used."
         )
     return Usable(np.array(rows, np.int64), copies, len(small) + len(flat), tuple(notes))
 
@@ -59,15 +59,15 @@ def mixture_hints(loaded: LoadedImages, rows: Sequence[int], squashed: bool) -> 
         first = rows[int(np.flatnonzero(other)[0])]
         height, width = loaded.sizes[first]
         hints.append(
-            f"{int(other.sum())} of {len(rows)} good images have another shape than most, such as "
-            f"{loaded.paths[first].name} of {height}x{width} (height x width): leave out what the "
-            "line does not take."
+            f"{int(other.sum())} of {len(rows)} good images differ in shape from most, such as "
+            f"{loaded.paths[first].name} of {height}x{width} (height x width): leave out images "
+            "that the camera at the line does not take."
         )
     grey = sum(_is_grey(loaded.image(index)) for index in rows)
     if 0 < grey < len(rows):
         hints.append(
-            f"{grey} of {len(rows)} good images are grey and the others in colour: leave out what "
-            "the line does not take."
+            f"{grey} of {len(rows)} good images are grey and the others in colour: leave out "
+            "images that the camera at the line does not take."
         )
     return hints
 

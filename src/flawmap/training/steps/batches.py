@@ -23,7 +23,7 @@ from flawmap.synthesis.anomalies import (
     corrupt,
     draw_parameters,
 )
-from flawmap.synthesis.perlin import turn
+from flawmap.synthesis.perlin import rotate_each
 from flawmap.synthesis.upload import pinned, upload
 from flawmap.training.steps.bank import Bank, as_images, room_on
 from flawmap.training.steps.ranks import ALONE, Ranks
@@ -92,7 +92,7 @@ class BatchMaker:
         """Compute the batch on the device; the host does not wait for it."""
         clean = self._load(drawn.images)
         if drawn.degrees is not None:
-            clean = self._turned(clean, upload(drawn.degrees, self.device))
+            clean = self._rotate(clean, upload(drawn.degrees, self.device))
         corrupted, mask = self._corrupt(clean, drawn)
         chosen = (x[drawn.own] for x in (clean, corrupted))
         clean, corrupted = (x.contiguous(memory_format=self.layout) for x in chosen)
@@ -169,24 +169,24 @@ class BatchMaker:
         return generator(self.seed, Stream.ORDER, epoch).permutation(count)
 
     def _degrees(self, step: int) -> np.ndarray | None:
-        """Draw each image's angle: ±5°, for ``full`` plus quarter turns; ``draem``: ±90°, or 0."""
+        """Draw the angles (B,): ±5°, with ``full`` plus quarter turns; with ``draem`` ±90° or 0."""
         if self.rotation == "none":
             return None
         rng = generator(self.seed, Stream.ROTATION, step)
         if self.rotation == "draem":
-            turned = rng.random(self.batch_size) < _DRAEM_SHARE
-            degrees = rng.uniform(-_DRAEM_DEGREES, _DRAEM_DEGREES, self.batch_size) * turned
+            is_rotated = rng.random(self.batch_size) < _DRAEM_SHARE
+            degrees = rng.uniform(-_DRAEM_DEGREES, _DRAEM_DEGREES, self.batch_size) * is_rotated
             return degrees.astype(np.float32)
         degrees = rng.uniform(-SLIGHT_DEGREES, SLIGHT_DEGREES, self.batch_size)
         if self.rotation == "full":
             degrees += 90.0 * rng.integers(0, 4, self.batch_size)
         return degrees.astype(np.float32)
 
-    def _turned(self, clean: Tensor, degrees: Tensor) -> Tensor:
+    def _rotate(self, clean: Tensor, degrees: Tensor) -> Tensor:
         if self.fill == "edge":
-            turned = turn(clean, degrees, padding="border")
+            rotated = rotate_each(clean, degrees, padding="border")
         elif self.fill == "black":
-            turned = turn(clean, degrees)
+            rotated = rotate_each(clean, degrees)
         else:
-            turned = turn(clean - _GREY, degrees) + _GREY
-        return turned.contiguous(memory_format=torch.channels_last)  # as textures are
+            rotated = rotate_each(clean - _GREY, degrees) + _GREY
+        return rotated.contiguous(memory_format=torch.channels_last)  # as textures are

@@ -138,11 +138,11 @@ def _read(path: Path) -> Checkpoint:
 
 def _digest(tensors: dict[str, Tensor]) -> str:
     """SHA-256 of names, types, shapes and values; safetensors itself does not check values."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def remove_checkpoints(folder: Path) -> None:

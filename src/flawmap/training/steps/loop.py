@@ -70,8 +70,8 @@ class Loop:
     device: torch.device
     precision: Precision
     checkpoint_seconds: float = 30.0
-    ranks: Ranks = ALONE
     show: Callable[[Progress], None] = lambda progress: None
+    ranks: Ranks = ALONE
     say: Callable[[str], None] = lambda text: None
     graphs: Device | None = None
     """What captures steps as graphs; None: every step is run as it is."""
@@ -157,7 +157,7 @@ class Loop:
             if self._stop.is_set():
                 raise FlawmapError(
                     f"Stopped after step {done} of {self.steps}; a checkpoint is kept. "
-                    "The same command with --resume goes on from there."
+                    "Repeat the command with --resume to continue from there."
                     if self.ranks.leads
                     else f"Process {self.ranks.rank} stopped with the others."
                 )
@@ -238,7 +238,7 @@ class Loop:
         loss = torch.stack(losses).float().mean().item()
         if loss != loss or loss in (float("inf"), float("-inf")):
             raise FlawmapError(
-                f"The loss is no longer a number at step {done}: training diverged. "
+                f"The loss is not a finite number at step {done}: training diverged. "
                 "Lower the learning rate, or use another --seed."
             )
         return loss
@@ -251,11 +251,11 @@ def _interruptible(stop: threading.Event) -> Iterator[None]:
         yield
         return
 
-    def ask(signum: int, frame: Any) -> None:
+    def request_stop(signum: int, frame: Any) -> None:
         del signum, frame
         stop.set()
 
-    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, *stopping_signals())}
+    before = {s: signal.signal(s, request_stop) for s in (signal.SIGINT, *stopping_signals())}
     try:
         yield
     finally:

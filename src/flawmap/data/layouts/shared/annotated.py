@@ -1,4 +1,4 @@
-"""Finding the annotations (LabelMe, COCO, VIA) that belong to an image."""
+"""Lookup of the annotations (LabelMe, COCO, VIA) that belong to an image."""
 
 from __future__ import annotations
 
@@ -32,33 +32,33 @@ def attach_annotations(
         return tuple(samples), ()
     places = [*places, *_kept_apart(root, {sample.defect_type for sample in samples})]
     folders = list(dict.fromkeys(_folders(samples, places, root)))
-    found = Annotations(folders)
+    annotations = Annotations(folders)
     attached = tuple(
         sample
         if sample.mask is not None
-        else replace(sample, mask=_of(sample, found, places, shared))
+        else replace(sample, mask=_of(sample, annotations, places, shared))
         for sample in samples
     )
     bare = [sample.path for sample in attached if sample.mask is None]
     used = {s.mask.file for s in attached if isinstance(s.mask, AnnotatedImage)}
-    others = [path for path in found.listing if path not in used] if bare else []
+    others = [path for path in annotations.listing if path not in used] if bare else []
     others += _of_other_tools(bare, folders)
-    return attached, (*_notes(found.problems), *_idle(others))
+    return attached, (*_notes(annotations.problems), *_idle(others))
 
 
 def _of(
-    sample: Sample, found: Annotations, places: Places, shared: Container[str]
+    sample: Sample, annotations: Annotations, places: Places, shared: Container[str]
 ) -> AnnotatedImage | None:
     alone = sample.path.stem.casefold() not in shared
-    beside = found.beside(sample.path, sample.path.parent)
+    beside = annotations.beside(sample.path, sample.path.parent)
     if beside is not None:
         return beside
     for folder, kind in places:
         serves = alone if kind is None else kind == sample.defect_type
-        beside = found.beside(sample.path, folder) if serves else None
+        beside = annotations.beside(sample.path, folder) if serves else None
         if beside is not None:
             return beside
-    return found.listed(sample.path, alone=alone)
+    return annotations.listed(sample.path, alone=alone)
 
 
 def _kept_apart(
@@ -67,9 +67,9 @@ def _kept_apart(
     """Yield folders in the root named as annotation folders, those of a defect type first."""
     if root is None:
         return
-    found = sorted(f for f in root.iterdir() if f.name.lower() in _FOLDERS and f.is_dir())
-    yield from ((folder / kind, kind) for folder in found for kind in kinds if kind is not None)
-    yield from ((folder, None) for folder in found)
+    folders = sorted(f for f in root.iterdir() if f.name.lower() in _FOLDERS and f.is_dir())
+    yield from ((folder / kind, kind) for folder in folders for kind in kinds if kind is not None)
+    yield from ((folder, None) for folder in folders)
 
 
 def _folders(samples: Sequence[Sample], places: Places, root: Path | None) -> Iterator[Path]:

@@ -125,20 +125,20 @@ def samples_below(
         relative = place.path.relative_to(folder.path)
         masks = _masks_of(place, [_same_place(truth, relative) for truth in truths])
         for path in place.images:
-            found = masks.get(path, ())
-            samples.append(Sample(path, label, kind, next(iter(found), None), found[1:]))
+            own = masks.get(path, ())
+            samples.append(Sample(path, label, kind, next(iter(own), None), own[1:]))
     return samples
 
 
 def mask_files(sample: Sample) -> list[Path | AnnotatedImage]:
     """Return the files that together are a sample's ground truth; none if it has no mask."""
-    found: list[Path | AnnotatedImage] = []
+    files: list[Path | AnnotatedImage] = []
     for source in () if sample.mask is None else (sample.mask, *sample.more_masks):
         if isinstance(source, Path) and is_folder(source):
-            found += Folder(source).files
+            files += Folder(source).files
         else:
-            found.append(source)
-    return found
+            files.append(source)
+    return files
 
 
 def count_masks(folder: Folder) -> None:
@@ -181,19 +181,19 @@ def some(names: Sequence[str | Path], most: int = 15) -> str:
 def _masks_of(place: Folder, truths: Sequence[Folder | None]) -> dict[Path, tuple[Path, ...]]:
     """Return the masks of images in a folder; two of one name get none from other folders."""
     stems = Counter(path.stem.casefold() for path in place.images)
-    found: dict[Path, tuple[Path, ...]] = dict(place.masks)
+    by_image: dict[Path, tuple[Path, ...]] = dict(place.masks)
     for folder in (*place.masks_beside, *truths):
         by_stem = {} if folder is None else masks_by_stem(folder)
         for path in place.images:
             stem = path.stem.casefold()
             if stem in by_stem and stems[stem] == 1:
-                found.setdefault(path, by_stem[stem])
-    return found
+                by_image.setdefault(path, by_stem[stem])
+    return by_image
 
 
 def masks_by_stem(folder: Folder) -> dict[str, tuple[Path, ...]]:
     """Return folders of masks by name, and files by stem, with and without ``_mask``."""
-    found = {below.name.casefold(): (below.path,) for below in folder.folders if below.files}
+    folders = {below.name.casefold(): (below.path,) for below in folder.folders if below.files}
     plain: dict[str, tuple[Path, ...]] = {}
     marked: dict[str, tuple[Path, ...]] = {}
     for path in folder.files:
@@ -201,7 +201,7 @@ def masks_by_stem(folder: Folder) -> dict[str, tuple[Path, ...]]:
         plain[stem] = (path,)
         if (base := mask_base(stem)) != stem:
             marked[base] = (*marked.get(base, ()), path)
-    return {**found, **plain, **marked}
+    return {**folders, **plain, **marked}
 
 
 def _same_place(truth: Folder | None, relative: Path) -> Folder | None:

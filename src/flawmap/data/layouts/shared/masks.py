@@ -18,7 +18,7 @@ def attach_masks(
     folders: Iterable[tuple[Path, str | None]],
     root: Path | None = None,
 ) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
-    """Give each defective sample its masks, looked for as STEM, STEM_mask, STEM_gt and the like.
+    """Give each defective sample its masks, named STEM, STEM_mask, STEM_gt and the like.
 
     `folders` are searched in order, best first, each with the defect type it serves; None serves
     all types, but never a stem that two images share, as the mask could belong to either.
@@ -31,7 +31,7 @@ def attach_masks(
     shared = {stem for stem, n in Counter(_stem(s.path) for s in samples).items() if n > 1}
     matched = tuple(_attach(sample, masks, shared) for sample in samples)
     used = {path for sample in matched for path in (sample.mask, *sample.more_masks)}
-    there = dict.fromkeys(p for found, _ in masks for paths in found.values() for p in paths)
+    there = dict.fromkeys(p for by_stem, _ in masks for paths in by_stem.values() for p in paths)
     unused = [path for path in there if path not in used and not is_folder(path)]
     matched, notes = attach_annotations(matched, folders, root, shared)
     return matched, notes + tuple(_notes(matched, unused))
@@ -43,10 +43,10 @@ def _attach(
     stem = _stem(sample.path)
     if sample.mask is not None:
         return sample
-    for found, kind in masks:
+    for by_stem, kind in masks:
         serves = stem not in shared if kind is None else kind == sample.defect_type
-        if serves and stem in found:
-            return replace(sample, mask=found[stem][0], more_masks=found[stem][1:])
+        if serves and stem in by_stem:
+            return replace(sample, mask=by_stem[stem][0], more_masks=by_stem[stem][1:])
     return sample
 
 
@@ -55,7 +55,7 @@ def _notes(samples: Sequence[Sample], unused: list[Path]) -> Iterable[str]:
     if bare and len(bare) < len(samples):
         yield f"{plural(len(bare), 'defective image(s)')} without mask, such as {bare[0]}"
     elif bare:
-        yield "no masks: figures for pixels need them"
+        yield "no masks: pixel metrics need them"
     if unused:
         yield f"{plural(len(unused), 'mask(s)')} without defective image, such as {unused[0]}"
 

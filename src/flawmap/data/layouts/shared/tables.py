@@ -39,12 +39,12 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 def read_object(path: Path) -> dict[str, Any]:
     """Read the object in a JSON file; raise DatasetError if there is none."""
     try:
-        found = json.loads(_text(path))
+        value = json.loads(_text(path))
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not JSON ({error}); use the data set's own file") from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise DatasetError(f"{path}: not a JSON object; use the data set's own file")
-    return found
+    return value
 
 
 def path_below(root: Path, text: str, table: Path) -> Path:
@@ -68,12 +68,12 @@ def missing_note(missing: Sequence[Path], table: Path) -> tuple[str, ...]:
 def unnamed_note(root: Folder, named: Container[Path], table: Path) -> tuple[str, ...]:
     """Return a note on images of parts below `root` that the table does not name."""
     places = root.all_below(lambda below: Reason.COMPANION if below.holds_masks else None)
-    found = [path for place in places for path in place.images if path not in named]
-    if not found:
+    unnamed = [path for place in places for path in place.images if path not in named]
+    if not unnamed:
         return ()
     return (
-        f"{plural(len(found), 'image(s)')} left out, such as {printable(found[0])}: {table.name} "
-        "does not name them",
+        f"{plural(len(unnamed), 'image(s)')} left out, such as {printable(unnamed[0])}: "
+        f"{table.name} does not name them",
     )
 
 

@@ -19,18 +19,18 @@ def entries(value: Any) -> dict[str, Entry] | None:
         isinstance(value.get(key), list) for key in ("images", "annotations")
     ):
         return None
-    found: dict[str, Entry] = {}
+    by_name: dict[str, Entry] = {}
     by_id: dict[Any, Entry] = {}
     for image in value["images"]:
         size = stated_size(image.get("height"), image.get("width"))
-        by_id[image["id"]] = found.setdefault(str(image["file_name"]), Entry(_parse, size))
+        by_id[image["id"]] = by_name.setdefault(str(image["file_name"]), Entry(_parse, size))
     categories = value.get("categories") or []
     no_defect = {one["id"] for one in categories if one.get("name") in NO_DEFECT}
     for annotation in value["annotations"]:
         entry = by_id.get(annotation["image_id"])
         if entry is not None and annotation.get("category_id") not in no_defect:
             entry.raw.append(annotation)
-    return found
+    return by_name
 
 
 def _parse(raw: Any) -> Iterator[Shape]:

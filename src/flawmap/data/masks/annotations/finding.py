@@ -39,8 +39,8 @@ class Annotations:
         in the image's own folder.
         """
         parts = _parts(image)
-        found = self._listed.get(parts[0], [])
-        ranked = [(_agreeing(parts, named), source) for named, source in found]
+        entries = self._listed.get(parts[0], [])
+        ranked = [(_agreeing(parts, named), source) for named, source in entries]
         best = max((count for count, _ in ranked), default=0)
         candidates = [source for count, source in ranked if count == best]
         if best > 1 or alone:
@@ -63,7 +63,7 @@ class Annotations:
 
 
 def _is_single(path: Path) -> bool:
-    """Whether it looks like a LabelMe file, which is parsed only when needed."""
+    """Whether it is probably a LabelMe file, which is parsed only when needed."""
     try:
         with path.open("rb") as file:
             return _SINGLE in file.read(_HEAD)
@@ -73,10 +73,10 @@ def _is_single(path: Path) -> bool:
 
 def _json_files(folder: Path) -> Iterator[Path]:
     try:
-        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
     except OSError:  # listing its images reports it
         return
-    for path in found:
+    for path in files:
         if path.suffix.lower() == ".json" and not path.name.startswith(".") and path.is_file():
             yield path
 

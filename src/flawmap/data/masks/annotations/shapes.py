@@ -16,10 +16,10 @@ Point = tuple[float, float]  # x, y
 Filled = NDArray[np.bool_]
 
 LINE_WIDTH = 5.0  # pixels; labelling tools store lines without a width
-_CORNERS = 64  # of an ellipse
+_CORNERS = 64  # of the polygon that stands for an ellipse
 _FURTHEST = 1e7  # largest coordinate, in pixels
 _MANY_MARKED = 2**22  # marked pixels of a mask; more are not listed one by one
-_MOST_CROSSINGS = 50_000_000  # of a shape's edges with rows of pixels
+_MOST_CROSSINGS = 50_000_000  # limit on crossings of a shape's edges with rows of pixels
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,19 @@ def draw(shapes: Iterable[Shape], size: Size) -> Filled:
     A pixel is covered if its centre is. `Runs` must be of this size. Raises ValueError if a shape
     is too large to draw.
     """
-    found = np.zeros(size, bool)
+    mask = np.zeros(size, bool)
     for shape in shapes:
         match shape:
             case Polygon(corners):
-                _fill(found, corners)
+                _fill(mask, corners)
             case Line(points):
                 for one, other in pairwise(points):
-                    _fill(found, _bar(one, other))
+                    _fill(mask, _bar(one, other))
             case Pixels(filled, corner):
-                _put(found, filled, corner)
+                _put(mask, filled, corner)
             case Runs(_, lengths):
-                _put_runs(found, lengths)
-    return found
+                _put_runs(mask, lengths)
+    return mask
 
 
 def no_area(kind: Any) -> NoArea:
@@ -134,18 +134,18 @@ def _bar(one: Point, other: Point) -> tuple[Point, ...]:
     return tuple(map(tuple, (start + across, end + across, end - across, start - across)))
 
 
-def _fill(found: Filled, corners: Sequence[Point]) -> None:
+def _fill(mask: Filled, corners: Sequence[Point]) -> None:
     """Mark the pixels whose centre is inside, by the even-odd rule; mark an area thinner than
     pixels along its edges."""
     x, y = np.array(corners, np.float64).T
-    rows, columns = _crossings(x, y, found.shape)
-    marked = _between(rows, columns, found)
-    if not marked and _is_within(x, y, found.shape):
+    rows, columns = _crossings(x, y, mask.shape)
+    marked = _between(rows, columns, mask)
+    if not marked and _is_within(x, y, mask.shape):
         steps = int(max(np.ptp(x), np.ptp(y))) + 2
         for one, other in zip(corners, (*corners[1:], corners[0]), strict=True):
             path = np.linspace(one, other, steps).astype(int)
-            path = path.clip(0, np.array(found.shape[::-1]) - 1)
-            found[path[:, 1], path[:, 0]] = True
+            path = path.clip(0, np.array(mask.shape[::-1]) - 1)
+            mask[path[:, 1], path[:, 0]] = True
 
 
 def _crossings(
@@ -166,7 +166,7 @@ def _crossings(
     return rows, np.ceil(at - 0.5).clip(0, size[1]).astype(np.int64)
 
 
-def _between(rows: NDArray[np.int64], columns: NDArray[np.int64], found: Filled) -> bool:
+def _between(rows: NDArray[np.int64], columns: NDArray[np.int64], mask: Filled) -> bool:
     """Mark from every odd crossing of a row to the next; return whether anything was marked."""
     if not len(rows):
         return False
@@ -175,8 +175,8 @@ def _between(rows: NDArray[np.int64], columns: NDArray[np.int64], found: Filled)
     places = (rows - top) * width + columns - left
     odd = (np.bincount(places, minlength=height * width) & 1).astype(np.uint8)
     inside = np.bitwise_xor.accumulate(odd.reshape(height, width), axis=1).astype(bool)
-    part = inside[:, : found.shape[1] - left]
-    found[top : top + height, left : left + part.shape[1]] |= part
+    part = inside[:, : mask.shape[1] - left]
+    mask[top : top + height, left : left + part.shape[1]] |= part
     return bool(part.any())
 
 
@@ -184,21 +184,21 @@ def _is_within(x: NDArray[np.float64], y: NDArray[np.float64], size: tuple[int, 
     return bool(x.min() >= 0 and y.min() >= 0 and x.max() <= size[1] and y.max() <= size[0])
 
 
-def _put(found: Filled, filled: Filled, corner: tuple[int, int]) -> None:
+def _put(mask: Filled, filled: Filled, corner: tuple[int, int]) -> None:
     top, left = corner
     bottom, right = top + filled.shape[0], left + filled.shape[1]
-    rows = slice(max(0, top), max(0, min(found.shape[0], bottom)))
-    columns = slice(max(0, left), max(0, min(found.shape[1], right)))
+    rows = slice(max(0, top), max(0, min(mask.shape[0], bottom)))
+    columns = slice(max(0, left), max(0, min(mask.shape[1], right)))
     part = filled[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-    found[rows, columns] |= part
+    mask[rows, columns] |= part
 
 
-def _put_runs(found: Filled, lengths: NDArray[np.int64]) -> None:
+def _put_runs(mask: Filled, lengths: NDArray[np.int64]) -> None:
     ends = np.cumsum(lengths)
     starts, marked = (ends - lengths)[1::2], lengths[1::2]
     if marked.sum() > _MANY_MARKED:
         marks = np.arange(len(lengths)) % 2 == 1
-        found |= np.repeat(marks, lengths).reshape(found.shape[::-1]).T
+        mask |= np.repeat(marks, lengths).reshape(mask.shape[::-1]).T
         return
     places = np.arange(marked.sum()) + np.repeat(starts - (np.cumsum(marked) - marked), marked)
-    found[places % found.shape[0], places // found.shape[0]] = True
+    mask[places % mask.shape[0], places // mask.shape[0]] = True

@@ -40,8 +40,8 @@ def load_entries(path: Path) -> dict[str, Entry] | None:
     Raises ImageError if it cannot be read, is not JSON or is damaged.
     """
     try:
-        found = path.stat()
-        return _loaded(path, found.st_mtime_ns, found.st_size)
+        status = path.stat()
+        return _loaded(path, status.st_mtime_ns, status.st_size)
     except (OSError, ValueError) as error:
         raise ImageError(f"{path}: cannot be read ({_why(error)})") from error
 
@@ -111,10 +111,10 @@ def _loaded(path: Path, _changed: int, _size: int) -> dict[str, Entry] | None:
     except (OSError, ValueError, RecursionError) as error:
         raise ImageError(f"{path}: not readable JSON ({_why(error)})") from error
 
-    def found() -> dict[str, Entry] | None:
+    def parse() -> dict[str, Entry] | None:
         return next((it for it in (tool(value) for tool in _TOOLS) if it is not None), None)
 
-    return _guarded(path, found)
+    return _guarded(path, parse)
 
 
 def _entry(source: AnnotatedImage) -> Entry:

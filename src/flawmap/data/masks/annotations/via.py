@@ -27,12 +27,12 @@ def entries(value: Any) -> dict[str, Entry] | None:
         return None
     if not images and images is value:
         return None
-    found: dict[str, Entry] = {}
+    by_name: dict[str, Entry] = {}
     for image in images.values():
         regions = image["regions"]
-        entry = found.setdefault(str(image["filename"]), Entry(_parse))
+        entry = by_name.setdefault(str(image["filename"]), Entry(_parse))
         entry.raw += regions.values() if isinstance(regions, dict) else regions
-    return found
+    return by_name
 
 
 def _is_image(value: Any) -> bool:

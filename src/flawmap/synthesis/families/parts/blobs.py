@@ -58,8 +58,8 @@ class Blob:
         cos2, sin2 = cos * cos - sin * sin, 2 * cos * sin
         cos3, sin3 = cos2 * cos - sin2 * sin, sin2 * cos + cos2 * sin
         cos5, sin5 = cos3 * cos2 - sin3 * sin2, sin3 * cos2 + cos3 * sin2
-        turned = cos5 * self.phase.cos() + sin5 * self.phase.sin()
-        return self.third * cos3 + self.fifth * turned
+        fifth_lobes = cos5 * self.phase.cos() + sin5 * self.phase.sin()
+        return self.third * cos3 + self.fifth * fifth_lobes
 
 
 def coverage(inside: Tensor, feather: float | Tensor) -> Tensor:

@@ -18,7 +18,7 @@ _UNUSUAL = 10  # times the lower quartile: about the 95th to 98th percentile of 
 _CELL = 4
 
 
-def seen(clean: Tensor, changed: Tensor) -> Tensor:
+def visible(clean: Tensor, changed: Tensor) -> Tensor:
     """Return bool (B, 1, H, W): the 3x3 difference exceeds the floor here or nearby.
 
     ``clean`` and ``changed`` (B, 3, H, W) in 0..1.
@@ -26,30 +26,32 @@ def seen(clean: Tensor, changed: Tensor) -> Tensor:
     return closed(near(difference(changed, clean)) > FLOOR)
 
 
-def seen_in_texture(clean: Tensor, changed: Tensor, touched: Tensor) -> Tensor:
-    """Like :func:`seen` for replaced content: grain replaced by similar grain is not visible.
+def visible_in_texture(clean: Tensor, changed: Tensor, touched: Tensor) -> Tensor:
+    """Like :func:`visible` for replaced content: grain replaced by similar grain is not visible.
 
     In addition, grey over 3x3 pixels, or grey and its steps over 12, must differ by more than is
     usual between neighbouring places of the good image. If a good share of ``touched``
     (B, 1, H, W) bool does, all of it that differs at all is visible. Nothing outside it is.
     """
     change = changed - clean
-    all_of_it, net = near(change.abs().mean(1, keepdim=True)), near(change)
+    any_change, net = near(change.abs().mean(1, keepdim=True)), near(change)
     before, after = clean.mean(1, keepdim=True), changed.mean(1, keepdim=True)
     limit = _limit(near(before), (9, 11), _SURE)
-    found = (net.mean(1, keepdim=True).abs_() > limit) | (net.abs_().mean(1, keepdim=True) > _SURE)
-    found = near(near(found.float())) > 0.5  # drops isolated pixels
+    differs = (net.mean(1, keepdim=True).abs_() > limit) | (
+        net.abs_().mean(1, keepdim=True) > _SURE
+    )
+    differs = near(near(differs.float())) > 0.5  # drops isolated pixels
 
-    before, after = _look(before), _look(after)
+    before, after = _describe(before), _describe(after)
     limit = _limit(before, (5, 6), _SURE_FAR)
     far = ((after - before).abs_() > limit).any(1, keepdim=True).float()
-    found |= enlarged(far, (clean.shape[-2], clean.shape[-1])) > 0.5
-    found &= touched
-    enough = found.sum((2, 3), keepdim=True) > _SHARE * touched.sum((2, 3), keepdim=True)
-    return (found | (enough & touched)) & closed(all_of_it > _LEAST)
+    differs |= enlarged(far, (clean.shape[-2], clean.shape[-1])) > 0.5
+    differs &= touched
+    enough = differs.sum((2, 3), keepdim=True) > _SHARE * touched.sum((2, 3), keepdim=True)
+    return (differs | (enough & touched)) & closed(any_change > _LEAST)
 
 
-def _look(grey: Tensor) -> Tensor:
+def _describe(grey: Tensor) -> Tensor:
     """Describe 12x12 pixels, (B, 3, h, w): their grey, its steps across and down."""
     across = F.pad((grey[..., 1:] - grey[..., :-1]).abs_(), (0, 1))
     down = F.pad((grey[..., 1:, :] - grey[..., :-1, :]).abs_(), (0, 0, 0, 1))

@@ -1,6 +1,6 @@
-"""The README's picture, from a finished demo: ``python benchmarks/picture.py demo``.
+"""Draw the README's overview from a finished demo: ``python benchmarks/overview.py demo``.
 
-One column a defect type: the photograph, the map laid over it, and the ground truth.
+Each column shows a defect type: the image, the map laid over it, and the ground truth.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ def main() -> None:
     for kind in open_dataset(demo / "data").defect_types:
         sample = next(s for s in open_dataset(demo / "data").test if s.defect_type == kind)
         image = resize_image(read_image(sample.path), inspector.size)
-        seen = inspector.inspect(image)
-        marked = outline(overlay(image, seen.anomaly_map, threshold), seen.mask, PREDICTED)
+        inspection = inspector.inspect(image)
+        marked = outline(
+            overlay(image, inspection.anomaly_map, threshold), inspection.mask, PREDICTED
+        )
         assert sample.mask is not None
         truth = np.repeat(255 * read_mask(sample.mask, inspector.size)[..., None], 3, 2)
         tiles = [resize_image(tile, (SIDE, SIDE)) for tile in (image, marked, truth)]

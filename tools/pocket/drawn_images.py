@@ -1,7 +1,7 @@
-"""Pictures to distil from: scenes of objects on backgrounds, drawn by the program.
+"""Images to distil from: scenes of objects on backgrounds, drawn by the program.
 
-No photograph is used. Picture i is a pure function of (seed, i): a background, objects with shade,
-shine and shadow upon it, then what a camera does (blur, noise, vignette, JPEG, grey).
+No camera image is used. Image i is a pure function of (seed, i): a background, objects with shade,
+shine and shadow on it, then camera effects (blur, noise, vignette, JPEG, grey).
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ import scipy.fft
 from outlines import draw_object
 from PIL import Image, ImageFilter
 
-from flawmap.synthesis.fields import Field, Rng, frequencies, log_uniform, power_noise, turned, unit
+from flawmap.synthesis.fields import (
+    Field,
+    Rng,
+    frequencies,
+    log_uniform,
+    power_noise,
+    rotated_axes,
+    unit,
+)
 from flawmap.synthesis.textures import Pixels, draw_texture
 
 SIDE = 256
@@ -26,11 +34,11 @@ Colours = npt.NDArray[np.float32]  # (h, w, 3) in 0..1
 
 
 def draw_bank(count: int, seed: int, file: Path, workers: int = 2) -> Pixels:
-    """Pictures 0..count-1 as uint8 (count, 256, 256, 3), kept in ``file`` (.npy) once drawn."""
+    """Return images 0..count-1 as uint8 (count, 256, 256, 3), cached in ``file`` (.npy)."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor(workers) as pool:
-            drawn = pool.map(partial(draw_picture, seed), range(count), chunksize=32)
+            drawn = pool.map(partial(draw_image, seed), range(count), chunksize=32)
             bank = np.stack(list(drawn))
         partial_file = file.with_suffix(".part.npy")
         np.save(partial_file, bank)
@@ -38,11 +46,11 @@ def draw_bank(count: int, seed: int, file: Path, workers: int = 2) -> Pixels:
     return np.load(file, mmap_mode="r")
 
 
-def draw_picture(seed: int, index: int) -> Pixels:
-    """Picture ``index``, uint8 (256, 256, 3); one in six is a bare texture."""
+def draw_image(seed: int, index: int) -> Pixels:
+    """Return image ``index``, uint8 (256, 256, 3); one in six is a bare texture."""
     rng = np.random.Generator(np.random.Philox(key=np.array([seed, 2**32 + index], np.uint64)))
-    picture = _texture(rng) if rng.random() < 1 / 6 else _scene(rng)
-    return _photographed(rng, picture)
+    image = _texture(rng) if rng.random() < 1 / 6 else _scene(rng)
+    return _captured(rng, image)
 
 
 def _texture(rng: Rng) -> Colours:
@@ -50,12 +58,12 @@ def _texture(rng: Rng) -> Colours:
 
 
 def _scene(rng: Rng) -> Colours:
-    picture = _background(rng)
+    image = _background(rng)
     materials = [_texture(rng) for _ in range(int(rng.integers(1, 4)))]
     for centre, radius, turn in _placing(rng):
         mask = draw_object(rng, centre, radius, turn, SIDE)
-        picture = _put(rng, picture, mask, _surface(rng, materials))
-    return picture
+        image = _put(rng, image, mask, _surface(rng, materials))
+    return image
 
 
 def _background(rng: Rng) -> Colours:
@@ -64,7 +72,8 @@ def _background(rng: Rng) -> Colours:
     if kind < 0.45:
         return shade
     if kind < 0.65:
-        ramp = unit(turned(rng, (SIDE, SIDE))[0])[..., None] * np.float32(rng.uniform(-0.6, 0.6))
+        ramp = unit(rotated_axes(rng, (SIDE, SIDE))[0])[..., None]
+        ramp = ramp * np.float32(rng.uniform(-0.6, 0.6))
         return np.clip(shade + ramp, 0, 1)
     if kind < 0.85:
         faint = np.float32(rng.uniform(0.05, 0.4))
@@ -80,7 +89,7 @@ def _plain(rng: Rng) -> Colours:
 
 
 def _placing(rng: Rng) -> list[tuple[tuple[float, float], float, float]]:
-    """Where objects lie, (centre, radius, turn): one large, rows of like ones, or a heap."""
+    """Place objects (centre, radius, rotation): one, rows of equal ones, or a heap."""
     kind, turn = rng.random(), rng.uniform(0, 2 * math.pi)
     if kind < 0.35:
         middle = SIDE * rng.uniform(0.35, 0.65, 2)
@@ -96,7 +105,7 @@ def _placing(rng: Rng) -> list[tuple[tuple[float, float], float, float]]:
 
 
 def _surface(rng: Rng, materials: list[Colours]) -> Colours:
-    """What an object is made of: plain, one of the scene's materials, or a mix; shifted about."""
+    """Return a surface: plain, one of the scene's materials, or a mix, randomly shifted."""
     material = materials[int(rng.integers(len(materials)))]
     shift = tuple(int(v) for v in rng.integers(SIDE, size=2))
     material = np.roll(material, shift, (0, 1))
@@ -104,16 +113,16 @@ def _surface(rng: Rng, materials: list[Colours]) -> Colours:
     return _plain(rng) * (1 - share) + material * share
 
 
-def _put(rng: Rng, picture: Colours, mask: Field, surface: Colours) -> Colours:
-    """Lay an object on the picture: its shadow first, then its lit surface."""
+def _put(rng: Rng, image: Colours, mask: Field, surface: Colours) -> Colours:
+    """Lay an object on the image: its shadow first, then its lit surface."""
     cover = mask[..., None]
     if rng.random() < 0.5:
         shift = tuple(int(v) for v in rng.integers(-10, 11, 2))
         shadow = _soft(np.roll(mask, shift, (0, 1)), rng.uniform(1, 8))
-        picture = picture * (1 - np.float32(rng.uniform(0.1, 0.7)) * shadow[..., None])
+        image = image * (1 - np.float32(rng.uniform(0.1, 0.7)) * shadow[..., None])
     if rng.random() < 0.7:
         surface = _lit(rng, mask, surface)
-    return picture * (1 - cover) + surface * cover
+    return image * (1 - cover) + surface * cover
 
 
 def _lit(rng: Rng, mask: Field, surface: Colours) -> Colours:
@@ -137,22 +146,22 @@ def _soft(mask: Field, sigma: float) -> Field:
     return scipy.fft.irfft2(scipy.fft.rfft2(mask) * np.exp(-(f**2) / 2), mask.shape)
 
 
-# --- what a camera does
+# --- camera effects
 
 
-def _photographed(rng: Rng, picture: Colours) -> Pixels:
+def _captured(rng: Rng, image: Colours) -> Pixels:
     if rng.random() < 0.4:
-        picture = np.repeat(picture.mean(-1, keepdims=True), 3, axis=-1)
+        image = np.repeat(image.mean(-1, keepdims=True), 3, axis=-1)
     if rng.random() < 0.5:
-        picture = picture * _vignette(rng)
+        image = image * _vignette(rng)
     contrast = rng.uniform(0.4, 1) if rng.random() < 0.4 else 1.0
-    picture = (picture - 0.5) * np.float32(contrast) + np.float32(
+    image = (image - 0.5) * np.float32(contrast) + np.float32(
         0.5 + rng.uniform(-1, 1) * (1 - contrast) / 2
     )
-    image = Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8))
+    pil = Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
     if rng.random() < 0.5:
-        image = image.filter(ImageFilter.GaussianBlur(log_uniform(rng, 0.4, 2.5)))
-    return _compressed(rng, _noisy(rng, np.asarray(image)))
+        pil = pil.filter(ImageFilter.GaussianBlur(log_uniform(rng, 0.4, 2.5)))
+    return _compressed(rng, _noisy(rng, np.asarray(pil)))
 
 
 def _vignette(rng: Rng) -> Colours:

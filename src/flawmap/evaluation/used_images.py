@@ -1,4 +1,4 @@
-"""Find test images that a run has already used, for training or for setting its thresholds."""
+"""Test images that a run has already used, for training or for setting its thresholds."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ def _about_good(
     good = [(sample, sha256) for sample, sha256 in kept if sample.label == "good"]
     set_thresholds = sum(sha256 in {*images} for _, sha256 in good)
     beside = sum(sample.path in calibrated for sample, _ in good) - set_thresholds
-    said = []
+    warnings = []
     if trained:
         verb = "was trained on and is" if trained == 1 else "were trained on and are"
-        said.append(f"{plural(trained, 'good image(s)')} {verb} left out.")
+        warnings.append(f"{plural(trained, 'good image(s)')} {verb} left out.")
     if set_thresholds or beside:
         which = [f"{plural(set_thresholds, 'good image(s)')} set the thresholds"]
         if beside:
@@ -101,21 +101,21 @@ def _about_good(
                 f"{plural(beside, 'good image(s)')} {verb} calibrated, or "
                 f"{'was' if one else 'were'} left out of the thresholds"
             )
-        said.append(
+        warnings.append(
             f"{', '.join(which if set_thresholds else which[1:])}: counted for the metrics, not "
             "for the rates of verdicts."
         )
-    if said and len(good) == set_thresholds + beside:
-        said[-1] = f"{said[-1].removesuffix('.')}; no false-reject rate is given. {way_out}"
-    return said
+    if warnings and len(good) == set_thresholds + beside:
+        warnings[-1] = f"{warnings[-1].removesuffix('.')}; no false-reject rate is given. {way_out}"
+    return warnings
 
 
 def _way_out(dataset: Dataset, *, folds: bool) -> str:
     """Advice on getting a false-reject rate; in a plain folder, good/ serves training and tests."""
-    said = _WAY_OUT
+    advice = _WAY_OUT
     if dataset.layout == "folder":
-        said += " of another folder, defective ones into test/defective"
-    return said + ("." if folds else ", or train with --folds.")
+        advice += " of another folder, defective ones into test/defective"
+    return advice + ("." if folds else ", or train with --folds.")
 
 
 def _about_defective(copies: Sequence[Sample]) -> list[str]:
@@ -124,6 +124,6 @@ def _about_defective(copies: Sequence[Sample]) -> list[str]:
     named = ", ".join(str(sample.path) for sample in copies[:3])
     more = ", ..." if len(copies) > 3 else ""
     return [
-        f"{plural(len(copies), 'defective image(s)')} of the very content of a good image "
+        f"{plural(len(copies), 'defective image(s)')} with the same content as a good image "
         f"({named}{more}): one of the two labels is wrong."
     ]

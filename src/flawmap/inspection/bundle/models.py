@@ -1,4 +1,4 @@
-"""Model files of a run: the trained ONNX graph and its exports."""
+"""Model files of a run: the trained model and its exports."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ _EXPORTED_FOR = {"openvino": "openvino", "onnxruntime": "onnx"}
 
 
 @dataclass(frozen=True)
-class Graph:
+class StoredModel:
     """Serialized model with its digest in the manifest, intended backend and thresholds."""
 
-    graph: bytes
+    onnx: bytes
     weights: bytes | None
     sha256: str
     backend: str
     calibration: Calibration
 
 
-def read_graph(
+def read_model(
     folder: Path, manifest: Manifest, backend: str = "auto", precision: str = "float32"
-) -> Graph:
+) -> StoredModel:
     """Read the model and check it against the manifest; raise FlawmapError if the digests differ.
 
     ``int8`` reads the export for the backend; ``auto`` prefers OpenVINO's over ONNX Runtime's.
-    ``bf16`` reads the trained graph, with the thresholds determined for it at export.
+    ``bf16`` reads the trained model, with the thresholds determined for it at export.
     """
     if precision != "int8":
         sha256 = manifest.files.get(GRAPH, "")
-        graph = read_checked(folder, GRAPH, sha256)
+        onnx = read_checked(folder, GRAPH, sha256)
         calibration = manifest.calibration if precision != "bf16" else _bf16(folder, manifest)
-        return Graph(graph, None, sha256, backend, calibration)
+        return StoredModel(onnx, None, sha256, backend, calibration)
     wanted = list(_EXPORTED_FOR) if backend == "auto" else [backend]
     for name in wanted:
         export = manifest.exports.get(f"{_EXPORTED_FOR.get(name)}-int8")
         if export is not None and export.files and export.calibration is not None:
             read = [read_checked(folder, file, sha256) for file, sha256 in export.files.items()]
             weights, sha256 = read[1] if len(read) > 1 else None, next(iter(export.files.values()))
-            return Graph(read[0], weights, sha256, name, export.calibration)
+            return StoredModel(read[0], weights, sha256, name, export.calibration)
     to = _EXPORTED_FOR.get(wanted[0])
     if to is None:
         raise UsageError(f"Unknown backend {backend!r}: INT8 runs on {' or '.join(_EXPORTED_FOR)}.")
@@ -112,15 +112,15 @@ def _is(name: str, data: bytes, sha256: str | None) -> bool:
 def read_checked(folder: Path, name: str, sha256: str | None) -> bytes:
     """Read a file of the run; raise FlawmapError if it is not the one listed in the manifest."""
     try:
-        found = read_regular(folder / name, _MOST_BYTES)
+        data = read_regular(folder / name, _MOST_BYTES)
     except OSError as error:
         raise FlawmapError(
             f"Cannot read {folder / name}: {error.strerror}. Copy the whole run folder again."
         ) from error
-    if not _is(name, found, sha256):
+    if not _is(name, data, sha256):
         what = "weights" if name == WEIGHTS else "model"
         raise FlawmapError(
             f"{folder / name} is not the {what} that its manifest names: it was changed or "
             "cut short. Copy the whole run folder again, export it again, or train again."
         )
-    return found
+    return data
