@@ -27,7 +27,8 @@ class TrainConfig(BaseModel):
     method: str = "destseg"
     """Method: destseg, adps or stpm."""
     preset: str = "fast"
-    """Preset of the method: fast, or paper, which takes hours without a GPU."""
+    """Preset of the method: fast; paper, which takes hours without a GPU; or, of destseg, best:
+    larger than fast and meant for a GPU, its accuracy not measured yet."""
     teacher: str | Path = "pocket"
     """Frozen backbone: pocket, resnet18, wide_resnet50_2 or a weights file."""
     textures: Path | None = None

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flawmap.training.steps.checkpoint import learned_state
 from flawmap.training.steps.graphs import WARM_UP, Cuda, Graphed, choose_graphs
-from flawmap.training.steps.loop import Loop, Progress
+from flawmap.training.steps.loop import Loop
 from methods import test_adps, test_destseg, test_stpm
 from methods.tiny import tiny_batch
 from training.tiny import CPU, stop_after
@@ -75,7 +75,9 @@ def test_what_cannot_be_captured_goes_on_without_in_one_line(tmp_path: Path):
     lines: list[str] = []
     plain = build(test_destseg.TestDestseg, tmp_path / "plain", None)
     plain.run()
-    failing = build(test_destseg.TestDestseg, tmp_path / "failing", Recorder(True), say=lines.append)
+    failing = build(
+        test_destseg.TestDestseg, tmp_path / "failing", Recorder(True), say=lines.append
+    )
     failing.run()
     assert len(lines) == len(failing.method.phases())
     assert all("\n" not in line and "not permitted" in line for line in lines)

@@ -11,7 +11,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from flawmap.methods.optimisation import build_optimisers
-from flawmap.methods.registry import METHODS
 from flawmap.synthesis.anomalies import AnomalyConfig
 from flawmap.synthesis.families.weights import FAMILY_NAMES, FamilyWeights
 from flawmap.synthesis.operations import OPERATIONS
@@ -23,7 +22,7 @@ from training.steps.waiting import META, WaitsError, no_waiting
 from training.tiny import tiny_images
 
 CONTRACTS = (test_destseg.TestDestseg, test_adps.TestAdps, test_stpm.TestStpm)
-EACH = [(c, preset) for c in CONTRACTS for preset in METHODS[c.method].presets]
+EACH = [(c, preset) for c in CONTRACTS for preset in c.presets]
 STEPS = 3
 ROTATIONS = ("none", "draem")
 

@@ -41,14 +41,13 @@ class _NoTensorsOfLists(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in (torch.tensor, torch.as_tensor, torch.asarray):
-            if torch.device(kwargs.get("device") or "cpu") == META:
-                raise WaitsError(f"{func.__name__} uploads from ordinary memory")
+        makes = func in (torch.tensor, torch.as_tensor, torch.asarray)
+        if makes and torch.device(kwargs.get("device") or "cpu") == META:
+            raise WaitsError(f"{func.__name__} uploads from ordinary memory")
         return func(*args, **kwargs)
 
 
 class _NoWaiting(TorchDispatchMode):
-
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
@@ -59,9 +58,9 @@ class _NoWaiting(TorchDispatchMode):
             raise WaitsError(f"{func} reads the device")
         if name == "index" and any(_is_mask(x) for x in args[1]):
             raise WaitsError("an index by a mask has as many results as the device finds")
-        if name == "_to_copy" and kwargs.get("device") == META and not there:
-            if not kwargs.get("non_blocking"):
-                raise WaitsError("a blocking upload")
+        uploads = name == "_to_copy" and kwargs.get("device") == META and not there
+        if uploads and not kwargs.get("non_blocking"):
+            raise WaitsError("a blocking upload")
         if name == "copy_" and there and args[1].device != META and not _queued(args, kwargs):
             raise WaitsError("a blocking upload by copy_")
         return func(*args, **kwargs)

@@ -26,8 +26,8 @@ class Batches(Protocol):
 def drawn_ahead(maker: BatchMaker) -> Iterator[Batches]:
     """Yield a maker of the same batches, which draws each in a thread, one step ahead, on CUDA.
 
-    On a CPU it is ``maker`` itself: training keeps all cores busy there, and drawing takes 1 to 3 %
-    of a step.
+    On a CPU it is ``maker`` itself. Drawing takes 0.5 to 1 ms there, of a step of ``fast`` of 150
+    to 380 ms, and the thread was measured to gain nothing.
     """
     if maker.device.type != "cuda":
         yield maker
