@@ -119,10 +119,10 @@ class BatchMaker:
     def _banks(self) -> tuple[Bank | None, Bank]:
         """Images, if they are no tiles, and textures; the images come first on the device."""
         room = room_on(self.device)
-        tiled = isinstance(self.images, Tiles)
-        images = None if tiled else Bank.of(self.images, self.device, room)
-        used = images.kept_bytes if images is not None else 0
-        return images, Bank.of(self.textures, self.device, room - used)
+        if isinstance(self.images, Tiles):
+            return None, Bank.of(self.textures, self.device, room)
+        images = Bank.of(self.images, self.device, room)
+        return images, Bank.of(self.textures, self.device, room - images.kept_bytes)
 
     @property
     def _textures(self) -> Bank:

@@ -40,7 +40,7 @@ class Cuda:
 
     def aside(self, work: Callable[[], Tensor]) -> Tensor:
         """Run ``work`` on a side stream, between what came before and what follows."""
-        here, side = torch.cuda.current_stream(), torch.cuda.Stream()
+        here, side = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(here)
         with torch.cuda.stream(side):
             result = work()
