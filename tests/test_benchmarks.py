@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +16,12 @@ import scipy.ndimage
 import torch
 from PIL import Image
 
+from flawmap.benchmark.grid import read_grid
 from flawmap.methods.destseg.model import Destseg
 from flawmap.methods.registry import find_preset
 from flawmap.utils.files import replacing, sweep
-from methods.tiny import tiny_teacher
+from methods.tiny import tiny_config, tiny_teacher
+from training.steps.test_graphs import Recorder
 
 SIZE = 64
 
@@ -88,3 +94,100 @@ def test_coverage_is_summed_by_package() -> None:
     assert found["packages"] == {"flawmap": 100.0, "data": 35.0, "utils": 0.0}
     assert found["percent"] == 40.9  # 9 of 22
     assert (found["num_statements"], found["num_branches"]) == (20, 2)
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, benchmarks: None) -> Path:
+    """Data as in ``../shared``, and presets and backbones in miniature."""
+    import speed
+
+    for name in ("data/mvtec_ad_256/screw/train/good/0.png", "data/dtd_256/images/0.jpg"):
+        (path := tmp_path / name).parent.mkdir(parents=True)
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(path)
+    monkeypatch.setattr(speed, "find_preset", lambda method, preset: tiny_config(preset))
+    monkeypatch.setattr(speed.Shared, "teacher", lambda shared, name: tiny_teacher())
+    return tmp_path
+
+
+def test_speed_measures_every_preset_and_phase(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import speed
+
+    few = {label: speed.OURS[label] for label in ("paper", "fast pocket, not turned")}
+    monkeypatch.setattr(speed, "OURS", few)
+    steps = dict.fromkeys(speed.PHASES, lambda: None)
+    monkeypatch.setattr(speed, "baseline", lambda *args: steps)  # it has a test of its own
+    with ExitStack() as stack:
+        found = speed.measure(speed.Shared(shared), 1, 2, 1, torch.device("cpu"), stack)
+    timed = [f"{label} {phase}" for label in ("baseline", *speed.OURS) for phase in speed.PHASES]
+    assert list(found["seconds_an_image"]) == timed
+    assert set(found["speed_up"]) >= {f"{label}, both phases" for label in speed.OURS}
+
+
+def test_speed_on_a_gpu_trains_as_flawmap_train_does(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a stand-in for the GPU: the steps are captured, best among them."""
+    import speed
+
+    device = Recorder()
+    monkeypatch.setattr(speed, "choose_graphs", lambda *args, **named: device)
+    preset, teacher, rotation = speed.FOR_A_GPU["best"]
+    with ExitStack() as stack:
+        steps, batch = speed.ours(
+            speed.Shared(shared), preset, teacher, rotation, None, torch.device("cpu"), stack
+        )
+        for _ in range(speed.WARM_UP + 2):
+            for name in speed.PHASES:
+                steps[name]()
+    assert (batch, device.captures, device.replays) == (4, 2, 4)
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_bf16_profile_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    import bf16_profile
+
+    monkeypatch.setattr(bf16_profile, "find_preset", lambda method, preset: tiny_config(preset))
+    teacher = (tiny_teacher(), None)
+    monkeypatch.setattr(bf16_profile, "load_teacher", lambda weights: teacher)
+    monkeypatch.setattr(bf16_profile, "_SIDE", 32)
+    monkeypatch.setattr(bf16_profile, "_SHOWN", 0.0)
+    found = bf16_profile.measure(1, 2, Path(), "float32")
+    assert sum(found["shares"].values()) == pytest.approx(1, abs=0.02)
+    own = {k: v for k, v in found["shares"].items() if bf16_profile.is_convolution(k)}
+    assert "aten::convolution_backward" in own
+    assert found["convolution_share"] == pytest.approx(sum(own.values()), abs=0.01)
+    assert found["gflop_a_step"] > 0
+
+
+@pytest.mark.posix
+def test_gpu_script_says_what_is_missing(tmp_path: Path) -> None:
+    (folder := tmp_path / "benchmarks").mkdir()
+    script = Path(__file__).resolve().parents[1] / "benchmarks" / "gpu.sh"
+    shutil.copy(script, folder)
+    run = ["bash", str(folder / "gpu.sh")]
+    found = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert ".gpu/data/mvtec_ad_256/screw is missing" in found.stderr
+    for needed in ("mvtec_ad_256/screw", "mvtec_ad_256/transistor", "dtd_256"):
+        (tmp_path / ".gpu" / "data" / needed).mkdir(parents=True)
+    (tmp_path / ".gpu" / "weights").mkdir()
+    env = os.environ | {"PYTHON": "false"}  # as where torch sees no GPU
+    found = subprocess.run(run, capture_output=True, text=True, check=False, env=env)
+    assert (found.returncode, "no NVIDIA GPU" in found.stderr) == (2, True)
+
+
+@pytest.mark.usefixtures("benchmarks")
+@pytest.mark.parametrize("name", ["gpu_paper", "gpu_best"])
+def test_gpu_grids_are_grids(name: str, tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[1] / "benchmarks" / f"{name}.yaml").read_text()
+    (folder := tmp_path / "benchmarks").mkdir()
+    (folder / "grid.yaml").write_text(text)
+    for category in ("screw", "transistor"):
+        (tmp_path / ".gpu" / "data" / "mvtec_ad_256" / category).mkdir(parents=True)
+    cells = read_grid(folder / "grid.yaml").cells()
+    assert len(cells) == {"gpu_paper": 6, "gpu_best": 2}[name]
+    assert all(cell.options.device == "cuda" for cell in cells)
+    for cell in cells:
+        find_preset(cell.method, cell.preset)

@@ -32,7 +32,7 @@ class Exported(NamedTuple):
     graph: OnnxRuntime
 
 
-@pytest.fixture(scope="module", params=["paper", "fast"])
+@pytest.fixture(scope="module", params=["paper", "fast", "best"])
 def exported(request: pytest.FixtureRequest, tall_graph) -> Exported:
     module, path = tall_graph(request.param)
     return Exported(module, path, OnnxRuntime(path.read_bytes()))

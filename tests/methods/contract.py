@@ -37,6 +37,7 @@ class MethodContract:
     """Tests of one method, each on every preset."""
 
     method: ClassVar[str]
+    presets: ClassVar[tuple[str, ...]] = ("paper", "fast")
     tiny: ClassVar[dict[str, Any]] = {}
     """Changes that make any preset small enough for 64x64 and a few seconds."""
     tiny_of: ClassVar[dict[str, dict[str, Any]]] = {}
@@ -44,9 +45,12 @@ class MethodContract:
     steps: ClassVar[int] = 30
     """Enough for every phase's loss to fall."""
 
-    @pytest.fixture(params=["paper", "fast"])
-    def preset(self, request: pytest.FixtureRequest) -> str:
-        return request.param
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "preset" in metafunc.fixturenames:
+            metafunc.parametrize("preset", self.presets)
+
+    def test_every_preset_is_tested(self):
+        assert set(self.presets) == set(METHODS[self.method].presets)
 
     def build(self, preset: str, **changes: Any) -> Method:
         """The preset made small; the same weights each time."""

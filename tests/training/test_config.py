@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from pydantic import ValidationError
 
 import flawmap
+from flawmap.cli.config_options import config_options
 from flawmap.errors import UsageError
 from flawmap.training.config import TrainConfig
 from flawmap.training.resolve import framing, method_config
@@ -83,3 +85,9 @@ def test_steps_replace_the_epochs_of_a_preset():
 )
 def test_tiles_overlap_by_a_quarter_unless_asked_otherwise(options, overlap):
     assert framing(TrainConfig(**options), (256, 256)).overlap == overlap
+
+
+@pytest.mark.parametrize(("given", "expected"), [([], True), (["--no-cuda-graphs"], False)])
+def test_what_is_on_by_default_can_be_turned_off(given, expected):
+    command = click.Command("train", params=list(config_options()))
+    assert command.make_context("train", list(given)).params["cuda_graphs"] is expected

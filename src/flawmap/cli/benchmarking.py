@@ -56,7 +56,7 @@ def bench() -> None:
     help="Folder in --data; may be repeated, as may the next four options. Default: all.",
 )
 @click.option("--method", multiple=True, help="destseg, adps or stpm. Default: destseg.")
-@click.option("--preset", multiple=True, help="fast or paper. Default: fast.")
+@click.option("--preset", multiple=True, help="fast, paper or best. Default: fast.")
 @click.option("--teacher", multiple=True, help="As for train. Default: pocket.")
 @click.option("--seed", type=int, multiple=True, help="As for train. Default: 0.")
 @click.option("--textures", type=PATH, help="As for train.")

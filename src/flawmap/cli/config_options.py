@@ -52,7 +52,7 @@ def _option(name: str, field: FieldInfo) -> click.Option:
     kind = _kind(field.annotation)
     several = get_origin(kind) is dict
     return click.Option(
-        [_NAMES.get(name, f"--{name.replace('_', '-')}"), name],
+        [_flags(name, on=field.default is True), name],
         type=_type(kind, field),
         is_flag=kind is bool,
         multiple=several,
@@ -60,6 +60,12 @@ def _option(name: str, field: FieldInfo) -> click.Option:
         metavar=_METAVARS.get(name),
         help=" ".join((field.description or "").split()),
     )
+
+
+def _flags(name: str, *, on: bool) -> str:
+    """Return the option's name; where the default is ``on``, with the one that turns it off."""
+    option = name.replace("_", "-")
+    return f"--{option}/--no-{option}" if on else _NAMES.get(name, f"--{option}")
 
 
 def _kind(annotation: Any) -> Any:

@@ -19,6 +19,7 @@ from flawmap.synthesis.families.weights import FamilyDraws, FamilyWeights, draw_
 from flawmap.synthesis.foreground import foreground
 from flawmap.synthesis.operations import OPERATIONS
 from flawmap.synthesis.perlin import perlin_noise, rotate_each
+from flawmap.synthesis.upload import upload
 
 _LINE_CELLS = 8.0  # maximum lattice cells per axis for thin curves; finer ones would form a net
 _LINE_CUT = 0.25
@@ -156,12 +157,11 @@ def anomaly_masks(
     """
     few = np.minimum(parameters.cells, _LINE_CELLS)
     cells = np.where(parameters.lines[:, None], few, parameters.cells)
-    angles = torch.from_numpy(parameters.angles).to(device)
-    degrees = torch.from_numpy(parameters.field_degrees).to(device)
-    field = perlin_noise(size, torch.from_numpy(cells).to(device), angles)[:, None]
+    angles, degrees = upload(parameters.angles, device), upload(parameters.field_degrees, device)
+    field = perlin_noise(size, upload(cells, device), angles)[:, None]
     if parameters.lines.any():
-        drawn = torch.from_numpy(parameters.lines).to(device)[:, None, None, None]
-        width = torch.from_numpy(parameters.line_width).to(device)[:, None, None, None]
+        drawn = _per_sample(parameters.lines, device)
+        width = _per_sample(parameters.line_width, device)
         lines = thin_curves(field, width).to(field.dtype) * 2 - 1
         field = torch.where(drawn, config.threshold + lines, field)
     return rotate_each(field, degrees) > config.threshold
@@ -196,7 +196,7 @@ def corrupt(
             for row, image, drawn in zip(rows, images, masks, strict=True):
                 changed[row], mask[row] = image, drawn
     if parameters.spared.any():
-        mask &= torch.from_numpy(~parameters.spared).to(clean.device)[:, None, None, None]
+        mask &= _per_sample(~parameters.spared, clean.device)
     weight = mask.to(clean.dtype)
     return torch.lerp(clean, changed, weight), weight  # exact where the weight is 0 or 1
 
@@ -227,12 +227,16 @@ def _lay_textures(
     """Apply the texture family: images blended with textures everywhere, and bool masks."""
     mask = anomaly_masks(parameters, (clean.shape[-2], clean.shape[-1]), config, clean.device)
     if part is not None:
-        free = torch.from_numpy(~parameters.confined).to(clean.device)[:, None, None, None]
-        mask &= part | free
+        mask &= part | _per_sample(~parameters.confined, clean.device)
     if config.texture_operations:
         textures = change_textures(textures, parameters)
-    opacity = torch.from_numpy(parameters.opacity).to(clean.device)[:, None, None, None]
+    opacity = _per_sample(parameters.opacity, clean.device)
     return torch.lerp(clean, textures, opacity), mask
+
+
+def _per_sample(values: np.ndarray, device: torch.device) -> Tensor:
+    """Upload one number per sample (B,), as (B, 1, 1, 1)."""
+    return upload(values, device)[:, None, None, None]
 
 
 def change_textures(textures: Tensor, parameters: AnomalyParameters) -> Tensor:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from flawmap.synthesis.perlin import rotate_each
+from flawmap.synthesis.upload import upload
 
 Amounts = Sequence[float]
 _GREY = (0.299, 0.587, 0.114)
@@ -85,7 +87,7 @@ def equalize(x: Tensor, amounts: Amounts) -> Tensor:
 
 def rotate(x: Tensor, amounts: Amounts) -> Tensor:
     """Rotate by up to ±45 degrees, black outside the image."""
-    degrees = torch.tensor([_range(amounts[0], -45, 45)], device=x.device)
+    degrees = _there([_range(amounts[0], -45, 45)], x)
     return rotate_each(x[None], degrees)[0]
 
 
@@ -100,11 +102,11 @@ def _range(amount: float, low: float, high: float) -> float:
 
 
 def _per_channel(x: Tensor, amounts: Amounts) -> Tensor:
-    return torch.tensor(list(amounts), device=x.device).view(3, 1, 1)
+    return _there(amounts, x).view(3, 1, 1)
 
 
 def _grey(x: Tensor) -> Tensor:
-    weights = torch.tensor(_GREY, device=x.device).view(3, 1, 1)
+    weights = _there(_GREY, x).view(3, 1, 1)
     return (x * weights).sum(0, keepdim=True)
 
 
@@ -114,6 +116,9 @@ def _hue_rotation(degrees: float, x: Tensor) -> Tensor:
     cos, sin = float(angle.cos()), float(angle.sin())
     third, root = (1.0 - cos) / 3.0, sin / 3.0**0.5
     same, before, after = cos + third, third - root, third + root
-    return torch.tensor(
-        [[same, before, after], [after, same, before], [before, after, same]], device=x.device
-    )
+    return _there([same, before, after, after, same, before, before, after, same], x).view(3, 3)
+
+
+def _there(values: Sequence[float], x: Tensor) -> Tensor:
+    """Return values as float32 on the device of ``x``."""
+    return upload(np.array(values, np.float32), x.device)

@@ -27,7 +27,8 @@ class TrainConfig(BaseModel):
     method: str = "destseg"
     """Method: destseg, adps or stpm."""
     preset: str = "fast"
-    """Preset of the method: fast, or paper, which takes hours without a GPU."""
+    """Preset of the method: fast; paper, which takes hours without a GPU; or, of destseg, best:
+    larger than fast and meant for a GPU, its accuracy not measured yet."""
     teacher: str | Path = "pocket"
     """Frozen backbone: pocket, resnet18, wide_resnet50_2, timm:NAME, timm:NAME@FILE or a weights
     file."""
@@ -60,6 +61,8 @@ class TrainConfig(BaseModel):
     takes N + 1 times as long."""
     device: str = "auto"
     """Device to train on: auto, cpu or cuda."""
+    cuda_graphs: bool = True
+    """Replay training steps as CUDA graphs on a GPU; the results are the same without."""
     layout: str = Field("auto", description=f"Layout of the data folder: {LAYOUT_CHOICES}.")
     group: str | int | None = None
     """What in a path identifies the part, so that all its images stay on one side of the split: a

@@ -14,9 +14,11 @@ from flawmap.methods.base import Method
 from flawmap.methods.modules.parallel import synchronise_norms
 from flawmap.training.choices.memory import fill_memory
 from flawmap.training.prepare import Prepared, Request, Setup
+from flawmap.training.steps.ahead import drawn_ahead
 from flawmap.training.steps.batches import BatchMaker
 from flawmap.training.steps.checkpoint import learned_state
 from flawmap.training.steps.device import choose_layout, exact
+from flawmap.training.steps.graphs import choose_graphs
 from flawmap.training.steps.loop import Loop
 from flawmap.training.steps.ranks import Ranks
 
@@ -38,17 +40,23 @@ def fit(request: Request, setup: Setup, prepared: Prepared, folder: Path) -> Non
         request.reporter.say(_shared(ranks, prepared.config.batch_size))
         synchronise_norms(method.module)
         ranks.share(list(method.module.state_dict().values()))
-    Loop(
-        method,
-        _batches(request, setup, prepared, layout),
-        prepared.steps,
-        folder,
-        setup.device,
-        setup.precision,
-        request.checkpoint_seconds,
-        request.reporter.show,
-        ranks,
-    ).run()
+    graphs = choose_graphs(setup.device, asked=config.cuda_graphs, alone=ranks.count == 1)
+    if graphs is not None:
+        request.reporter.say("Steps are replayed as CUDA graphs; --no-cuda-graphs turns it off.")
+    with drawn_ahead(_batches(request, setup, prepared, layout)) as batches:
+        Loop(
+            method,
+            batches,
+            prepared.steps,
+            folder,
+            setup.device,
+            setup.precision,
+            request.checkpoint_seconds,
+            request.reporter.show,
+            ranks,
+            request.reporter.say,
+            graphs,
+        ).run()
 
 
 def _shared(ranks: Ranks, batch: int) -> str:

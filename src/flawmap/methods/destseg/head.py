@@ -8,6 +8,7 @@ the other inputs of the paper's ablation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, cast
 
 import torch
@@ -91,10 +92,13 @@ class PyramidHead(nn.Module):
     """Coarse-to-fine head: each level is processed at its own size, then refined by the next.
 
     Wide context is cheap at the coarsest level, and only a few channels are left at the finest.
-    ``inputs`` and ``widths``: channels of the levels and of the head, finest first.
+    ``inputs`` and ``widths``: channels of the levels and of the head, finest first. ``doublings``:
+    how often the finest size is doubled, each time with a stage of half as many channels.
     """
 
-    def __init__(self, inputs: Sequence[int], widths: Sequence[int] = (16, 32, 48)) -> None:
+    def __init__(
+        self, inputs: Sequence[int], widths: Sequence[int] = (16, 32, 48), doublings: int = 0
+    ) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(
             conv_norm_relu(channels, w, 1) for channels, w in zip(inputs, widths, strict=True)
@@ -105,18 +109,23 @@ class PyramidHead(nn.Module):
         self.narrow = nn.ModuleList(
             nn.Conv2d(wide, thin, 1) for wide, thin in zip(widths[1:], widths[:-1], strict=True)
         )
+        finer = [max(2, widths[0] >> number) for number in range(doublings + 1)]
+        self.halve = nn.ModuleList(nn.Conv2d(w, h, 1) for w, h in pairwise(finer))
+        self.doubled = nn.ModuleList(two_blocks(width, width) for width in finer[1:])
         init_kaiming(self)
-        self.classify = nn.Conv2d(widths[0], 1, 1)
+        self.classify = nn.Conv2d(finer[-1], 1, 1)
         nn.init.constant_(cast(Tensor, self.classify.bias), _PRIOR_LOGIT)
 
     def forward(self, products: Features) -> Tensor:
-        """Map :func:`compare`'s levels (B, c_k, H_k, W_k) to logits (B, 1, H_1, W_1)."""
+        """Map :func:`compare`'s levels (B, c_k, H_k, W_k) to logits (B, 1, H_1, W_1), doubled."""
         levels = [lateral(x) for lateral, x in zip(self.lateral, products, strict=True)]
         x = self.get_submodule(self.stages[-1])(levels[-1])
         for index in reversed(range(len(levels) - 1)):
             size = (levels[index].shape[-2], levels[index].shape[-1])
             x = upsample(self.narrow[index](x), size) + levels[index]
             x = self.get_submodule(self.stages[index])(x)
+        for halve, stage in zip(self.halve, self.doubled, strict=True):
+            x = stage(upsample(halve(x), (2 * x.shape[-2], 2 * x.shape[-1])))
         logits: Tensor = self.classify(x)
         return logits
 

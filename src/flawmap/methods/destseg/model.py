@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -14,6 +13,7 @@ from flawmap.methods.destseg.background import BackgroundOffset
 from flawmap.methods.destseg.config import DestsegConfig
 from flawmap.methods.destseg.head import PaperHead, PyramidHead, compare, compared_widths
 from flawmap.methods.destseg.student import GuidedStudent, PlainStudent, Student
+from flawmap.methods.modules.blocks import upsample
 from flawmap.methods.modules.features import distance_maps
 from flawmap.methods.modules.readout import topk_mean
 from flawmap.methods.modules.upsample import Upsample
@@ -30,7 +30,7 @@ class Destseg(nn.Module):
         self.config = config
         self.teacher = teacher
         self.student = _build_student(teacher, config)
-        self.head = _build_head(teacher.channels, config)
+        self.head = _build_head(teacher, config)
         self.level = BackgroundOffset(config.levelling) if config.levelling else nn.Identity()
         self.levels = present_levels(config.levels, len(teacher.channels))
         self.memory = build_memory(config.memory)
@@ -38,7 +38,7 @@ class Destseg(nn.Module):
         self.normalise_image = ImageNorm(teacher.mean, teacher.std)  # for both teacher and student
 
     def segment(self, teacher: Features, student: Features) -> Tensor:
-        """Compute logits (B, 1, H_1, W_1), float32, from both networks' features."""
+        """Compute logits (B, 1, h, w), float32, from both networks' features; h >= H_1."""
         logits: Tensor = self.head(compare(teacher, student, self.config.head_input)).float()
         return logits
 
@@ -66,7 +66,7 @@ class Destseg(nn.Module):
         anomaly = self.segment(teacher, student).sigmoid()
         product = distances.clamp(min=_LEAST).prod(1, keepdim=True)
         if self.config.distance_power:
-            anomaly = anomaly * product.pow(self.config.distance_power)
+            anomaly = anomaly * _at_size_of(anomaly, product).pow(self.config.distance_power)
         read_out = self._read_out(self.level(anomaly), product, unfamiliar, image)
         return *read_out, distances, *self.memory.outputs(unfamiliar)
 
@@ -92,11 +92,18 @@ def _build_student(teacher: Backbone, config: DestsegConfig) -> nn.Module:
     return build(config.student_width, teacher)
 
 
-def _build_head(widths: Sequence[int], config: DestsegConfig) -> nn.Module:
+def _at_size_of(other: Tensor, x: Tensor) -> Tensor:
+    size = (other.shape[-2], other.shape[-1])
+    return x if (x.shape[-2], x.shape[-1]) == size else upsample(x, size)
+
+
+def _build_head(teacher: Backbone, config: DestsegConfig) -> nn.Module:
     if config.head == "none":
         return nn.Identity()
-    inputs = compared_widths(widths, config.head_input)
+    inputs = compared_widths(teacher.channels, config.head_input)
     own = config.head_widths
     if config.head == "paper":
         return PaperHead(inputs, own[0])
-    return PyramidHead(inputs, [*own, *own[-1:] * len(inputs)][: len(inputs)])
+    widths = [*own, *own[-1:] * len(inputs)][: len(inputs)]
+    to_image_size = teacher.strides[0].bit_length() - 1
+    return PyramidHead(inputs, widths, min(config.head_doublings, to_image_size))

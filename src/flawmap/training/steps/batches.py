@@ -1,13 +1,15 @@
 """Batch *t* as a pure function of (seed, *t*): images, rotations, noise, textures.
 
-Images and textures are kept decoded in uint8 arrays; a batch takes a few row reads and tensor
-operations on the training device. There are no workers and no hidden state.
+Images and textures are kept decoded in uint8 arrays; a batch takes a few row reads on the host
+and tensor operations on the training device, for which the host does not wait. There is no hidden
+state, so :mod:`flawmap.training.steps.ahead` may draw a batch before it is asked for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -15,8 +17,15 @@ from torch import Tensor
 
 from flawmap.data.tiles import Tiles
 from flawmap.methods.batch import Batch
-from flawmap.synthesis.anomalies import AnomalyConfig, corrupt, draw_parameters
+from flawmap.synthesis.anomalies import (
+    AnomalyConfig,
+    AnomalyParameters,
+    corrupt,
+    draw_parameters,
+)
 from flawmap.synthesis.perlin import rotate_each
+from flawmap.synthesis.upload import pinned, upload
+from flawmap.training.steps.bank import Bank, as_images, room_on
 from flawmap.training.steps.ranks import ALONE, Ranks
 from flawmap.types import Rotation
 from flawmap.utils.rng import Stream, generator
@@ -25,6 +34,18 @@ SLIGHT_DEGREES = 5.0
 _DRAEM_DEGREES = 90.0
 _DRAEM_SHARE = 0.3  # share of the images that are rotated
 _GREY = 114.0 / 255.0
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The host's part of a batch: its random numbers and images."""
+
+    rows: np.ndarray  # (b,) of this rank's images
+    own: slice  # this rank's part of what is made here
+    images: Tensor  # see Bank.read
+    degrees: np.ndarray | None
+    parameters: AnomalyParameters | None
+    textures: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -50,23 +71,40 @@ class BatchMaker:
     layout: torch.memory_format = torch.channels_last
 
     def __call__(self, step: int) -> Batch:
+        return self.finish(self.draw(step))
+
+    def draw(self, step: int) -> Drawn:
+        """Draw all random numbers of a batch and read its images, on the host only."""
         own = self.ranks.slice_of(self.batch_size)
         made = slice(None) if self._makes_whole_batches else own
-        rows = self.order(step)
-        clean = self._to_device(self._good(rows, step, made))
-        degrees = self._degrees(step)
-        if degrees is not None:
-            clean = self._rotate(clean, torch.from_numpy(degrees[made]).to(self.device))
-        if self.anomalies is None:
-            corrupted, mask = clean, torch.zeros_like(clean[:, :1])
-        else:
-            corrupted, mask = self._corrupt(clean, step, self.anomalies, made)
-        if self._makes_whole_batches:
-            clean, corrupted, mask = clean[own], corrupted[own], mask[own]
-        rows = rows[own]
-        clean, corrupted = (x.contiguous(memory_format=self.layout) for x in (clean, corrupted))
-        unchanged = degrees is None and not isinstance(self.images, Tiles)
-        return Batch(clean, corrupted, mask, rows if unchanged else None)
+        rows, degrees = self.order(step), self._degrees(step)
+        parameters = self._parameters(step, made)
+        return Drawn(
+            rows=rows[own],
+            own=own if self._makes_whole_batches else slice(None),
+            images=self._read(rows, step, made),
+            degrees=None if degrees is None else degrees[made],
+            parameters=parameters,
+            textures=None if parameters is None else self._textures.read(parameters.texture),
+        )
+
+    def finish(self, drawn: Drawn) -> Batch:
+        """Compute the batch on the device; the host does not wait for it."""
+        clean = self._load(drawn.images)
+        if drawn.degrees is not None:
+            clean = self._rotate(clean, upload(drawn.degrees, self.device))
+        corrupted, mask = self._corrupt(clean, drawn)
+        chosen = (x[drawn.own] for x in (clean, corrupted))
+        clean, corrupted = (x.contiguous(memory_format=self.layout) for x in chosen)
+        return Batch(clean, corrupted, mask[drawn.own], drawn.rows if self._recur(drawn) else None)
+
+    def _recur(self, drawn: Drawn) -> bool:
+        """Whether the images come again as they are, so that their features can be remembered.
+
+        On CUDA that is not done: a step that looks them up cannot be captured as a graph.
+        """
+        unchanged = drawn.degrees is None and not isinstance(self.images, Tiles)
+        return unchanged and self.device.type != "cuda"
 
     @property
     def _makes_whole_batches(self) -> bool:
@@ -77,23 +115,47 @@ class BatchMaker:
         alone = self.ranks.count == 1
         return alone or (self.anomalies is not None and self.anomalies.has_families)
 
-    def _good(self, rows: np.ndarray, step: int, made: slice) -> np.ndarray:
+    @cached_property
+    def _banks(self) -> tuple[Bank | None, Bank]:
+        """Images, if they are no tiles, and textures; the images come first on the device."""
+        room = room_on(self.device)
         if isinstance(self.images, Tiles):
-            rng = generator(self.seed, Stream.TILES, step)
-            shifts = rng.uniform(-0.5, 0.5, (len(rows), 2))
-            return self.images.near(rows[made], shifts[made])
-        images: np.ndarray = self.images[rows[made]]
-        return images
+            return None, Bank.of(self.textures, self.device, room)
+        images = Bank.of(self.images, self.device, room)
+        return images, Bank.of(self.textures, self.device, room - images.kept_bytes)
 
-    def _corrupt(
-        self, clean: Tensor, step: int, anomalies: AnomalyConfig, made: slice
-    ) -> tuple[Tensor, Tensor]:
+    @property
+    def _textures(self) -> Bank:
+        return self._banks[1]
+
+    def _read(self, rows: np.ndarray, step: int, made: slice) -> Tensor:
+        images = self._banks[0]
+        if images is not None:
+            return images.read(rows[made])
+        rng = generator(self.seed, Stream.TILES, step)
+        shifts = rng.uniform(-0.5, 0.5, (len(rows), 2))
+        return pinned(cast(Tiles, self.images).near(rows[made], shifts[made]), self.device)
+
+    def _load(self, read: Tensor) -> Tensor:
+        images = self._banks[0]
+        if images is not None:
+            return images.load(read)
+        return as_images(read.to(self.device, non_blocking=True))
+
+    def _parameters(self, step: int, made: slice) -> AnomalyParameters | None:
+        if self.anomalies is None:
+            return None
         rng = generator(self.seed, Stream.ANOMALY, step)
-        drawn = draw_parameters(rng, self.batch_size, len(self.textures), anomalies)
-        whole = self._makes_whole_batches
-        parameters = drawn if whole else drawn.rows(np.arange(self.batch_size)[made])
-        textures = self._to_device(self.textures[parameters.texture])
-        return corrupt(clean, textures, parameters, anomalies)
+        drawn = draw_parameters(rng, self.batch_size, len(self.textures), self.anomalies)
+        if self._makes_whole_batches:
+            return drawn
+        return drawn.rows(np.arange(self.batch_size)[made])
+
+    def _corrupt(self, clean: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
+        if self.anomalies is None or drawn.parameters is None or drawn.textures is None:
+            return clean, torch.zeros_like(clean[:, :1])
+        textures = self._textures.load(drawn.textures)
+        return corrupt(clean, textures, drawn.parameters, self.anomalies)
 
     def order(self, step: int) -> np.ndarray:
         """Return the rows (B,) of the step's images; each epoch is a new permutation of all."""
@@ -128,7 +190,3 @@ class BatchMaker:
         else:
             rotated = rotate_each(clean - _GREY, degrees) + _GREY
         return rotated.contiguous(memory_format=torch.channels_last)  # as textures are
-
-    def _to_device(self, images: np.ndarray) -> Tensor:
-        rows = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
-        return rows.permute(0, 3, 1, 2).float() / 255.0

@@ -20,8 +20,9 @@ import torch
 from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.training_log import TRAINING_LOG, TrainingLog
 from flawmap.methods.base import Method, Phase
+from flawmap.methods.batch import Batch
 from flawmap.methods.optimisation import build_optimisers, phase_steps, rate_factor, set_rate
-from flawmap.training.steps.batches import BatchMaker
+from flawmap.training.steps.ahead import Batches
 from flawmap.training.steps.checkpoint import (
     decode_checkpoint,
     encode_checkpoint,
@@ -32,6 +33,7 @@ from flawmap.training.steps.checkpoint import (
     unpack_optimisers,
 )
 from flawmap.training.steps.device import autocast, exact
+from flawmap.training.steps.graphs import Compute, Device, Graphed
 from flawmap.training.steps.ranks import ALONE, Ranks
 from flawmap.types import Precision
 from flawmap.utils.signals import stopping_signals
@@ -62,7 +64,7 @@ class Loop:
     """Training of ``method`` for ``steps`` steps on ``batches``, with checkpoints and a log."""
 
     method: Method
-    batches: BatchMaker
+    batches: Batches
     steps: int
     folder: Path
     device: torch.device
@@ -70,6 +72,9 @@ class Loop:
     checkpoint_seconds: float = 30.0
     show: Callable[[Progress], None] = lambda progress: None
     ranks: Ranks = ALONE
+    say: Callable[[str], None] = lambda text: None
+    graphs: Device | None = None
+    """What captures steps as graphs; None: every step is run as it is."""
     _stop: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -119,6 +124,7 @@ class Loop:
     ) -> None:
         self.set_modes(phase)
         optimisers = build_optimisers(phase.groups, phase.config)
+        compute = self.gradients_of(phase)
         if start > first:
             unpack_optimisers(optimisers, tensors)
         saved_at = time.monotonic()
@@ -127,7 +133,7 @@ class Loop:
             set_rate(optimisers, rate_factor(phase.config, step - first, count))
             statistics = self._statistics()
             try:
-                losses.append(self.step(phase, optimisers, step))
+                losses.append(self.step(phase, optimisers, step, compute))
             except RuntimeError as error:
                 if self.ranks.count > 1:
                     self._save_alone(step, optimisers, statistics, error)
@@ -188,22 +194,39 @@ class Loop:
         ) from error
 
     def step(
-        self, phase: Phase, optimisers: list[torch.optim.Optimizer], step: int
+        self,
+        phase: Phase,
+        optimisers: list[torch.optim.Optimizer],
+        step: int,
+        compute: Compute | None = None,
     ) -> torch.Tensor:
-        """Train on batch ``step`` and return the loss, still on the device."""
+        """Train on batch ``step`` and return the loss, still on the device.
+
+        ``compute``: what sets the gradients, of :meth:`gradients_of`; the phase's own if None.
+        """
         batch = self.batches(step)
-        with autocast(self.device, self.precision):
-            loss = phase.loss(batch)
-        for optimiser in optimisers:
-            optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = (compute or self.gradients_of(phase))(batch)
         learned = [p for module in phase.groups for p in module.parameters()]
-        mean_loss, stop = self.ranks.reduce_step(learned, loss.detach(), self._stop.is_set())
+        mean_loss, stop = self.ranks.reduce_step(learned, loss, self._stop.is_set())
         if stop:
             self._stop.set()
         for optimiser in optimisers:
             optimiser.step()
         return mean_loss
+
+    def gradients_of(self, phase: Phase) -> Compute:
+        """Return what sets the phase's gradients to those of a batch, and returns its loss."""
+        learned = [p for module in phase.groups for p in module.parameters()]
+
+        def compute(batch: Batch) -> torch.Tensor:
+            with autocast(self.device, self.precision):
+                loss = phase.loss(batch)
+            for parameter in learned:
+                parameter.grad = None
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss.detach()
+
+        return Graphed(compute, self.graphs, self.say) if self.graphs is not None else compute
 
     def set_modes(self, phase: Phase) -> None:
         """Put the phase's modules in training mode with gradients; freeze all others."""

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flawmap.synthesis.upload import upload
+
 
 class Dice:
     """Dispenses columns of ``numbers`` (B, K) in 0..1, each once, as tensors (B, 1, 1, 1).
@@ -23,7 +25,7 @@ class Dice:
 
     def to(self, values: np.ndarray) -> Tensor:
         """Copy host numbers to the device."""
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self._device, non_blocking=True)
+        return upload(values, self._device)
 
     def reserve(self, count: int) -> Dice:
         """Reserve ``count`` columns for an optional step; the other steps' numbers stay the same.
