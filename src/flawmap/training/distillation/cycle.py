@@ -133,7 +133,8 @@ class Cycle:
 
         The second list: those of a constant, the teacher's mean feature, for scale.
         """
-        net, lifts = (deepcopy(part).eval() for part in self._averaged())
+        net, lifts = deepcopy(self._averaged())
+        net.eval()
         sums = torch.zeros(2, len(WIDTHS), dtype=torch.float64)
         for start in range(0, len(images), _TOGETHER):
             views = unit_range(images[start : start + _TOGETHER])
@@ -141,9 +142,9 @@ class Cycle:
             for stage, (small, large) in enumerate(pairs):
                 lifted, target = on_one_grid(lifts[stage](small), large)
                 mean = lifts.get_buffer(f"mean{stage}").expand_as(target)
-                for row, found in enumerate((lifts.restore(stage, lifted), mean)):
+                for row, given in enumerate((lifts.restore(stage, lifted), mean)):
                     sums[row, stage] += len(views) * float(
-                        F.cosine_similarity(found, target).mean()
+                        F.cosine_similarity(given, target).mean()
                     )
         found: list[list[float]] = (sums / len(images)).tolist()
         return found[0], found[1]
