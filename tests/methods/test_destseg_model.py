@@ -15,12 +15,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from flawmap.backbones.blocks import BasicBlock, init_kaiming, two_blocks
 from flawmap.backbones.resnet import RESNET18, ResNetTeacher
 from flawmap.methods.destseg.background import BackgroundOffset
-from flawmap.methods.destseg.config import FAST, PAPER, DestsegConfig
+from flawmap.methods.destseg.config import BEST, FAST, PAPER, DestsegConfig
 from flawmap.methods.destseg.head import PaperHead, compare
 from flawmap.methods.destseg.model import Destseg
 from flawmap.methods.destseg.student import Decoder, Encoder, PlainStudent
 from flawmap.methods.modules.guided_filter import GuidedUpsampling
-from methods.tiny import SIZE, tiny_config, tiny_method
+from methods.tiny import SIZE, tiny_config, tiny_method, tiny_teacher
 
 PRESETS = ("paper", "fast")
 WIDTHS = (64, 128, 256)
@@ -366,3 +366,37 @@ def test_without_a_head_the_student_learns_as_long_as_with_one():
     changes = PAPER.model_dump() | {"head": "none"}
     assert DestsegConfig.model_validate(changes).steps_for("full", 100) == 1000
     assert PAPER.steps_for("full", 100) == 5000
+
+
+@pytest.mark.parametrize(("doublings", "finer"), [(0, 1), (1, 2), (2, 4)])
+def test_the_pyramid_doubles_the_finest_level(image: torch.Tensor, doublings, finer):
+    module = tiny_method("best", head_doublings=doublings).module.eval()
+    with torch.no_grad():
+        teacher = module.teacher(module.normalise_image(image))
+        logits = module.segment(teacher, module.student(image, teacher))
+        anomaly_map, score, distances = module(image)
+    height, width = teacher[0].shape[-2:]
+    assert logits.shape == (2, 1, finer * height, finer * width)
+    assert distances.shape[-2:] == (height, width)
+    assert (anomaly_map.shape, score.shape) == ((2, *SIZE), (2,))
+
+
+def test_it_is_not_doubled_beyond_the_image():
+    teacher = tiny_teacher()
+    teacher.strides = (2, 8, 16)
+    module = Destseg(teacher, tiny_config("best", head_doublings=2))
+    assert len(module.head.doubled) == 1
+
+
+def test_only_the_pyramid_doubles():
+    with pytest.raises(ValidationError, match="only the pyramid head doubles"):
+        tiny_config("paper", head_doublings=1)
+
+
+def test_best_is_fast_made_larger():
+    changed = {name for name, value in BEST if value != getattr(FAST, name)}
+    assert changed == {
+        "preset", "student_width", "head_widths", "head_doublings", "batch_size", "steps",
+        "steps_when_turned",
+    }  # fmt: skip
+    assert DestsegConfig.model_validate(BEST.model_dump()) == BEST

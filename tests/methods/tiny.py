@@ -1,4 +1,4 @@
-"""DeSTSeg in miniature: both presets at 64x64, a few thousand weights."""
+"""DeSTSeg in miniature: its presets at 64x64, a few thousand weights."""
 
 from __future__ import annotations
 
