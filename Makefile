@@ -9,7 +9,7 @@ OUT ?= demo
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick coverage check format bench torture docs clean
+.PHONY: help install demo test test-all quick coverage check format bench torture docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -24,11 +24,14 @@ install: $(VENV)/installed  ## virtual environment in .venv with everything in i
 demo: install  ## draw a product, train, evaluate, report: SEED=0 OUT=demo
 	$(BIN)/flawmap demo --out $(OUT) --seed $(SEED)
 
-test: install  ## all tests
+test: install  ## all tests but a few long ones
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m 'not long' src tests
+
+test-all: install  ## all tests
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile src tests
 
 quick: install  ## tests that are not marked slow; those that should be are listed
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m 'not slow' \
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m 'not slow and not long' \
 		--durations 10 --durations-min 3 src tests
 
 coverage: install  ## share of lines and branches that the tests execute, into benchmarks/results

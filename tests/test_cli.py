@@ -516,7 +516,7 @@ def test_bench_flags_go_before_the_file_and_the_table_is_printed(
 ) -> None:
     from flawmap.benchmark import run
 
-    def stand_in(cell: Any, folder: Path) -> dict[str, Any]:
+    def stand_in(cell: Any, folder: Path, commands: Any) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
         return {
             "method": cell.method, "preset": cell.preset, "teacher": cell.teacher,

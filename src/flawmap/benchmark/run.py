@@ -62,6 +62,7 @@ def bench(
         raise UsageError(f"{workers} workers cannot train anything: give 1 or more.")
     if on != "local" and keep and work is None:
         raise UsageError("With --on ray, --keep needs a --work that all nodes see.")
+    given.cells()  # raises for an invalid grid, before anything is written
     results = make_folder(Path(out))
     place = Path(work) if work else None if on != "local" else results / "runs"
     plan = Plan(results, place, keep, on, workers, cores, say)

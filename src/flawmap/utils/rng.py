@@ -53,5 +53,13 @@ def from_words(seed: int, word: int) -> np.random.Generator:
     """
     if 0 < word < 2**32:
         raise ValueError(f"word {word} may be a stream's: give 0, or 2**32 and above")
+    return keyed(seed, word)
+
+
+def keyed(seed: int, word: int) -> np.random.Generator:
+    """Return a Philox generator keyed by (seed, word), for distillation.
+
+    Its numbers may be those of a training's stream, with which it has nothing in common.
+    """
     key = np.array([seed % 2**64, word], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key))

@@ -26,18 +26,18 @@ def stopping(progress: Progress) -> None:
 @pytest.mark.parametrize(
     ("name", "method", "size"),
     [
-        ("resnet18", "destseg", (64, 64)),
-        ("convnext_atto", "adps", (64, 64)),
-        ("vit_small_patch14_dinov2", "stpm", (28, 42)),
+        pytest.param("resnet18", "destseg", (64, 64), marks=pytest.mark.long),
+        pytest.param("convnext_atto", "adps", (64, 64), marks=pytest.mark.long),
+        pytest.param("vit_small_patch14_dinov2", "stpm", (28, 42), marks=pytest.mark.long),
         ("test_vit", "stpm", (48, 80)),
-        ("efficientnet_lite0", "stpm", (64, 64)),
+        pytest.param("efficientnet_lite0", "stpm", (64, 64), marks=pytest.mark.long),
     ],
 )
 def test_it_trains_resumes_and_exports(
     name, method, size, tiny_data, tiny_textures, tmp_path: Path, monkeypatch
 ):
     monkeypatch.setattr("flawmap.training.steps.loop._LOG_EVERY", 1)
-    monkeypatch.setattr("flawmap.exporting.export._DEFECTS", 4)
+    monkeypatch.setattr("flawmap.exporting.export._ANOMALIES", 4)
     monkeypatch.setattr("flawmap.exporting.synthetic._TEXTURES", 4)
     real = name == "efficientnet_lite0"
     file = real_file(tmp_path) if real else random_file(tmp_path, name)

@@ -89,7 +89,7 @@ def test_what_keeps_workers_from_working_is_the_error_of_the_call(
     run_copy: Path, twelve: Path, tmp_path: Path
 ) -> None:
     for options, kind, said in (
-        ({"backend": "tensorrt"}, UsageError, "No backend 'tensorrt'"),
+        ({"backend": "tensorrt"}, UsageError, "Unknown backend 'tensorrt'"),
         ({"device": "GPU.7", "backend": "onnxruntime"}, FlawmapError, "no device"),
     ):
         lines = tmp_path / "lines.jsonl"

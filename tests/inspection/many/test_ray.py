@@ -68,7 +68,7 @@ def test_what_keeps_actors_from_working_is_the_error_of_the_call(
 ) -> None:
     with pytest.raises(FlawmapError, match="No node of the Ray cluster offers GPU"):
         flawmap.predict(run_copy, [twelve], on=cluster.address, device="cuda")
-    with pytest.raises(flawmap.UsageError, match="No backend 'tensorrt'"):
+    with pytest.raises(flawmap.UsageError, match="Unknown backend 'tensorrt'"):
         flawmap.predict(run_copy, [twelve], on=cluster.address, backend="tensorrt")
 
 

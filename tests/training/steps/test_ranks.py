@@ -20,7 +20,7 @@ from flawmap.methods.modules.parallel import SyncedBatchNorm2d, batch_mean, sync
 from flawmap.training.steps.ranks import ALONE, Ranks, joined_ranks
 
 TESTS = Path(__file__).resolve().parents[2]
-TRAIN = "--size 64x64 --batch-size 4 --seed 3 --precision float32"
+TRAIN = "--method stpm --size 64x64 --batch-size 4 --seed 3 --precision float32"
 
 
 def torchrun(count: int, *words: object) -> list[str]:
@@ -83,21 +83,21 @@ def words(data: Path, out: Path, textures: Path, *more: str) -> list[str]:
     return [*map(str, given), *TRAIN.split(), *more]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.posix
 def test_it_is_stopped_and_resumed_with_other_numbers_of_ranks(
     tiny_data: Path, tiny_textures: Path, tmp_path: Path
 ):
     out = tmp_path / "run"
-    train = words(tiny_data, out, tiny_textures, "--steps", "80")
+    train = words(tiny_data, out, tiny_textures, "--steps", "30")
     for count, more in ((2, []), (1, ["--resume"])):
         command = torchrun(count, *train, *more) if count > 1 else [sys.executable, *train, *more]
         stop_in_training(command, out, signal.SIGTERM)
-    done = run(torchrun(2, *words(tiny_data, out, tiny_textures, "--steps", "80", "--resume")))
+    done = run(torchrun(2, *words(tiny_data, out, tiny_textures, "--steps", "30", "--resume")))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Inspector: ") == 1, "one process reports"
     steps = [line["step"] for line in read_log(out / "training.jsonl")]
-    assert steps == sorted({*range(10, 81, 10), 56}), "56: the end of a phase"
+    assert steps == [10, 20, 30]
     assert not (out / "checkpoints").exists()
 
 

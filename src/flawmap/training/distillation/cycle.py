@@ -16,7 +16,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,6 +25,7 @@ from flawmap.backbones.features import IMAGENET_MEAN, IMAGENET_STD, ImageNorm
 from flawmap.backbones.weights import fold_batch_norm
 from flawmap.training.distillation.network import WIDTHS, Lifts, PocketNet
 from flawmap.training.distillation.views import Bank, draw_views, unit_range
+from flawmap.utils.rng import keyed
 
 DEVIATION_SHARE = 0.1  # of the squared error, beside 1 of the cosine
 EMA = 0.998  # averages over the last 500 steps
@@ -175,8 +175,7 @@ class Cycle:
 
     def _pairs(self, features: Tensor) -> Tensor:
         """Cosines between 64 random places of every image of the batch, (64 B, 64 B)."""
-        key = np.array([self.recipe.seed, 2**41 + self.step], np.uint64)
-        rng = np.random.Generator(np.random.Philox(key=key))
+        rng = keyed(self.recipe.seed, 2**41 + self.step)
         places = torch.from_numpy(rng.choice(features[0, 0].numel(), 64, replace=False))
         chosen = features.flatten(2)[:, :, places].transpose(1, 2).flatten(0, 1)  # (64 B, C)
         chosen = F.normalize(chosen, dim=1)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from flawmap.utils.rng import keyed
+
 Bank = npt.NDArray[np.uint8]  # (n, 256, 256, 3)
 
 
@@ -28,7 +30,7 @@ def draw_views(
 
     ``banks``: images, and the share of a batch that each bank gives; shares sum to 1.
     """
-    rng = np.random.Generator(np.random.Philox(key=np.array([seed, step], np.uint64)))
+    rng = keyed(seed, step)
     which = rng.choice(len(banks), batch, p=[share for _, share in banks])
     images = np.stack([bank[rng.integers(len(bank))] for bank in (banks[i][0] for i in which)])
     grid = F.affine_grid(_crops(rng, batch, side / images.shape[1]), [batch, 3, side, side], False)
