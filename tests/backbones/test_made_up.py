@@ -21,8 +21,17 @@ def known():
         yield
 
 
-@pytest.mark.parametrize("name", SIZES)
-@pytest.mark.parametrize("method", ["destseg", "adps", "stpm"])
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("two-levels", "destseg"),
+        pytest.param("two-levels", "adps", marks=pytest.mark.long),
+        pytest.param("two-levels", "stpm", marks=pytest.mark.long),
+        ("stride-14", "destseg"),
+        ("stride-14", "adps"),
+        ("stride-14", "stpm"),
+    ],
+)
 def test_it_trains_exports_and_predicts(name, method, tiny_data, tiny_textures, tmp_path):
     run = tmp_path / "run"
     flawmap.train(  # refuses to finish where graph and network differ by more than 1e-4

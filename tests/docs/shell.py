@@ -2,7 +2,7 @@
 
 What takes long is scaled down here and nowhere else: options are appended (``SCALED``), constants
 of exports and timings are lowered (``LOWERED``), ``demo`` draws the tiny product and trains for a
-few steps, and a training that an earlier page ran with the same line is copied.
+few steps, and what an earlier page trained or drew with the same line is copied.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ LOWERED = {
     "flawmap.benchmark.latency.BATCHES": (1, 2),
 }
 _DEMO_STEPS = 4
+_MAKES = ("train", "demo")  # what they make is copied where a later page has the same line
 _PATIENCE = 60.0  # seconds
 
 
@@ -63,12 +64,12 @@ class Shell:
         program, *words = shlex.split(command)
         assert program == "flawmap", f"{command}: cannot run here; say why before the block"
         words += _scaled(words)
-        if words[0] == "train" and command in self._trained:
+        if words[0] in _MAKES and command in self._trained:
             copytree(self._trained[command], _out(words))
             return
         status = _interrupted(words) if "--watch" in words else self._in_process(words)
         assert status == 0, f"{command}: exit status {status}"
-        if words[0] == "train":
+        if words[0] in _MAKES:
             self._trained[command] = _out(words).resolve()
 
     def _in_process(self, words: list[str]) -> object:

@@ -49,6 +49,13 @@ NOT_RUN = [
 ]
 
 
+def _marks(page: Path) -> list[pytest.MarkDecorator]:
+    """How long a page takes: those that are `long` show verbs that tests of their own run, too."""
+    if page.name in ("grids.md", "synthesis.md", "at-the-line.md"):
+        return [pytest.mark.long, pytest.mark.slow]
+    return [pytest.mark.slow] if LONG.search(page.read_text("utf-8")) else []
+
+
 @pytest.fixture
 def sandbox(
     tmp_path: Path, tiny_data: Path, tiny_textures: Path, monkeypatch: pytest.MonkeyPatch
@@ -77,7 +84,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, tiny_data: Path, trained: dict[str, P
         pytest.param(
             page,
             id=page.relative_to(ROOT).as_posix(),
-            marks=[pytest.mark.slow] if LONG.search(page.read_text("utf-8")) else [],
+            marks=_marks(page),
         )
         for page in WITH_BLOCKS
     ],

@@ -32,7 +32,9 @@ class Exported(NamedTuple):
     graph: OnnxRuntime
 
 
-@pytest.fixture(scope="module", params=["paper", "fast", "best"])
+@pytest.fixture(
+    scope="module", params=["paper", "fast", pytest.param("best", marks=pytest.mark.long)]
+)
 def exported(request: pytest.FixtureRequest, tall_graph) -> Exported:
     module, path = tall_graph(request.param)
     return Exported(module, path, OnnxRuntime(path.read_bytes()))

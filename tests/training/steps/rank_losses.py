@@ -23,7 +23,7 @@ from flawmap.training.steps.ranks import Ranks, joined_ranks
 from methods.tiny import SIZE, tiny_teacher
 from training.tiny import CPU, tiny_images
 
-STEPS = 4
+STEPS = 3
 FLOAT = torch.Tensor.float
 FAMILIES = {"texture": 1, "moved": 1, "removed": 1}
 CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
