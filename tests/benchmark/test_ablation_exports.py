@@ -151,7 +151,7 @@ def test_every_row_takes_a_step_in_each_phase(method: str, row: str, preset: str
         assert sum(moved) > 0.9 * len(moved)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_structure_exports_within_parity(tmp_path: Path):
     rows = structures()
     assert len(rows) == 11
