@@ -25,13 +25,13 @@ demo: install  ## draw a product, train, evaluate, report: SEED=0 OUT=demo
 	$(BIN)/flawmap demo --out $(OUT) --seed $(SEED)
 
 test: install  ## all tests but a few long ones
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m 'not long' src tests
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m 'not long' src tests
 
 test-all: install  ## all tests
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile src tests
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder src tests
 
 quick: install  ## tests that are not marked slow; those that should be are listed
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m 'not slow and not long' \
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m 'not slow and not long' \
 		--durations 10 --durations-min 3 src tests
 
 coverage: install  ## share of lines and branches that the tests execute, into benchmarks/results
