@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import io
-import runpy
 import urllib.error
 import urllib.request
 from importlib import resources
@@ -21,6 +20,7 @@ from flawmap.backbones.registry import load_backbone
 from flawmap.backbones.resnet import Architecture, ResNetStudent
 from flawmap.backbones.weights import TEACHERS, cache_folder, fold_batch_norm, load_teacher
 from flawmap.errors import FlawmapError, UsageError
+from flawmap.training.distillation.network import small_network
 
 WIDTHS = (8, 12, 16)
 
@@ -131,12 +131,9 @@ def test_other_resnets_load_in_torchvisions_layout(architecture: Architecture, t
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_what_the_pocket_trainer_saves_loads(tmp_path: Path):
-    """tools/pocket: norms folded, half precision; the teacher reads it as float32."""
-    file = Path(__file__).parents[2] / "tools" / "pocket" / "network.py"
-    if not file.is_file():
-        pytest.skip("the tools are not here")
-    trained = runpy.run_path(str(file))["PocketNet"](WIDTHS).eval()
+def test_what_distillation_saves_loads(tmp_path: Path):
+    """Norms folded, half precision; the teacher reads it as float32."""
+    trained = small_network().eval()
     folded = fold_batch_norm(trained.state_dict())
     save_file({k: v.half() for k, v in folded.items()}, tmp_path / "pocket.safetensors")
     teacher, _ = load_teacher(tmp_path / "pocket.safetensors")

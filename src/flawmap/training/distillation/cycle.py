@@ -22,8 +22,9 @@ from torch.nn import functional as F
 
 from flawmap.backbones.base import Backbone
 from flawmap.backbones.features import IMAGENET_MEAN, IMAGENET_STD, ImageNorm
+from flawmap.backbones.resnet import ResNet
 from flawmap.backbones.weights import fold_batch_norm
-from flawmap.training.distillation.network import WIDTHS, Lifts, PocketNet
+from flawmap.training.distillation.network import WIDTHS, Lifts, small_network
 from flawmap.training.distillation.views import Bank, draw_views, unit_range
 from flawmap.utils.rng import keyed
 
@@ -61,7 +62,7 @@ class Cycle:
         self.teacher, self.banks, self.recipe, self.step = teacher, banks, recipe, 0
         self.levels = pair_levels(len(teacher.channels))
         self.norms = ImageNorm(IMAGENET_MEAN, IMAGENET_STD), ImageNorm(teacher.mean, teacher.std)
-        self.net = PocketNet()
+        self.net = small_network()
         self.lifts = Lifts([teacher.channels[level] for level in self.levels])
         self._learn_scales()
         self.modules = nn.ModuleList([self.net, self.lifts])
@@ -149,9 +150,9 @@ class Cycle:
         found: list[list[float]] = (sums / len(images)).tolist()
         return found[0], found[1]
 
-    def _averaged(self) -> tuple[PocketNet, Lifts]:
+    def _averaged(self) -> tuple[ResNet, Lifts]:
         net, lifts = self.average
-        return cast(PocketNet, net), cast(Lifts, lifts)
+        return cast(ResNet, net), cast(Lifts, lifts)
 
     def _views(self, step: int) -> Tensor:
         recipe = self.recipe

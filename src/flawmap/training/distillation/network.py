@@ -1,7 +1,4 @@
-"""The small network while it learns: batch norm still apart, and lifts up to the large teacher.
-
-Modules are named as in ``flawmap.backbones.resnet.ResNetTeacher``: folded weights load there.
-"""
+"""The small network while it learns, and the lifts from its features to the large teacher's."""
 
 from __future__ import annotations
 
@@ -9,51 +6,16 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from flawmap.backbones.resnet import ResNet, basic
 
 WIDTHS = (32, 64, 128)
 """Channels of the small network's stages: half of a ResNet-18's."""
 
 
-class Block(nn.Module):
-    """ResNet's basic block (He et al., CVPR 2016)."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample: nn.Sequential | None = None
-        if stride != 1 or inputs != outputs:
-            shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H/stride, W/stride)."""
-        identity = x if self.downsample is None else self.downsample(x)
-        x = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(x)) + identity)
-
-
-class PocketNet(nn.Module):
-    """Stem and stages 1-3; (B, 3, H, W) to (B, 32, H/4, W/4), (B, 64, …/8), (B, 128, …/16)."""
-
-    def __init__(self, widths: tuple[int, int, int] = WIDTHS) -> None:
-        super().__init__()
-        w1, w2, w3 = widths
-        self.conv1 = nn.Conv2d(3, w1, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(w1)
-        self.layer1 = nn.Sequential(Block(w1, w1, 1), Block(w1, w1, 1))
-        self.layer2 = nn.Sequential(Block(w1, w2, 2), Block(w2, w2, 1))
-        self.layer3 = nn.Sequential(Block(w2, w3, 2), Block(w3, w3, 1))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute the three stages of a normalised image, finest first."""
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
-        first = self.layer1(x)
-        second = self.layer2(first)
-        return first, second, self.layer3(second)
+def small_network() -> ResNet:
+    """Build the small network, its norms not folded yet; levels at strides 4, 8 and 16."""
+    return ResNet(basic(WIDTHS), folded=False)
 
 
 class Lifts(nn.ModuleList):
