@@ -129,6 +129,28 @@ def test_a_result_of_other_options_is_refused(grid: Grid, tmp_path: Path, measur
         bench(other, tmp_path)
 
 
+def test_a_result_is_stored_as_soon_as_it_is_made(
+    grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A bench that is stopped between two read-outs of a training keeps the first."""
+
+    def stand_in(cell, run: Path, commands: Commands) -> dict[str, Any]:
+        if cell.variant == "second":
+            raise KeyboardInterrupt
+        return {"seed": cell.seed, **module._stored_settings(cell)}
+
+    monkeypatch.setattr(module, "measure", stand_in)
+    variants = {"first": Variant(), "second": Variant(distances=(1,))}
+    with pytest.raises(KeyboardInterrupt):
+        bench(one_seed(grid).model_copy(update={"variant": variants}), tmp_path)
+    assert ["-first-" in path.name for path in tmp_path.glob("*.json")] == [True]
+
+
+def test_it_runs_nowhere_else(grid: Grid, tmp_path: Path):
+    with pytest.raises(UsageError, match=r"--on lokal: give local, ray or ray://HOST:PORT"):
+        bench(grid, tmp_path, on="lokal")
+
+
 def test_keep_leaves_the_inspectors(grid: Grid, tmp_path: Path, measured: list[str]):
     bench(grid, tmp_path, keep=True)
     assert len(list((tmp_path / "runs").iterdir())) == 2

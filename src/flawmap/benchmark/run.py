@@ -24,6 +24,7 @@ from flawmap.benchmark.workers.local import run_local
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import GRAPH, MANIFEST, SETTINGS, WEIGHTS, read_manifest
 from flawmap.inspection.bundle.training_log import TRAINING_LOG, read_log
+from flawmap.inspection.many.where import is_cluster
 from flawmap.utils.files import OURS, foreign, make_folder, write_json
 
 _MARKER = f"{OURS}bench.json"
@@ -58,7 +59,9 @@ def bench(
     invalid or a result in ``out`` was made with other options.
     """
     given = grid if isinstance(grid, Grid) else read_grid(Path(grid))
-    if on == "local" and workers < 1:
+    if on != "local" and not is_cluster(on):
+        raise UsageError(f"--on {on}: give local, ray or ray://HOST:PORT.")
+    if workers < 1:
         raise UsageError(f"{workers} workers cannot train anything: give 1 or more.")
     if on != "local" and keep and work is None:
         raise UsageError("With --on ray, --keep needs a --work that all nodes see.")
@@ -121,7 +124,7 @@ class Plan:
 
         def here(job: tuple[Cell, ...], commands: Commands) -> None:
             announce(job)
-            finish(job, run(job, commands))
+            run(job, commands, store=lambda cell, result: finish((cell,), {cell.name: result}))
 
         def there(job: tuple[Cell, ...], outcome: Outcome | str) -> None:
             announce(job)
@@ -144,11 +147,16 @@ def _by_training(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
 
 
 def measure_training(
-    cells: tuple[Cell, ...], commands: Commands, *, work: Path | None, keep: bool
+    cells: tuple[Cell, ...],
+    commands: Commands,
+    *,
+    work: Path | None,
+    keep: bool,
+    store: Callable[[Cell, dict[str, Any] | str], None] = lambda cell, result: None,
 ) -> Outcome:
     """Measure all read-outs of one training; return a result, or the reason of failure, for each.
 
-    ``work``: folder to train in; None for a temporary one.
+    ``work``: folder to train in; None for a temporary one. ``store`` gets each as it is made.
     """
     with contextlib.ExitStack() as stack:
         if work is None:
@@ -161,6 +169,7 @@ def measure_training(
                 outcome[cell.name] = _again_if_killed(cell, run, commands)
             except FlawmapError as error:
                 outcome[cell.name] = str(error)
+            store(cell, outcome[cell.name])
         if not keep and not any(isinstance(found, str) for found in outcome.values()):
             _remove(run)
         return outcome

@@ -29,9 +29,14 @@ class Place:
     address: str | None = None
 
 
+def is_cluster(on: str) -> bool:
+    """Whether ``on`` is ``ray``, or the address of a cluster."""
+    return on == "ray" or _ADDRESS.fullmatch(on) is not None
+
+
 def check_on(on: str, workers: int | None) -> None:
     """Raise UsageError for an unknown place, or for a number of workers that it cannot have."""
-    if on not in ("auto", "threads", "local", "ray") and _ADDRESS.fullmatch(on) is None:
+    if on not in ("auto", "threads", "local") and not is_cluster(on):
         raise UsageError(f"--on {on}: give auto, threads, local, ray or ray://HOST:PORT.")
     if workers is not None and (workers < 1 or on == "threads"):
         raise UsageError(
