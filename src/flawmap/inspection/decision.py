@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flawmap.inspection.bundle.manifest import Manifest, read_manifest, region_id, settings_id
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.defects import Filters, find_defects
-from flawmap.inspection.record import Defect, InspectionRecord, Provenance
+from flawmap.inspection.record import Defect, InspectionRecord, Provenance, WithRecord
 from flawmap.inspection.roi.mask import Region, read_region
 from flawmap.inspection.tiled import RawPrediction
 from flawmap.types import Size, Verdict
@@ -45,7 +45,7 @@ class ImageInfo:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Inspection:
+class Inspection(WithRecord):
     """Result of inspecting one image: the record, and the arrays behind it.
 
     ``anomaly_map`` float32 (h, w) and ``mask`` uint8 {0, 1} (h, w) have the working size if the
@@ -67,21 +67,6 @@ class Inspection:
     image: NDArray[np.uint8] | None = None
 
     # The record of an inspection has no error, so these fields are never None.
-
-    @property
-    def score(self) -> float:
-        """Image score."""
-        return cast(float, self.record.score)
-
-    @property
-    def p_value(self) -> float:
-        """Share of good parts that score as high or higher."""
-        return cast(float, self.record.p_value)
-
-    @property
-    def verdict(self) -> Verdict:
-        """What the inspector decided."""
-        return cast(Verdict, self.record.verdict)
 
     @property
     def defects(self) -> tuple[Defect, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
@@ -155,6 +155,30 @@ class InspectionRecord(_Frozen):
             return cls.model_validate(value)
         except ValidationError as error:
             raise FlawmapError(f"It is damaged: {_first_error(error)}. Predict again.") from error
+
+
+class WithRecord:
+    """Base of what holds the ``record`` of one image: score, p-value and verdict of it.
+
+    They are not defined where the record has an error.
+    """
+
+    record: InspectionRecord
+
+    @property
+    def score(self) -> float:
+        """Image score."""
+        return cast(float, self.record.score)
+
+    @property
+    def p_value(self) -> float:
+        """Share of good parts that score as high or higher."""
+        return cast(float, self.record.p_value)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the inspector decided."""
+        return cast(Verdict, self.record.verdict)
 
 
 def _first_error(error: ValidationError) -> str:

@@ -9,14 +9,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from flawmap.inspection.record import InspectionRecord
-from flawmap.types import Label, Verdict
+from flawmap.inspection.record import InspectionRecord, WithRecord
+from flawmap.types import Label
 
 Curve = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]
 
 
 @dataclass(frozen=True)
-class ImageRow:
+class ImageRow(WithRecord):
     """One image of the evaluation: the inspector's record, and the label of the image.
 
     A record with an `error` has no score, p-value and verdict.
@@ -37,21 +37,6 @@ class ImageRow:
     def error(self) -> str | None:
         """Why the image could not be inspected, in one line."""
         return self.record.error
-
-    @property
-    def score(self) -> float:
-        """Image score."""
-        return cast(float, self.record.score)
-
-    @property
-    def p_value(self) -> float:
-        """Share of good parts that score as high or higher."""
-        return cast(float, self.record.p_value)
-
-    @property
-    def verdict(self) -> Verdict:
-        """What the inspector decided."""
-        return cast(Verdict, self.record.verdict)
 
 
 @dataclass(frozen=True, eq=False)
