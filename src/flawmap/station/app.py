@@ -1,0 +1,40 @@
+"""The web application: routers of the API and of the pages, joined with one station."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from flawmap import __version__
+from flawmap.station.config import StationConfig
+from flawmap.station.context import Station
+
+# Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
+ROUTERS = ("web.live",)
+STATIC = Path(__file__).parent / "web" / "static"
+
+
+def create_app(config: StationConfig) -> FastAPI:
+    """Create the application of a station; its services run while the application does."""
+    station = Station.open(config)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        station.start()
+        try:
+            yield
+        finally:
+            station.stop()
+
+    app = FastAPI(title="flawmap station", version=__version__, lifespan=lifespan)
+    app.state.station = station
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    for name in ROUTERS:
+        module = importlib.import_module(f"flawmap.station.{name}")
+        app.include_router(module.router, include_in_schema=not name.startswith("web."))
+    return app

@@ -1,0 +1,33 @@
+"""StationConfig: every setting of a station that is known when it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PORT = 8420
+
+
+class StationConfig(BaseModel):
+    """Settings of `flawmap serve`. What people change while it runs lies in its database."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path = Field(description="folder of images, maps, runs made here, and the database")
+    database: str | None = Field(
+        None, description="URL such as postgresql+psycopg://user@host/name; default: SQLite in data"
+    )
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(PORT, ge=0, le=65535, description="0 for any free port")
+    proxy: bool = Field(False, description="behind a reverse proxy that ends TLS")
+    queue_items: int = Field(64, ge=1, description="images that wait for an inspector at most")
+    queue_megabytes: int = Field(256, ge=1, description="their files' size at most")
+    batch: int = Field(8, ge=1, description="images in a micro-batch at most")
+    deadline: float = Field(10.0, gt=0.0, description="seconds until a waiting image is given up")
+    upload_megabytes: int = Field(64, ge=1, description="size of one uploaded image at most")
+
+    @property
+    def url(self) -> str:
+        """URL of the database."""
+        return self.database or f"sqlite:///{(self.data / 'station.sqlite').absolute()}"

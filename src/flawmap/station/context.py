@@ -1,0 +1,64 @@
+"""Station: all that routes and background services share, and how a route gets it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Protocol, cast
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from flawmap.station.config import StationConfig
+from flawmap.station.database.engine import Database
+from flawmap.station.events import EventBus
+from flawmap.station.parts.files import FileStore
+from flawmap.station.parts.write import PartWriter
+
+
+class Service(Protocol):
+    """Work in the background of a station, in threads of its own."""
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+
+    def stop(self) -> None:
+        """End, after what was begun is done; returns when it has."""
+
+
+@dataclass
+class Station:
+    """One running station."""
+
+    config: StationConfig
+    database: Database
+    files: FileStore
+    writer: PartWriter
+    events: EventBus
+    services: dict[str, Service] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, config: StationConfig) -> Station:
+        """Open database and files. Raises FlawmapError if either cannot be used."""
+        files = FileStore(config.data)
+        database = Database(config.url)
+        database.create()
+        return cls(config, database, files, PartWriter(database, files), EventBus())
+
+    def start(self) -> None:
+        """Start all services, in their order."""
+        for service in self.services.values():
+            service.start()
+
+    def stop(self) -> None:
+        """Stop all services, the last one first, and close the database."""
+        for service in reversed(self.services.values()):
+            service.stop()
+        self.database.close()
+
+
+def station_of(connection: HTTPConnection) -> Station:
+    """Return the station that a request reached."""
+    return cast(Station, connection.app.state.station)
+
+
+StationOf = Annotated[Station, Depends(station_of)]

@@ -1,0 +1,27 @@
+"""All tables, so that the database knows each of them."""
+
+from flawmap.station.database.tables.base import Base
+from flawmap.station.database.tables.parts import Part
+from flawmap.station.database.tables.people import ApiKey, AuditEntry, LoginSession, User
+from flawmap.station.database.tables.products import Model, Product, SettingsVersion
+from flawmap.station.database.tables.reviews import DrawnDefect, PartLock, Review
+from flawmap.station.database.tables.work import Job, OutboxMessage, Sink, SourceSettings
+
+__all__ = [
+    "ApiKey",
+    "AuditEntry",
+    "Base",
+    "DrawnDefect",
+    "Job",
+    "LoginSession",
+    "Model",
+    "OutboxMessage",
+    "Part",
+    "PartLock",
+    "Product",
+    "Review",
+    "SettingsVersion",
+    "Sink",
+    "SourceSettings",
+    "User",
+]

@@ -1,0 +1,66 @@
+"""Table of inspected parts: one row each, with all that a search needs."""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from flawmap.station.database.tables.base import Base, Id, JsonObject, Moment
+
+
+class Part(Base):
+    """One image of a part: its verdict with evidence, or why there is none; never deleted alone.
+
+    `record` is the InspectionRecord. Other columns repeat what is searched for. `decision` is what
+    the last review said: the reviews themselves are append-only.
+    """
+
+    __tablename__ = "parts"
+    __table_args__ = (
+        Index(None, "received_at", "id"),
+        Index(None, "product_id", "received_at", "id"),
+        Index(None, "verdict", "received_at", "id"),
+        Index(None, "product_id", "score"),
+        Index(None, "decision", "received_at", "id"),
+        Index(None, "number"),
+        Index(None, "largest_area"),
+        Index(None, "image"),
+    )
+
+    id: Mapped[Id]
+    key: Mapped[str | None] = mapped_column(
+        String(100), unique=True
+    )  # the client's, so that a request that is sent again is not inspected again
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
+    received_at: Mapped[Moment]
+    number: Mapped[str | None] = mapped_column(String(200))  # the part's, by the client
+    line: Mapped[str | None] = mapped_column(String(100))
+    source: Mapped[str] = mapped_column(String(200))  # http, folder:NAME, camera:NAME, ...
+    fields: Mapped[JsonObject]  # operator-supplied: str -> str
+
+    verdict: Mapped[str | None] = mapped_column(String(6))  # good, review, reject; none: error
+    score: Mapped[float | None]
+    p_value: Mapped[float | None]
+    defects: Mapped[int | None]
+    largest_area: Mapped[int | None]  # of a defect, in image pixels
+    error: Mapped[str | None] = mapped_column(Text)
+    record: Mapped[JsonObject]
+    model: Mapped[str] = mapped_column(String(64))
+    settings: Mapped[str] = mapped_column(String(16))
+
+    image: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of the file's bytes
+    suffix: Mapped[str | None] = mapped_column(String(10))  # of the stored image: .png, ...
+    bytes: Mapped[int | None]
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    has_image: Mapped[bool]
+    has_map: Mapped[bool]
+    note: Mapped[str | None] = mapped_column(Text)  # why the image or map is not stored
+
+    waited_ms: Mapped[float | None]  # in the queue
+    total_ms: Mapped[float | None]  # from receipt to verdict
+
+    decision: Mapped[str | None] = mapped_column(String(6))  # good, reject, unsure; none: open
+    decided_at: Mapped[Moment | None]
+    decided_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    reviewers: Mapped[int] = mapped_column(default=0)  # people whose review stands

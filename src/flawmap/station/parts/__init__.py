@@ -1,0 +1,1 @@
+"""Inspected parts: their rows, images and maps."""

@@ -1,0 +1,109 @@
+"""Storing of inspected parts: files first, then all rows of a batch in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from flawmap.inspection.decision import Inspection, Outcome, record_of
+from flawmap.inspection.record import StoredMap
+from flawmap.station.database.engine import Database
+from flawmap.station.database.tables import Part
+from flawmap.station.parts.files import FileStore
+
+StoreListener = Callable[[Session, Sequence[Part]], None]
+"""Called with new rows within their transaction, such as to add messages to the outbox."""
+
+
+@dataclass(frozen=True)
+class NewPart:
+    """A part that was inspected, or could not be, and what its sender said of it.
+
+    `data`: the image's file as received; `suffix`: its file extension, such as `.png`;
+    `received_at` in microseconds since 1970.
+    """
+
+    product_id: int
+    outcome: Outcome
+    data: bytes
+    suffix: str
+    received_at: int
+    source: str
+    key: str | None = None
+    number: str | None = None
+    line: str | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+    waited_ms: float | None = None
+    total_ms: float | None = None
+
+
+class PartWriter:
+    """Write parts to files and database, and let listeners take part in the transaction."""
+
+    def __init__(self, database: Database, files: FileStore) -> None:
+        self._database, self._files = database, files
+        self.listeners: list[StoreListener] = []
+
+    def store(self, parts: Sequence[NewPart]) -> list[Part]:
+        """Store a batch; when this returns, all of it is in the database."""
+        rows = [self._row(part) for part in parts]
+        with self._database.write() as session:
+            session.add_all(rows)
+            session.flush()
+            for listener in self.listeners:
+                listener(session, rows)
+        return rows
+
+    def _row(self, part: NewPart) -> Part:
+        record = record_of(part.outcome)
+        row = Part(
+            key=part.key,
+            product_id=part.product_id,
+            received_at=part.received_at,
+            number=part.number,
+            line=part.line,
+            source=part.source,
+            fields=part.fields,
+            verdict=record.verdict,
+            score=record.score,
+            p_value=record.p_value,
+            defects=None if record.defects is None else len(record.defects),
+            largest_area=max((d.area for d in record.defects or ()), default=None),
+            error=record.error,
+            model=record.model,
+            settings=record.settings,
+            image=record.image,
+            suffix=part.suffix,
+            bytes=len(part.data),
+            waited_ms=part.waited_ms,
+            total_ms=part.total_ms,
+            reviewers=0,
+        )
+        self._write_files(part, row)
+        stored = _map_reference(part, row, self._files)
+        row.record = record.model_copy(update={"map": stored}).to_dict()
+        return row
+
+    def _write_files(self, part: NewPart, row: Part) -> None:
+        """Write image and map; where the disk does not take them, the row says so."""
+        row.has_image = row.has_map = False
+        if row.image is None:
+            return
+        try:
+            self._files.put_image(row.image, part.suffix, part.data)
+            row.has_image = True
+            if isinstance(part.outcome, Inspection):
+                row.height, row.width = part.outcome.size
+                self._files.put_map(row.image, row.model, part.outcome.raw_map)
+                row.has_map = True
+        except OSError as error:
+            row.note = f"Not stored: {error.strerror or error}."
+
+
+def _map_reference(part: NewPart, row: Part, files: FileStore) -> StoredMap | None:
+    if not row.has_map or row.image is None or not isinstance(part.outcome, Inspection):
+        return None
+    place = files.map_path(row.image, row.model).relative_to(files.folder)
+    return StoredMap(file=place.as_posix(), size=part.outcome.size, score=part.outcome.raw_score)

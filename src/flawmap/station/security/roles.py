@@ -1,0 +1,18 @@
+"""Roles of people and scopes of keys: each role may do what the ones before it may."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Role = Literal["operator", "engineer", "administrator"]
+"""Operators look and review, engineers change thresholds and models, administrators users."""
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+def includes(role: str, needed: Role) -> bool:
+    """Whether someone with `role` may do what `needed` may.
+
+    >>> includes("engineer", "operator"), includes("operator", "engineer")
+    (True, False)
+    """
+    return role in ROLES and ROLES.index(role) >= ROLES.index(needed)

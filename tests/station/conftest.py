@@ -1,0 +1,46 @@
+"""Fixtures of the station's tests: a station in a temporary folder, people, and stored parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="needs the extra serve")
+
+from fastapi.testclient import TestClient
+
+from flawmap.station.app import create_app
+from flawmap.station.config import StationConfig
+from flawmap.station.context import Station
+from flawmap.station.security.roles import Role
+from station.filling import add_login
+
+ClientAs = Callable[[Role], TestClient]
+
+
+@pytest.fixture
+def app_client(tmp_path: Path) -> Iterator[TestClient]:
+    """A client without login of a running station, whose data are in ``tmp_path/station``."""
+    with TestClient(create_app(StationConfig(data=tmp_path / "station"))) as client:
+        yield client
+
+
+@pytest.fixture
+def station(app_client: TestClient) -> Station:
+    """The station that ``app_client`` and ``client_as`` talk to."""
+    return app_client.app.state.station  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def client_as(app_client: TestClient, station: Station) -> ClientAs:
+    """A function that returns a client logged in with a role; the user has the role's name."""
+
+    def client(role: Role) -> TestClient:
+        cookie, csrf = add_login(station.database, role)
+        logged_in = TestClient(app_client.app, headers={"X-CSRF-Token": csrf})
+        logged_in.cookies.set("flawmap_session", cookie)
+        return logged_in
+
+    return client
