@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("fastapi", reason="needs the extra serve")
-
 from fastapi.testclient import TestClient
 
 from flawmap.station.app import create_app
 from flawmap.station.config import StationConfig
 from flawmap.station.context import Station
 from flawmap.station.security.roles import Role
+from station.browsing import browser, page_as, site
 from station.filling import add_login
+
+__all__ = ["browser", "page_as", "site"]
 
 ClientAs = Callable[[Role], TestClient]
 
