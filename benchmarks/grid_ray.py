@@ -10,6 +10,7 @@ Compared are names of result files and metrics; stated is what was trained how o
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import signal
@@ -55,20 +56,20 @@ def start(grid: Path, out: Path, log: Path, *options: str) -> subprocess.Popen[b
         return subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
 
 
-def training_processes() -> list[int]:
-    """Return the processes that run ``flawmap train`` now."""
+def training_processes(steps: int) -> list[int]:
+    """Return the processes that run ``flawmap train`` with these steps now."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = entry.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"flawmap" in words and b"train" in words:
+        if b"train" in words and (b"--steps", b"%d" % steps) in itertools.pairwise(words):
             found.append(int(entry.parent.name))
     return found
 
 
-def on_ray(grid: Path, out: Path, log: Path) -> dict[str, int]:
+def on_ray(grid: Path, out: Path, log: Path, steps: int) -> dict[str, int]:
     """Measure on a cluster; kill the first training once and the bench after two results."""
     with subprocess.Popen(
         [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -76,7 +77,7 @@ def on_ray(grid: Path, out: Path, log: Path) -> dict[str, int]:
         assert cluster.stdout is not None
         address = cluster.stdout.readline().strip()
         bench = start(grid, out, log, "--on", address)
-        while not (running := training_processes()):
+        while not (running := training_processes(steps)):
             assert bench.poll() is None, log.read_text(encoding="utf-8")
             time.sleep(0.5)
         time.sleep(8.0)
@@ -113,7 +114,7 @@ def main() -> None:
         local = start(grid, place / "local", place / "log", "--workers", "2")
         assert local.wait() == 0, (place / "log").read_text(encoding="utf-8")
         middle = time.perf_counter()
-        survived = on_ray(grid, place / "ray", place / "ray.log")
+        survived = on_ray(grid, place / "ray", place / "ray.log", given.steps)
         seconds = {"local": middle - begun, "ray": time.perf_counter() - middle}
         here, there = metrics(place / "local"), metrics(place / "ray")
         lines = (place / "ray.log").read_text(encoding="utf-8").splitlines()
