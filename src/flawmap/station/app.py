@@ -11,12 +11,12 @@ from fastapi import FastAPI
 from flawmap import __version__
 from flawmap.station.config import StationConfig
 from flawmap.station.context import Station
-from flawmap.station.web.errors import install_error_pages
+from flawmap.station.web.frame.errors import install_error_pages
 
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
 ROUTERS = (
-    "web.assets",
-    "web.events",
+    "web.frame.assets",
+    "web.frame.events",
     "web.live",
 )
 

@@ -13,14 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from flawmap.station.context import station_of
 from flawmap.station.security.callers import Caller
 from flawmap.station.security.roles import includes
-from flawmap.station.web.assets import asset_url
-from flawmap.station.web.navigation import PAGES
-from flawmap.station.web.selection import (
+from flawmap.station.web.frame.assets import asset_url
+from flawmap.station.web.frame.selection import (
     address_with,
     all_products,
     chosen_name,
     remember_choice,
 )
+from flawmap.station.web.navigation import PAGES
 
 
 def page(
@@ -39,7 +39,8 @@ def page(
 def render(request: Request, template: str, caller: Caller | None, **values: Any) -> str:
     """Render a template that needs nothing of a page's frame, such as a part of a page."""
     chosen = _environment().get_template(template)
-    return chosen.render(request=request, path=request.url.path, caller=caller, **values)
+    csrf = caller.csrf if caller is not None else ""  # within a macro, `caller` is Jinja's own
+    return chosen.render(request=request, path=request.url.path, caller=caller, csrf=csrf, **values)
 
 
 def _frame(request: Request, caller: Caller | None) -> dict[str, Any]:

@@ -77,7 +77,7 @@ async def _on_mistake(request: Request, error: Exception) -> Response:
 
 async def _error_page(request: Request, status: int, detail: str) -> Response:
     title = _TITLES.get(status, "That did not work")
-    values = {"title": title, "detail": detail, "status": status, "reload": status >= 500}
+    values = {"title": title, "detail": detail, "code": status, "reload": status >= 500}
     return page(request, "error.html.j2", await _known_caller(request), status, **values)
 
 
