@@ -18,6 +18,7 @@ ROUTERS = (
     "web.frame.assets",
     "web.frame.events",
     "web.live",
+    "web.parts.images",
 )
 
 
