@@ -19,6 +19,7 @@ ROUTERS = (
     "web.frame.events",
     "web.live",
     "web.parts.images",
+    "web.parts.one",
 )
 
 

@@ -106,4 +106,4 @@ def _last_hour(session: Session) -> dict[int, dict[str, int]]:
 def _last_minute(session: Session) -> dict[int, int]:
     query = select(Part.product_id, func.count()).group_by(Part.product_id)
     rows = session.execute(query.where(Part.received_at >= now() - 60 * _SECOND))
-    return {product: number for product, number in rows}
+    return {product: number for product, number in rows.tuples()}
