@@ -8,6 +8,7 @@ from sqlalchemy import insert, select
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import LoginSession, Part, Product, User
 from flawmap.station.database.tables.base import now
+from flawmap.station.parts.hours import count_in_hours
 from flawmap.station.security.roles import Role
 from flawmap.station.security.secrets import new_token, token_digest
 
@@ -67,6 +68,7 @@ def fill(database: Database, count: int, *, product: str = "board", seed: int = 
         ]
         with database.write() as session:
             session.execute(insert(Part), rows)
+            count_in_hours(session, [Part(**row) for row in rows])
 
 
 def _row(

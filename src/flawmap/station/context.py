@@ -12,6 +12,7 @@ from flawmap.station.config import StationConfig
 from flawmap.station.database.engine import Database
 from flawmap.station.events import EventBus
 from flawmap.station.parts.files import FileStore
+from flawmap.station.parts.hours import count_in_hours
 from flawmap.station.parts.write import PartWriter
 
 
@@ -44,7 +45,9 @@ class Station:
         files = FileStore(config.data)
         database = Database(config.url)
         database.create()
-        return cls(config, database, files, PartWriter(database, files), EventBus())
+        writer = PartWriter(database, files)
+        writer.listeners.append(count_in_hours)
+        return cls(config, database, files, writer, EventBus())
 
     def start(self) -> None:
         """Start all services, in their order."""

@@ -1,6 +1,7 @@
 """All tables, so that the database knows each of them."""
 
 from flawmap.station.database.tables.base import Base
+from flawmap.station.database.tables.hours import PartHour
 from flawmap.station.database.tables.parts import Part
 from flawmap.station.database.tables.people import ApiKey, AuditEntry, LoginSession, User
 from flawmap.station.database.tables.products import Model, Product, SettingsVersion
@@ -17,6 +18,7 @@ __all__ = [
     "Model",
     "OutboxMessage",
     "Part",
+    "PartHour",
     "PartLock",
     "Product",
     "Review",
