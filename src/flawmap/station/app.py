@@ -30,6 +30,8 @@ ROUTERS = (
     "web.frame.assets",
     "web.frame.events",
     "web.live",
+    "web.parts.images",
+    "web.parts.one",
 )
 
 

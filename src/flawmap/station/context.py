@@ -42,6 +42,8 @@ class Station:
     services: dict[str, Service] = field(default_factory=dict)
     callers: FreshCache[Caller] = field(default_factory=FreshCache)
     throttle: Throttle = field(default_factory=Throttle)
+    shared: dict[str, object] = field(default_factory=dict)
+    """What routes keep for one another, such as counts that are costly to make."""
 
     @classmethod
     def open(cls, config: StationConfig) -> Station:
