@@ -1,7 +1,7 @@
 """Screenshots of the station's pages for the documentation, with the demo's product.
 
-``tools/station_screenshots.py RUN [--out docs/station]``: RUN is the run of `flawmap demo`. Images of
-its product are drawn, inspected and stored as if they had come within the last hours; then each
+``tools/station_screenshots.py RUN [--out docs/station]``: RUN is the run of `flawmap demo`. Images
+of its product are drawn, inspected and stored as if they had come within the last hours; then each
 page is shot in Debian's Chromium. Needs the extras `serve` and `dev`, and Chromium.
 """
 
