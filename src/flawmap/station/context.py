@@ -51,7 +51,7 @@ class Station:
         """Open database and files. Raises FlawmapError if either cannot be used."""
         files = FileStore(config.data)
         database = Database(config.url)
-        database.create()
+        database.upgrade()
         writer = PartWriter(database, files)
         writer.listeners.append(count_in_hours)
         return cls(config, database, files, writer, EventBus())

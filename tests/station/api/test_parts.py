@@ -18,6 +18,7 @@ from flawmap.station.parts.export import rows
 from flawmap.station.parts.export.coco import FOUND
 from station.conftest import ClientAs
 from station.filling import add_user, fill
+from station.postgres import on_both
 
 PARTS = "/api/v1/parts"
 
@@ -30,6 +31,7 @@ def client(station: Station, client_as: ClientAs, monkeypatch: pytest.MonkeyPatc
     return client_as("operator")
 
 
+@on_both
 def test_pages_of_a_search(client: TestClient) -> None:
     seen, after = [], None
     while True:
@@ -64,6 +66,7 @@ def test_an_unknown_part(client: TestClient) -> None:
     assert (answer.status_code, answer.json()["detail"]) == (404, "There is no part 4711.")
 
 
+@on_both
 def test_csv(client: TestClient, station: Station) -> None:
     with station.database.write() as session:
         part = session.get_one(Part, 7)
@@ -92,6 +95,7 @@ def test_parquet(client: TestClient) -> None:
         assert line["received_at"] == row["received_at"]
 
 
+@on_both
 def test_coco_has_what_people_drew_in_place_of_what_was_found(
     client: TestClient, station: Station
 ) -> None:

@@ -12,10 +12,12 @@ from flawmap.station.context import Station
 from flawmap.station.database.tables import Part, PartHour
 from flawmap.station.parts.hours import BINS, HOUR, count_in_hours
 from station.filling import fill
+from station.postgres import on_both
 
 
+@on_both
 def test_roll_ups_are_the_sums_of_the_rows(station: Station) -> None:
-    fill(station.database, 9000)
+    fill(station.database, 500, every=20.0)
     groups = defaultdict(list)
     with station.database.read() as session:
         for part in session.scalars(select(Part)):
@@ -37,6 +39,7 @@ def test_roll_ups_are_the_sums_of_the_rows(station: Station) -> None:
         assert row.slowest_ms == max(part.total_ms for part in parts)
 
 
+@on_both
 def test_nothing_is_lost_when_several_count_at_once(station: Station) -> None:
     fill(station.database, 1)
     with station.database.read() as session:
