@@ -31,6 +31,7 @@ ROUTERS = (
     "web.frame.events",
     "web.live",
     "web.parts.images",
+    "web.parts.listing",
     "web.parts.one",
 )
 
