@@ -155,7 +155,12 @@ def shots(station: Station) -> list[Shot]:
         reject = session.scalar(rejected.limit(1))
     return [
         Shot("live", "/"),
-        Shot("live-dark", "/", dark=True, script="document.querySelector('[data-heat-switch]').click()"),
+        Shot(
+            "live-dark",
+            "/",
+            dark=True,
+            script="document.querySelector('[data-heat-switch]').click()",
+        ),
         Shot("live-tablet", "/", width=800, height=1100),
         Shot("parts", "/parts"),
         Shot("part", f"/parts/{reject}"),

@@ -19,9 +19,7 @@ router = APIRouter()
 
 
 @router.get("/parts/{part_id}", response_class=HTMLResponse)
-def one_part(
-    request: Request, station: StationOf, caller: Operator, part_id: int
-) -> HTMLResponse:
+def one_part(request: Request, station: StationOf, caller: Operator, part_id: int) -> HTMLResponse:
     """Show one part."""
     with station.database.read() as session:
         part = session.get(Part, part_id) if part_id < 2**63 else None
