@@ -15,15 +15,23 @@ from flawmap.station.web.frame.errors import install_error_pages
 
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
 ROUTERS = (
+    "api.inference",
+    "api.inspect",
     "web.frame.assets",
     "web.frame.events",
     "web.live",
 )
 
+# Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
+SERVICES = ("intake.service",)
+
 
 def create_app(config: StationConfig) -> FastAPI:
     """Create the application of a station; its services run while the application does."""
     station = Station.open(config)
+    for name in SERVICES:
+        service = importlib.import_module(f"flawmap.station.{name}")
+        station.services[service.NAME] = service.create_service(station)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
