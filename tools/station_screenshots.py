@@ -1,13 +1,14 @@
 """Screenshots of the station's pages for the documentation, with the demo's product.
 
-``tools/station_screenshots.py RUN [--out docs/station]``: RUN is the run of `flawmap demo`. Images of
-its product are drawn, inspected and stored as if they had come within the last hours; then each
+``tools/station_screenshots.py RUN [--out docs/station]``: RUN is the run of `flawmap demo`. Images
+of its product are drawn, inspected and stored as if they had come within the last hours; then each
 page is shot in Debian's Chromium. Needs the extras `serve` and `dev`, and Chromium.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import sys
 import tempfile
@@ -163,13 +164,15 @@ def shots(station: Station) -> list[Shot]:
         ),
         Shot("live-tablet", "/", width=800, height=1100),
         Shot("parts", "/parts"),
+        Shot("parts-table", "/parts?view=table&verdict=reject&within=24h", dark=True),
+        Shot("parts-tablet", "/parts?verdict=reject&verdict=review&score_from=0.01", 800, 1100),
         Shot("part", f"/parts/{reject}"),
         Shot("part-tablet", f"/parts/{reject}", width=800, height=1100, dark=True),
     ]
 
 
 def shoot(address: str, station: Station, wanted: list[Shot], out: Path) -> None:
-    """Take screenshots and store them as small PNG files."""
+    """Take screenshots and store them as small JPEG files."""
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -179,9 +182,8 @@ def shoot(address: str, station: Station, wanted: list[Shot], out: Path) -> None
         browser = playwright.chromium.launch(executable_path=chromium, args=list(_BROWSER))
         for shot in wanted:
             page = _open(browser, address, cookie, shot)
-            target = out / f"{shot.name}.png"
-            page.screenshot(path=target)
-            _shrink(target)
+            target = out / f"{shot.name}.jpg"
+            _save(page.screenshot(), target)
             print(f"{target}: {target.stat().st_size // 1000} kB")
             page.context.close()
         browser.close()
@@ -202,12 +204,12 @@ def _open(browser: Any, address: str, cookie: str, shot: Shot) -> Any:
     return page
 
 
-def _shrink(path: Path) -> None:
-    """Write a screenshot with as many colours as fit into the size that is allowed."""
-    with Image.open(path) as image:
+def _save(png: bytes, path: Path) -> None:
+    """Write a screenshot in the best quality that fits into the size that is allowed."""
+    with Image.open(io.BytesIO(png)) as image:
         full = image.convert("RGB")
-    for colours in (256, 128, 64):
-        full.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+    for quality in range(92, 59, -4):
+        full.save(path, "JPEG", quality=quality, subsampling=0, optimize=True)
         if path.stat().st_size <= _LARGEST:
             return
 

@@ -33,6 +33,7 @@ ROUTERS = (
     "web.frame.events",
     "web.live",
     "web.parts.images",
+    "web.parts.listing",
     "web.parts.one",
 )
 
