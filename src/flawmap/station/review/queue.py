@@ -175,7 +175,7 @@ def reject_level(session: Session, product_id: int) -> float:
 
 
 ORDERS = {
-    "nearest": Order("Nearest to the threshold first", _nearest),
+    "nearest": Order("Nearest to threshold", _nearest),
     "oldest": Order("Oldest first", _by_time(newest=False)),
     "newest": Order("Newest first", _by_time(newest=True)),
 }

@@ -28,6 +28,7 @@ ICONS = ("live", "review", "parts", "trends", "thresholds", "products", "links",
 ICONS += ("people", "audit")
 PAGES = (
     Page("/", "Live"),
+    Page("/review", "Review"),
     Page("/people", "People", "administrator"),
     Page("/audit", "Audit", "administrator"),
 )
