@@ -21,6 +21,7 @@ ROUTERS = (
     "api.access.audit",
     "api.access.keys",
     "api.access.users",
+    "api.reviews",
     "web.access.account",
     "web.access.audit",
     "web.access.keys",
@@ -35,6 +36,7 @@ ROUTERS = (
     "web.parts.images",
     "web.parts.listing",
     "web.parts.one",
+    "web.review",
 )
 
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.

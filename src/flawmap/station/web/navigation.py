@@ -29,6 +29,7 @@ ICONS += ("people", "audit")
 PAGES = (
     Page("/", "Live"),
     Page("/parts", "Parts"),
+    Page("/review", "Review"),
     Page("/people", "People", "administrator"),
     Page("/audit", "Audit", "administrator"),
 )
