@@ -26,6 +26,7 @@ def serving(app: Any) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
+        app.state.station.events.close()
         server.should_exit = True
         thread.join(10)
         listener.close()

@@ -5,18 +5,21 @@ from __future__ import annotations
 import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 
 from flawmap import __version__
 from flawmap.station.config import StationConfig
 from flawmap.station.context import Station
+from flawmap.station.web.frame.errors import install_error_pages
 
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
-ROUTERS = ("web.live",)
-STATIC = Path(__file__).parent / "web" / "static"
+ROUTERS = (
+    "web.frame.assets",
+    "web.frame.events",
+    "web.live",
+    "web.parts.images",
+)
 
 
 def create_app(config: StationConfig) -> FastAPI:
@@ -33,7 +36,7 @@ def create_app(config: StationConfig) -> FastAPI:
 
     app = FastAPI(title="flawmap station", version=__version__, lifespan=lifespan)
     app.state.station = station
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    install_error_pages(app)
     for name in ROUTERS:
         module = importlib.import_module(f"flawmap.station.{name}")
         app.include_router(module.router, include_in_schema=not name.startswith("web."))

@@ -35,6 +35,8 @@ class Station:
     writer: PartWriter
     events: EventBus
     services: dict[str, Service] = field(default_factory=dict)
+    shared: dict[str, object] = field(default_factory=dict)
+    """What routes keep for one another, such as counts that are costly to make."""
 
     @classmethod
     def open(cls, config: StationConfig) -> Station:

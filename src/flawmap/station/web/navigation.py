@@ -8,11 +8,22 @@ from flawmap.station.security.roles import Role
 
 
 class Page(NamedTuple):
-    """A page in the navigation, for people of at least `role`."""
+    """A page in the navigation, for people of at least `role`.
+
+    Its icon is the symbol of the path's name in `static/icons.svg`, where that has one.
+    """
 
     path: str
     title: str
     role: Role = "operator"
 
+    @property
+    def icon(self) -> str:
+        """Name of the symbol in `static/icons.svg`."""
+        name = self.path.strip("/").split("/")[0] or "live"
+        return name if name in ICONS else "other"
 
+
+ICONS = ("live", "review", "parts", "trends", "thresholds", "products", "links", "sources")
+ICONS += ("people", "audit")
 PAGES = (Page("/", "Live"),)

@@ -10,22 +10,48 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from flawmap.station.context import station_of
 from flawmap.station.security.callers import Caller
 from flawmap.station.security.roles import includes
+from flawmap.station.web.frame.assets import asset_url
+from flawmap.station.web.frame.selection import (
+    address_with,
+    all_products,
+    chosen_name,
+    remember_choice,
+)
 from flawmap.station.web.navigation import PAGES
 
 
 def page(
-    request: Request, template: str, caller: Caller, status: int = 200, **values: Any
+    request: Request, template: str, caller: Caller | None, status: int = 200, **values: Any
 ) -> HTMLResponse:
-    """Render a template of `web/templates` for the person who asked for it."""
+    """Render a template of `web/templates` for the person who asked for it.
+
+    Without a caller, such as before the login, the page has neither navigation nor menus.
+    """
+    text = render(request, template, caller, **_frame(request, caller), **values)
+    response = HTMLResponse(text, status, {"Cache-Control": "no-store"})
+    remember_choice(request, response)
+    return response
+
+
+def render(request: Request, template: str, caller: Caller | None, **values: Any) -> str:
+    """Render a template that needs nothing of a page's frame, such as a part of a page."""
+    chosen = _environment().get_template(template)
+    csrf = caller.csrf if caller is not None else ""  # within a macro, `caller` is Jinja's own
+    return chosen.render(request=request, path=request.url.path, caller=caller, csrf=csrf, **values)
+
+
+def _frame(request: Request, caller: Caller | None) -> dict[str, Any]:
+    """Return what the header shows: pages, products, and the chosen one's name ("" for all)."""
+    if caller is None:
+        return {"pages": (), "products": (), "chosen": ""}
+    with station_of(request).database.read() as session:
+        names = [product.name for product in all_products(session)]
+    name = chosen_name(request)
     pages = [one for one in PAGES if includes(caller.role, one.role)]
-    text = (
-        _environment()
-        .get_template(template)
-        .render(path=request.url.path, pages=pages, caller=caller, **values)
-    )
-    return HTMLResponse(text, status)
+    return {"pages": pages, "products": names, "chosen": name if name in names else ""}
 
 
 @cache
@@ -39,6 +65,8 @@ def _environment() -> Environment:
     )
     environment.filters["moment"] = _moment
     environment.filters["utc"] = _utc
+    environment.globals["asset"] = asset_url
+    environment.globals["address_with"] = address_with
     return environment
 
 

@@ -1,0 +1,1 @@
+"""Pages of parts: the list with its search, one part, and their images."""
