@@ -84,12 +84,12 @@ class Settings(BaseModel):
         }
         return manifest.model_copy(update=changed)
 
-    def pixel_of(self, settings: str) -> float:
-        """Return the pixel threshold of the precision whose records name these settings."""
+    def calibration_named(self, settings: str) -> Calibration | None:
+        """Return the thresholds of the precision whose records name these settings, if any."""
         for name, one in {"": self.calibration, **self.exports}.items():
             if self.ids[name] == settings:
-                return one.pixel.value
-        raise FlawmapError(f"The settings {settings} are not those of this version.")
+                return one
+        return None
 
     def _has(self, name: str, export: Export) -> bool:
         return name in self.exports and self.models[name] == _files(export)

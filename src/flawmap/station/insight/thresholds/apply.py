@@ -17,7 +17,7 @@ from flawmap.inspection.roi.mask import region_file
 from flawmap.station.context import Station
 from flawmap.station.database.tables import Model, Product, SettingsVersion
 from flawmap.station.events import Event
-from flawmap.station.insight.proposal import Proposal
+from flawmap.station.insight.thresholds.proposal import Proposal
 from flawmap.station.insight.versions import Settings, differences, note, settings_of
 from flawmap.station.security import audit
 from flawmap.station.security.callers import Caller

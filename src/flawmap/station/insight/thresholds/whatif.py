@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from flawmap.inspection.bundle.manifest import Manifest, region_id, run_id
 from flawmap.inspection.bundle.models import calibration_of
 from flawmap.inspection.conformal import Calibration
-from flawmap.station.insight.evidence import LEFT, NONE, UNKNOWN, Rule, left
-from flawmap.station.insight.maps import MapMeasures, Question
-from flawmap.station.insight.stored import Kind, StoredParts, load_defects
+from flawmap.station.insight.thresholds.evidence import LEFT, NONE, UNKNOWN, Rule, left
+from flawmap.station.insight.thresholds.maps import MapMeasures, Question
+from flawmap.station.insight.thresholds.stored import Kind, StoredParts, load_defects
 
 GOOD, REVIEW, REJECT, UNDECIDED, EXCLUDED = 0, 1, 2, 3, 4
 
@@ -108,14 +108,13 @@ class _Judged:
 
     def _remains(self, chosen: NDArray[np.bool_]) -> NDArray[np.int8]:
         """Return whether chosen parts (n,) have defects left; LEFT for the others."""
-        before = self.kind.settings
-        answer = np.full(len(self.stored), LEFT, np.int8)
-        if before is None:
+        before, answer = self.kind.settings, np.full(len(self.stored), LEFT, np.int8)
+        limits = before and before.calibration_named(self.kind.record.settings)
+        if before is None or limits is None:
             answer[chosen] = UNKNOWN
             return answer
-        pixel = before.pixel_of(self.kind.record.settings)
         lists = load_defects(self.session, self.stored)
-        found = left(lists, chosen, Rule(pixel, before.filters), self.rule)
+        found = left(lists, chosen, Rule(limits.pixel.value, before.filters), self.rule)
         answer[chosen] = found[chosen]
         return answer
 

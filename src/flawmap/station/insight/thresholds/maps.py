@@ -20,8 +20,8 @@ from flawmap.inspection.record import StoredMap
 from flawmap.inspection.roi.mask import Region
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import Part
-from flawmap.station.insight.evidence import Rule
-from flawmap.station.insight.stored import StoredParts
+from flawmap.station.insight.thresholds.evidence import Rule
+from flawmap.station.insight.thresholds.stored import StoredParts
 from flawmap.station.parts.files import FileStore
 from flawmap.types import Size
 

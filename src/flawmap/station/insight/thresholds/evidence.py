@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawmap.inspection.defects import Filters
-from flawmap.station.insight.stored import DefectLists
+from flawmap.station.insight.thresholds.stored import DefectLists
 
 NONE, LEFT, UNKNOWN = 0, 1, 2
 Left = NDArray[np.int8]

@@ -127,7 +127,8 @@ def _kinds(session: Session, product_id: int, ids: list[int]) -> list[Kind]:
     for version in versions_of(session, product_id, most=1000):
         settings = settings_of(version)
         by_name |= dict.fromkeys(settings.ids.values(), settings)
-    found = dict(session.execute(select(Part.id, Part.record).where(Part.id.in_(ids))).tuples())
+    query = select(Part.id, Part.record).where(Part.id.in_(ids))
+    found = {id: record for id, record in session.execute(query)}  # noqa: C416  rows are tuples
     records = [InspectionRecord.model_validate(found[one]) for one in ids]
     return [Kind(record, by_name.get(record.settings)) for record in records]
 
