@@ -15,6 +15,7 @@ from flawmap.station.web.frame.errors import install_error_pages
 
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
 ROUTERS = (
+    "api.thresholds",
     "web.frame.assets",
     "web.frame.events",
     "web.live",

@@ -84,6 +84,11 @@ class Settings(BaseModel):
         }
         return manifest.model_copy(update=changed)
 
+    def is_of(self, manifest: Manifest) -> bool:
+        """Whether a manifest has these settings."""
+        now = Settings.of(manifest)
+        return now == self.model_copy(update={"region_png": None})
+
     def calibration_named(self, settings: str) -> Calibration | None:
         """Return the thresholds of the precision whose records name these settings, if any."""
         for name, one in {"": self.calibration, **self.exports}.items():
@@ -133,15 +138,14 @@ def note(
     folder = _folder(session, product)
     settings, model = Settings.of(manifest, folder), manifest.files.get(GRAPH, "")
     latest = latest_version(session, product.id)
-    values = settings.model_dump(mode="json")
-    if latest is not None and (latest.model, latest.values) == (model, values):
+    if latest is not None and latest.model == model and settings_of(latest).is_of(manifest):
         return latest
     added = SettingsVersion(
         product_id=product.id,
         number=1 if latest is None else latest.number + 1,
         settings=settings.ids[""],
         model=model,
-        values=values,
+        values=settings.model_dump(mode="json"),
         comment=comment or (OUTSIDE if latest is not None and latest.model == model else None),
         user_id=caller.user_id if caller else None,
         created_at=now(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,12 @@ def normal(count: int, shift: float, seed: int = 0) -> list[float]:
 @pytest.mark.parametrize("shift", SHIFTS)
 @pytest.mark.parametrize("restarts", [False, True])
 def test_the_result_is_that_of_the_verb(
-    station: Station, plain_board: int, calibrated_run: Path, tmp_path: Path, shift: str, restarts: bool
+    station: Station,
+    plain_board: int,
+    calibrated_run: Path,
+    tmp_path: Path,
+    shift: str,
+    restarts: bool,
 ) -> None:
     """However the parts arrive, and also if the station starts again in between."""
     watch, rng = DriftWatch(station.database, EventBus()), np.random.default_rng(1)
@@ -160,4 +166,4 @@ def test_a_curve_keeps_few_points_and_the_last() -> None:
     assert drawn[0] == (0, 0.0)
     assert drawn[-1] == (9999, 9999.0)
     assert all(at == value for at, value in drawn)
-    assert len({b[0] - a[0] for a, b in zip(drawn, drawn[1:-1], strict=False)}) == 1
+    assert len({b[0] - a[0] for a, b in pairwise(drawn[:-1])}) == 1

@@ -13,7 +13,14 @@ from flawmap.station.context import Station
 from flawmap.station.insight.thresholds.maps import MapMeasures
 from flawmap.station.insight.thresholds.proposal import Proposal
 from flawmap.station.insight.thresholds.stored import VERDICTS, StoredCache, StoredParts, load
-from flawmap.station.insight.thresholds.whatif import EXCLUDED, UNDECIDED, WhatIf, changed, counts, what_if
+from flawmap.station.insight.thresholds.whatif import (
+    EXCLUDED,
+    UNDECIDED,
+    WhatIf,
+    changed,
+    counts,
+    what_if,
+)
 from station.insight.conftest import Inspect, all_parts, export_lines, note_now, set_manifest
 
 LOW, HIGH = {"false_reject": 0.02, "review": 0.1}, {"false_reject": 0.2, "review": 0.5}

@@ -104,7 +104,9 @@ class MapMeasures:
                 step = missing[first : first + _STEP]
                 rows = self._rows([int(stored.id[index]) for index in step])
                 work = [(rows[int(stored.id[index])], question, region) for index in step]
-                for index, found in zip(step, pool.map(self._measure, *zip(*work)), strict=True):
+                for index, found in zip(
+                    step, pool.map(self._measure, *zip(*work, strict=True)), strict=True
+                ):
                     if found is None:  # removed or damaged since
                         stored.has_map[index] = False
                     else:

@@ -113,4 +113,6 @@ def _moved(stored: Calibration, values: ProposedValues) -> Calibration:
     try:
         return Calibration.model_validate(stored.model_copy(update=limits).model_dump())
     except ValidationError as error:
-        raise UsageError(f"These thresholds are not possible: {error.errors()[0]['msg']}.") from error
+        raise UsageError(
+            f"These thresholds are not possible: {error.errors()[0]['msg']}."
+        ) from error
