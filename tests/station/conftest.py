@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from flawmap.station.app import create_app
 from flawmap.station.config import StationConfig
 from flawmap.station.context import Station
+from flawmap.station.security import requests
 from flawmap.station.security.roles import Role
 from station.browsing import browser, page_as, site
 from station.filling import add_login
@@ -18,6 +19,15 @@ from station.filling import add_login
 __all__ = ["browser", "page_as", "site"]
 
 ClientAs = Callable[[Role], TestClient]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def testserver_is_known() -> Iterator[None]:
+    """The test client calls each station `testserver`."""
+    known = pytest.MonkeyPatch()
+    known.setattr(requests, "LOOPBACK", requests.LOOPBACK | {"testserver"})
+    yield
+    known.undo()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ class StationConfig(BaseModel):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(PORT, ge=0, le=65535, description="0 for any free port")
     proxy: bool = Field(False, description="behind a reverse proxy that ends TLS")
+    allow_hosts: tuple[str, ...] = Field((), description="names under which browsers reach it")
     queue_items: int = Field(64, ge=1, description="images that wait for an inspector at most")
     queue_megabytes: int = Field(256, ge=1, description="their files' size at most")
     batch: int = Field(8, ge=1, description="images in a micro-batch at most")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from flawmap.station.database.tables import AuditEntry
+from flawmap.station.database.tables import ApiKey, AuditEntry, User
 from flawmap.station.database.tables.base import now
 
 if TYPE_CHECKING:  # callers.py imports the database, not this
@@ -34,3 +36,43 @@ def record(
             details=details,
         )
     )
+
+
+class Entry(NamedTuple):
+    """An entry with names instead of ids."""
+
+    id: int
+    created_at: int
+    user: str | None
+    key: str | None
+    action: str
+    subject: str
+    details: dict[str, Any]
+
+
+def find_entries(
+    session: Session, text: str = "", before: int | None = None, limit: int = 100
+) -> Sequence[Entry]:
+    """Return entries that contain `text`, the newest first, with ids below `before`."""
+    entry = AuditEntry
+    query = (
+        select(
+            entry.id,
+            entry.created_at,
+            User.name,
+            ApiKey.name,
+            entry.action,
+            entry.subject,
+            entry.details,
+        )
+        .outerjoin(User, User.id == entry.user_id)
+        .outerjoin(ApiKey, ApiKey.id == entry.key_id)
+        .order_by(entry.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(entry.id < before)
+    if text:
+        places = (entry.action, entry.subject, User.name, ApiKey.name)
+        query = query.where(or_(*(one.icontains(text, autoescape=True) for one in places)))
+    return [Entry(*row) for row in session.execute(query)]

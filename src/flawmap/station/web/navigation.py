@@ -26,4 +26,9 @@ class Page(NamedTuple):
 
 ICONS = ("live", "review", "parts", "trends", "thresholds", "products", "links", "sources")
 ICONS += ("people", "audit")
-PAGES = (Page("/", "Live"),)
+PAGES = (
+    Page("/", "Live"),
+    Page("/thresholds", "Thresholds"),
+    Page("/people", "People", "administrator"),
+    Page("/audit", "Audit", "administrator"),
+)

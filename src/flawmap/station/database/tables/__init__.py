@@ -3,7 +3,13 @@
 from flawmap.station.database.tables.base import Base
 from flawmap.station.database.tables.insight import Cursor, DriftTestRow
 from flawmap.station.database.tables.parts import Part
-from flawmap.station.database.tables.people import ApiKey, AuditEntry, LoginSession, User
+from flawmap.station.database.tables.people import (
+    ApiKey,
+    AuditEntry,
+    LoginSession,
+    OneTimeLink,
+    User,
+)
 from flawmap.station.database.tables.products import Model, Product, SettingsVersion
 from flawmap.station.database.tables.reviews import DrawnDefect, PartLock, Review
 from flawmap.station.database.tables.work import Job, OutboxMessage, Sink, SourceSettings
@@ -18,6 +24,7 @@ __all__ = [
     "Job",
     "LoginSession",
     "Model",
+    "OneTimeLink",
     "OutboxMessage",
     "Part",
     "PartLock",

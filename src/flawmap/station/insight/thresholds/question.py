@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -110,10 +111,9 @@ class WhatIfAnswer(BaseModel):
     milliseconds: float
 
 
-class Asked(BaseModel):
+@dataclass(frozen=True, eq=False)
+class Asked:
     """A question that was answered: the parts, their verdicts, and the manifest that gave them."""
-
-    model_config = {"arbitrary_types_allowed": True}
 
     stored: StoredParts
     result: WhatIf

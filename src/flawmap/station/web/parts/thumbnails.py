@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawmap.data.image_io.images import read_scaled
+from flawmap.errors import FlawmapError
 from flawmap.station.parts.files import FileStore
 from flawmap.utils.files import make_folder, write_bytes
 
@@ -30,7 +31,7 @@ def thumbnail(files: FileStore, digest: str, suffix: str) -> bytes:
     try:
         make_folder(path.parent)
         write_bytes(path, data)
-    except OSError:
+    except (FlawmapError, OSError):
         pass
     return data
 
