@@ -22,6 +22,7 @@ ROUTERS = (
     "api.access.keys",
     "api.access.users",
     "api.reviews",
+    "api.thresholds",
     "web.access.account",
     "web.access.audit",
     "web.access.keys",
@@ -37,6 +38,7 @@ ROUTERS = (
     "web.parts.listing",
     "web.parts.one",
     "web.review",
+    "web.thresholds",
 )
 
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
