@@ -21,24 +21,36 @@ ROUTERS = (
     "api.access.audit",
     "api.access.keys",
     "api.access.users",
+    "api.reviews",
+    "api.thresholds",
     "web.access.account",
     "web.access.audit",
     "web.access.keys",
     "web.access.login",
     "web.access.people",
     "web.access.reference",
+    "api.inference",
+    "api.inspect",
     "web.frame.assets",
     "web.frame.events",
     "web.live",
     "web.parts.images",
     "web.parts.listing",
     "web.parts.one",
+    "web.review",
+    "web.thresholds",
 )
+
+# Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
+SERVICES = ("intake.service",)
 
 
 def create_app(config: StationConfig) -> FastAPI:
     """Create the application of a station; its services run while the application does."""
     station = Station.open(config)
+    for name in SERVICES:
+        service = importlib.import_module(f"flawmap.station.{name}")
+        station.services[service.NAME] = service.create_service(station)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

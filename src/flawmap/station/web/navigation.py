@@ -29,6 +29,8 @@ ICONS += ("people", "audit")
 PAGES = (
     Page("/", "Live"),
     Page("/parts", "Parts"),
+    Page("/review", "Review"),
+    Page("/thresholds", "Thresholds"),
     Page("/people", "People", "administrator"),
     Page("/audit", "Audit", "administrator"),
 )

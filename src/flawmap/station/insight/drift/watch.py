@@ -1,0 +1,198 @@
+"""Service that tests each product for drift while parts arrive, and raises alarms."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, undefer
+
+from flawmap.inspection.conformal import Calibration
+from flawmap.station.database.engine import Database
+from flawmap.station.database.tables import Cursor, DriftTestRow, Part, Product
+from flawmap.station.database.tables.base import now
+from flawmap.station.events import Event, EventBus
+from flawmap.station.insight.drift.running import Arrived, RunningTest
+from flawmap.station.insight.versions import settings_of, versions_of
+from flawmap.station.security import audit
+from flawmap.station.security.callers import Caller
+
+NAME = "drift"
+_LOG = logging.getLogger("flawmap.station")
+_PAUSE = 1.0  # seconds between two looks at new parts
+_CHUNK = 5000  # parts read at once
+
+
+class DriftWatch:
+    """Drift tests of all products: one is open for each, with the settings of its last part.
+
+    Their state is in memory and in the database: a station that starts again goes on with it. It
+    is saved now and then, and read again from there after a crash.
+    """
+
+    def __init__(self, database: Database, events: EventBus) -> None:
+        self._database, self._events = database, events
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._open: dict[int, RunningTest] | None = None
+        self._cursor = 0
+        self._seen = 0
+
+    def start(self) -> None:
+        """Begin to read parts in a thread."""
+        self._thread = threading.Thread(target=self._run, name="flawmap-drift", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Save and end."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._lock:
+            if self._open is not None:
+                self._save(self._open.values())
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                more = self.step()
+            except Exception:  # such as a database that is being restored
+                _LOG.exception("The drift test could not read parts; it goes on")
+                more = False
+            if not more:
+                self._stopping.wait(_PAUSE)
+
+    def step(self) -> bool:
+        """Test the parts that arrived since; return whether there may be more at once."""
+        with self._lock:
+            tests = self._loaded()
+            parts, self._cursor, full = self._arrived()
+            done = _Done()
+            for product_id in dict.fromkeys(part.product_id for part in parts):
+                own = [part for part in parts if part.product_id == product_id]
+                self._test(tests, product_id, own, done)
+            if done.raised or done.ended or any(one.must_be_saved for one in tests.values()):
+                self._save([*done.ended, *tests.values()])
+        for one in done.raised:
+            self._announce(one)
+        return full
+
+    def of(self, product_id: int) -> RunningTest | None:
+        """Return the open test of a product, up to the parts read until now."""
+        with self._lock:
+            return self._loaded().get(product_id)
+
+    def restart(self, product_id: int, caller: Caller) -> None:
+        """End the product's test; the next part begins another one."""
+        with self._lock:
+            while self.step():
+                pass
+            ended = self._loaded().pop(product_id, None)
+            with self._database.write() as session:
+                name = session.get_one(Product, product_id).name
+                alarm = ended is not None and ended.alarm is not None
+                audit.record(session, caller, "drift.restart", name, alarm=alarm)
+                if ended is not None:
+                    ended.ended_at, ended.ended_by = now(), caller.user_id
+                    ended.save(session)
+                self._save_cursor(session)
+        values = {"product_id": product_id, "product": name, "on": False, "kind": "drift"}
+        self._events.publish(Event("alarm", values))
+
+    def _loaded(self) -> dict[int, RunningTest]:
+        """Return the open tests by product, read from the database the first time."""
+        if self._open is None:
+            open_rows = select(DriftTestRow).where(DriftTestRow.ended_at.is_(None))
+            with self._database.read() as session:
+                cursor = session.get(Cursor, NAME)
+                self._cursor = self._seen = 0 if cursor is None else cursor.part_id
+                rows = session.scalars(open_rows.options(undefer(DriftTestRow.ordered))).all()
+                self._open = {row.product_id: _restored(session, row) for row in rows}
+        return self._open
+
+    def _arrived(self) -> tuple[list[Arrived], int, bool]:
+        """Return new parts with a score, up to which id was read, and whether there are more.
+
+        PostgreSQL may show a part after one with a higher id: there, a part is read once the parts
+        of one look before are known.
+        """
+        columns = (Part.id, Part.product_id, Part.received_at, Part.score)
+        query = select(*columns, Part.model, Part.settings).where(Part.id > self._cursor)
+        with self._database.read() as session:
+            highest = session.scalar(select(func.max(Part.id))) or 0
+            reached = highest if self._database.is_sqlite else self._seen
+            self._seen = highest
+            query = query.where(Part.id <= reached).order_by(Part.id).limit(_CHUNK)
+            rows = session.execute(query).all()
+        parts = [Arrived(*row) for row in rows if row.score is not None]
+        full = len(rows) == _CHUNK
+        return parts, (rows[-1].id if full else max(self._cursor, reached)), full
+
+    def _test(
+        self, tests: dict[int, RunningTest], product_id: int, parts: list[Arrived], done: _Done
+    ) -> None:
+        for kind, group in groupby(parts, _kind):
+            members, test = list(group), tests.get(product_id)
+            if test is None or (test.model, test.settings) != kind:
+                if test is not None:
+                    if members[0].received_at < test.started_at:
+                        continue  # stragglers, judged before the settings changed
+                    test.ended_at = members[0].received_at
+                    done.ended.append(test)
+                with self._database.read() as session:
+                    calibration = _calibration(session, members[0])
+                test = tests[product_id] = RunningTest.begin(members[0], calibration)
+            if test.extend(members):
+                done.raised.append(test)
+
+    def _save(self, tests: Iterable[RunningTest]) -> None:
+        """Save tests that went on, with the cursor: in one transaction, so that they agree."""
+        with self._database.write() as session:
+            for one in tests:
+                if one.id is None or one.ended_at is not None or one.tested != one.saved:
+                    one.save(session)
+            self._save_cursor(session)
+
+    def _save_cursor(self, session: Session) -> None:
+        session.merge(Cursor(name=NAME, part_id=self._cursor))
+
+    def _announce(self, test: RunningTest) -> None:
+        with self._database.write() as session:
+            name = session.get_one(Product, test.product_id).name
+            direction = test.test.evidence.direction if test.test is not None else None
+            part_id = test.alarm.id if test.alarm is not None else None
+            audit.record(session, None, "drift.alarm", name, direction=direction, part=part_id)
+        values = {"product_id": test.product_id, "product": name, "on": True}
+        values |= {"kind": "drift", "direction": direction, "part_id": part_id}
+        self._events.publish(Event("alarm", values))
+
+
+@dataclass
+class _Done:
+    """Tests that raised their alarm, or ended, during one step."""
+
+    raised: list[RunningTest] = field(default_factory=list)
+    ended: list[RunningTest] = field(default_factory=list)
+
+
+def _kind(part: Arrived) -> tuple[str, str]:
+    return part.model, part.settings
+
+
+def _restored(session: Session, row: DriftTestRow) -> RunningTest:
+    first = Arrived(0, row.product_id, row.started_at, 0.0, row.model, row.settings)
+    return RunningTest.restore(row, _calibration(session, first))
+
+
+def _calibration(session: Session, part: Arrived) -> Calibration | None:
+    """Return the thresholds of the version that judged a part; None if none is noted."""
+    for version in versions_of(session, part.product_id, most=1000):
+        found = settings_of(version).calibration_named(part.settings)
+        if found is not None:
+            return found
+    return None
