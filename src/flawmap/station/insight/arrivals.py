@@ -52,5 +52,3 @@ class Arrivals:
     def save(self, session: Session) -> None:
         """Store the place in the transaction that stores what was concluded."""
         session.merge(Cursor(name=self._name, part_id=self.place or 0))
-
-

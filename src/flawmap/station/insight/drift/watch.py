@@ -6,11 +6,13 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
 from flawmap.inspection.conformal import Calibration
+from flawmap.station.context import Station
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import DriftTestRow, Part, Product
 from flawmap.station.database.tables.base import now
@@ -22,6 +24,7 @@ from flawmap.station.insight.versions import settings_of, versions_of
 from flawmap.station.security import audit
 from flawmap.station.security.callers import Caller
 
+NAME = "drift"
 _CHUNK = 5000  # parts read at once
 _COLUMNS = (Part.product_id, Part.received_at, Part.score, Part.model, Part.settings)
 
@@ -33,7 +36,7 @@ class DriftWatch(Looking):
     is saved now and then; after a crash, the parts since are read again.
     """
 
-    name = "drift"
+    name = NAME
 
     def __init__(self, database: Database, events: EventBus) -> None:
         super().__init__()
@@ -130,6 +133,16 @@ class DriftWatch(Looking):
         values = {"product_id": test.product_id, "product": name, "on": True}
         values |= {"kind": "drift", "direction": direction, "part_id": part_id}
         self._events.publish(Event("alarm", values))
+
+
+def create_service(station: Station) -> DriftWatch:
+    """Return the service that tests the parts of a station."""
+    return DriftWatch(station.database, station.events)
+
+
+def drift_of(station: Station) -> DriftWatch:
+    """Return the service of a station."""
+    return cast(DriftWatch, station.services[NAME])
 
 
 @dataclass

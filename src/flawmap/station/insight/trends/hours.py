@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
+from flawmap.station.context import Station
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import HourCount, Part
 from flawmap.station.insight.arrivals import Arrivals
@@ -16,6 +17,7 @@ from flawmap.station.insight.ranges import HOUR
 from flawmap.station.insight.sampling import is_sampled
 from flawmap.station.insight.trends.bins import merge, pack
 
+NAME = "hours"
 _CHUNK = 10_000
 _COLUMNS = (Part.product_id, Part.received_at, Part.line, Part.verdict, Part.score, Part.defects)
 _COLUMNS += (Part.total_ms, Part.image)
@@ -30,7 +32,7 @@ class HourCounter(Looking):
     transaction.
     """
 
-    name = "hours"
+    name = NAME
 
     def __init__(self, database: Database) -> None:
         super().__init__()
@@ -52,6 +54,11 @@ class HourCounter(Looking):
             self._arrivals.place = before
             raise
         return full
+
+
+def create_service(station: Station) -> HourCounter:
+    """Return the service that counts the parts of a station."""
+    return HourCounter(station.database)
 
 
 def _grouped(rows: Sequence[Any]) -> dict[_Key, list[Any]]:
