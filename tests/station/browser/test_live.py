@@ -18,6 +18,10 @@ _SHIFTS = """() => new Promise((done) => {
   setTimeout(() => done(sum), 300);
 })"""
 
+_LOADED = (
+    "[...document.querySelectorAll('#tiles img[data-lazy]')].map((one) => one.naturalWidth > 0)"
+)
+
 
 def test_a_part_appears_by_itself(site: tuple[str, Station], page_as: PageAs) -> None:
     station = site[1]
@@ -79,6 +83,16 @@ def test_heat_maps_are_switched_and_remembered(site: tuple[str, Station], page_a
     assert page.locator("img.heat:visible").count() == 1
     page.reload()
     assert page.locator("img.heat:visible").count() == 1
+
+
+def test_thumbnails_load_near_the_screen_only(site: tuple[str, Station], page_as: PageAs) -> None:
+    for seed in range(24):
+        add_imaged(site[1], seed=seed)
+    page = connected(page_as("operator"))
+    page.wait_for_function(f"{_LOADED}[0]")
+    assert not page.evaluate(f"{_LOADED}.at(-1)")
+    page.locator("#tiles img").last.scroll_into_view_if_needed()
+    page.wait_for_function(f"{_LOADED}.at(-1)")
 
 
 def test_nothing_jumps_while_a_page_loads(site: tuple[str, Station], page_as: PageAs) -> None:
