@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
@@ -119,5 +120,5 @@ def test_people_who_decide_at_once_are_all_in_the_history(station: Station) -> N
     assert sorted(row.user_id for row in rows) == sorted(users)
     assert part.reviewers == len(users)
     assert (part.decision, part.decided_by) == (rows[-1].decision, rows[-1].user_id)
-    for earlier, later in zip(rows, rows[1:], strict=False):  # nobody missed another's decision
+    for earlier, later in itertools.pairwise(rows):  # nobody missed another's decision
         assert later.before == earlier.decision
