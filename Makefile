@@ -24,10 +24,12 @@ install: $(VENV)/installed  ## virtual environment in .venv with everything in i
 demo: install  ## draw a product, train, evaluate, report: SEED=0 OUT=demo
 	$(BIN)/flawmap demo --out $(OUT) --seed $(SEED)
 
-test: install  ## all tests but a few long ones
+test: install  ## all tests but a few long ones; on Debian, as root, installs what they need
+	tools/test_services.sh
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m 'not long' src tests
 
 test-all: install  ## all tests
+	tools/test_services.sh
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder src tests
 
 quick: install  ## tests that are not marked slow; those that should be are listed

@@ -40,10 +40,11 @@ class Station:
     writer: PartWriter
     events: EventBus
     services: dict[str, Service] = field(default_factory=dict)
-    shared: dict[str, object] = field(default_factory=dict)
-    """What routes keep for one another, such as counts that are costly to make."""
     callers: FreshCache[Caller] = field(default_factory=FreshCache)
     throttle: Throttle = field(default_factory=Throttle)
+    shared: dict[str, object] = field(default_factory=dict)
+    """What routes keep for one another, such as counts that are costly to make."""
+    started: bool = False
 
     @classmethod
     def open(cls, config: StationConfig) -> Station:
@@ -54,12 +55,18 @@ class Station:
         return cls(config, database, files, PartWriter(database, files), EventBus())
 
     def start(self) -> None:
-        """Start all services, in their order."""
+        """Start all services, in their order, unless that was done."""
+        if self.started:
+            return
+        self.started = True
         for service in self.services.values():
             service.start()
 
     def stop(self) -> None:
         """Stop all services, the last one first, and close the database."""
+        if not self.started:
+            return
+        self.started = False
         for service in reversed(self.services.values()):
             service.stop()
         self.database.close()

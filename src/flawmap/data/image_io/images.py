@@ -29,6 +29,7 @@ from flawmap.data.image_io.decoding import (
 )
 from flawmap.data.image_io.notes import Kind, note
 from flawmap.data.image_io.orientation import exif_orientation
+from flawmap.data.image_io.resizing import resized
 from flawmap.data.image_io.white_level import FULL_16, lowest_white, to_bytes
 from flawmap.errors import UsageError
 from flawmap.utils.files import replacing
@@ -107,7 +108,7 @@ def read_scaled(
             values = _bytes(found, white_level, name)
             if size == own:
                 return _three(values), own
-            image = Image.fromarray(np.ascontiguousarray(values))
+            return _three(np.array(resized(values, size))), own
         if size == own:
             return rgb_pixels(image), own
         if image.mode == "L":  # resizing one channel is faster than three
@@ -192,7 +193,7 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     """
     if image.shape[:2] == tuple(size):
         return image
-    return np.array(resized(Image.fromarray(image), size))
+    return np.array(resized(image, size))
 
 
 def encode_png(array: NDArray[Any]) -> bytes:
@@ -215,17 +216,6 @@ def write_png(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
     data = encode_png(array)
     with replacing(Path(path)) as temporary:
         temporary.write_bytes(data)
-
-
-def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Scale along rows, then along columns: on its own, Pillow from 13 on takes columns first for
-    some shapes, which changes values by one and would make scores depend on Pillow's version.
-    """
-    height, width = size
-    if height < 1 or width < 1:
-        raise UsageError(f"an image cannot be {height} pixels high and {width} wide")
-    across = image.resize((width, image.height), Image.Resampling.BILINEAR)
-    return across.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def _encode(array: NDArray[Any], kind: str, **options: int) -> bytes:

@@ -28,7 +28,9 @@ ICONS = ("live", "review", "parts", "trends", "thresholds", "products", "links",
 ICONS += ("people", "audit")
 PAGES = (
     Page("/", "Live"),
+    Page("/parts", "Parts"),
     Page("/review", "Review"),
+    Page("/thresholds", "Thresholds"),
     Page("/people", "People", "administrator"),
     Page("/audit", "Audit", "administrator"),
 )

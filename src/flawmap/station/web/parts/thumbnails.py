@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flawmap.data.image_io.images import read_scaled
+from flawmap.errors import FlawmapError
 from flawmap.station.parts.files import FileStore
 from flawmap.utils.files import make_folder, write_bytes
 
 SIDE = 256  # pixels of the longer side
-_QUALITY = 72
+_QUALITY = 66
 
 
 def thumbnail(files: FileStore, digest: str, suffix: str) -> bytes:
@@ -30,7 +31,7 @@ def thumbnail(files: FileStore, digest: str, suffix: str) -> bytes:
     try:
         make_folder(path.parent)
         write_bytes(path, data)
-    except OSError:
+    except (FlawmapError, OSError):
         pass
     return data
 
@@ -53,5 +54,5 @@ def _small(path: Path) -> NDArray[np.uint8]:
 
 def _encode(pixels: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP", quality=_QUALITY, method=4)
+    Image.fromarray(pixels).save(file, "WEBP", quality=_QUALITY, method=2)
     return file.getvalue()
