@@ -21,6 +21,8 @@ ROUTERS = (
     "api.access.audit",
     "api.access.keys",
     "api.access.users",
+    "api.inference",
+    "api.inspect",
     "api.reviews",
     "api.thresholds",
     "web.access.account",
@@ -29,8 +31,6 @@ ROUTERS = (
     "web.access.login",
     "web.access.people",
     "web.access.reference",
-    "api.inference",
-    "api.inspect",
     "web.frame.assets",
     "web.frame.events",
     "web.live",
@@ -42,7 +42,7 @@ ROUTERS = (
 )
 
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
-SERVICES = ("intake.service",)
+SERVICES = ("intake.service", "insight.trends.hours", "insight.drift.watch")
 
 
 def create_app(config: StationConfig) -> FastAPI:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flawmap.calibration.recalibrate import Rates, from_stored
@@ -128,15 +128,16 @@ def note(
     manifest: Manifest,
     caller: Caller | None = None,
     comment: str | None = None,
+    folder: Path | None = None,
 ) -> SettingsVersion:
     """Return the version of a product's settings in force, after adding it if it is a new one.
 
-    ``manifest``: of the run folder that inspects the product. Call it when a run is loaded or has
-    changed: settings that are the latest version's already add none.
+    ``manifest``: of the run ``folder`` that inspects the product, by default its model's. Call it
+    when a run is loaded or has changed: settings that are the latest version's already add none.
     """
     session.get(Product, product.id, with_for_update=True)  # PostgreSQL: one numbering at a time
-    folder = _folder(session, product)
-    settings, model = Settings.of(manifest, folder), manifest.files.get(GRAPH, "")
+    place = folder or _folder(session, product)
+    settings, model = Settings.of(manifest, place), manifest.files.get(GRAPH, "")
     latest = latest_version(session, product.id)
     if latest is not None and latest.model == model and settings_of(latest).is_of(manifest):
         return latest
@@ -172,10 +173,10 @@ def versions_of(session: Session, product_id: int, most: int = 100) -> list[Sett
     return list(session.scalars(own.order_by(SettingsVersion.number.desc()).limit(most)))
 
 
-def version_count(session: Session, product_id: int) -> int:
-    """Return how many versions a product has."""
-    own = SettingsVersion.product_id == product_id
-    return session.scalar(select(func.count(SettingsVersion.id)).where(own)) or 0
+def is_noted(session: Session, product_id: int, settings: str) -> bool:
+    """Whether a version of a product holds the settings that records call so, in any precision."""
+    own = select(SettingsVersion.values).where(SettingsVersion.product_id == product_id)
+    return any(settings in values["ids"].values() for values in session.scalars(own))
 
 
 def settings_of(version: SettingsVersion) -> Settings:

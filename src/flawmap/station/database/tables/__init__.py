@@ -1,7 +1,7 @@
 """All tables, so that the database knows each of them."""
 
 from flawmap.station.database.tables.base import Base
-from flawmap.station.database.tables.insight import Cursor, DriftTestRow
+from flawmap.station.database.tables.insight import Cursor, DriftTestRow, HourCount
 from flawmap.station.database.tables.parts import Part
 from flawmap.station.database.tables.people import (
     ApiKey,
@@ -21,6 +21,7 @@ __all__ = [
     "Cursor",
     "DrawnDefect",
     "DriftTestRow",
+    "HourCount",
     "Job",
     "LoginSession",
     "Model",

@@ -1,4 +1,4 @@
-"""Tables of what the station concludes from its parts: tests for drift, and how far they read."""
+"""Tables of what the station concludes from its parts: numbers by the hour, tests for drift."""
 
 from __future__ import annotations
 
@@ -6,6 +6,28 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flawmap.station.database.tables.base import Base, Id, JsonObject, Moment
+
+
+class HourCount(Base):
+    """Numbers of one product's parts of one line in one hour; `line` is "" for parts without one.
+
+    `scores` and `latency` are histograms: see `insight.trends.bins`. They stay when retention
+    removes parts.
+    """
+
+    __tablename__ = "hour_counts"
+
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"), primary_key=True)
+    hour: Mapped[Moment] = mapped_column(primary_key=True)  # its beginning
+    line: Mapped[str] = mapped_column(String(100), primary_key=True)
+    good: Mapped[int]
+    review: Mapped[int]
+    reject: Mapped[int]
+    errors: Mapped[int]  # images that could not be inspected
+    defects: Mapped[int]  # found by the inspector
+    sampled: Mapped[int]  # parts with a verdict in the random sample: see `insight.sampling`
+    scores: Mapped[bytes] = mapped_column(LargeBinary)
+    latency: Mapped[bytes] = mapped_column(LargeBinary)  # from receipt to verdict
 
 
 class DriftTestRow(Base):

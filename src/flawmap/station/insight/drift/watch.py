@@ -2,76 +2,62 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import cast
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
 from flawmap.inspection.conformal import Calibration
+from flawmap.station.context import Station
 from flawmap.station.database.engine import Database
-from flawmap.station.database.tables import Cursor, DriftTestRow, Part, Product
+from flawmap.station.database.tables import DriftTestRow, Part, Product
 from flawmap.station.database.tables.base import now
 from flawmap.station.events import Event, EventBus
+from flawmap.station.insight.arrivals import Arrivals
 from flawmap.station.insight.drift.running import Arrived, RunningTest
+from flawmap.station.insight.looking import Looking
 from flawmap.station.insight.versions import settings_of, versions_of
 from flawmap.station.security import audit
 from flawmap.station.security.callers import Caller
 
 NAME = "drift"
-_LOG = logging.getLogger("flawmap.station")
-_PAUSE = 1.0  # seconds between two looks at new parts
 _CHUNK = 5000  # parts read at once
+_COLUMNS = (Part.product_id, Part.received_at, Part.score, Part.model, Part.settings)
 
 
-class DriftWatch:
+class DriftWatch(Looking):
     """Drift tests of all products: one is open for each, with the settings of its last part.
 
     Their state is in memory and in the database: a station that starts again goes on with it. It
-    is saved now and then, and read again from there after a crash.
+    is saved now and then; after a crash, the parts since are read again.
     """
 
+    name = NAME
+
     def __init__(self, database: Database, events: EventBus) -> None:
+        super().__init__()
         self._database, self._events = database, events
         self._lock = threading.RLock()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
         self._open: dict[int, RunningTest] | None = None
-        self._cursor = 0
-        self._seen = 0
-
-    def start(self) -> None:
-        """Begin to read parts in a thread."""
-        self._thread = threading.Thread(target=self._run, name="flawmap-drift", daemon=True)
-        self._thread.start()
+        self._arrivals = Arrivals(database, self.name, _COLUMNS, _CHUNK)
 
     def stop(self) -> None:
         """Save and end."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
+        super().stop()
         with self._lock:
             if self._open is not None:
                 self._save(self._open.values())
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                more = self.step()
-            except Exception:  # such as a database that is being restored
-                _LOG.exception("The drift test could not read parts; it goes on")
-                more = False
-            if not more:
-                self._stopping.wait(_PAUSE)
 
     def step(self) -> bool:
         """Test the parts that arrived since; return whether there may be more at once."""
         with self._lock:
             tests = self._loaded()
-            parts, self._cursor, full = self._arrived()
+            rows, full = self._arrivals.read()
+            parts = [Arrived(*row) for row in rows if row.score is not None]
             done = _Done()
             for product_id in dict.fromkeys(part.product_id for part in parts):
                 own = [part for part in parts if part.product_id == product_id]
@@ -100,7 +86,7 @@ class DriftWatch:
                 if ended is not None:
                     ended.ended_at, ended.ended_by = now(), caller.user_id
                     ended.save(session)
-                self._save_cursor(session)
+                self._arrivals.save(session)
         values = {"product_id": product_id, "product": name, "on": False, "kind": "drift"}
         self._events.publish(Event("alarm", values))
 
@@ -109,29 +95,9 @@ class DriftWatch:
         if self._open is None:
             open_rows = select(DriftTestRow).where(DriftTestRow.ended_at.is_(None))
             with self._database.read() as session:
-                cursor = session.get(Cursor, NAME)
-                self._cursor = self._seen = 0 if cursor is None else cursor.part_id
                 rows = session.scalars(open_rows.options(undefer(DriftTestRow.ordered))).all()
                 self._open = {row.product_id: _restored(session, row) for row in rows}
         return self._open
-
-    def _arrived(self) -> tuple[list[Arrived], int, bool]:
-        """Return new parts with a score, up to which id was read, and whether there are more.
-
-        PostgreSQL may show a part after one with a higher id: there, a part is read once the parts
-        of one look before are known.
-        """
-        columns = (Part.id, Part.product_id, Part.received_at, Part.score)
-        query = select(*columns, Part.model, Part.settings).where(Part.id > self._cursor)
-        with self._database.read() as session:
-            highest = session.scalar(select(func.max(Part.id))) or 0
-            reached = highest if self._database.is_sqlite else self._seen
-            self._seen = highest
-            query = query.where(Part.id <= reached).order_by(Part.id).limit(_CHUNK)
-            rows = session.execute(query).all()
-        parts = [Arrived(*row) for row in rows if row.score is not None]
-        full = len(rows) == _CHUNK
-        return parts, (rows[-1].id if full else max(self._cursor, reached)), full
 
     def _test(
         self, tests: dict[int, RunningTest], product_id: int, parts: list[Arrived], done: _Done
@@ -156,10 +122,7 @@ class DriftWatch:
             for one in tests:
                 if one.id is None or one.ended_at is not None or one.tested != one.saved:
                     one.save(session)
-            self._save_cursor(session)
-
-    def _save_cursor(self, session: Session) -> None:
-        session.merge(Cursor(name=NAME, part_id=self._cursor))
+            self._arrivals.save(session)
 
     def _announce(self, test: RunningTest) -> None:
         with self._database.write() as session:
@@ -170,6 +133,16 @@ class DriftWatch:
         values = {"product_id": test.product_id, "product": name, "on": True}
         values |= {"kind": "drift", "direction": direction, "part_id": part_id}
         self._events.publish(Event("alarm", values))
+
+
+def create_service(station: Station) -> DriftWatch:
+    """Return the service that tests the parts of a station."""
+    return DriftWatch(station.database, station.events)
+
+
+def drift_of(station: Station) -> DriftWatch:
+    """Return the service of a station."""
+    return cast(DriftWatch, station.services[NAME])
 
 
 @dataclass

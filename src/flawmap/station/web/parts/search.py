@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from sqlalchemy import ColumnElement, or_, select, tuple_
 from sqlalchemy.orm import Session
 
@@ -49,13 +49,12 @@ class PartSearch(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _empty_is_none(cls, value: Any) -> Any:
+    def _empty_is_none(cls, value: Any, info: ValidationInfo) -> Any:
         """Take an empty field of the form as not given."""
-        if isinstance(value, str):
-            return value.strip() or None
-        if isinstance(value, list | tuple):
-            return tuple(one for one in value if one)
-        return value
+        if info.field_name == "verdict":
+            words = (value,) if isinstance(value, str) else value or ()
+            return tuple(word for word in words if word)
+        return value.strip() or None if isinstance(value, str) else value
 
     def parameters(self, **changes: Any) -> str:
         """Return the search as the query of an address, with some filters changed."""
