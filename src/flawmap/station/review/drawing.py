@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from flawmap.data.masks.annotations import shapes
 from flawmap.station.database.tables import DrawnDefect, Part
 from flawmap.station.database.tables.base import now
 from flawmap.station.refusals import RefusedError
@@ -130,12 +130,9 @@ def mask_of(defects: Sequence[DrawnDefect], size: tuple[int, int]) -> NDArray[np
 
 
 def _pixels(geometry: Polygon | Mask, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Rasterise to (H, W) of 0 and 1; pixels on a polygon's border belong to it."""
+    """Rasterise to (H, W) of 0 and 1: a pixel belongs to a polygon if its centre does."""
     if isinstance(geometry, Polygon):
-        image = Image.new("L", (size[1], size[0]))
-        centres = [(x - 0.5, y - 0.5) for x, y in geometry.points]
-        ImageDraw.Draw(image).polygon(centres, fill=1)
-        return np.array(image)
+        return shapes.draw([shapes.Polygon(tuple(geometry.points))], size).astype(np.uint8)
     flat = np.zeros(size[0] * size[1] + 1, np.int8)
     runs = np.asarray(geometry.runs, np.int64)
     np.add.at(flat, runs[::2], 1)

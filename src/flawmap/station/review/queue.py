@@ -113,17 +113,22 @@ def _of_product(wish: Wish) -> list[Any]:
 def _second_looks(
     session: Session, user_id: int, wish: Wish, count: int, skip: Collection[int]
 ) -> list[Part]:
-    """Return parts that one other person has decided on: the same share for everybody."""
+    """Return parts that one other person has decided on: the same ones for everybody.
+
+    Their verdict does not matter: all of them were in somebody's queue.
+    """
     if wish.second <= 0.0:
         return []
     chosen = (Part.id * _MIX) % _BUCKETS < round(wish.second * _BUCKETS)
     query = (
         select(Part)
         .where(Part.reviewers == 1, Part.decided_by != user_id, chosen)
-        .where(Part.verdict.in_(_VERDICTS[wish.which]), *_free(user_id, skip), *_of_product(wish))
+        .where(*_free(user_id, skip))
         .order_by(Part.decided_at, Part.id)
         .limit(count)
     )
+    if wish.product_id is not None:
+        query = query.where(Part.product_id + 0 == wish.product_id)  # not by the product's index
     return list(session.scalars(query))
 
 

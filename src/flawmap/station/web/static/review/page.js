@@ -13,6 +13,7 @@
   const coming = []; // fetched ahead
   const past = []; // ids of parts that were shown, for Back
   const putOff = new Set();
+  const pending = new Set(); // decided here, and not yet known to be stored
   let left = 0;
   let today = 0;
   let wanted = true; // whether the queue may hold more than was fetched
@@ -20,7 +21,16 @@
 
   const midnight = () => new Date().setHours(0, 0, 0, 0) * 1000;
   const mine = () => [current, ...coming].filter(Boolean).map((part) => part.id);
-  const inTurn = (job) => (work = work.then(job).catch((error) => station.say(error.message, true)));
+  let jobs = 0;
+  const count = (change) => (document.body.dataset.jobs = jobs += change);
+  const inTurn = (job) => {
+    count(1);
+    work = work
+      .then(job)
+      .catch((error) => station.say(error.message, true))
+      .finally(() => count(-1));
+  };
+  window.addEventListener("beforeunload", (event) => jobs && pending.size && event.preventDefault());
 
   // the queue
 
@@ -29,10 +39,10 @@
       const count = AHEAD + (current ? 0 : 1) - coming.length;
       if (count <= 0 || !wanted) return;
       const { order, which, second, product } = setup;
-      const skip = [...new Set([...mine(), ...putOff])].slice(-500);
+      const skip = [...new Set([...putOff, ...mine(), ...pending])].slice(-500);
       const body = { order, which, second, product, count, skip, today: midnight() };
       const answer = await station.send("POST", "/api/v1/reviews/next", body);
-      [left, today] = [answer.left, answer.today];
+      take(answer);
       wanted = answer.parts.length > 0;
       for (const part of answer.parts) {
         coming.push(part);
@@ -42,6 +52,12 @@
       if (!current && coming.length) advance();
       else if (!current) show();
     });
+
+  /** Take over the server's counts; it does not know yet what was decided meanwhile. */
+  const take = (answer) => {
+    left = Math.max(0, answer.left - pending.size);
+    today = answer.today + pending.size;
+  };
 
   const prefetch = (part) => {
     customElements.get("flawmap-viewer").prefetch(part.image, part.heat);
@@ -100,7 +116,7 @@
     showDrawn();
     showLike();
     showHistory();
-    station.showMoments($("work"));
+    station.prepare($("work"));
     $("spoken").textContent = `${name(current)}, the inspector says ${current.verdict ?? "error"}`;
   };
 
@@ -189,6 +205,7 @@
     $("like-image").alt = `Good part ${like.number || like.id}`;
     $("like-link").href = `/parts/${like.id}`;
     $("like-text").replaceChildren(`Good: ${like.number || `part ${like.id}`}, `, moment(like.received_at));
+    $("like-text").title = like.how;
   };
 
   const VERBS = { decide: "decided", undo: "undid", draw: "drew", erase: "removed" };
@@ -226,6 +243,7 @@
     const part = current;
     const text = comment.value.trim();
     past.push(part.id);
+    pending.add(part.id);
     left = Math.max(0, left - (part.decision ? 0 : 1));
     today += 1;
     inTurn(async () => {
@@ -241,6 +259,8 @@
         show();
         comment.value = text;
         throw new Error(`Not stored: ${error.message}`);
+      } finally {
+        pending.delete(part.id);
       }
     });
     advance();
@@ -268,8 +288,8 @@
       if (at >= 0) past.splice(at, 1);
       await showAgain(done.part);
       station.say(`Undone: ${name(current)} is ${done.decision ?? "open"} again.`);
-      const answer = await station.send("POST", "/api/v1/reviews/next", { ...progress(), skip: mine() });
-      [left, today] = [answer.left, answer.today];
+      const answer = await station.send("POST", "/api/v1/reviews/next", { ...progress(), skip: [...putOff, ...mine(), ...pending].slice(-500) });
+      take(answer);
       for (const part of answer.parts) (coming.push(part), prefetch(part));
       showProgress();
     });
@@ -292,7 +312,7 @@
     viewer.set({ opacity: viewer.opacity ? 0 : heat });
   };
 
-  const take = () =>
+  const takeOver = () =>
     inTurn(async () => {
       const { taken_from: from } = await station.send("POST", `/api/v1/parts/${current.id}/lock`);
       current.locked_by = null;
@@ -329,7 +349,7 @@
     undo,
     draw,
     heat: toggleHeat,
-    take,
+    take: takeOver,
   };
   const KEYS = { g: "good", r: "reject", u: "unsure", n: "next", b: "back", z: "undo", d: "draw", h: "heat" };
 
