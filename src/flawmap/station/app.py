@@ -24,6 +24,7 @@ ROUTERS = (
     "api.inference",
     "api.inspect",
     "api.thresholds",
+    "api.trends",
     "web.access.account",
     "web.access.audit",
     "web.access.keys",
@@ -36,6 +37,7 @@ ROUTERS = (
     "web.parts.images",
     "web.parts.one",
     "web.thresholds",
+    "web.trends",
 )
 
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
