@@ -163,7 +163,9 @@ def shots(station: Station) -> list[Shot]:
             script="document.querySelector('[data-heat-switch]').click()",
         ),
         Shot("live-tablet", "/", width=800, height=1100),
-        # Shot("parts", "/parts"),
+        Shot("parts", "/parts"),
+        Shot("parts-table", "/parts?view=table&verdict=reject&within=24h", dark=True),
+        Shot("parts-tablet", "/parts?verdict=reject&verdict=review&score_from=0.01", 800, 1100),
         Shot("part", f"/parts/{reject}"),
         Shot("part-tablet", f"/parts/{reject}", width=800, height=1100, dark=True),
     ]

@@ -23,6 +23,7 @@ ROUTERS = (
     "api.access.users",
     "api.inference",
     "api.inspect",
+    "api.reviews",
     "api.thresholds",
     "api.trends",
     "web.access.account",
@@ -35,7 +36,9 @@ ROUTERS = (
     "web.frame.events",
     "web.live",
     "web.parts.images",
+    "web.parts.listing",
     "web.parts.one",
+    "web.review",
     "web.thresholds",
     "web.trends",
 )
