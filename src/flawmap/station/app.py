@@ -25,6 +25,7 @@ ROUTERS = (
     "api.inspect",
     "api.reviews",
     "api.thresholds",
+    "api.trends",
     "web.access.account",
     "web.access.audit",
     "web.access.keys",
@@ -39,6 +40,7 @@ ROUTERS = (
     "web.parts.one",
     "web.review",
     "web.thresholds",
+    "web.trends",
 )
 
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
