@@ -9,7 +9,7 @@ OUT ?= demo
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all quick coverage check format bench torture docs clean
+.PHONY: help install demo test test-all quick coverage check format bench torture docs web clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -65,6 +65,9 @@ docs: install  ## tables from benchmarks/results, the command line's reference, 
 	$(BIN)/python tools/cli_reference.py
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/zensical build --strict
+
+web:  ## the station's image viewer from tools/viewer (needs node); its built file is part of the source
+	cd tools/viewer && npm ci --no-audit --no-fund && npm run build
 
 clean:  ## remove everything that make made
 	rm -rf $(VENV) $(OUT) build site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* src/*.egg-info \

@@ -20,6 +20,8 @@ ROUTERS = (
     "web.frame.assets",
     "web.frame.events",
     "web.live",
+    "web.parts.images",
+    "web.parts.one",
 )
 
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.

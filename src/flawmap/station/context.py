@@ -36,6 +36,8 @@ class Station:
     events: EventBus
     services: dict[str, Service] = field(default_factory=dict)
     started: bool = False
+    shared: dict[str, object] = field(default_factory=dict)
+    """What routes keep for one another, such as counts that are costly to make."""
 
     @classmethod
     def open(cls, config: StationConfig) -> Station:

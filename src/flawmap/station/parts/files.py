@@ -35,6 +35,10 @@ class FileStore:
         """Return where the map is that the model with digest `model` gave for an image."""
         return self.folder / "maps" / digest[:2] / f"{digest}-{model[:16]}.png"
 
+    def thumbnail_path(self, digest: str) -> Path:
+        """Return where the small copy of the image with this SHA-256 is, or would be."""
+        return self.folder / "thumbnails" / digest[:2] / f"{digest}.webp"
+
     def put_image(self, digest: str, suffix: str, data: bytes) -> None:
         """Store an image's file as it was received, unless it is there. Raises FlawmapError."""
         _put(self.image_path(digest, suffix), data)

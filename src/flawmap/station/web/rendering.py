@@ -65,6 +65,8 @@ def _environment() -> Environment:
     )
     environment.filters["moment"] = _moment
     environment.filters["utc"] = _utc
+    environment.filters["thousands"] = _thousands
+    environment.filters["percent"] = _percent
     environment.globals["asset"] = asset_url
     environment.globals["address_with"] = address_with
     return environment
@@ -77,3 +79,13 @@ def _moment(microseconds: int) -> str:
 
 def _utc(microseconds: int) -> str:
     return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _thousands(number: int) -> str:
+    """Return a number with thin spaces between thousands."""
+    return f"{number:,}".replace(",", "\u2009")
+
+
+def _percent(value: float) -> str:
+    """Return percent with one decimal, except for 0 and 100: only all are 100 %."""
+    return f"{value:.0f}" if value in (0, 100) else f"{min(max(value, 0.1), 99.9):.1f}"

@@ -91,8 +91,10 @@
     lost.hidden = false;
     wasLost = true;
   };
-  const subscribe = (kind) =>
+  const subscribe = (kind) => {
+    if (kind === "open") return; // the stream's own event: `onOpen` tells of it
     stream?.addEventListener(kind, (event) => tell(kind, JSON.parse(event.data)));
+  };
 
   const onState = ({ queue = null }) => {
     const shown = state.querySelector(".queue");
@@ -162,13 +164,29 @@
     },
   };
 
-  // moments in the person's own time zone
+  // moments in the person's own time zone, the same length as the server's text in UTC
+  const two = (number) => String(number).padStart(2, "0");
+  const dayOf = (t) => `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())}`;
+  const timeOf = (t) => `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}`;
+  const ago = (t) => {
+    const seconds = Math.max(0, Math.round((Date.now() - t) / 1000));
+    if (seconds < 60) return `${seconds} s ago`;
+    if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+    return seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago` : dayOf(t);
+  };
+  const shownAs = (t, style) => {
+    if (style === "ago") return ago(t);
+    if (style === "time" && dayOf(t) === dayOf(new Date())) return timeOf(t);
+    return `${dayOf(t)} ${timeOf(t)}`;
+  };
   const show = (element) => {
     const time = new Date(element.dateTime);
-    element.textContent = time.toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" });
+    element.textContent = shownAs(time, element.dataset.style);
     element.title = time.toISOString();
+    if (element.dataset.style === "ago") element.dataset.old = Date.now() - time > 60000;
   };
   window.station.showMoments = (part) => all("time[datetime]", part).forEach(show);
   document.addEventListener("DOMContentLoaded", () => station.showMoments(document));
-  document.addEventListener("htmx:afterSwap", (event) => station.showMoments(event.target.parentNode ?? document));
+  document.addEventListener("htmx:afterSwap", () => station.showMoments(document));
+  setInterval(() => all('time[data-style="ago"]').forEach(show), 1000);
 })();
