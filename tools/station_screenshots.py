@@ -1,7 +1,7 @@
 """Screenshots of the station's pages for the documentation, with the demo's product.
 
-``tools/station_screenshots.py RUN [--out docs/station]``: RUN is the run of `flawmap demo`. Images of
-its product are drawn, inspected and stored as if they had come within the last hours; then each
+``tools/station_screenshots.py RUN [--out docs/station]``: RUN is the run of `flawmap demo`. Images
+of its product are drawn, inspected and stored as if they had come within the last hours; then each
 page is shot in Debian's Chromium. Needs the extras `serve` and `dev`, and Chromium.
 """
 
@@ -163,7 +163,9 @@ def shots(station: Station) -> list[Shot]:
             script="document.querySelector('[data-heat-switch]').click()",
         ),
         Shot("live-tablet", "/", width=800, height=1100),
-        # Shot("parts", "/parts"),
+        Shot("parts", "/parts"),
+        Shot("parts-table", "/parts?view=table&verdict=reject&within=24h", dark=True),
+        Shot("parts-tablet", "/parts?verdict=reject&verdict=review&score_from=0.01", 800, 1100),
         Shot("part", f"/parts/{reject}"),
         Shot("part-tablet", f"/parts/{reject}", width=800, height=1100, dark=True),
     ]

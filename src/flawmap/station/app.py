@@ -11,21 +11,40 @@ from fastapi import FastAPI
 from flawmap import __version__
 from flawmap.station.config import StationConfig
 from flawmap.station.context import Station
+from flawmap.station.refusals import PROBLEMS
+from flawmap.station.security.shield import Shield
 from flawmap.station.web.frame.errors import install_error_pages
 
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
 ROUTERS = (
+    "api.access.account",
+    "api.access.audit",
+    "api.access.keys",
+    "api.access.users",
     "api.inference",
     "api.inspect",
+    "api.reviews",
+    "api.thresholds",
+    "api.trends",
+    "web.access.account",
+    "web.access.audit",
+    "web.access.keys",
+    "web.access.login",
+    "web.access.people",
+    "web.access.reference",
     "web.frame.assets",
     "web.frame.events",
     "web.live",
     "web.parts.images",
+    "web.parts.listing",
     "web.parts.one",
+    "web.review",
+    "web.thresholds",
+    "web.trends",
 )
 
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
-SERVICES = ("intake.service",)
+SERVICES = ("intake.service", "insight.trends.hours", "insight.drift.watch")
 
 
 def create_app(config: StationConfig) -> FastAPI:
@@ -43,8 +62,16 @@ def create_app(config: StationConfig) -> FastAPI:
         finally:
             station.stop()
 
-    app = FastAPI(title="flawmap station", version=__version__, lifespan=lifespan)
+    app = FastAPI(
+        title="flawmap station",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's page loads scripts from the network: web.access.reference
+        redoc_url=None,
+        responses=PROBLEMS,
+    )
     app.state.station = station
+    app.add_middleware(Shield, station=station)
     install_error_pages(app)
     for name in ROUTERS:
         module = importlib.import_module(f"flawmap.station.{name}")

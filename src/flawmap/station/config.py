@@ -27,6 +27,7 @@ class StationConfig(BaseModel):
     device: str = Field("cpu", description="cpu, cuda, GPU or NPU")
     threads: int | None = Field(None, ge=1, description="CPU threads of a model; default: all")
     proxy: bool = Field(False, description="behind a reverse proxy that ends TLS")
+    allow_hosts: tuple[str, ...] = Field((), description="names under which browsers reach it")
     queue_items: int = Field(64, ge=1, description="images accepted and not yet answered, at most")
     queue_megabytes: int = Field(256, ge=1, description="their files' size at most")
     batch: int = Field(8, ge=1, description="images in a micro-batch at most")

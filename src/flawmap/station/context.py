@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Protocol, cast
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -11,8 +11,13 @@ from starlette.requests import HTTPConnection
 from flawmap.station.config import StationConfig
 from flawmap.station.database.engine import Database
 from flawmap.station.events import EventBus
+from flawmap.station.memory.fresh import FreshCache
+from flawmap.station.memory.throttle import Throttle
 from flawmap.station.parts.files import FileStore
 from flawmap.station.parts.write import PartWriter
+
+if TYPE_CHECKING:  # callers.py needs the station
+    from flawmap.station.security.callers import Caller
 
 
 class Service(Protocol):
@@ -35,9 +40,11 @@ class Station:
     writer: PartWriter
     events: EventBus
     services: dict[str, Service] = field(default_factory=dict)
-    started: bool = False
+    callers: FreshCache[Caller] = field(default_factory=FreshCache)
+    throttle: Throttle = field(default_factory=Throttle)
     shared: dict[str, object] = field(default_factory=dict)
     """What routes keep for one another, such as counts that are costly to make."""
+    started: bool = False
 
     @classmethod
     def open(cls, config: StationConfig) -> Station:

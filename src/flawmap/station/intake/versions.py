@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from flawmap.inspection.bundle.manifest import Manifest, settings_id
+from flawmap.inspection.bundle.manifest import read_manifest, settings_id
 from flawmap.inspection.inspector import Inspector
-from flawmap.station.database.tables import Model, Product, SettingsVersion
+from flawmap.station.database.tables import Model, Product
 from flawmap.station.database.tables.base import now
+from flawmap.station.insight import versions
+from flawmap.station.insight.versions import Settings, is_noted
 
 
 def note(session: Session, product_id: int, inspector: Inspector) -> None:
@@ -24,38 +25,18 @@ def note(session: Session, product_id: int, inspector: Inspector) -> None:
 
 
 def note_settings(session: Session, product_id: int, inspector: Inspector) -> None:
-    """Add a version of the product's settings, unless it has these for this model already."""
-    version, model = SettingsVersion, inspector.provenance.model
+    """Add a version of the product's settings, unless one holds these already."""
     settings = settings_id(inspector.manifest)
-    own = version.product_id == product_id
-    same = select(version.id).where(own, version.settings == settings, version.model == model)
-    if session.scalar(same.limit(1)) is not None:
+    if is_noted(session, product_id, settings):
         return
-    highest = session.scalar(select(func.max(version.number)).where(own)) or 0
-    session.add(
-        version(
-            product_id=product_id,
-            number=highest + 1,
-            settings=settings,
-            model=model,
-            values=settings_values(inspector.manifest),
-            comment=None,
-            user_id=None,
-            created_at=now(),
-        )
-    )
-
-
-def settings_values(manifest: Manifest) -> dict[str, object]:
-    """Return thresholds, filters and region of a manifest as JSON types."""
-    calibration = manifest.calibration
-    return {
-        "reject": calibration.reject.value,
-        "review": calibration.review.value,
-        "pixel": calibration.pixel.value,
-        "filters": manifest.filters.model_dump(mode="json"),
-        "region": manifest.region,
-    }
+    folder = Path(inspector.source.folder) if inspector.source is not None else None
+    manifest = inspector.manifest
+    if (
+        folder is not None
+        and settings in Settings.of(now_there := read_manifest(folder)).ids.values()
+    ):
+        manifest = now_there  # it has the thresholds of all precisions
+    versions.note(session, session.get_one(Product, product_id), manifest, folder=folder)
 
 
 def note_model(session: Session, product_id: int, folder: Path, run: str) -> Model:

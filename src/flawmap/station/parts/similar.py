@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from flawmap.station.database.tables import Part
 from flawmap.station.parts.files import FileStore
 
-_NEAREST = 24  # good parts before and after that are compared
+_NEAREST = 24  # good parts that are compared
+_LOOKED_AT = 60  # good parts of each side among which are those with an image
 _SIDE = 32  # pixels to which thumbnails are reduced for the comparison
 
 
@@ -49,28 +50,22 @@ def similar_good_part(session: Session, files: FileStore, part: Part) -> Similar
     return SimilarPart(best, f"the most alike of {len(differences)} good parts nearest in time")
 
 
-def _nearest(session: Session, part: Part) -> Sequence[Part]:
+def _nearest(session: Session, part: Part) -> list[Part]:
     """Return good parts with an image, the nearest in time first."""
-    good = select(Part).where(
-        Part.product_id == part.product_id,
-        Part.verdict == "good",
-        Part.has_image,
-        Part.id != part.id,
-        Part.image != part.image,
-        Part.decision.is_(None) | (Part.decision == "good"),
-    )
-    found = [*_before(session, good, part), *_after(session, good, part)]
+    good = select(Part).where(Part.product_id == part.product_id, Part.verdict == "good")
+    older = good.where(Part.received_at <= part.received_at).order_by(Part.received_at.desc())
+    newer = good.where(Part.received_at > part.received_at).order_by(Part.received_at)
+    found = [*_usable(session, older, part), *_usable(session, newer, part)]
     return sorted(found, key=lambda one: abs(one.received_at - part.received_at))[:_NEAREST]
 
 
-def _before(session: Session, good: Select[tuple[Part]], part: Part) -> Sequence[Part]:
-    older = good.where(Part.received_at <= part.received_at)
-    return session.scalars(older.order_by(Part.received_at.desc()).limit(_NEAREST)).all()
-
-
-def _after(session: Session, good: Select[tuple[Part]], part: Part) -> Sequence[Part]:
-    newer = good.where(Part.received_at > part.received_at)
-    return session.scalars(newer.order_by(Part.received_at).limit(_NEAREST)).all()
+def _usable(session: Session, query: Select[tuple[Part]], part: Part) -> Sequence[Part]:
+    """Return those of the next good parts that have another image and were not corrected."""
+    return [
+        one
+        for one in session.scalars(query.limit(_LOOKED_AT))
+        if one.has_image and one.image != part.image and one.decision in (None, "good")
+    ]
 
 
 def _thumbnail(files: FileStore, part: Part) -> NDArray[np.float32] | None:

@@ -26,4 +26,12 @@ class Page(NamedTuple):
 
 ICONS = ("live", "review", "parts", "trends", "thresholds", "products", "links", "sources")
 ICONS += ("people", "audit")
-PAGES = (Page("/", "Live"),)
+PAGES = (
+    Page("/", "Live"),
+    Page("/parts", "Parts"),
+    Page("/review", "Review"),
+    Page("/trends", "Trends"),
+    Page("/thresholds", "Thresholds"),
+    Page("/people", "People", "administrator"),
+    Page("/audit", "Audit", "administrator"),
+)

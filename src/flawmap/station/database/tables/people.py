@@ -31,6 +31,20 @@ class LoginSession(Base):
     csrf: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[Moment]
     expires_at: Mapped[Moment] = mapped_column(index=True)
+    address: Mapped[str | None] = mapped_column(String(45))  # that logged in
+    agent: Mapped[str | None] = mapped_column(String(200))  # its browser, as it calls itself
+
+
+class OneTimeLink(Base):
+    """A link that works once: to set a user's password, or, without one, to create a first
+    administrator. `token` is the SHA-256 of the link's last part; a used link is deleted."""
+
+    __tablename__ = "one_time_links"
+
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[Moment]
+    expires_at: Mapped[Moment]
 
 
 class ApiKey(Base):
@@ -47,6 +61,7 @@ class ApiKey(Base):
     created_at: Mapped[Moment]
     expires_at: Mapped[Moment | None]
     revoked_at: Mapped[Moment | None]
+    used_at: Mapped[Moment | None]  # the last time, to the minute
 
 
 class AuditEntry(Base):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 from urllib.parse import quote
 
-from fastapi import FastAPI, HTTPException, Request
-from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from flawmap.station.context import station_of
-from flawmap.station.security.callers import Caller, caller_of
+from flawmap.station.refusals import RefusedError
+from flawmap.station.security.callers import Caller, known_caller
+from flawmap.station.security.shield import mistake_sentence
 from flawmap.station.web.rendering import page
 
 LOGIN = "/login"
@@ -30,13 +33,16 @@ _SENTENCES = {
     "Not Found": "This address leads nowhere, or what it showed was deleted.",
     "Method Not Allowed": "This address takes no such request.",
 }
-_MISTAKE = "It is in the station's log. Load the page again; if it stays, tell an administrator."
+_UNSTORABLE = "A number is too large, or a text has characters that no database stores."
 
 
 def install_error_pages(app: FastAPI) -> None:
     """Let an application answer browsers with pages and programs with JSON."""
     app.add_exception_handler(AnyHTTPException, _on_refusal)
+    app.add_exception_handler(RefusedError, _on_refused)
     app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(OverflowError, _on_unstorable)  # SQLite's, of a number
+    app.add_exception_handler(DataError, _on_unstorable)  # PostgreSQL's, of a number or a NUL
     app.add_exception_handler(Exception, _on_mistake)
 
 
@@ -59,20 +65,34 @@ async def _on_refusal(request: Request, error: Exception) -> Response:
     return await _error_page(request, error.status_code, sentence)
 
 
+async def _on_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    return await _on_refusal(request, AnyHTTPException(error.status, error.detail))
+
+
+async def _on_unstorable(request: Request, error: Exception) -> Response:
+    return await _on_refusal(request, AnyHTTPException(422, _UNSTORABLE))
+
+
 async def _on_invalid(request: Request, error: Exception) -> Response:
+    """Say what is wrong in one sentence; what was sent is not repeated, a password least of all."""
     assert isinstance(error, RequestValidationError)
-    if not wants_page(request):
-        return await request_validation_exception_handler(request, error)
-    wrong = ", ".join(str(one["loc"][-1]) for one in error.errors())
-    return await _error_page(request, 422, f"Not valid in it: {wrong}.")
+    wrong = "; ".join(_complaint(one) for one in error.errors()[:5])
+    return await _on_refusal(request, AnyHTTPException(422, f"Not valid: {wrong}."))
+
+
+def _complaint(error: dict[str, Any]) -> str:
+    place = ".".join(str(one) for one in error["loc"][1:]) or str(error["loc"][0])
+    text = f"{place} ({error['msg']})"
+    return text.encode(errors="replace").decode()[:200]
 
 
 async def _on_mistake(request: Request, error: Exception) -> Response:
-    """Answer without any detail of the error: that goes to the log only."""
-    logging.getLogger("flawmap.station").error("%s failed", request.url.path, exc_info=error)
+    """Answer with the number under which the shield has logged the error, and nothing else."""
+    detail = mistake_sentence(request.scope["state"]["error_number"])
     if not wants_page(request):
-        return JSONResponse({"detail": f"The station made a mistake. {_MISTAKE}"}, 500)
-    return await _error_page(request, 500, _MISTAKE)
+        return JSONResponse({"detail": detail}, 500)
+    return await _error_page(request, 500, detail)
 
 
 async def _error_page(request: Request, status: int, detail: str) -> Response:
@@ -84,9 +104,7 @@ async def _error_page(request: Request, status: int, detail: str) -> Response:
 async def _known_caller(request: Request) -> Caller | None:
     """Return who asks, for the header; an error here must not hide the first one."""
     try:
-        return await caller_of(request, station_of(request))
-    except HTTPException:
-        return None
+        return await known_caller(request, station_of(request))
     except Exception:
         logging.getLogger("flawmap.station").exception("No caller for an error page")
         return None

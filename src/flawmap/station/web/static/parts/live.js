@@ -20,7 +20,7 @@
   const fragment = (html) => {
     const holder = document.createElement("template");
     holder.innerHTML = html;
-    station.showMoments(holder.content);
+    station.prepare(holder.content);
     return holder.content;
   };
   const isUsed = () => paused || tiles.matches(":hover") || tiles.contains(document.activeElement);

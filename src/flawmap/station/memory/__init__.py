@@ -1,0 +1,1 @@
+"""What the process keeps in memory for a while: nothing here outlives a restart."""

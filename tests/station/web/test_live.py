@@ -1,0 +1,30 @@
+"""The live page's numbers, and what it fetches when parts come."""
+
+from __future__ import annotations
+
+import re
+
+from flawmap.station.context import Station
+from station.conftest import ClientAs
+from station.filling import fill
+
+
+def test_news_are_the_parts_after_the_last_one(station: Station, client_as: ClientAs) -> None:
+    fill(station.database, 10)
+    news = client_as("operator").get("/live/news?after=7").json()
+    assert news["last"] == 10
+    assert len(news["tiles"]) == 3
+    assert "SN-1-0000009" in news["tiles"][0]
+    assert "line 1" in news["lamps"]
+    assert "line 2" in news["lamps"]
+
+
+def test_the_counts_are_of_the_hour_and_of_the_product(
+    station: Station, client_as: ClientAs
+) -> None:
+    fill(station.database, 5000, product="a")
+    fill(station.database, 200, product="b")
+    client = client_as("operator")
+    counts = client.get("/live/news?product=a").json()["counts"]
+    assert re.search("3\u2009(600|59\\d) parts in the last hour", counts)
+    assert "200 parts in the last hour" in client.get("/live/news?product=b").json()["counts"]
