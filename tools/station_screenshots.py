@@ -19,18 +19,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
+from sqlalchemy import select
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from flawmap.demonstration.drawing import draw_dataset  # noqa: E402
-from flawmap.inspection.bundle.manifest import settings_id  # noqa: E402
 from flawmap.inspection.inspector import Inspector  # noqa: E402
 from flawmap.station.app import create_app  # noqa: E402
 from flawmap.station.config import StationConfig  # noqa: E402
 from flawmap.station.context import Station  # noqa: E402
-from flawmap.station.database.tables import Model, Product, SettingsVersion  # noqa: E402
+from flawmap.station.database.tables import Part, Product  # noqa: E402
 from flawmap.station.database.tables.base import now  # noqa: E402
+from flawmap.station.intake.versions import note_model, note_settings  # noqa: E402
 from flawmap.station.parts.write import NewPart  # noqa: E402
 from station.filling import add_login  # noqa: E402
 from station.serving import serving  # noqa: E402
@@ -70,7 +71,7 @@ def fill_with_demo(station: Station, run: Path, data: Path, count: int) -> None:
     """Store `count` inspected parts of the demo's product: most good, one in twelve defective."""
     draw_dataset(data, 0, train_good=1, test_good=24, defective_per_type=2)
     inspector = Inspector.load(run)
-    product_id = _add_product(station, inspector, run)
+    product_id = _add_product(station, inspector)
     begun = now() - count * _EVERY
     parts = [
         _part(inspector, product_id, path, begun + i * _EVERY, i)
@@ -110,47 +111,20 @@ def _part(inspector: Inspector, product_id: int, path: Path, at: int, index: int
     )
 
 
-def _add_product(station: Station, inspector: Inspector, run: Path) -> int:
+def _add_product(station: Station, inspector: Inspector) -> int:
     """Add the product with its live model and the version of its settings."""
-    manifest = inspector.manifest
+    assert inspector.source is not None
     with station.database.write() as session:
         product = Product(name="Flange 40", created_at=now())
         session.add(product)
         session.flush()
-        model = Model(
-            product_id=product.id,
-            run=inspector.run_id,
-            folder=str(run.absolute()),
-            state="live",
-            created_at=now(),
-        )
-        session.add(model)
-        session.flush()
-        product.model_id = model.id
-        limits = manifest.calibration
-        session.add(
-            SettingsVersion(
-                product_id=product.id,
-                number=1,
-                settings=settings_id(manifest),
-                model=inspector.provenance.model,
-                values={
-                    "reject": limits.reject.value,
-                    "review": limits.review.value,
-                    "pixel": limits.pixel.value,
-                },
-                created_at=now(),
-            )
-        )
+        note_model(session, product.id, Path(inspector.source.folder), inspector.run_id)
+        note_settings(session, product.id, inspector)
         return product.id
 
 
 def shots(station: Station) -> list[Shot]:
     """Return what is shot: the pages of the tutorial."""
-    from sqlalchemy import select
-
-    from flawmap.station.database.tables import Part
-
     rejected = select(Part.id).where(Part.verdict == "reject").order_by(Part.id.desc())
     with station.database.read() as session:
         reject = session.scalar(rejected.limit(1))
