@@ -17,6 +17,7 @@ from flawmap.station.web.frame.errors import install_error_pages
 
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
 ROUTERS = (
+    "api.parts",
     "api.access.account",
     "api.access.audit",
     "api.access.keys",
@@ -25,6 +26,7 @@ ROUTERS = (
     "api.inspect",
     "api.reviews",
     "api.thresholds",
+    "api.trends",
     "web.access.account",
     "web.access.audit",
     "web.access.keys",
@@ -39,6 +41,7 @@ ROUTERS = (
     "web.parts.one",
     "web.review",
     "web.thresholds",
+    "web.trends",
 )
 
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.

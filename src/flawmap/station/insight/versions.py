@@ -32,7 +32,7 @@ class Settings(BaseModel):
     export.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     calibration: Calibration
     exports: dict[str, Calibration]
@@ -146,7 +146,7 @@ def note(
         number=1 if latest is None else latest.number + 1,
         settings=settings.ids[""],
         model=model,
-        values=settings.model_dump(mode="json"),
+        values=settings.model_dump(mode="json") | _summary(settings.calibration),
         comment=comment or (OUTSIDE if latest is not None and latest.model == model else None),
         user_id=caller.user_id if caller else None,
         created_at=now(),
@@ -154,6 +154,12 @@ def note(
     session.add(added)
     session.flush()
     return added
+
+
+def _summary(limits: Calibration) -> dict[str, Any]:
+    """Return what is shown beside a part, without all the scores behind it."""
+    values = {name: getattr(limits, name).value for name in ("reject", "review", "pixel")}
+    return values | {"statement": limits.statement()}
 
 
 def _folder(session: Session, product: Product) -> Path | None:

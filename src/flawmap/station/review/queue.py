@@ -16,15 +16,18 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from flawmap.station.database.tables import Part, PartLock, Product, Review, SettingsVersion
+from flawmap.station.insight.sampling import in_sample
 from flawmap.station.review.locks import held_by_others
 
-Which = Literal["flagged", "review", "all"]
-"""Open parts that the queue has: reject and review, those to review, or good ones as well."""
+Which = Literal["flagged", "review", "all", "sample"]
+"""Open parts that the queue has: reject and review, those to review, or good ones as well; or those
+of the random sample from which error rates are estimated (`insight.sampling`)."""
 WHICH: tuple[Which, ...] = get_args(Which)
 _VERDICTS: dict[Which, tuple[str, ...]] = {
     "flagged": ("review", "reject"),
     "review": ("review",),
     "all": ("review", "reject", "good"),
+    "sample": ("review", "reject", "good"),
 }
 _USUAL_LEVEL = 0.01  # p-value from which parts are rejected, where no settings are stored
 _MIX, _BUCKETS = 7919, 10_000  # choose parts for a second look by their number, always the same
@@ -107,7 +110,8 @@ def _free(user_id: int, skip: Collection[int]) -> list[Any]:
 
 
 def _of_product(wish: Wish) -> list[Any]:
-    return [] if wish.product_id is None else [Part.product_id == wish.product_id]
+    conditions: list[Any] = [in_sample()] if wish.which == "sample" else []
+    return conditions if wish.product_id is None else [*conditions, Part.product_id == wish.product_id]
 
 
 def _second_looks(

@@ -30,6 +30,7 @@ PAGES = (
     Page("/", "Live"),
     Page("/parts", "Parts"),
     Page("/review", "Review"),
+    Page("/trends", "Trends"),
     Page("/thresholds", "Thresholds"),
     Page("/people", "People", "administrator"),
     Page("/audit", "Audit", "administrator"),

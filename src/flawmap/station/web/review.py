@@ -21,6 +21,7 @@ _QUEUES: dict[Which, str] = {
     "flagged": "Reject and review",
     "review": "Review only",
     "all": "All, good ones too",
+    "sample": "Random sample",
 }
 _SECOND = {"0": "No second looks", "0.05": "5 % again", "0.2": "20 % again", "1": "All again"}
 _DAY = 86_400_000_000

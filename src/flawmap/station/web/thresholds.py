@@ -31,7 +31,7 @@ from flawmap.station.web.insight.scope import Scope, scope_of
 from flawmap.station.web.rendering import page, render
 
 router = APIRouter()
-_SHOWN = 48  # changed parts
+_SHOWN = 24  # changed parts
 
 
 @router.get("/thresholds", response_class=HTMLResponse)

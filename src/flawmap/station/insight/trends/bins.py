@@ -1,7 +1,7 @@
 """Histograms of positive and negative numbers, compact and mergeable, with relative bins.
 
-Number 0 is in bin 0, and x in bin sign(x) (1 + floor(16 log2(|x| / 1e-9))), at most 32,767: within a
-bin numbers differ by at most 4.4 %. As bytes, a histogram is a list of (bin, count) pairs.
+Number 0 is in bin 0, and x in bin sign(x) (1 + floor(16 log2(|x| / 1e-9))), at most 32,767: within
+a bin numbers differ by at most 4.4 %. As bytes, a histogram is a list of (bin, count) pairs.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 For subgroups of n_i parts of which x_i were rejected, the centre line is p = sum(x_i) / sum(n_i),
 and the limits of subgroup i are p -+ 3 sqrt(p (1 - p) / n_i), cut at 0 and 1: a chart with variable
-sample size (D. C. Montgomery, Introduction to Statistical Quality Control, section 7.2; NIST/SEMATECH
-e-Handbook of Statistical Methods, section 6.3.3.2). While each part is rejected independently with
-the same probability, a point lies outside in about 0.3 % of cases. Where n_i p is below 5 the normal
-approximation is coarse: such points are said to be `few`.
+sample size (D. C. Montgomery, Introduction to Statistical Quality Control, section 7.2; NIST and
+SEMATECH, e-Handbook of Statistical Methods, section 6.3.3.2). While each part is rejected
+independently with the same probability, a point lies outside in about 0.3 % of cases. Where n_i p
+is below 5, the normal approximation is coarse: such points are said to be `few`.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def read(session: Session, wanted: Wanted) -> Counts:
 
 
 def series(rows: Counts, step: Step, zone: str, measure: Measure = "reject") -> Series:
-    """Gather rows of hours into periods. An unknown time zone counts as UTC, as `zone` then says."""
+    """Gather rows of hours into periods; an unknown time zone counts as UTC, as `zone` says."""
     known, tz = _zone(zone)
     groups: dict[int, list[Any]] = {}
     for row in rows:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flawmap.errors import UsageError
-from flawmap.station.database.tables import Part, Product
+from flawmap.station.database.tables import HourCount, Product
 from flawmap.station.insight.ranges import NAMES, SPANS, Period, period
 from flawmap.station.web.frame.selection import all_products, chosen_product
 
@@ -51,7 +51,6 @@ def scope_of(request: Request, session: Session, span: str) -> Scope | None:
 
 
 def lines_of(session: Session, product_id: int) -> list[str]:
-    """Return the lines that a product's parts came from lately."""
-    newest = select(Part.line).where(Part.product_id == product_id)
-    newest = newest.order_by(Part.received_at.desc(), Part.id.desc()).limit(2000)
-    return sorted({line for line in session.scalars(newest) if line})
+    """Return the lines that a product's parts came from."""
+    query = select(HourCount.line).where(HourCount.product_id == product_id).distinct()
+    return sorted(line for line in session.scalars(query) if line)
