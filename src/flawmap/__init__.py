@@ -3,7 +3,7 @@
     >>> import flawmap
     >>> [name for name in flawmap.__all__ if name.islower()]  # doctest: +NORMALIZE_WHITESPACE
     ['bench', 'calibrate', 'compare', 'demo', 'distill', 'drift', 'evaluate', 'export', 'judge',
-     'latency', 'predict', 'regions', 'train', 'watch']
+     'latency', 'predict', 'regions', 'serve', 'train', 'watch']
 
 Each name is one import away and loads what it needs when first used.
 """
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flawmap.inspection.predict import predict as predict
     from flawmap.inspection.rejudge import judge as judge
     from flawmap.inspection.watching.watch import watch as watch
+    from flawmap.station.serve import serve as serve
     from flawmap.training.config import TrainConfig as TrainConfig
     from flawmap.training.distillation.distill import distill as distill
     from flawmap.training.train import train as train
@@ -51,6 +52,7 @@ __all__ = [
     "latency",
     "predict",
     "regions",
+    "serve",
     "train",
     "watch",
 ]
@@ -70,6 +72,7 @@ _HOMES = {
     "latency": "flawmap.benchmark.latency",
     "predict": "flawmap.inspection.predict",
     "regions": "flawmap.calibration.regions",
+    "serve": "flawmap.station.serve",
     "train": "flawmap.training.train",
     "watch": "flawmap.inspection.watching.watch",
 }

@@ -44,6 +44,20 @@ NOT_RUN = [
         "machines of your own; tests/inspection/many/test_ray.py starts a cluster of two nodes",
     ),
     ("other-languages.md", "needs Node and the network; tests/languages runs the program"),
+    ("users-and-proxy.md", "needs a running station; tests/station/access/test_keys.py uses keys"),
+    (
+        "users-and-proxy.md",
+        "starts a server that does not end; tests/station/test_first_start.py starts one",
+    ),
+    ("users-and-proxy.md", "tests/station/test_proxy.py runs nginx with it"),
+    (
+        "users-and-proxy.md",
+        "Caddy is not installed where the tests run; nobody has tried this block",
+    ),
+    (
+        "users-and-proxy.md",
+        "Traefik is not installed where the tests run; nobody has tried this block",
+    ),
     ("suite.md", "needs the suite's data sets and hours of training"),
     ("tutorial.md", "installs packages from the network"),
 ]

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 
 from flawmap.station.app import create_app
 from flawmap.station.config import StationConfig
 from flawmap.station.context import Station
-from flawmap.station.security import requests
+from flawmap.station.security import passwords, requests
 from flawmap.station.security.roles import Role
 from station.browsing import browser, page_as, site
 from station.filling import add_login
@@ -30,6 +31,15 @@ def testserver_is_known() -> Iterator[None]:
     known.setattr(requests, "LOOPBACK", requests.LOOPBACK | {"testserver"})
     yield
     known.undo()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cheap_passwords() -> Iterator[None]:
+    """Hashes that take no time; `test_passwords` looks at the real ones."""
+    cheap = pytest.MonkeyPatch()
+    cheap.setattr(passwords, "_hasher", PasswordHasher(1, 64, 1))
+    yield
+    cheap.undo()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from flawmap.cli.exporting import export
 from flawmap.cli.inspecting import drift, evaluate, info, predict
 from flawmap.cli.judging import judge, regions
 from flawmap.cli.options import reports
+from flawmap.cli.serving import serve
 from flawmap.cli.training import demo, distill, train
 from flawmap.data.image_io.notes import gathered
 from flawmap.errors import FlawmapError, UsageError
@@ -52,7 +53,8 @@ def app() -> None: ...
 
 
 for verb in (
-    train, evaluate, predict, calibrate, regions, judge, drift, export, distill, info, demo, bench,
+    train, evaluate, predict, serve, calibrate, regions, judge, drift, export, distill, info, demo,
+    bench,
 ):  # fmt: skip
     app.add_command(verb)
 

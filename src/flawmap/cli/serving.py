@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from flawmap.cli.options import PATH
-from flawmap.errors import FlawmapError
+from flawmap.cli.options import PATH, runtime_options
 
-_PORT = 8420  # StationConfig's, which needs the extra to be imported
+if TYPE_CHECKING:
+    from flawmap.runtime.base import RuntimeOptions
 
 
 @click.command()
@@ -17,30 +18,66 @@ _PORT = 8420  # StationConfig's, which needs the extra to be imported
     "runs",
     nargs=-1,
     metavar="[NAME=]RUN...",
-    help="Run folders, one a product; the product's name is the folder's, or the one given.",
+    help="Run folders, one a product; the product's name is the folder's, or the one given. "
+    "Products of earlier starts are served as well.",
 )
 @click.option(
     "--data", type=PATH, default=Path("station"), help="Folder for images, maps and the database."
 )
-@click.option("--database", metavar="URL", help="Such as postgresql+psycopg://user@host/name.")
+@click.option(
+    "--database",
+    metavar="URL",
+    help="Such as postgresql+psycopg://user@host/name. Default: SQLite in the folder of --data.",
+)
+@click.option(
+    "--watch",
+    multiple=True,
+    metavar="[PRODUCT=]DIR",
+    help="Inspect each image that appears in this folder, now and after later starts. May be "
+    "repeated.",
+)
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=_PORT, help="0 for any free port.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8420, help="0 for any free port.")
 @click.option("--proxy", is_flag=True, help="Behind a reverse proxy that ends TLS.")
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name under which browsers reach the station, such as the proxy's. May be repeated.",
+)
+@click.option(
+    "--reset-administrator",
+    is_flag=True,
+    help="Print a link that makes whoever opens it an administrator: for a forgotten password.",
+)
+@runtime_options
 def serve(
     runs: tuple[str, ...],
     data: Path,
     database: str | None,
+    watch: tuple[str, ...],
     host: str,
     port: int,
     proxy: bool,
+    allow_hosts: tuple[str, ...],
+    reset_administrator: bool,
+    **runtime: Unpack[RuntimeOptions],
 ) -> None:
     """Inspect over HTTP, and show people what was decided."""
-    try:
-        from flawmap.station.serve import serve as start
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("flawmap"):
-            raise
-        raise FlawmapError(
-            "The station needs more packages: pip install 'flawmap[serve]'"
-        ) from error
-    start(runs, data=data, database=database, host=host, port=port, proxy=proxy)
+    import flawmap
+    from flawmap.cli.console.terminal import say
+
+    flawmap.serve(
+        runs,
+        data=data,
+        database=database,
+        watch=watch,
+        host=host,
+        port=port,
+        proxy=proxy,
+        allow_hosts=allow_hosts,
+        reset_administrator=reset_administrator,
+        say=say,
+        **runtime,
+    )

@@ -52,31 +52,62 @@ def find_defects(
     Boxes, areas and lengths are scaled to ``image_size``, the image's (height, width).
     """
     limits = filters or Filters()
-    above = anomaly_map > threshold
-    if not above.any():
-        return FilteredDefects(above.astype(np.uint8), [], 0)
-    scale = image_size[0] / above.shape[0], image_size[1] / above.shape[1]
-    part = _around(above)  # no need to label the rest of a large map
-    marked, values = above[part], anomaly_map[part]
-    labels, count = _labelled(marked, limits.merge_distance, scale)
-    peaks, means, pixels = _statistics(values[marked], labels[marked], count)
-    areas = pixels * (scale[0] * scale[1])
-    passed = (areas >= limits.min_area) & (peaks >= limits.min_peak)
+    regions = find_regions(anomaly_map, threshold, image_size, limits.merge_distance)
+    mask = np.zeros(anomaly_map.shape, np.uint8)
+    if regions is None:
+        return FilteredDefects(mask, [], 0)
+    labels, part, scale = regions.labels, regions.part, regions.scale
+    passed = regions.passing(limits)
     places = ndimage.find_objects(labels)
     defects = [
         _measured(
             limits.pixel_pitch,
-            box=_box(_moved(places[i], part), above.shape, image_size),
-            area=max(1, round(float(areas[i]))),
-            peak=float(peaks[i]),
+            box=_box(_moved(places[i], part), anomaly_map.shape, image_size),
+            area=max(1, round(float(regions.areas[i]))),
+            peak=float(regions.peaks[i]),
             length=_length(labels[places[i]] == i + 1, scale),
-            mean=float(means[i]),
+            mean=float(regions.means[i]),
         )
         for i in np.flatnonzero(passed)
     ]
-    mask = np.zeros(above.shape, np.uint8)
     mask[part] = np.concatenate([[False], passed])[labels]
-    return FilteredDefects(mask, sorted(defects, key=lambda d: (-d.peak, d.box)), count)
+    return FilteredDefects(mask, sorted(defects, key=lambda d: (-d.peak, d.box)), len(passed))
+
+
+class Regions(NamedTuple):
+    """Regions of a map before filtering: ``labels`` (a, b) of the ``part`` of it that holds them
+    all, 0 for none, ``scale`` of its pixels to image pixels, and of each region (n,) the area in
+    image pixels, not rounded, and the highest and mean value."""
+
+    labels: NDArray[np.int32]
+    part: Place
+    scale: tuple[float, float]
+    areas: NDArray[np.float64]
+    peaks: NDArray[np.float32]
+    means: NDArray[np.float64]
+
+    def passing(self, filters: Filters) -> NDArray[np.bool_]:
+        """Return which regions (n,) count as defects."""
+        passed: NDArray[np.bool_] = self.areas >= filters.min_area
+        return passed & (self.peaks >= filters.min_peak)
+
+
+def find_regions(
+    anomaly_map: NDArray[np.float32],
+    threshold: float,
+    image_size: tuple[int, int],
+    merge_distance: float,
+) -> Regions | None:
+    """Find regions of the map (h, w) above ``threshold``; None if there are none."""
+    above = anomaly_map > threshold
+    if not above.any():
+        return None
+    scale = image_size[0] / above.shape[0], image_size[1] / above.shape[1]
+    part = _around(above)  # no need to label the rest of a large map
+    marked, values = above[part], anomaly_map[part]
+    labels, count = _labelled(marked, merge_distance, scale)
+    peaks, means, pixels = _statistics(values[marked], labels[marked], count)
+    return Regions(labels, part, scale, pixels * (scale[0] * scale[1]), peaks, means)
 
 
 def _measured(pixel_pitch: float | None, *, area: int, length: float, **values: Any) -> Defect:

@@ -37,14 +37,16 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, eq=False)
-class _Decoded:
+class Decoded:
+    """An image ready for the model, and the seconds that took."""
+
     padded: PaddedImage
     info: ImageInfo
     seconds: float
 
 
 @dataclass(frozen=True, eq=False)
-class _Failed:
+class Failed:
     """Why an image has no result, and the SHA-256 of its file if that could be read."""
 
     error: Exception
@@ -61,10 +63,10 @@ def inspect_files(
     A path that is a text may be a URL.
     """
 
-    def decode(path: Path | str) -> _Decoded | _Failed:
+    def decode(path: Path | str) -> Decoded | Failed:
         start = time.perf_counter()
         data = read_url(str(path)) if is_url(path) else read_file(path)
-        return _decoded(inspector, data, path, source_name(path), start, keep_image=keep_images)
+        return decode_bytes(inspector, data, path, source_name(path), start, keep_image=keep_images)
 
     whole = keep_images or inspector.framing.tiled
 
@@ -74,13 +76,13 @@ def inspect_files(
         return _BYTES_A_PIXEL * declared_pixels(path) if whole else 0
 
     for path, outcome in _stream(inspector, paths, decode, batch, _AHEAD, cost):
-        if isinstance(outcome, _Failed):
-            yield inspector.failed(str(path), outcome.sha256, _message(path, outcome.error))
+        if isinstance(outcome, Failed):
+            yield inspector.failed(str(path), outcome.sha256, message_of(path, outcome.error))
         else:
             yield outcome
 
 
-def _message(path: Path | str, error: Exception) -> str:
+def message_of(path: Path | str, error: Exception) -> str:
     """Return a one-line message that names the file."""
     if isinstance(error, ImageError):
         return str(error)
@@ -107,17 +109,17 @@ def inspect_frames(
             return _Own(read_file(os.fsdecode(frame)), os.fsdecode(frame))
         return _Own(inspector.framing.decode(frame, colour))
 
-    def decode(held: _Own | Exception) -> _Decoded | _Failed:
+    def decode(held: _Own | Exception) -> Decoded | Failed:
         if isinstance(held, Exception):
             raise held
         start = time.perf_counter()
         if isinstance(held.frame, bytes):
-            return _decoded(inspector, held.frame, held.name, held.name, start)
+            return decode_bytes(inspector, held.frame, held.name, held.name, start)
         padded = inspector.framing.preprocess(held.frame)
-        return _Decoded(padded, ImageInfo(padded.image_size), time.perf_counter() - start)
+        return Decoded(padded, ImageInfo(padded.image_size), time.perf_counter() - start)
 
     for _, outcome in _stream(inspector, _owned(frames, own), decode, batch, ahead):
-        if isinstance(outcome, _Failed):
+        if isinstance(outcome, Failed):
             raise outcome.error
         yield outcome
 
@@ -148,7 +150,7 @@ def _owned(frames: Iterable[Frame], own: Callable[[Frame], _Own]) -> Iterator[_O
         yield held
 
 
-def _decoded(
+def decode_bytes(
     inspector: Inspector,
     data: bytes,
     path: str | Path | None,
@@ -156,8 +158,8 @@ def _decoded(
     start: float,
     *,
     keep_image: bool = False,
-) -> _Decoded | _Failed:
-    """Decode the content of a file; ``name`` is its name in messages."""
+) -> Decoded | Failed:
+    """Decode the content of a file; ``name`` is its name in messages. Never raises."""
     sha256 = hashlib.sha256(data).hexdigest()
     framing, pixels = inspector.framing, None
     try:
@@ -167,19 +169,19 @@ def _decoded(
         else:
             padded = framing.read(data, name=name)
     except Exception as error:  # such as out of memory: affects only one image
-        return _Failed(error, sha256)
+        return Failed(error, sha256)
     info = ImageInfo(padded.image_size, None if path is None else str(path), sha256, pixels)
-    return _Decoded(padded, info, time.perf_counter() - start)
+    return Decoded(padded, info, time.perf_counter() - start)
 
 
 def _stream(
     inspector: Inspector,
     items: Iterable[Item],
-    decode: Callable[[Item], _Decoded | _Failed],
+    decode: Callable[[Item], Decoded | Failed],
     batch: int,
     ahead: int,
     cost: Callable[[Item], int] = lambda item: 0,
-) -> Iterator[tuple[Item, Inspection | _Failed]]:
+) -> Iterator[tuple[Item, Inspection | Failed]]:
     """Yield items and their results in order; at most ``batch + ahead`` are held at any time.
 
     For tiled images it is ``1 + ahead``. ``cost``: bytes that an item takes; several held items
@@ -189,7 +191,7 @@ def _stream(
         raise UsageError("The batch must be 1 or more, and ahead 0 or more images.")
     together = 1 if inspector.framing.tiled else batch
     remaining = _Priced(iter(items), cost)
-    waiting: deque[tuple[Item, int, Future[_Decoded | _Failed]]] = deque()
+    waiting: deque[tuple[Item, int, Future[Decoded | Failed]]] = deque()
     held = 0
     pool = ThreadPoolExecutor(_DECODERS, "flawmap-decode")
     try:
@@ -231,35 +233,35 @@ class _Priced(Generic[Item]):
 
 def _inspect(
     inspector: Inspector,
-    taken: Sequence[tuple[Item, Future[_Decoded | _Failed]]],
+    taken: Sequence[tuple[Item, Future[Decoded | Failed]]],
     batch: int,
-) -> Iterator[tuple[Item, Inspection | _Failed]]:
+) -> Iterator[tuple[Item, Inspection | Failed]]:
     """Run all decoded items through the model at once and decide on each."""
     decoded = [_result(future) for _, future in taken]
-    padded = [one.padded for one in decoded if isinstance(one, _Decoded)]
+    padded = [one.padded for one in decoded if isinstance(one, Decoded)]
     begun = time.perf_counter()
-    predictions = iter(_infer(inspector, padded, batch))
+    predictions = iter(infer_each(inspector, padded, batch))
     share = (time.perf_counter() - begun) / max(1, len(padded))
     for (item, _), one in zip(taken, decoded, strict=True):
-        if isinstance(one, _Failed):
+        if isinstance(one, Failed):
             yield item, one
             continue
         prediction = next(predictions)
         if isinstance(prediction, Exception):
-            yield item, _Failed(prediction, one.info.sha256)
+            yield item, Failed(prediction, one.info.sha256)
             continue
         start = time.perf_counter() - share - one.seconds
         yield item, inspector.post_process(prediction, one.info, start)
 
 
-def _result(future: Future[_Decoded | _Failed]) -> _Decoded | _Failed:
+def _result(future: Future[Decoded | Failed]) -> Decoded | Failed:
     try:
         return future.result()
     except Exception as error:  # such as out of memory: affects only one image
-        return _Failed(error)
+        return Failed(error)
 
 
-def _infer(
+def infer_each(
     inspector: Inspector, images: Sequence[PaddedImage], batch: int
 ) -> list[RawPrediction | Exception]:
     """Return the model's output for each image; if it fails, retry image by image.
@@ -273,4 +275,4 @@ def _infer(
     except Exception as error:
         if len(images) == 1:
             return [error]
-    return [one for image in images for one in _infer(inspector, [image], batch)]
+    return [one for image in images for one in infer_each(inspector, [image], batch)]

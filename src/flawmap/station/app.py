@@ -22,6 +22,11 @@ ROUTERS = (
     "api.access.audit",
     "api.access.keys",
     "api.access.users",
+    "api.inference",
+    "api.inspect",
+    "api.reviews",
+    "api.thresholds",
+    "api.trends",
     "web.access.account",
     "web.access.audit",
     "web.access.keys",
@@ -32,13 +37,23 @@ ROUTERS = (
     "web.frame.events",
     "web.live",
     "web.parts.images",
+    "web.parts.listing",
     "web.parts.one",
+    "web.review",
+    "web.thresholds",
+    "web.trends",
 )
+
+# Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
+SERVICES = ("intake.service", "insight.trends.hours", "insight.drift.watch")
 
 
 def create_app(config: StationConfig) -> FastAPI:
     """Create the application of a station; its services run while the application does."""
     station = Station.open(config)
+    for name in SERVICES:
+        service = importlib.import_module(f"flawmap.station.{name}")
+        station.services[service.NAME] = service.create_service(station)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

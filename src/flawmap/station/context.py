@@ -45,6 +45,7 @@ class Station:
     throttle: Throttle = field(default_factory=Throttle)
     shared: dict[str, object] = field(default_factory=dict)
     """What routes keep for one another, such as counts that are costly to make."""
+    started: bool = False
 
     @classmethod
     def open(cls, config: StationConfig) -> Station:
@@ -57,12 +58,18 @@ class Station:
         return cls(config, database, files, writer, EventBus())
 
     def start(self) -> None:
-        """Start all services, in their order."""
+        """Start all services, in their order, unless that was done."""
+        if self.started:
+            return
+        self.started = True
         for service in self.services.values():
             service.start()
 
     def stop(self) -> None:
         """Stop all services, the last one first, and close the database."""
+        if not self.started:
+            return
+        self.started = False
         for service in reversed(self.services.values()):
             service.stop()
         self.database.close()

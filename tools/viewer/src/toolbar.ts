@@ -62,7 +62,7 @@ export function toolbar(act: Actions): [HTMLElement, (state: State) => void] {
   const heat = make("label", {}, "Heat", opacity);
   const width = make("label", {}, "Width", brush);
   const tools = TOOLS.map(([tool, name]) => button(name, () => act.set({ tool })));
-  const undo = button("Back", () => act.undo(), "Take the last stroke back");
+  const undo = button("Take back", () => act.undo(), "Take back the last stroke");
   const discard = button("Discard", () => act.discard());
   const keep = button("Keep", () => act.keep());
   keep.className = "primary";

@@ -181,6 +181,10 @@ class Viewer extends HTMLElement implements Actions {
     return this.#state.tool;
   }
 
+  get type(): string {
+    return this.#state.type;
+  }
+
   get open(): boolean {
     return this.#strokes.length + this.#points.length > 0;
   }

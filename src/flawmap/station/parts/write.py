@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
+from flawmap.errors import FlawmapError
 from flawmap.inspection.decision import Inspection, Outcome, record_of
 from flawmap.inspection.record import StoredMap
 from flawmap.station.database.engine import Database
@@ -21,7 +22,8 @@ StoreListener = Callable[[Session, Sequence[Part]], None]
 class NewPart:
     """A part that was inspected, or could not be, and what its sender said of it.
 
-    `data`: the image's file as received; `suffix`: its file extension, such as `.png`;
+    `data`: the image's file as received; `suffix`: its file extension, such as `.png`, empty for
+    what is no image;
     `received_at` in microseconds since 1970.
     """
 
@@ -91,6 +93,9 @@ class PartWriter:
         row.has_image = row.has_map = False
         if row.image is None:
             return
+        if not part.suffix:
+            row.note = "Not stored: it is not an image file."
+            return
         try:
             self._files.put_image(row.image, part.suffix, part.data)
             row.has_image = True
@@ -98,8 +103,8 @@ class PartWriter:
                 row.height, row.width = part.outcome.size
                 self._files.put_map(row.image, row.model, part.outcome.raw_map)
                 row.has_map = True
-        except OSError as error:
-            row.note = f"Not stored: {error.strerror or error}."
+        except (OSError, FlawmapError) as error:
+            row.note = f"Not stored: {error}"
 
 
 def _map_reference(part: NewPart, row: Part, files: FileStore) -> StoredMap | None:

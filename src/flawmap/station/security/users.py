@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from flawmap.station.database.tables import User
+from flawmap.station.database.tables import OneTimeLink, User
 from flawmap.station.database.tables.base import now
 from flawmap.station.refusals import RefusedError
 from flawmap.station.security.audit import record
@@ -76,6 +76,7 @@ def disable_user(session: Session, caller: Caller, user: User) -> None:
         return
     _keep_an_administrator(session, user)
     user.disabled_at = now()
+    session.execute(delete(OneTimeLink).where(OneTimeLink.user_id == user.id))
     end_sessions(session, user.id)
     record(session, caller, "user.disable", user.name)
 
@@ -97,8 +98,9 @@ def make_administrator(session: Session, name: str, hashed: str) -> User:
 
 
 def store_password(session: Session, user: User, hashed: str, but: str = "") -> None:
-    """Set a password by its hash; ends the user's sessions, except that of the cookie `but`."""
+    """Set a password by its hash; ends links and sessions, but not that of the cookie `but`."""
     user.password = hashed
+    session.execute(delete(OneTimeLink).where(OneTimeLink.user_id == user.id))
     end_sessions(session, user.id, but)
 
 

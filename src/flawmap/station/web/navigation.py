@@ -28,6 +28,10 @@ ICONS = ("live", "review", "parts", "trends", "thresholds", "products", "links",
 ICONS += ("people", "audit")
 PAGES = (
     Page("/", "Live"),
+    Page("/parts", "Parts"),
+    Page("/review", "Review"),
+    Page("/trends", "Trends"),
+    Page("/thresholds", "Thresholds"),
     Page("/people", "People", "administrator"),
     Page("/audit", "Audit", "administrator"),
 )

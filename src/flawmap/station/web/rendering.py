@@ -67,6 +67,7 @@ def _environment() -> Environment:
     environment.filters["utc"] = _utc
     environment.filters["thousands"] = _thousands
     environment.filters["percent"] = _percent
+    environment.filters["score"] = score_text
     environment.globals["asset"] = asset_url
     environment.globals["address_with"] = address_with
     return environment
@@ -89,3 +90,18 @@ def _thousands(number: int) -> str:
 def _percent(value: float) -> str:
     """Return percent with one decimal, except for 0 and 100: only all are 100 %."""
     return f"{value:.0f}" if value in (0, 100) else f"{min(max(value, 0.1), 99.9):.1f}"
+
+
+def score_text(value: float | None) -> str:
+    """Return a score with the digits that tell it from others.
+
+    >>> [score_text(one) for one in (0.17812, 0.000012, 0.0, 1234.5, None)]
+    ['0.1781', '1.20e-05', '0', '1234.5', '–']
+    """
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    if abs(value) < 0.001:
+        return f"{value:.2e}"
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"

@@ -2,6 +2,7 @@
 
 from flawmap.station.database.tables.base import Base
 from flawmap.station.database.tables.hours import PartHour
+from flawmap.station.database.tables.insight import Cursor, DriftTestRow, HourCount
 from flawmap.station.database.tables.parts import Part
 from flawmap.station.database.tables.people import (
     ApiKey,
@@ -18,7 +19,10 @@ __all__ = [
     "ApiKey",
     "AuditEntry",
     "Base",
+    "Cursor",
     "DrawnDefect",
+    "DriftTestRow",
+    "HourCount",
     "Job",
     "LoginSession",
     "Model",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flawmap.station.database.tables.base import Base, Id, JsonObject, Moment
+
+_OPEN, _ONCE = text("decision IS NULL"), text("reviewers = 1")
 
 
 class Part(Base):
@@ -25,6 +27,20 @@ class Part(Base):
         Index(None, "number"),
         Index(None, "largest_area"),
         Index(None, "image"),
+        # the review queue: open parts nearest to the threshold or oldest, and second looks
+        Index(
+            "ix_parts_open_p",
+            *("verdict", "product_id", "p_value", "id"),
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
+        Index(
+            "ix_parts_open_at",
+            *("verdict", "received_at", "id"),
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
+        Index("ix_parts_once", "decided_at", "id", sqlite_where=_ONCE, postgresql_where=_ONCE),
     )
 
     id: Mapped[Id]

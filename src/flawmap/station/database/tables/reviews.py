@@ -11,7 +11,7 @@ from flawmap.station.database.tables.base import Base, Id, JsonObject, Moment
 class Review(Base):
     """One act of a reviewer on a part; rows are added and never changed.
 
-    `action` is `decide` (with a decision), `undo` (of `undoes`), or `draw` (of defects).
+    `action` is `decide` (with a decision), `undo` (of `undoes`), `draw` or `erase` (of a defect).
     """
 
     __tablename__ = "reviews"

@@ -88,14 +88,14 @@ def setup(
     again: Text = "",
 ) -> Response:
     """Make the person an administrator, a new one or one who is known already; the link ends."""
+    with station.database.read() as session:
+        links.open_link(session, token, for_setup=True)
+        names = links.administrator_names(session)
     try:
         _same(password, again)
         cleaned = users.clean_name(name)
         hashed = users.new_password(password, cleaned)
     except RefusedError as error:
-        with station.database.read() as session:
-            links.open_link(session, token, for_setup=True)
-            names = links.administrator_names(session)
         return _setup_form(request, names, error, name)
     with station.database.write() as session:
         session.delete(links.open_link(session, token, for_setup=True))
@@ -122,7 +122,6 @@ def set_password(
         return _password_form(request, user, error)
     with station.database.write() as session:
         link = links.open_link(session, token, for_setup=False)
-        session.delete(link)
         user = users.get_user(session, link.user_id or 0)
         users.store_password(session, user, hashed)
         record(session, _person(user), "user.password", user.name, link=True)

@@ -15,7 +15,7 @@ from flawmap.station.parts.files import FileStore
 from flawmap.utils.files import make_folder, write_bytes
 
 SIDE = 256  # pixels of the longer side
-_QUALITY = 72
+_QUALITY = 60
 
 
 def thumbnail(files: FileStore, digest: str, suffix: str) -> bytes:
@@ -54,5 +54,5 @@ def _small(path: Path) -> NDArray[np.uint8]:
 
 def _encode(pixels: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP", quality=_QUALITY, method=4)
+    Image.fromarray(pixels).save(file, "WEBP", quality=_QUALITY, method=2)
     return file.getvalue()

@@ -164,6 +164,18 @@
     },
   };
 
+  // thumbnails are loaded when they come near the screen; browsers' own laziness loads far ahead
+  const near = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting) continue;
+        target.src = target.dataset.lazy;
+        near.unobserve(target);
+      }
+    },
+    { rootMargin: "250px" },
+  );
+
   // moments in the person's own time zone, the same length as the server's text in UTC
   const two = (number) => String(number).padStart(2, "0");
   const dayOf = (t) => `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())}`;
@@ -185,7 +197,11 @@
     element.title = time.toISOString();
     if (element.dataset.style === "ago") element.dataset.old = Date.now() - time > 60000;
   };
-  window.station.showMoments = (part) => all("time[datetime]", part).forEach(show);
+  /** Show the moments, and load the thumbnails, of HTML that was added to the page. */
+  window.station.showMoments = (part) => {
+    all("time[datetime]", part).forEach(show);
+    all("img[data-lazy]:not([src])", part).forEach((image) => near.observe(image));
+  };
   document.addEventListener("DOMContentLoaded", () => station.showMoments(document));
   document.addEventListener("htmx:afterSwap", () => station.showMoments(document));
   setInterval(() => all('time[data-style="ago"]').forEach(show), 1000);

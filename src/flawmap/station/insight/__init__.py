@@ -1,0 +1,1 @@
+"""What the station knows about its parts as a whole: trends, drift, and what-if for thresholds."""

@@ -1,0 +1,1 @@
+"""The drift test of each product, while parts arrive."""

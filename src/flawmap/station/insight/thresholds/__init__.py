@@ -1,0 +1,1 @@
+"""What-if for thresholds and filters over stored parts, and applying them."""

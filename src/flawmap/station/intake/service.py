@@ -1,0 +1,264 @@
+"""InspectionService: from an image's bytes to a stored verdict, for all that brings images."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, cast
+
+from sqlalchemy import select
+
+from flawmap.data.image_io.images import ImageError
+from flawmap.errors import FlawmapError
+from flawmap.runtime.base import RuntimeOptions
+from flawmap.station.config import StationConfig
+from flawmap.station.database.tables import Part
+from flawmap.station.events import Event
+from flawmap.station.intake.capacity import Capacity, Reservation
+from flawmap.station.intake.kind import suffix_of
+from flawmap.station.intake.line import Line, Waiting
+from flawmap.station.intake.products import LiveProduct, Products
+from flawmap.station.intake.registration import product_names, register_runs
+from flawmap.station.intake.storing import Storer
+from flawmap.station.intake.submission import (
+    Answer,
+    DeadlineError,
+    IncompleteError,
+    KeyReusedError,
+    Listener,
+    Submission,
+)
+from flawmap.station.intake.worker import Judged, Worker, failed
+
+if TYPE_CHECKING:
+    from flawmap.station.context import Station
+
+NAME = "intake"  # of the station's service
+DEADLINE = "Not inspected within"
+"""Start of the error of a record whose image waited too long."""
+_LOG = logging.getLogger("flawmap.station")
+_DECODERS = 2
+_WRITERS = 4  # images being written to disk at once: each waits for the disk, not the processor
+
+
+class InspectionService:
+    """Accept images, inspect and store them, and answer; a bounded number at any time.
+
+    `products` says who inspects; `on_judged` are called with parts after they were stored.
+    """
+
+    def __init__(self, station: Station) -> None:
+        config = station.config
+        self._config, self._database, self._events = config, station.database, station.events
+        self._files = station.files
+        self.products = Products(station.database, runtime_of(config), _LOG.warning)
+        self.on_judged: list[Listener] = []
+        self.capacity = Capacity(config.queue_items, config.queue_megabytes * 2**20)
+        self._storer = Storer(station.writer, self._expired, self._done)
+        self._decoders = ThreadPoolExecutor(_DECODERS, "flawmap-decode")
+        self._writers = ThreadPoolExecutor(_WRITERS, "flawmap-write")
+        self._workers: dict[int, Worker] = {}
+        self._lock = threading.Lock()
+        self._keys: dict[str, Waiting] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Number of images that were accepted and not answered yet."""
+        return self.capacity.items
+
+    def start(self) -> None:
+        """Load the inspectors of all products, and begin.
+
+        Raises FlawmapError if a run that the station was started with cannot be loaded.
+        """
+        self._storer.start()
+        self.reload()
+        named = product_names(self._config.runs)
+        for product in self.products:
+            if product.problem is not None and product.name in named:
+                raise FlawmapError(product.problem)
+
+    def stop(self) -> None:
+        """Accept nothing more; return when all that was accepted is answered."""
+        self.capacity.close()
+        self.capacity.wait_until_empty()
+        for worker in self._workers.values():
+            worker.line.close()
+            worker.join()
+        self._storer.close()
+        self._storer.join()
+        self._decoders.shutdown()
+        self._writers.shutdown()
+
+    def reload(self) -> None:
+        """Take over products and models as the database has them now; no image is lost.
+
+        Returns when new models are loaded, which takes a second or so.
+        """
+        self.products.reload()
+        with self._lock:
+            for product in self.products:
+                if product.id not in self._workers:
+                    line = Line(product, self._decoders, self._config.batch)
+                    self._workers[product.id] = Worker(line, self._hand_on)
+                    self._workers[product.id].start()
+        self._events.publish(Event("products"))
+
+    def receive(self, bytes: int = 0) -> Reservation:
+        """Reserve memory for a body that is about to be read. Raises BusyError at once if full."""
+        return Reservation(self.capacity, bytes)
+
+    def submit(self, submission: Submission) -> Future[Answer]:
+        """Accept an image; the future gives its answer once that is stored.
+
+        Raises UnknownProductError, KeyReusedError or BusyError, at once, if it is not accepted.
+        """
+        return self.submit_all([submission])[0]
+
+    def submit_all(self, submissions: Sequence[Submission]) -> list[Future[Answer]]:
+        """Accept all of these images or none; see :meth:`submit`."""
+        products = [self.products.of(one) for one in submissions]
+        for product in products:
+            _ = product.inspector  # raises if there is none
+        self.capacity.take(len(submissions), sum(len(one.data) for one in submissions))
+        return [
+            self._accept(one, product) for one, product in zip(submissions, products, strict=True)
+        ]
+
+    def _accept(self, submission: Submission, product: LiveProduct) -> Future[Answer]:
+        seconds = min(submission.deadline or self._config.deadline, self._config.deadline)
+        item = Waiting(submission, product, time.monotonic() + seconds)
+        if submission.key is None:
+            self._enter(item)
+            return item.answer
+        with self._lock:
+            first = self._keys.setdefault(submission.key, item)
+        if first is item:
+            self._writers.submit(self._look_up, item)
+        else:
+            first.answer.add_done_callback(lambda future: self._repeat(item, future))
+        return item.answer
+
+    def _enter(self, item: Waiting) -> None:
+        """Begin to write the image to disk, and let it wait for its inspector."""
+        submission = item.submission
+        if submission.complete and (suffix := suffix_of(submission.data)):
+            item.file = self._writers.submit(self._keep, submission.data, suffix)
+        self._workers[item.product.id].line.put(item)
+
+    def _keep(self, data: bytes, suffix: str) -> None:
+        self._files.put_image(hashlib.sha256(data).hexdigest(), suffix, data)
+
+    def _look_up(self, item: Waiting) -> None:
+        """Answer with the part that has this key already, or inspect the image."""
+        try:
+            with self._database.read() as session:
+                stored = session.scalar(select(Part).where(Part.key == item.submission.key))
+        except Exception as error:
+            self._finish(item, error)
+            return
+        if stored is None:
+            self._enter(item)
+        else:
+            self._finish(item, _repeated(item.submission, stored))
+
+    def _repeat(self, item: Waiting, first: Future[Answer]) -> None:
+        """Answer a request that came while another one with its key was in work."""
+        error = first.exception()
+        answer = _repeated(item.submission, first.result().part) if error is None else error
+        self._finish(item, cast(Answer | Exception, answer))
+
+    def _hand_on(self, judged: Sequence[Judged]) -> None:
+        """Store what was judged, except files that were not complete yet."""
+        partial = [one for one in judged if _is_partial(one)]
+        for one in partial:
+            self._finish(one.item, IncompleteError(str(one.cause)))
+        if whole := [one for one in judged if one not in partial]:
+            self._storer.put(whole)
+
+    def _expired(self) -> list[Judged]:
+        late = [item for worker in list(self._workers.values()) for item in worker.line.expired()]
+        return [self._given_up(item) for item in late]
+
+    def _given_up(self, item: Waiting) -> Judged:
+        seconds = time.perf_counter() - item.submission.begun
+        error = DeadlineError(f"{DEADLINE} {seconds:.1f} s: too many images were waiting.")
+        return failed(item, item.product.inspector, error)
+
+    def _done(self, done: Sequence[tuple[Judged, Answer | Exception]]) -> None:
+        """Answer, then tell everyone else."""
+        for one, answer in done:
+            self._finish(one.item, answer)
+        stored = [answer for _, answer in done if isinstance(answer, Answer)]
+        for listener in self.on_judged:
+            try:
+                listener(stored)
+            except Exception:
+                _LOG.exception("A listener of judged parts failed")
+        for answer in stored:
+            self._events.publish(Event("part", _event_values(answer.part)))
+
+    def _finish(self, item: Waiting, answer: Answer | Exception) -> None:
+        key = item.submission.key
+        if key is not None:
+            with self._lock:
+                if self._keys.get(key) is item:
+                    del self._keys[key]
+        if isinstance(answer, Exception):
+            item.answer.set_exception(answer)
+        else:
+            item.answer.set_result(answer)
+        self.capacity.give_back(1, len(item.submission.data))
+
+
+def create_service(station: Station) -> InspectionService:
+    """Create the service of a station, with the runs that its configuration names as products.
+
+    Raises FlawmapError if one of these cannot be read.
+    """
+    register_runs(station.database, station.config.runs)
+    return InspectionService(station)
+
+
+def intake_of(station: Station) -> InspectionService:
+    """Return the station's inspection service."""
+    return cast(InspectionService, station.services[NAME])
+
+
+def runtime_of(config: StationConfig) -> RuntimeOptions:
+    """Return the runtime options of a station's inspectors."""
+    return {
+        "backend": config.backend,
+        "precision": config.precision,
+        "device": config.device,
+        "threads": config.threads,
+    }
+
+
+def _is_partial(judged: Judged) -> bool:
+    return not judged.item.submission.complete and isinstance(judged.cause, ImageError)
+
+
+def _repeated(submission: Submission, part: Part) -> Answer | Exception:
+    """Return the answer of a part that has the submission's key, if it is of the same image."""
+    if part.image != hashlib.sha256(submission.data).hexdigest():
+        return KeyReusedError(
+            f"The key {submission.key} belongs to another image, of part {part.id}: "
+            "give each image a key of its own."
+        )
+    return Answer(part, submission)
+
+
+def _event_values(part: Part) -> dict[str, object]:
+    return {
+        "id": part.id,
+        "product_id": part.product_id,
+        "number": part.number,
+        "verdict": part.verdict,
+        "score": part.score,
+        "received_at": part.received_at,
+    }

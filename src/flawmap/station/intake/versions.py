@@ -1,0 +1,65 @@
+"""Versions of settings and models that judged: each has a row before its first verdict has one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from flawmap.inspection.bundle.manifest import read_manifest, settings_id
+from flawmap.inspection.inspector import Inspector
+from flawmap.station.database.tables import Model, Product
+from flawmap.station.database.tables.base import now
+from flawmap.station.insight import versions
+from flawmap.station.insight.versions import Settings, is_noted
+
+
+def note(session: Session, product_id: int, inspector: Inspector) -> None:
+    """Add the inspector's settings and model to the product's versions, unless they are there."""
+    note_settings(session, product_id, inspector)
+    product = session.get_one(Product, product_id)
+    live = session.get(Model, product.model_id) if product.model_id is not None else None
+    source = inspector.source
+    if live is not None and source is not None and live.folder == source.folder:
+        note_model(session, product_id, Path(source.folder), inspector.run_id)
+
+
+def note_settings(session: Session, product_id: int, inspector: Inspector) -> None:
+    """Add a version of the product's settings, unless one holds these already."""
+    settings = settings_id(inspector.manifest)
+    if is_noted(session, product_id, settings):
+        return
+    folder = Path(inspector.source.folder) if inspector.source is not None else None
+    manifest = inspector.manifest
+    if (
+        folder is not None
+        and settings in Settings.of(now_there := read_manifest(folder)).ids.values()
+    ):
+        manifest = now_there  # it has the thresholds of all precisions
+    versions.note(session, session.get_one(Product, product_id), manifest, folder=folder)
+
+
+def note_model(session: Session, product_id: int, folder: Path, run: str) -> Model:
+    """Return the row of the product's live model, after making it the one of this folder and run.
+
+    A model that was live until now is retired.
+    """
+    product = session.get_one(Product, product_id)
+    live = session.get(Model, product.model_id) if product.model_id is not None else None
+    if live is not None and (live.folder, live.run) == (str(folder), run):
+        return live
+    if live is not None:
+        live.state = "retired"
+    made = Model(
+        product_id=product_id,
+        run=run,
+        folder=str(folder),
+        state="live",
+        parent_id=None if live is None else live.id,
+        note=None,
+        created_at=now(),
+    )
+    session.add(made)
+    session.flush()
+    product.model_id = made.id
+    return made

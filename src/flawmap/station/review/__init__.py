@@ -1,0 +1,1 @@
+"""Reviews: which part comes next, decisions with history, locks, drawn defects, agreement."""

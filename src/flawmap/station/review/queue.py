@@ -1,0 +1,192 @@
+"""The review queue: which parts a person looks at next.
+
+Each order is a list of ranges of one index of the parts, which are merged: a page of the queue
+costs the same with a thousand and with a million parts.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from flawmap.station.database.tables import Part, PartLock, Product, Review, SettingsVersion
+from flawmap.station.insight.sampling import in_sample
+from flawmap.station.review.locks import held_by_others
+
+Which = Literal["flagged", "review", "all", "sample"]
+"""Open parts that the queue has: reject and review, those to review, or good ones as well; or those
+of the random sample from which error rates are estimated (`insight.sampling`)."""
+WHICH: tuple[Which, ...] = get_args(Which)
+_VERDICTS: dict[Which, tuple[str, ...]] = {
+    "flagged": ("review", "reject"),
+    "review": ("review",),
+    "all": ("review", "reject", "good"),
+    "sample": ("review", "reject", "good"),
+}
+_USUAL_LEVEL = 0.01  # p-value from which parts are rejected, where no settings are stored
+_MIX, _BUCKETS = 7919, 10_000  # choose parts for a second look by their number, always the same
+
+Ranges = Callable[[Session, str, Sequence[int]], list[tuple[Select[Any], Callable[[Part], Any]]]]
+"""(session, verdict, product ids) -> queries in order, with the key that merges them."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One order of the queue."""
+
+    title: str
+    ranges: Ranges
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person wants to review. `second`: share of other people's parts to see again."""
+
+    order: str = "nearest"
+    which: Which = "flagged"
+    product_id: int | None = None
+    second: float = 0.0
+
+
+def next_parts(
+    session: Session, user_id: int, wish: Wish, count: int, skip: Collection[int] = ()
+) -> list[Part]:
+    """Return the next parts for a person, without those that others have open.
+
+    `skip`: parts that the person has seen and put off.
+    """
+    parts = _second_looks(session, user_id, wish, count, skip)
+    if len(parts) < count:
+        parts += _open_parts(session, user_id, wish, count - len(parts), skip)
+    return parts
+
+
+def count_open(session: Session, wish: Wish) -> int:
+    """Return how many parts are in the queue, second looks not counted."""
+    query = select(func.count()).where(
+        Part.decision.is_(None), Part.verdict.in_(_VERDICTS[wish.which])
+    )
+    return session.scalar(query.where(*_of_product(wish))) or 0
+
+
+def count_since(session: Session, user_id: int, since: int) -> int:
+    """Return how many parts a person has decided on since a moment; undone ones do not count."""
+    own = (Review.user_id == user_id, Review.created_at >= since)
+    undone = select(Review.undoes).where(*own, Review.undoes.is_not(None))
+    query = select(func.count(Review.part_id.distinct())).where(
+        *own, Review.action == "decide", Review.id.not_in(undone)
+    )
+    return session.scalar(query) or 0
+
+
+def _open_parts(
+    session: Session, user_id: int, wish: Wish, count: int, skip: Collection[int]
+) -> list[Part]:
+    products = [wish.product_id] if wish.product_id else list(session.scalars(select(Product.id)))
+    streams = [
+        _stream(session, query.where(*_free(user_id, skip), *_of_product(wish)).limit(count), key)
+        for verdict in _VERDICTS[wish.which]
+        for query, key in ORDERS[wish.order].ranges(session, verdict, products)
+    ]
+    merged = heapq.merge(*streams, key=lambda pair: pair[0])
+    return [part for _, (_, part) in zip(range(count), merged, strict=False)]
+
+
+def _stream(
+    session: Session, query: Select[Any], key: Callable[[Part], Any]
+) -> Iterator[tuple[Any, Part]]:
+    return ((key(part), part) for part in session.scalars(query))
+
+
+def _free(user_id: int, skip: Collection[int]) -> list[Any]:
+    locked = select(PartLock.part_id).where(*held_by_others(user_id))
+    return [Part.id.not_in(locked), *([Part.id.not_in(skip)] if skip else [])]
+
+
+def _of_product(wish: Wish) -> list[Any]:
+    conditions: list[Any] = [in_sample()] if wish.which == "sample" else []
+    return (
+        conditions if wish.product_id is None else [*conditions, Part.product_id == wish.product_id]
+    )
+
+
+def _second_looks(
+    session: Session, user_id: int, wish: Wish, count: int, skip: Collection[int]
+) -> list[Part]:
+    """Return parts that one other person has decided on: the same ones for everybody.
+
+    Their verdict does not matter: all of them were in somebody's queue.
+    """
+    if wish.second <= 0.0:
+        return []
+    chosen = (Part.id * _MIX) % _BUCKETS < round(wish.second * _BUCKETS)
+    query = (
+        select(Part)
+        .where(Part.reviewers == 1, Part.decided_by != user_id, chosen)
+        .where(*_free(user_id, skip))
+        .order_by(Part.decided_at, Part.id)
+        .limit(count)
+    )
+    if wish.product_id is not None:
+        query = query.where(Part.product_id + 0 == wish.product_id)  # not by the product's index
+    return list(session.scalars(query))
+
+
+def _nearest(
+    session: Session, verdict: str, products: Sequence[int]
+) -> list[tuple[Select[Any], Callable[[Part], Any]]]:
+    """By the ratio of the p-value to the level of rejection: twice and half are equally near."""
+    ranges: list[tuple[Select[Any], Callable[[Part], Any]]] = []
+    for product_id in products:
+        level = reject_level(session, product_id)
+
+        def distance(part: Part, level: float = level) -> tuple[float, int]:
+            return abs(math.log((part.p_value or 1.0) / level)), part.id
+
+        here = _open(verdict).where(Part.product_id == product_id)
+        above = here.where(Part.p_value > level).order_by(Part.p_value, Part.id)
+        below = here.where(Part.p_value <= level).order_by(Part.p_value.desc(), Part.id)
+        ranges += [(above, distance), (below, distance)]
+    return ranges
+
+
+def _by_time(newest: bool) -> Ranges:
+    sign = -1 if newest else 1
+    columns = [Part.received_at, Part.id]
+
+    def ranges(
+        _session: Session, verdict: str, _products: Sequence[int]
+    ) -> list[tuple[Select[Any], Callable[[Part], Any]]]:
+        ordered = _open(verdict).order_by(*(c.desc() if newest else c for c in columns))
+        return [(ordered, lambda part: (sign * part.received_at, sign * part.id))]
+
+    return ranges
+
+
+def _open(verdict: str) -> Select[Any]:
+    return select(Part).where(Part.decision.is_(None), Part.verdict == verdict)
+
+
+def reject_level(session: Session, product_id: int) -> float:
+    """Return the p-value up to which the product's present settings reject parts."""
+    rate = SettingsVersion.values[("calibration", "reject", "rate")].as_float()
+    query = (
+        select(rate)
+        .where(SettingsVersion.product_id == product_id)
+        .order_by(SettingsVersion.number.desc())
+    )
+    level = session.scalar(query.limit(1))
+    return level if level is not None and 0.0 < level < 1.0 else _USUAL_LEVEL
+
+
+ORDERS = {
+    "nearest": Order("Nearest to threshold", _nearest),
+    "oldest": Order("Oldest first", _by_time(newest=False)),
+    "newest": Order("Newest first", _by_time(newest=True)),
+}

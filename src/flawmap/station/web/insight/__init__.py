@@ -1,0 +1,1 @@
+"""What the pages on trends and thresholds share."""
