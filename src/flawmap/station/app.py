@@ -13,7 +13,7 @@ from flawmap.station.config import StationConfig
 from flawmap.station.context import Station
 from flawmap.station.refusals import PROBLEMS
 from flawmap.station.security.shield import Shield
-from flawmap.station.web.frame.errors import install_error_pages
+from flawmap.station.web.errors import install_error_pages
 
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
 ROUTERS = (

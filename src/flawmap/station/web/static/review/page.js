@@ -116,7 +116,7 @@
     showDrawn();
     showLike();
     showHistory();
-    station.prepare($("work"));
+    station.showMoments($("work"));
     $("spoken").textContent = `${name(current)}, the inspector says ${current.verdict ?? "error"}`;
   };
 
