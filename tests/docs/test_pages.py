@@ -44,6 +44,10 @@ NOT_RUN = [
         "machines of your own; tests/inspection/many/test_ray.py starts a cluster of two nodes",
     ),
     ("other-languages.md", "needs Node and the network; tests/languages runs the program"),
+    (
+        "thresholds-and-trends.md",
+        "needs a station that runs; tests/station/insight calls these addresses",
+    ),
     ("suite.md", "needs the suite's data sets and hours of training"),
     ("tutorial.md", "installs packages from the network"),
 ]
