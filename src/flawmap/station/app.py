@@ -25,6 +25,7 @@ ROUTERS = (
     "api.inference",
     "api.inspect",
     "api.reviews",
+    "api.sources",
     "api.thresholds",
     "api.trends",
     "web.access.account",
@@ -45,7 +46,7 @@ ROUTERS = (
 )
 
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
-SERVICES = ("intake.service", "insight.trends.hours", "insight.drift.watch")
+SERVICES = ("intake.service", "intake.sources", "insight.trends.hours", "insight.drift.watch")
 
 
 def create_app(config: StationConfig) -> FastAPI:
