@@ -27,6 +27,7 @@ def judged(site: tuple[str, Station], run: Path) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_a_slider_shows_what_would_change_and_is_applied(judged: Path, page_as: PageAs) -> None:
     """Then the version before is restored, with one question in between."""
     page = page_as("engineer", "/thresholds")
@@ -74,6 +75,7 @@ def test_an_operator_tries_but_does_not_apply(judged: Path, page_as: PageAs) -> 
     assert page.locator("[data-restore]").count() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 800])
 def test_the_pages_with_parts(judged: Path, page_as: PageAs, width: int) -> None:
     """Charts are drawn, nothing runs off the page, and axe-core finds nothing."""

@@ -23,8 +23,7 @@ class NewPart:
     """A part that was inspected, or could not be, and what its sender said of it.
 
     `data`: the image's file as received; `suffix`: its file extension, such as `.png`, empty for
-    what is no image;
-    `received_at` in microseconds since 1970.
+    what is no image; `received_at` in microseconds since 1970.
     """
 
     product_id: int
