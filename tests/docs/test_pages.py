@@ -48,6 +48,20 @@ NOT_RUN = [
         "thresholds-and-trends.md",
         "needs a station that runs; tests/station/insight calls these addresses",
     ),
+    ("users-and-proxy.md", "needs a running station; tests/station/access/test_keys.py uses keys"),
+    (
+        "users-and-proxy.md",
+        "starts a server that does not end; tests/station/test_first_start.py starts one",
+    ),
+    ("users-and-proxy.md", "tests/station/test_proxy.py runs nginx with it"),
+    (
+        "users-and-proxy.md",
+        "Caddy is not installed where the tests run; nobody has tried this block",
+    ),
+    (
+        "users-and-proxy.md",
+        "Traefik is not installed where the tests run; nobody has tried this block",
+    ),
     ("suite.md", "needs the suite's data sets and hours of training"),
     ("tutorial.md", "installs packages from the network"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from flawmap.station.security import passwords, requests
 from flawmap.station.security.roles import Role
 from station.browsing import browser, page_as, site
 from station.filling import add_login
+from station.postgres import postgres_server, postgres_station_url, postgres_url
 
-__all__ = ["browser", "page_as", "site"]
+__all__ = ["browser", "page_as", "postgres_server", "postgres_station_url", "postgres_url", "site"]
 
 ClientAs = Callable[[Role], TestClient]
 
@@ -41,9 +43,17 @@ def cheap_passwords() -> Iterator[None]:
 
 
 @pytest.fixture
-def app_client(tmp_path: Path) -> Iterator[TestClient]:
+def database_url(request: pytest.FixtureRequest) -> str | None:
+    """URL of a new database; None for SQLite. See :data:`station.postgres.on_both`."""
+    kind = getattr(request, "param", os.environ.get("FLAWMAP_STATION_DATABASE", "sqlite"))
+    return None if kind == "sqlite" else str(request.getfixturevalue("postgres_station_url"))
+
+
+@pytest.fixture
+def app_client(tmp_path: Path, database_url: str | None) -> Iterator[TestClient]:
     """A client without login of a running station, whose data are in ``tmp_path/station``."""
-    with TestClient(create_app(StationConfig(data=tmp_path / "station"))) as client:
+    config = StationConfig(data=tmp_path / "station", database=database_url)
+    with TestClient(create_app(config)) as client:
         yield client
 
 

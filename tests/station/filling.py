@@ -8,6 +8,7 @@ from sqlalchemy import insert, select
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import LoginSession, Part, Product, User
 from flawmap.station.database.tables.base import now
+from flawmap.station.parts.hours import count_in_hours
 from flawmap.station.security.roles import Role
 from flawmap.station.security.secrets import new_token, token_digest
 
@@ -54,19 +55,28 @@ def add_product(database: Database, name: str = "board") -> int:
         return product.id
 
 
-def fill(database: Database, count: int, *, product: str = "board", seed: int = 0) -> None:
-    """Add parts without images: one a second until now, 5 % rejects, 5 % to review, 1 % errors."""
+def fill(
+    database: Database, count: int, *, product: str = "board", seed: int = 0, every: float = 1.0
+) -> None:
+    """Add parts without images until now, one ``every`` so many seconds.
+
+    5 % are rejected, 5 % to review, 1 % errors.
+    """
     product_id, rng = add_product(database, product), np.random.default_rng(seed)
-    start = now() - count * 1_000_000
+    step = round(every * 1e6)
+    start = now() - count * step
     scores = rng.beta(2, 12, count)
     reject, review = np.quantile(scores, [0.95, 0.90])
     for first in range(0, count, 10_000):
         rows = [
-            _row(product_id, start, i, float(scores[i]), float(reject), float(review), rng)
+            _row(
+                product_id, start + i * step, i, float(scores[i]), float(reject), float(review), rng
+            )
             for i in range(first, min(count, first + 10_000))
         ]
         with database.write() as session:
             session.execute(insert(Part), rows)
+            count_in_hours(session, [Part(**row) for row in rows])
 
 
 def rows_of(product_id: int, scores: list[float], start: int) -> list[dict[str, object]]:
@@ -78,7 +88,7 @@ def rows_of(product_id: int, scores: list[float], start: int) -> list[dict[str, 
 
 def _row(
     product_id: int,
-    start: int,
+    received_at: int,
     index: int,
     score: float,
     reject: float,
@@ -108,7 +118,7 @@ def _row(
     return {
         "key": None,
         "product_id": product_id,
-        "received_at": start + index * 1_000_000,
+        "received_at": received_at,
         "number": f"SN-{product_id}-{index:07}",
         "line": f"line {1 + index % 2}",
         "source": "http",

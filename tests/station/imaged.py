@@ -7,12 +7,13 @@ import hashlib
 import numpy as np
 
 from flawmap.data.image_io.images import encode_png
+from flawmap.inspection.conformal import Calibration
+from flawmap.inspection.defects import Filters
 from flawmap.station.context import Station
-from flawmap.station.database.tables import Part
+from flawmap.station.database.tables import Part, SettingsVersion
 from flawmap.station.database.tables.base import now
+from flawmap.station.insight.versions import Settings
 from station.filling import MODEL, SETTINGS, add_product
-
-THRESHOLD = 0.5  # of pixels, in the maps below
 
 
 def add_imaged(
@@ -82,3 +83,30 @@ def add_imaged(
     with station.database.write() as session:
         session.add(part)
     return part.id
+
+
+def add_version(station: Station, part_id: int, number: int) -> Calibration:
+    """Store the version of the settings that judged a part; return its thresholds."""
+    scores = np.linspace(0.01, 0.6, 40)
+    calibration = Calibration.from_scores(scores.tolist(), (scores / 2).tolist(), review=0.2)
+    settings = Settings(
+        calibration=calibration,
+        exports={},
+        models={},
+        decoder=None,
+        filters=Filters(),
+        region=None,
+        ids={"": SETTINGS},
+    )
+    with station.database.write() as session:
+        session.add(
+            SettingsVersion(
+                product_id=session.get_one(Part, part_id).product_id,
+                number=number,
+                settings=SETTINGS,
+                model=MODEL,
+                values=settings.model_dump(mode="json"),
+                created_at=now(),
+            )
+        )
+    return calibration

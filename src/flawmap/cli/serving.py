@@ -39,6 +39,18 @@ if TYPE_CHECKING:
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8420, help="0 for any free port.")
 @click.option("--proxy", is_flag=True, help="Behind a reverse proxy that ends TLS.")
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name under which browsers reach the station, such as the proxy's. May be repeated.",
+)
+@click.option(
+    "--reset-administrator",
+    is_flag=True,
+    help="Print a link that makes whoever opens it an administrator: for a forgotten password.",
+)
 @runtime_options
 def serve(
     runs: tuple[str, ...],
@@ -48,6 +60,8 @@ def serve(
     host: str,
     port: int,
     proxy: bool,
+    allow_hosts: tuple[str, ...],
+    reset_administrator: bool,
     **runtime: Unpack[RuntimeOptions],
 ) -> None:
     """Inspect over HTTP, and show people what was decided."""
@@ -62,6 +76,8 @@ def serve(
         host=host,
         port=port,
         proxy=proxy,
+        allow_hosts=allow_hosts,
+        reset_administrator=reset_administrator,
         say=say,
         **runtime,
     )

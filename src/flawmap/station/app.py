@@ -17,6 +17,7 @@ from flawmap.station.web.frame.errors import install_error_pages
 
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
 ROUTERS = (
+    "api.parts",
     "api.access.account",
     "api.access.audit",
     "api.access.keys",

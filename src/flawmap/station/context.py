@@ -14,6 +14,7 @@ from flawmap.station.events import EventBus
 from flawmap.station.memory.fresh import FreshCache
 from flawmap.station.memory.throttle import Throttle
 from flawmap.station.parts.files import FileStore
+from flawmap.station.parts.hours import count_in_hours
 from flawmap.station.parts.write import PartWriter
 
 if TYPE_CHECKING:  # callers.py needs the station
@@ -51,8 +52,10 @@ class Station:
         """Open database and files. Raises FlawmapError if either cannot be used."""
         files = FileStore(config.data)
         database = Database(config.url)
-        database.create()
-        return cls(config, database, files, PartWriter(database, files), EventBus())
+        database.upgrade()
+        writer = PartWriter(database, files)
+        writer.listeners.append(count_in_hours)
+        return cls(config, database, files, writer, EventBus())
 
     def start(self) -> None:
         """Start all services, in their order, unless that was done."""

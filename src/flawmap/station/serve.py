@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import logging
 import os
 import signal
@@ -23,6 +22,7 @@ from flawmap.utils.signals import stopping_signals
 
 if TYPE_CHECKING:
     from flawmap.station.config import StationConfig
+    from flawmap.station.context import Station
 
 DATA = Path("station")
 HOST, PORT = "127.0.0.1", 8420
@@ -40,6 +40,8 @@ def serve(
     host: str = HOST,
     port: int = PORT,
     proxy: bool = False,
+    allow_hosts: Sequence[str] = (),
+    reset_administrator: bool = False,
     say: Callable[[str], None] = _LOG.warning,
     **runtime: Unpack[RuntimeOptions],
 ) -> None:
@@ -49,8 +51,11 @@ def serve(
     folder's name. Products of earlier starts are served as well. `data`: folder for images, maps
     and the database. `database`: URL such as `postgresql+psycopg://user@host/name`; by default
     SQLite in `data`. `watch`: folders whose images are inspected, each as `DIR` or `PRODUCT=DIR`.
-    `port` 0: any free one. `proxy`: behind a reverse proxy on this machine that ends TLS. `say`
-    gets the address and warnings, a line each. `runtime`: see RuntimeOptions.
+    `port` 0: any free one. `proxy`: behind a reverse proxy on this machine that ends TLS.
+    `allow_hosts`: names under which browsers reach the station, besides `host` and the loopback.
+    `reset_administrator`: print a link that makes whoever opens it an administrator; without, one
+    is printed while there is no administrator. `say` gets the address, the link and warnings, a
+    line each. `runtime`: see RuntimeOptions.
 
     Raises UsageError for wrong values; FlawmapError if packages, a run, the folder, the database
     or the port cannot be used, or another station uses the folder.
@@ -66,11 +71,12 @@ def serve(
         host=host,
         port=port,
         proxy=proxy,
+        allow_hosts=tuple(allow_hosts),
         **runtime,
     )
     check_writable(make_folder(config.data))
     with only_writer(config.data), _listening(host, port) as listener:
-        _run(config, listener, say)
+        _run(config, listener, reset_administrator, say)
 
 
 def _need_packages() -> None:
@@ -100,7 +106,9 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _run(config: StationConfig, listener: socket.socket, say: Callable[[str], None]) -> None:
+def _run(
+    config: StationConfig, listener: socket.socket, reset: bool, say: Callable[[str], None]
+) -> None:
     from flawmap.station.app import create_app
 
     app = create_app(config)
@@ -108,7 +116,7 @@ def _run(config: StationConfig, listener: socket.socket, say: Callable[[str], No
     server = _server(app, config)
     try:
         station.start()
-        _greet(config, _address(listener), say)
+        _greet(station, _address(listener), reset, say)
         server.run(sockets=[listener])
     finally:
         station.stop()
@@ -120,22 +128,19 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _greet(config: StationConfig, address: str, say: Callable[[str], None]) -> None:
+def _greet(station: Station, address: str, reset: bool, say: Callable[[str], None]) -> None:
+    from flawmap.station.security.links import HOURS, first_start_link, reset_link
+    from flawmap.station.security.requests import warnings_for
+
+    config = station.config
     say(f"The station runs at {address} and keeps its data in {config.data}. Ctrl-C stops it.")
-    if not (config.proxy or _is_loopback(config.host)):
-        say(
-            f"Others can reach {config.host}, and passwords and images go there unencrypted: put a "
-            "reverse proxy with TLS before it, and give --proxy."
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    for sentence in warnings_for(config):
+        say(sentence)
+    if config.proxy and config.allow_hosts:
+        address = f"https://{config.allow_hosts[0]}"
+    link = (reset_link if reset else first_start_link)(station, address)
+    if link is not None:
+        say(f"To become its administrator, open this link within {HOURS} hours: {link}")
 
 
 def _server(app: Any, config: StationConfig) -> Any:
@@ -168,7 +173,7 @@ def _server(app: Any, config: StationConfig) -> Any:
             log_config=None,
             lifespan="on",
             server_header=False,
-            proxy_headers=config.proxy,
+            proxy_headers=False,  # the shield takes them over, with --proxy only
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=round(config.deadline) + _ANSWERING,
         )

@@ -26,6 +26,8 @@ PUBLIC = {
     ("GET", "/static/{name:path}"),
     ("GET", "/openapi.json"),
     ("HEAD", "/openapi.json"),
+    ("GET", "/v2/health/live"),  # whether the process runs
+    ("GET", "/v2/health/ready"),  # whether it would inspect
 }
 """Routes for everybody. A new one needs a reason: what can somebody without a login do with it?"""
 _SAFE = ("GET", "HEAD", "OPTIONS")

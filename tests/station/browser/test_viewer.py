@@ -183,6 +183,7 @@ def test_a_polygon_is_drawn_by_keys_alone(viewer: Open) -> None:
     assert y2 > y1
 
 
+@pytest.mark.slow
 def test_twenty_megapixels_stay_fluid(viewer: Open) -> None:
     page = viewer((5472, 3648), "")
     milliseconds = page.evaluate("""async () => {

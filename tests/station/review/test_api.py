@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from fastapi.testclient import TestClient
 
 from flawmap.station.context import Station
-from flawmap.station.database.tables import AuditEntry
+from flawmap.station.database.tables import AuditEntry, Part
 from station.conftest import ClientAs
 from station.filling import fill
 from station.reviewing import fill_with_images
@@ -40,7 +39,6 @@ def test_a_part_is_decided_undone_and_its_history_shows_both(
     assert (done["decision"], done["reviewers"], done["act"]["before"]) == ("good", 1, None)
     progress = _next(client)
     assert (progress["left"], progress["today"]) == (3, 1)
-    assert progress["parts"][0]["reference"]["id"] == part["id"]  # the only good part
     undone = client.post("/api/v1/reviews/undo", json={}).json()
     assert (undone["part"], undone["decision"]) == (part["id"], None)
     acts = client.get(f"/api/v1/parts/{part['id']}/reviews").json()
@@ -79,9 +77,12 @@ def test_a_second_look_is_blind_until_decided(station: Station, client_as: Clien
     (part,) = _next(ben, second=1.0)["parts"]
     hidden = (part["second"], part["decision"], part["decided_by"], part["history"], part["drawn"])
     assert hidden == (True, None, None, [], [])
+    own = ben.post("/api/v1/parts/1/defects", json=SQUARE).json()
+    part = ben.get("/api/v1/parts/1/review").json()
+    assert (part["second"], part["history"], part["drawn"]) == (True, [], [own])
     ben.post("/api/v1/parts/1/reviews", json={"decision": "reject"})
     part = ben.get("/api/v1/parts/1/review").json()
-    assert (part["second"], part["decision"], len(part["history"])) == (False, "reject", 3)
+    assert (part["second"], part["decision"], len(part["history"])) == (False, "reject", 4)
     found = ben.get("/api/v1/reviews/agreement").json()
     assert found["matrix"] == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
     assert [(pair["first"], pair["second"]) for pair in found["pairs"]] == [
@@ -102,29 +103,38 @@ def test_defects_are_drawn_and_removed(station: Station, client_as: ClientAs) ->
     assert client.get("/api/v1/parts/1/defects").json() == []
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status"),
-    [
-        ("POST", "/api/v1/parts/9/reviews", {"decision": "good"}, 404),
-        ("POST", "/api/v1/parts/1/reviews", {"decision": "fine"}, 422),
-        ("POST", "/api/v1/parts/0/reviews", {"decision": "good"}, 422),
-        ("POST", "/api/v1/reviews/next", {"product": "unknown"}, 422),
-        ("POST", "/api/v1/reviews/next", {"order": "random"}, 422),
-        ("POST", "/api/v1/reviews/next", {"count": 1000}, 422),
-        ("POST", "/api/v1/parts/9/lock", None, 404),
-        ("GET", "/api/v1/parts/9/review", None, 404),
-        ("POST", "/api/v1/parts/9/defects", SQUARE, 404),
-        ("POST", f"/api/v1/parts/{2**63}/lock", None, 422),
-        ("GET", "/api/v1/reviews/agreement?product=unknown", None, 422),
-    ],
-)
-def test_refusals(
-    station: Station, client_as: ClientAs, method: str, path: str, body: Any, status: int
-) -> None:
+def test_a_good_part_is_shown_beside(station: Station, client_as: ClientAs) -> None:
+    fill_with_images(station, 3, flagged=True)
+    with station.database.write() as session:
+        session.get_one(Part, 2).verdict = "good"
+    client = client_as("operator")
+    reference = client.get("/api/v1/parts/1/review").json()["reference"]
+    assert (reference["id"], reference["image"]) == (2, "/parts/2/image")
+    assert client.get("/api/v1/parts/2/review").json()["reference"] is None
+
+
+REFUSED = [
+    ("POST", "/api/v1/parts/9/reviews", {"decision": "good"}, 404),
+    ("POST", "/api/v1/parts/1/reviews", {"decision": "fine"}, 422),
+    ("POST", "/api/v1/parts/0/reviews", {"decision": "good"}, 422),
+    ("POST", "/api/v1/reviews/next", {"product": "unknown"}, 422),
+    ("POST", "/api/v1/reviews/next", {"order": "random"}, 422),
+    ("POST", "/api/v1/reviews/next", {"count": 1000}, 422),
+    ("POST", "/api/v1/parts/9/lock", None, 404),
+    ("GET", "/api/v1/parts/9/review", None, 404),
+    ("POST", "/api/v1/parts/9/defects", SQUARE, 404),
+    ("POST", f"/api/v1/parts/{2**63}/lock", None, 422),
+    ("GET", "/api/v1/reviews/agreement?product=unknown", None, 422),
+]
+
+
+def test_refusals(station: Station, client_as: ClientAs) -> None:
     fill(station.database, 1)
-    answer = client_as("operator").request(method, path, json=body)
-    assert answer.status_code == status, answer.text
-    assert answer.json()["detail"]
+    client = client_as("operator")
+    for method, path, body, status in REFUSED:
+        answer = client.request(method, path, json=body)
+        assert answer.status_code == status, (path, body, answer.text)
+        assert answer.json()["detail"]
 
 
 def test_nobody_reviews_without_a_login(app_client: TestClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from flawmap.station.database.tables.base import now
 from flawmap.station.review.decisions import decide
 from flawmap.station.review.queue import (
     ORDERS,
+    Which,
     Wish,
     count_open,
     count_since,
@@ -24,6 +26,7 @@ from flawmap.station.review.queue import (
 from station.filling import add_product, add_user, fill
 
 LEVEL = 0.9  # so that p-values of `fill` are on both sides
+SKIPPED = (7, 8, 9)
 Key = Callable[[Part], Any]
 
 
@@ -55,46 +58,34 @@ def _settings(product_id: int) -> SettingsVersion:
     )
 
 
-@pytest.mark.parametrize(
-    ("order", "key"),
-    [
-        ("nearest", _nearness),
-        ("oldest", lambda part: (part.received_at, part.id)),
-        ("newest", lambda part: (-part.received_at, -part.id)),
-    ],
-)
-@pytest.mark.parametrize(
-    ("which", "verdicts"),
-    [
-        ("flagged", {"review", "reject"}),
-        ("review", {"review"}),
-        ("all", {"review", "reject", "good"}),
-    ],
-)
-@pytest.mark.parametrize("product", [None, 2])
-def test_orders(
-    station: Station,
-    user: int,
-    order: str,
-    key: Key,
-    which: Any,
-    verdicts: set[str],
-    product: int | None,
-) -> None:
-    wish = Wish(order, which, product)
+KEYS: dict[str, Key] = {
+    "nearest": _nearness,
+    "oldest": lambda part: (part.received_at, part.id),
+    "newest": lambda part: (-part.received_at, -part.id),
+}
+VERDICTS: dict[Which, set[str]] = {
+    "flagged": {"review", "reject"},
+    "review": {"review"},
+    "all": {"review", "reject", "good"},
+}
+
+
+def test_orders(station: Station, user: int) -> None:
+    assert KEYS.keys() == ORDERS.keys()
     with station.database.read() as session:
-        parts = session.scalars(select(Part)).all()
-        found = next_parts(session, user, wish, 25, skip=[7, 8, 9])
-        left = count_open(session, wish)
         assert reject_level(session, 1) == LEVEL
-    queued = [
-        part
-        for part in parts
-        if part.decision is None and part.verdict in verdicts and product in (None, part.product_id)
-    ]
-    expected = sorted((part for part in queued if part.id not in (7, 8, 9)), key=key)
-    assert [part.id for part in found] == [part.id for part in expected[:25]]
-    assert left == len(queued)
+        parts = [part for part in session.scalars(select(Part)) if part.decision is None]
+        for order, which, product in itertools.product(KEYS, VERDICTS, (None, 2)):
+            wish = Wish(order, which, product)
+            queued = [
+                part
+                for part in parts
+                if part.verdict in VERDICTS[which] and product in (None, part.product_id)
+            ]
+            found = next_parts(session, user, wish, 25, skip=SKIPPED)
+            expected = sorted((one for one in queued if one.id not in SKIPPED), key=KEYS[order])
+            assert [part.id for part in found] == [part.id for part in expected[:25]], wish
+            assert count_open(session, wish) == len(queued), wish
 
 
 def test_second_looks_come_first_and_not_to_who_decided(station: Station, user: int) -> None:

@@ -39,6 +39,10 @@ def app(app_client: TestClient) -> FastAPI:
     async def raw(caller: Operator, request: Request) -> int:
         return len(await request.body())
 
+    @app.post("/own-form")
+    async def own_form(caller: Operator, request: Request) -> int:
+        return len(b"".join([piece async for piece in request.stream()]))
+
     return app
 
 
@@ -51,6 +55,7 @@ def test_a_change_needs_the_token(app: FastAPI, station: Station) -> None:
         assert client.post("/form", data=form).status_code == status
         assert client.post("/form", data=form, files={"x": b""}).status_code == status  # multipart
         assert client.post("/file", data={"csrf": token}, files=file).status_code == status
+        assert client.post("/own-form", data=form, files=file).status_code == status
         header = {"X-CSRF-Token": token.encode()}
         assert client.post("/file", files=file, headers=header).status_code == status
         assert client.post("/raw", content=b"12", headers=header).status_code == status

@@ -141,9 +141,10 @@ def next_parts(station: StationOf, caller: Operator, wanted: NextRequest) -> Nex
         )
         found = queue.next_parts(session, caller.user_id, wish, wanted.count, wanted.skip)
         held = set(locks.hold(session, [part.id for part in found], caller.user_id))
-        parts = [part for part in found if part.id in held]
+    parts = [part for part in found if part.id in held]
+    with station.database.read() as session:  # nobody waits for what only reads
         return NextParts(
-            parts=parts_to_review(session, parts, caller.user_id),
+            parts=parts_to_review(session, station.files, parts, caller.user_id),
             left=queue.count_open(session, wish),
             today=queue.count_since(session, caller.user_id, wanted.today),
         )
@@ -156,7 +157,7 @@ def part_to_review(station: StationOf, caller: Operator, part: Id) -> PartToRevi
         row = session.get(Part, part)
         if row is None:
             raise RefusedError(f"There is no part {part}.", 404)
-        return parts_to_review(session, [row], caller.user_id)[0]
+        return parts_to_review(session, station.files, [row], caller.user_id)[0]
 
 
 @router.post("/parts/{part}/reviews")

@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.station.database.tables import Base
+from flawmap.station.database.migrate import upgrade
 
 _WRITES = "flawmap_writes"
 _PRAGMAS = (
@@ -71,9 +71,13 @@ class Database:
         with self._writer, changes as session, session.begin():
             yield session
 
-    def create(self) -> None:
-        """Create all tables that are missing."""
-        Base.metadata.create_all(self.engine)
+    def upgrade(self) -> None:
+        """Create all tables, or bring an older database's to this version.
+
+        Raises FlawmapError if a newer flawmap made the database.
+        """
+        with self._writer:
+            upgrade(self._write_engine)
 
     def close(self) -> None:
         """Close all connections."""

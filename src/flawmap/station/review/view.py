@@ -10,10 +10,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flawmap.station.database.tables import DrawnDefect, Part, Product, Review, User
+from flawmap.station.parts.files import FileStore
+from flawmap.station.parts.similar import SimilarPart, similar_good_part
 from flawmap.station.review.decisions import Decision, history
 from flawmap.station.review.drawing import drawn_defects
 from flawmap.station.review.locks import holders
-from flawmap.station.review.reference import good_part_near
 
 _SAME = (
     *("id", "number", "line", "received_at", "fields", "verdict", "score", "p_value"),
@@ -51,6 +52,7 @@ class Reference(BaseModel):
     number: str | None = Field(description="part number")
     received_at: int = Field(description="microseconds since 1970, UTC")
     image: str = Field(description="address of its image")
+    how: str = Field(description="how it was chosen")
 
 
 class PartToReview(BaseModel):
@@ -78,17 +80,17 @@ class PartToReview(BaseModel):
     decision: Decision | None = Field(description="what stands; none if open or hidden")
     decided_by: str | None
     locked_by: str | None = Field(description="another person who has the part open")
-    drawn: list[Drawn] = Field(description="defects that people drew; hidden for a second look")
+    drawn: list[Drawn] = Field(description="defects that people drew; for a second look own ones")
     history: list[Act] = Field(description="all acts, oldest first; hidden for a second look")
     reference: Reference | None = Field(description="a good part of the product to compare with")
 
 
 def parts_to_review(
-    session: Session, parts: Sequence[Part], user_id: int, *, blind: bool = True
+    session: Session, files: FileStore, parts: Sequence[Part], user_id: int
 ) -> list[PartToReview]:
-    """Describe parts for a reviewer; with `blind`, second looks hide what others did."""
+    """Describe parts for a reviewer; second looks hide what others did."""
     locked = holders(session, [part.id for part in parts], user_id)
-    return [_describe(session, part, user_id, locked.get(part.id), blind) for part in parts]
+    return [_describe(session, files, part, user_id, locked.get(part.id)) for part in parts]
 
 
 def acts_of(session: Session, part_id: int) -> list[Act]:
@@ -109,12 +111,17 @@ def drawn(row: DrawnDefect) -> Drawn:
 
 
 def _describe(
-    session: Session, part: Part, user_id: int, locked_by: str | None, blind: bool
+    session: Session, files: FileStore, part: Part, user_id: int, locked_by: str | None
 ) -> PartToReview:
-    own = any(act.user_id == user_id for act in history(session, part.id))
-    second = blind and part.reviewers > 0 and not own
+    acts = history(session, part.id)
+    own = any(act.action == "decide" and act.user_id == user_id for act in acts)
+    second = part.reviewers > 0 and not own
+    drawings = drawn_defects(session, part.id)
+    if second:
+        by_others = {act.id for act in acts if act.user_id != user_id}
+        drawings = [one for one in drawings if one.review_id not in by_others]
     product = session.get_one(Product, part.product_id)
-    near = good_part_near(session, part)
+    similar = similar_good_part(session, files, part)
     return PartToReview(
         **{name: getattr(part, name) for name in _SAME},
         product=product.name,
@@ -125,18 +132,19 @@ def _describe(
         decision=None if second else part.decision,
         decided_by=None if second else _names(session, {part.decided_by}).get(part.decided_by),
         locked_by=locked_by,
-        drawn=[] if second else drawn_of(session, part.id),
+        drawn=[drawn(one) for one in drawings],
         history=[] if second else acts_of(session, part.id),
-        reference=_reference(near) if near is not None else None,
+        reference=_reference(similar) if similar is not None else None,
     )
 
 
-def _reference(part: Part) -> Reference:
+def _reference(similar: SimilarPart) -> Reference:
     return Reference(
-        id=part.id,
-        number=part.number,
-        received_at=part.received_at,
-        image=f"/parts/{part.id}/image",
+        id=similar.part.id,
+        number=similar.part.number,
+        received_at=similar.part.received_at,
+        image=f"/parts/{similar.part.id}/image",
+        how=similar.how,
     )
 
 

@@ -130,6 +130,8 @@ async def _check_csrf(request: Request, caller: Caller) -> None:
     """Compare the token of the header, or of the form, which a browser sends without scripts."""
     token = request.headers.get(CSRF_HEADER)
     if token is None and request.headers.get("content-type", "").lower().startswith(_FORMS):
+        with suppress(RuntimeError):  # the route's form was read already
+            await request.body()  # keeps the body for a route that reads it by itself
         token = str((await request.form()).get(CSRF_FIELD, ""))
     if not hmac.compare_digest((token or "").encode(), caller.csrf.encode()):
         raise HTTPException(403, "The page has expired: load it again.")

@@ -29,7 +29,8 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 SMALL = 1_000_000  # bytes of a body without images
-_UPLOADS = ("multipart/form-data", "image/", "application/octet-stream")
+_SEVERAL = "multipart/form-data"  # all images of a form together fit into the queue
+_UPLOADS = ("image/", "application/octet-stream")
 _INFERENCE = "/v2/"  # tensors come as JSON as well
 _ROOM = 1_000_000  # what a body has around its images
 
@@ -85,8 +86,11 @@ class Shield:
 
     def _most(self, path: str, headers: Headers) -> int:
         kind = headers.get("content-type", "").lower()
+        config = self.station.config
+        if kind.startswith(_SEVERAL):
+            return max(config.upload_megabytes, config.queue_megabytes) * 2**20 + _ROOM
         if kind.startswith(_UPLOADS) or path.startswith(_INFERENCE):
-            return self.station.config.upload_megabytes * 1_000_000 + _ROOM
+            return config.upload_megabytes * 2**20 + _ROOM
         return SMALL
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:

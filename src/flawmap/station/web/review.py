@@ -73,5 +73,6 @@ def agreement(
     with station.database.read() as session:
         product = chosen_product(request, session)
         found = measured_agreement(session, max(since, 0), product.name if product else None)
-    values = {"found": found, "days": days, "periods": _PERIODS}
-    return page(request, "review/agreement.html.j2", caller, **values)
+    return page(
+        request, "review/agreement.html.j2", caller, found=found, days=days, periods=_PERIODS
+    )

@@ -43,7 +43,7 @@ def test_a_stream_needs_a_login(app_client: TestClient) -> None:
 
 def test_events_arrive_at_once_and_bursts_of_parts_as_one(site: tuple[str, Station]) -> None:
     with opened(site) as stream:
-        assert next_message(stream) == "event: state\ndata: {}\n"
+        assert next_message(stream) == 'event: state\ndata: {"queue": 0}\n'
         begun = time.monotonic()
         for part in range(1000):
             site[1].events.publish(Event("part", {"id": part}))
@@ -60,6 +60,7 @@ def test_a_stream_ends_with_the_station(site: tuple[str, Station]) -> None:
         assert next_message(stream) == ""
 
 
+@pytest.mark.slow
 def test_a_stream_ends_with_the_login(
     site: tuple[str, Station], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from sqlalchemy import select
 
 from flawmap.station.context import Station
-from flawmap.station.database.tables import Part, Review, SettingsVersion
+from flawmap.station.database.tables import Review, SettingsVersion
 from flawmap.station.database.tables.base import now
 from station.conftest import ClientAs
-from station.filling import SETTINGS, add_user, fill
-from station.imaged import add_imaged
+from station.filling import add_user, fill
+from station.imaged import add_imaged, add_version
 
 
 def test_the_page_shows_the_evidence(station: Station, client_as: ClientAs) -> None:
     part = add_imaged(station, verdict="reject", number="<b>A 7</b>")
-    with station.database.write() as session:
-        session.add(
-            SettingsVersion(
-                product_id=session.get_one(Part, part).product_id,
-                number=4,
-                settings=SETTINGS,
-                model="",
-                values={
-                    "reject": 0.4567,
-                    "review": 0.2345,
-                    "statement": "Of good parts like these",
-                },
-                created_at=now(),
-            )
-        )
+    calibration = add_version(station, part, number=4)
     text = client_as("operator").get(f"/parts/{part}").text
-    for shown in ("0.9000", "0.4567", "0.2345", "version 4", "Of good parts like these", "early"):
+    limits = f"{calibration.reject.value:.4f}", f"{calibration.review.value:.4f}"
+    for shown in ("0.9000", *limits, "version 4", calibration.statement(), "early"):
         assert shown in text
     assert "about 1 % score as high or higher" in text
     assert "&lt;b&gt;A 7&lt;/b&gt;" in text
@@ -97,16 +83,15 @@ def _striped(value: int) -> bytes:
     return encode_png(image)
 
 
-def test_the_folder_of_a_model_that_is_gone_is_no_error(
-    station: Station, client_as: ClientAs, tmp_path: Path
+@pytest.mark.parametrize("damage", [True, False])
+def test_settings_that_are_not_known_are_said(
+    station: Station, client_as: ClientAs, damage: bool
 ) -> None:
-    from flawmap.station.database.tables import Model
-
     part = add_imaged(station)
-    with station.database.write() as session:
-        product = session.get_one(Part, part).product_id
-        folder = str(tmp_path / "gone")
-        session.add(
-            Model(product_id=product, run="x", folder=folder, state="live", created_at=now())
-        )
-    assert "is not known any more" in client_as("operator").get(f"/parts/{part}").text
+    if damage:
+        add_version(station, part, number=1)
+        with station.database.write() as session:
+            version = session.scalars(select(SettingsVersion)).one()
+            version.values = {"ids": version.values["ids"]}
+    assert "was not noted" in client_as("operator").get(f"/parts/{part}").text
+    assert client_as("operator").get(f"/parts/{part}/heat.png").status_code == 200

@@ -1,6 +1,7 @@
 """All tables, so that the database knows each of them."""
 
 from flawmap.station.database.tables.base import Base
+from flawmap.station.database.tables.hours import PartHour
 from flawmap.station.database.tables.insight import Cursor, DriftTestRow, HourCount
 from flawmap.station.database.tables.parts import Part
 from flawmap.station.database.tables.people import (
@@ -28,6 +29,7 @@ __all__ = [
     "OneTimeLink",
     "OutboxMessage",
     "Part",
+    "PartHour",
     "PartLock",
     "Product",
     "Review",

@@ -49,7 +49,9 @@ class Part(Base):
     )  # the client's, so that a request that is sent again is not inspected again
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
     received_at: Mapped[Moment]
-    number: Mapped[str | None] = mapped_column(String(200))  # the part's, by the client
+    number: Mapped[str | None] = mapped_column(
+        String(200).with_variant(String(200, collation="C"), "postgresql")
+    )  # the part's, by the client; compared by code points, so that an index finds prefixes
     line: Mapped[str | None] = mapped_column(String(100))
     source: Mapped[str] = mapped_column(String(200))  # http, folder:NAME, camera:NAME, ...
     fields: Mapped[JsonObject]  # operator-supplied: str -> str

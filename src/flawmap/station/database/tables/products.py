@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flawmap.station.database.tables.base import Base, Id, JsonObject, Moment
@@ -18,12 +18,9 @@ class Product(Base):
     rule: Mapped[str | None] = mapped_column(
         String(200)
     )  # regular expression that the part numbers of this product match as a whole
-    model_id: Mapped[int | None] = mapped_column(
-        ForeignKey("models.id", use_alter=True)
-    )  # the live one; none while the product has no inspector yet
-    shadow_id: Mapped[int | None] = mapped_column(
-        ForeignKey("models.id", use_alter=True)
-    )  # a candidate that inspects the same parts, without effect
+    # Ids of models, which name their product: a second foreign key would close a cycle.
+    model_id: Mapped[int | None] = mapped_column(BigInteger)  # live; none: no inspector yet
+    shadow_id: Mapped[int | None] = mapped_column(BigInteger)  # inspects the same, without effect
     created_at: Mapped[Moment]
     retired_at: Mapped[Moment | None]
 

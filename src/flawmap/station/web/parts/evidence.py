@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flawmap.errors import FlawmapError
-from flawmap.inspection.bundle.manifest import read_manifest, settings_id
-from flawmap.station.database.tables import (
-    DrawnDefect,
-    Model,
-    Part,
-    Product,
-    Review,
-    SettingsVersion,
-    User,
-)
+from flawmap.inspection.conformal import Calibration
+from flawmap.station.database.tables import DrawnDefect, Part, Product, Review, User
+from flawmap.station.insight.versions import settings_of, versions_of
+
+_UNKNOWN = "The version of the settings that judged this part was not noted."
 
 
 class HistoryEntry(NamedTuple):
@@ -28,6 +22,13 @@ class HistoryEntry(NamedTuple):
 
     review: Review
     name: str
+
+
+class Judging(NamedTuple):
+    """The thresholds that judged a part, and the number of their version."""
+
+    calibration: Calibration
+    version: int
 
 
 @dataclass(frozen=True)
@@ -43,34 +44,35 @@ class Evidence:
     history: Sequence[HistoryEntry]
     drawn: Sequence[DrawnDefect]
 
-    @property
-    def defects(self) -> int:
-        """Number of drawn defects that stand."""
-        return len(self.drawn)
-
 
 def evidence_of(session: Session, part: Part) -> Evidence:
     """Collect the evidence of one part."""
-    version = settings_of(session, part)
-    values: dict[str, Any] = {} if version is None else version.values
+    judging = judging_of(session, part)
+    limits = None if judging is None else judging.calibration
     return Evidence(
         product=session.get_one(Product, part.product_id).name,
-        reject=_number(values.get("reject")),
-        review=_number(values.get("review")),
-        pixel=_number(values.get("pixel")),
-        version=None if version is None else version.number,
-        statement=_statement(session, part, values),
+        reject=None if limits is None else limits.reject.value,
+        review=None if limits is None else limits.review.value,
+        pixel=None if limits is None else limits.pixel.value,
+        version=None if judging is None else judging.version,
+        statement=_UNKNOWN if limits is None else limits.statement(),
         history=_history(session, part),
         drawn=_drawn(session, part),
     )
 
 
-def settings_of(session: Session, part: Part) -> SettingsVersion | None:
-    """Return the version of the settings that judged a part, if it was noted."""
-    query = select(SettingsVersion).where(
-        SettingsVersion.settings == part.settings, SettingsVersion.product_id == part.product_id
-    )
-    return session.scalar(query.order_by(SettingsVersion.number.desc()).limit(1))
+def judging_of(session: Session, part: Part) -> Judging | None:
+    """Return the thresholds that judged a part, or None if their version is not known."""
+    for version in versions_of(session, part.product_id):
+        if part.settings not in version.values.get("ids", {}).values():
+            continue
+        try:
+            calibration = settings_of(version).calibration_named(part.settings)
+        except FlawmapError:
+            continue
+        if calibration is not None:
+            return Judging(calibration, version.number)
+    return None
 
 
 def p_value_in_words(p_value: float) -> str:
@@ -82,25 +84,6 @@ def p_value_in_words(p_value: float) -> str:
     percent = 100.0 * p_value
     shown = f"{percent:.0f}" if percent >= 10 else f"{percent:.2g}"
     return f"Of good parts, about {shown} % score as high or higher."
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _statement(session: Session, part: Part, values: dict[str, Any]) -> str:
-    """Return the guarantee of the settings that judged the part, if they are still known."""
-    if isinstance(stored := values.get("statement"), str):
-        return stored
-    query = select(Model.folder).where(Model.product_id == part.product_id)
-    for folder in session.scalars(query.order_by(Model.id.desc()).limit(5)):
-        try:
-            manifest = read_manifest(Path(folder))
-        except FlawmapError:
-            continue
-        if settings_id(manifest) == part.settings:
-            return manifest.calibration.statement()
-    return "What these thresholds promise is not known any more: the run has other settings now."
 
 
 def _history(session: Session, part: Part) -> list[HistoryEntry]:

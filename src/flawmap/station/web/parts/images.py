@@ -8,15 +8,14 @@ from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, Response
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from flawmap.data.image_io.decoding import ImageError, is_deep
 from flawmap.data.image_io.images import encode_png, read_image
 from flawmap.errors import FlawmapError
 from flawmap.station.context import Station, StationOf
-from flawmap.station.database.tables import Part, SettingsVersion
+from flawmap.station.database.tables import Part
 from flawmap.station.security.callers import Reading
+from flawmap.station.web.parts.evidence import judging_of
 from flawmap.station.web.parts.heat import LARGEST, heat_png
 from flawmap.station.web.parts.thumbnails import SIDE, thumbnail
 
@@ -84,30 +83,20 @@ def part_heat(
     if not part.has_map or part.image is None:
         raise HTTPException(404, "The heat map of this part was not stored.")
     with station.database.read() as session:
-        threshold = pixel_threshold(session, part)
+        judging = judging_of(session, part)
     digest, size = part.image, (part.height or 1, part.width or 1)
     side = SIDE if small else LARGEST
 
     def make() -> bytes:
         found = station.files.read_map(digest, part.model)
-        top = float(found.max()) / 2 or 1.0
-        return heat_png(found, top if threshold is None else threshold, size, side)
+        known = 0.0 if judging is None else judging.calibration.pixel.value
+        return heat_png(found, known if known > 0 else float(found.max()) / 2 or 1.0, size, side)
 
     try:
         tag = f"{digest[:24]}-{part.model[:12]}-{part.settings}-{side}"
         return _cached(request, tag, "image/png", make)
     except FlawmapError as error:
         raise HTTPException(404, str(error)) from error
-
-
-def pixel_threshold(session: Session, part: Part) -> float | None:
-    """Return the map value from which pixels counted as defects for a part, where it is known."""
-    query = select(SettingsVersion.values).where(
-        SettingsVersion.settings == part.settings, SettingsVersion.product_id == part.product_id
-    )
-    values = session.scalar(query.limit(1)) or {}
-    threshold = values.get("pixel")
-    return float(threshold) if isinstance(threshold, int | float) and threshold > 0 else None
 
 
 def _part(station: Station, part_id: int) -> Part:

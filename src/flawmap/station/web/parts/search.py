@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from flawmap.station.database.tables import Part, Product, User
 from flawmap.station.database.tables.base import now
 
-PAGE = 48  # parts
+PAGE = 36  # parts
 _SECOND = 1_000_000  # microseconds
 _SPANS = {"1h": 3600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000}  # seconds
 SPAN_NAMES = {

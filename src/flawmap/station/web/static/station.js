@@ -197,12 +197,12 @@
     element.title = time.toISOString();
     if (element.dataset.style === "ago") element.dataset.old = Date.now() - time > 60000;
   };
-  /** Prepare HTML that was added to the page: its moments and its thumbnails. */
-  window.station.prepare = (part) => {
+  /** Show the moments, and load the thumbnails, of HTML that was added to the page. */
+  window.station.showMoments = (part) => {
     all("time[datetime]", part).forEach(show);
     all("img[data-lazy]:not([src])", part).forEach((image) => near.observe(image));
   };
-  document.addEventListener("DOMContentLoaded", () => station.prepare(document));
-  document.addEventListener("htmx:afterSwap", () => station.prepare(document));
+  document.addEventListener("DOMContentLoaded", () => station.showMoments(document));
+  document.addEventListener("htmx:afterSwap", () => station.showMoments(document));
   setInterval(() => all('time[data-style="ago"]').forEach(show), 1000);
 })();

@@ -20,7 +20,7 @@
   const fragment = (html) => {
     const holder = document.createElement("template");
     holder.innerHTML = html;
-    station.prepare(holder.content);
+    station.showMoments(holder.content);
     return holder.content;
   };
   const isUsed = () => paused || tiles.matches(":hover") || tiles.contains(document.activeElement);

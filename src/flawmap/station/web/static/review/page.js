@@ -116,7 +116,7 @@
     showDrawn();
     showLike();
     showHistory();
-    station.showMoments($("work"));
+    station.prepare($("work"));
     $("spoken").textContent = `${name(current)}, the inspector says ${current.verdict ?? "error"}`;
   };
 
@@ -205,6 +205,7 @@
     $("like-image").alt = `Good part ${like.number || like.id}`;
     $("like-link").href = `/parts/${like.id}`;
     $("like-text").replaceChildren(`Good: ${like.number || `part ${like.id}`}, `, moment(like.received_at));
+    $("like-text").title = like.how;
   };
 
   const VERBS = { decide: "decided", undo: "undid", draw: "drew", erase: "removed" };

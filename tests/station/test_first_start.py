@@ -1,0 +1,51 @@
+"""`flawmap serve` from the first start to a forgotten password, as a process of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from station.people import PASSWORD
+
+
+@contextmanager
+def started(data: Path, *options: str) -> Iterator[tuple[str, str]]:
+    """A station in a process; yield its address, and the link that it printed ("" for none)."""
+    command = [sys.executable, "-m", "flawmap", "serve", "--data", str(data), "--port", "0"]
+    process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        address = re.findall(r"http://[0-9.:]+\d", process.stderr.readline())[0]
+        link = process.stderr.readline() if options or not data.joinpath("old").exists() else ""
+        yield address, "".join(re.findall(r"http://\S+", link))
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+        data.joinpath("old").touch()
+
+
+@pytest.mark.slow
+def test_the_first_link_and_a_forgotten_password(tmp_path: Path) -> None:
+    data = tmp_path / "station"
+    form = {"name": "ann", "password": PASSWORD, "again": PASSWORD}
+    with started(data) as (address, link):
+        assert link.startswith(f"{address}/setup/")
+        with httpx2.Client() as client:
+            assert client.post(link, data=form).status_code == 303
+            assert client.get(f"{address}/people").status_code == 200
+    with started(data, "--reset-administrator") as (address, link), httpx2.Client() as client:
+        assert link.startswith(f"{address}/setup/")
+        assert "ann" in client.get(link).text
+        forgotten = form | {"password": "a new pass phrase", "again": "a new pass phrase"}
+        assert client.post(link, data=forgotten).status_code == 303
+        assert client.get(f"{address}/people").status_code == 200
+        login = {"name": "ann", "password": PASSWORD}
+        assert client.post(f"{address}/login", data=login).status_code == 401
