@@ -14,7 +14,6 @@ from flawmap.station.events import EventBus
 from flawmap.station.memory.fresh import FreshCache
 from flawmap.station.memory.throttle import Throttle
 from flawmap.station.parts.files import FileStore
-from flawmap.station.parts.hours import count_in_hours
 from flawmap.station.parts.write import PartWriter
 
 if TYPE_CHECKING:  # callers.py needs the station
@@ -54,7 +53,6 @@ class Station:
         database = Database(config.url)
         database.upgrade()
         writer = PartWriter(database, files)
-        writer.listeners.append(count_in_hours)
         return cls(config, database, files, writer, EventBus())
 
     def start(self) -> None:

@@ -25,7 +25,18 @@ class Page(NamedTuple):
 
 
 ICONS = frozenset(
-    "live review parts trends thresholds products links sources people audit".split()
+    [
+        "live",
+        "review",
+        "parts",
+        "trends",
+        "thresholds",
+        "products",
+        "links",
+        "sources",
+        "people",
+        "audit",
+    ]
 )
 PAGES = (
     Page("/", "Live"),
