@@ -71,8 +71,8 @@ NOT_RUN = [
 
 
 def _marks(page: Path) -> list[pytest.MarkDecorator]:
-    """How long a page takes: those that are `long` show verbs that tests of their own run, too."""
-    if page.name in ("grids.md", "synthesis.md", "at-the-line.md"):
+    """How long a page takes: other pages or tests run the verbs of those that are `long`, too."""
+    if page.name in ("grids.md", "synthesis.md", "at-the-line.md", "tutorial.md"):
         return [pytest.mark.long, pytest.mark.slow]
     return [pytest.mark.slow] if LONG.search(page.read_text("utf-8")) else []
 
