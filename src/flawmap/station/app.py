@@ -24,6 +24,7 @@ ROUTERS = (
     "api.access.users",
     "api.inference",
     "api.inspect",
+    "api.retention",
     "api.reviews",
     "api.sources",
     "api.thresholds",
@@ -46,7 +47,13 @@ ROUTERS = (
 )
 
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
-SERVICES = ("intake.service", "intake.sources", "insight.trends.hours", "insight.drift.watch")
+SERVICES = (
+    "intake.service",
+    "intake.sources",
+    "insight.trends.hours",
+    "insight.drift.watch",
+    "retention.service",
+)
 
 
 def create_app(config: StationConfig) -> FastAPI:
