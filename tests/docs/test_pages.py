@@ -44,10 +44,13 @@ NOT_RUN = [
         "machines of your own; tests/inspection/many/test_ray.py starts a cluster of two nodes",
     ),
     ("other-languages.md", "needs Node and the network; tests/languages runs the program"),
+    ("index.md", "installs packages from the network"),
     (
         "thresholds-and-trends.md",
         "needs a station that runs; tests/station/insight calls these addresses",
     ),
+    ("tutorial.md", "runs until it is stopped"),
+    ("tutorial.md", "needs a running station and a key"),
     ("users-and-proxy.md", "needs a running station; tests/station/access/test_keys.py uses keys"),
     (
         "users-and-proxy.md",
