@@ -205,11 +205,10 @@ def measure(folder: Path, parts: int, scores: int) -> dict[str, Any]:
         "rates_and_filters": {"false_reject": 0.05, "review": 0.2, "min_peak": 0.4, "min_area": 0},
     }
     result: dict[str, Any] = {
-        "parts": parts, "scores": scores, "catching_up_seconds": follow, "what_if": {}, "trends": {},
+        "parts": parts, "scores": scores, "catching_up_seconds": follow,
+        "what_if": {}, "trends": {},
     }  # fmt: skip
     for name, values in asked.items():
-        if name == "rates":  # the range is not in memory yet
-            result["parts_of_range"] = scores
         result["what_if"][name] = timed(
             lambda v=values: client.get(f"{base}/what-if", params=chosen | v)
         )
