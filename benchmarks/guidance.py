@@ -6,7 +6,7 @@ inspectors that ``flawmap bench --keep`` left, of categories of ``../shared/data
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,9 @@ def measure(run: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Measure the given runs."""
-    runs = [Path(word) for word in sys.argv[1:]]
-    if not runs:
-        sys.exit(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a kept inspector")
+    runs = parser.parse_args().runs
     command = f"python benchmarks/guidance.py {' '.join(run.name for run in runs)}"
     write_result("guidance", command, read_outs=READ_OUTS, runs=[measure(run) for run in runs])
 

@@ -8,7 +8,7 @@ exports are recorded as refused. Metrics and verdicts are those of ``evaluate``.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,9 @@ def _metrics(evaluation: Evaluation) -> dict[str, float | None]:
 
 def main() -> None:
     """Measure the given runs."""
-    runs = [Path(word) for word in sys.argv[1:]]
-    if not runs:
-        sys.exit(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a kept inspector")
+    runs = parser.parse_args().runs
     results = []
     for run in runs:
         results.append(measure(run))

@@ -210,7 +210,9 @@ def measure(folder: Path, parts: int, scores: int) -> dict[str, Any]:
     for name, values in asked.items():
         if name == "rates":  # the range is not in memory yet
             result["parts_of_range"] = scores
-        result["what_if"][name] = timed(lambda v=values: client.get(f"{base}/what-if", params=chosen | v))
+        result["what_if"][name] = timed(
+            lambda v=values: client.get(f"{base}/what-if", params=chosen | v)
+        )
     result["thresholds_page"] = timed(lambda: client.get("/thresholds?product=board&span=24h"))
     for span in ("24h", "7d", "365d"):
         result["trends"][span] = timed(lambda s=span: client.get(f"/trends?product=board&span={s}"))
@@ -227,7 +229,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), chosen.parts, chosen.scores)
-    write_result("station_whatif", result)
+    write_result("station_whatif", **result)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ by side.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import shutil
@@ -176,9 +177,11 @@ def _step(anomaly_map: NDArray[np.float32], layout: Layout) -> float:
 
 def main() -> None:
     """Train if needed, then measure."""
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    run, data = Path(sys.argv[1]), Path((*sys.argv, DATA)[2])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path, help="an inspector; trained if it does not exist")
+    parser.add_argument("data", type=Path, nargs="?", default=DATA, help="of a supported layout")
+    given = parser.parse_args()
+    run, data = given.run, given.data
     if not run.exists():
         flawmap.train(data, run, fit="tiles", size=(256, 256), steps=STEPS, rotate="none")
     defective = open_dataset(data, training=False).defective_test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -159,6 +160,18 @@ def test_bf16_profile_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "aten::convolution_backward" in own
     assert found["convolution_share"] == pytest.approx(sum(own.values()), abs=0.01)
     assert found["gflop_a_step"] > 0
+
+
+@pytest.mark.usefixtures("benchmarks")
+@pytest.mark.parametrize("name", ["tiling", "int8", "guidance"])
+def test_help_is_no_run(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit) as done:
+        importlib.import_module(name).main()
+    assert done.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: {name}.py [-h]")
 
 
 @pytest.mark.posix

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +40,7 @@ from station.serving import serving  # noqa: E402
 _BROWSER = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 _SECOND = 1_000_000  # microseconds
 _EVERY = 4 * _SECOND  # between two parts
+_HEAT = "document.querySelector('[data-heat-switch]').click()"
 _LARGEST = 120_000  # bytes of a screenshot
 
 
@@ -58,13 +60,17 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "station")
     parser.add_argument("--parts", type=int, default=400)
+    parser.add_argument("--tablet", action="store_true", help="800 x 1100 pixels, to look at")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         app = create_app(StationConfig(data=Path(folder) / "station"))
         station: Station = app.state.station
         fill_with_demo(station, given.run, Path(folder) / "data", given.parts)
         with serving(app) as address:
-            shoot(address, station, shots(station), given.out)
+            wanted = shots(station)
+            if given.tablet:
+                wanted = [shot._replace(width=800, height=1100) for shot in wanted]
+            shoot(address, station, wanted, given.out)
 
 
 def fill_with_demo(station: Station, run: Path, data: Path, count: int) -> None:
@@ -72,13 +78,11 @@ def fill_with_demo(station: Station, run: Path, data: Path, count: int) -> None:
     draw_dataset(data, 0, train_good=1, test_good=24, defective_per_type=2)
     inspector = Inspector.load(run)
     product_id = _add_product(station, inspector)
-    begun = now() - count * _EVERY
-    parts = [
-        _part(inspector, product_id, path, begun + i * _EVERY, i)
-        for i, path in enumerate(_stream(data, count))
-    ]
+    parts = [_part(inspector, product_id, path, i) for i, path in enumerate(_stream(data, count))]
+    begun = now() - count * _EVERY  # inspected now, dated as if they had come one by one
+    dated = [replace(part, received_at=begun + i * _EVERY) for i, part in enumerate(parts, 1)]
     for first in range(0, count, 50):
-        station.writer.store(parts[first : first + 50])
+        station.writer.store(dated[first : first + 50])
 
 
 def _stream(data: Path, count: int) -> Iterator[Path]:
@@ -91,7 +95,7 @@ def _stream(data: Path, count: int) -> Iterator[Path]:
         yield (bad if defective else good)[rng.integers(len(bad if defective else good))]
 
 
-def _part(inspector: Inspector, product_id: int, path: Path, at: int, index: int) -> NewPart:
+def _part(inspector: Inspector, product_id: int, path: Path, index: int) -> NewPart:
     data = path.read_bytes()
     begun = time.perf_counter()
     outcome = inspector.inspect(data)
@@ -101,7 +105,7 @@ def _part(inspector: Inspector, product_id: int, path: Path, at: int, index: int
         outcome=outcome,
         data=data,
         suffix=".png",
-        received_at=at,
+        received_at=now(),
         source="http",
         number=f"A4-{2600 + index:06}",
         line=f"Line {1 + index % 2}",
@@ -130,18 +134,12 @@ def shots(station: Station) -> list[Shot]:
         reject = session.scalar(rejected.limit(1))
     return [
         Shot("live", "/"),
-        Shot(
-            "live-dark",
-            "/",
-            dark=True,
-            script="document.querySelector('[data-heat-switch]').click()",
-        ),
-        Shot("live-tablet", "/", width=800, height=1100),
+        Shot("live-dark", "/", dark=True, script=_HEAT),
         Shot("parts", "/parts"),
         Shot("parts-table", "/parts?view=table&verdict=reject&within=24h", dark=True),
-        Shot("parts-tablet", "/parts?verdict=reject&verdict=review&score_from=0.01", 800, 1100),
         Shot("part", f"/parts/{reject}"),
-        Shot("part-tablet", f"/parts/{reject}", width=800, height=1100, dark=True),
+        Shot("review", "/review"),
+        Shot("thresholds", "/thresholds"),
     ]
 
 
@@ -174,7 +172,7 @@ def _open(browser: Any, address: str, cookie: str, shot: Shot) -> Any:
     page.wait_for_selector("#state[data-state=running]")
     if shot.script:
         page.evaluate(shot.script)
-    page.wait_for_timeout(800)  # images
+    page.wait_for_timeout(1200)  # images
     return page
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
+from collections import deque
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -93,11 +94,19 @@ def _openvino_names(model: Any, graph: bytes, nodes: Collection[str]) -> list[st
     names = []
     for node in onnx.load_model_from_string(graph).graph.node:
         if node.name in nodes and node.output[0] in made_by:
-            op = made_by[node.output[0]]
-            while op.get_type_name() not in _CONVOLUTIONS:
-                op = op.input_value(0).get_node()
-            names.append(op.get_friendly_name())
+            names += _convolution_above(made_by[node.output[0]])
     return names
+
+
+def _convolution_above(op: Any) -> list[str]:
+    """Return the name of the convolution that computes ``op``; none if it was folded away."""
+    waiting = deque([op])
+    while waiting:
+        nearest = waiting.popleft()
+        if nearest.get_type_name() in _CONVOLUTIONS:
+            return [nearest.get_friendly_name()]
+        waiting += (port.get_node() for port in nearest.input_values())
+    return []
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from flawmap.training.steps.loop import Progress, Reporter
 SIZES = {
     "resnet18": (64, 64),
     "convnext_atto": (64, 64),
-    "vit_small_patch14_dinov2": (28, 42),
+    "vit_small_patch14_dinov2": (28, 56),
     "efficientnet_lite0": (64, 64),
 }
 BACKENDS = {"onnx": "onnxruntime", "openvino": "openvino"}

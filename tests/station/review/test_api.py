@@ -77,9 +77,12 @@ def test_a_second_look_is_blind_until_decided(station: Station, client_as: Clien
     (part,) = _next(ben, second=1.0)["parts"]
     hidden = (part["second"], part["decision"], part["decided_by"], part["history"], part["drawn"])
     assert hidden == (True, None, None, [], [])
+    own = ben.post("/api/v1/parts/1/defects", json=SQUARE).json()
+    part = ben.get("/api/v1/parts/1/review").json()
+    assert (part["second"], part["history"], part["drawn"]) == (True, [], [own])
     ben.post("/api/v1/parts/1/reviews", json={"decision": "reject"})
     part = ben.get("/api/v1/parts/1/review").json()
-    assert (part["second"], part["decision"], len(part["history"])) == (False, "reject", 3)
+    assert (part["second"], part["decision"], len(part["history"])) == (False, "reject", 4)
     found = ben.get("/api/v1/reviews/agreement").json()
     assert found["matrix"] == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
     assert [(pair["first"], pair["second"]) for pair in found["pairs"]] == [

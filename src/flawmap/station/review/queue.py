@@ -111,7 +111,9 @@ def _free(user_id: int, skip: Collection[int]) -> list[Any]:
 
 def _of_product(wish: Wish) -> list[Any]:
     conditions: list[Any] = [in_sample()] if wish.which == "sample" else []
-    return conditions if wish.product_id is None else [*conditions, Part.product_id == wish.product_id]
+    return (
+        conditions if wish.product_id is None else [*conditions, Part.product_id == wish.product_id]
+    )
 
 
 def _second_looks(

@@ -80,7 +80,7 @@ class PartToReview(BaseModel):
     decision: Decision | None = Field(description="what stands; none if open or hidden")
     decided_by: str | None
     locked_by: str | None = Field(description="another person who has the part open")
-    drawn: list[Drawn] = Field(description="defects that people drew; hidden for a second look")
+    drawn: list[Drawn] = Field(description="defects that people drew; for a second look own ones")
     history: list[Act] = Field(description="all acts, oldest first; hidden for a second look")
     reference: Reference | None = Field(description="a good part of the product to compare with")
 
@@ -113,8 +113,13 @@ def drawn(row: DrawnDefect) -> Drawn:
 def _describe(
     session: Session, files: FileStore, part: Part, user_id: int, locked_by: str | None
 ) -> PartToReview:
-    own = any(act.user_id == user_id for act in history(session, part.id))
+    acts = history(session, part.id)
+    own = any(act.action == "decide" and act.user_id == user_id for act in acts)
     second = part.reviewers > 0 and not own
+    drawings = drawn_defects(session, part.id)
+    if second:
+        by_others = {act.id for act in acts if act.user_id != user_id}
+        drawings = [one for one in drawings if one.review_id not in by_others]
     product = session.get_one(Product, part.product_id)
     similar = similar_good_part(session, files, part)
     return PartToReview(
@@ -127,7 +132,7 @@ def _describe(
         decision=None if second else part.decision,
         decided_by=None if second else _names(session, {part.decided_by}).get(part.decided_by),
         locked_by=locked_by,
-        drawn=[] if second else drawn_of(session, part.id),
+        drawn=[drawn(one) for one in drawings],
         history=[] if second else acts_of(session, part.id),
         reference=_reference(similar) if similar is not None else None,
     )

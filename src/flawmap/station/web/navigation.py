@@ -24,8 +24,20 @@ class Page(NamedTuple):
         return name if name in ICONS else "other"
 
 
-ICONS = ("live", "review", "parts", "trends", "thresholds", "products", "links", "sources")
-ICONS += ("people", "audit")
+ICONS = frozenset(
+    [
+        "live",
+        "review",
+        "parts",
+        "trends",
+        "thresholds",
+        "products",
+        "links",
+        "sources",
+        "people",
+        "audit",
+    ]
+)
 PAGES = (
     Page("/", "Live"),
     Page("/parts", "Parts"),

@@ -87,7 +87,7 @@ def _choices(scope: Scope, asked: Asked, step: str) -> dict[str, list[tuple[str,
     else:
         kept |= {"from": _iso(scope.period.start), "to": _iso(scope.period.end)}
     measure = {"measure": asked.measure}
-    by = [
+    by: list[tuple[str, bool, str]] = [
         (one, one == step, "?" + urlencode(kept | measure | {"step": one})) for one in STEPS
     ]
     chosen = {"step": asked.step} if asked.step else {}

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from flawmap.station.context import Station
 from flawmap.station.database.tables import Part
-from flawmap.station.web.parts.search import PartSearch, chips, find_parts, place
+from flawmap.station.web.parts.search import PAGE, PartSearch, chips, find_parts, place
 from station.conftest import ClientAs
 from station.filling import add_user, fill
 
@@ -51,7 +51,7 @@ def test_a_search_finds_what_it_says(
 ) -> None:
     search, found, after = PartSearch.model_validate(query), [], ""
     with filled.database.read() as session:
-        while page := find_parts(session, search, after)[:48]:
+        while page := find_parts(session, search, after)[:PAGE]:
             found += [part.id for part in page]
             after = place(page[-1])
         expected = session.scalars(select(Part.id).where(holds)).all()  # type: ignore[arg-type]
@@ -62,12 +62,12 @@ def test_a_search_finds_what_it_says(
 def test_pages_follow_one_another_in_the_address(filled: Station, client_as: ClientAs) -> None:
     client = client_as("operator")
     first = client.get("/parts?line=line 1&product=board").text
-    assert first.count("data-part=") == 48
+    assert first.count("data-part=") == PAGE
     more = re.search(r'hx-get="([^"]+)"', first)
     assert more is not None
     address = more[1].replace("&amp;", "&")
     second = client.get(address, headers={"HX-Request": "true"}).text
-    assert second.count("data-part=") == 48
+    assert second.count("data-part=") == PAGE
     assert "<html" not in second
     assert not set(re.findall('data-part="[0-9]+"', first)) & set(
         re.findall('data-part="[0-9]+"', second)

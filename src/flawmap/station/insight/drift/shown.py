@@ -85,9 +85,7 @@ def _before(session: Session, product_id: int) -> list[DriftTestShown]:
 
 def _statement(running: RunningTest | None) -> str:
     """State the result in words, as `flawmap drift` does."""
-    promise = (
-        f"If nothing changes, the probability of ever raising an alarm is at most {RATE:.0%}."
-    )
+    promise = f"If nothing changes, the probability of ever raising an alarm is at most {RATE:.0%}."
     if running is None:
         return f"No part was tested yet. {promise}"
     if running.impossible is not None:

@@ -90,8 +90,10 @@ def within(chosen: Range) -> list[Any]:
     return conditions if chosen.line is None else [*conditions, Part.line == chosen.line]
 
 
-_COLUMNS = (Part.id, Part.score, Part.verdict, Part.decision, Part.image, Part.defects)
-_COLUMNS += (Part.has_map, Part.model, Part.settings)
+_COLUMNS = (
+    Part.id, Part.score, Part.verdict, Part.decision, Part.image, Part.defects, Part.has_map,
+    Part.model, Part.settings,
+)  # fmt: skip
 
 
 def load(session: Session, chosen: Range) -> StoredParts:

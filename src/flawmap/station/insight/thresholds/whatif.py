@@ -109,7 +109,9 @@ class _Judged:
     def _remains(self, chosen: NDArray[np.bool_]) -> NDArray[np.int8]:
         """Return whether chosen parts (n,) have defects left; LEFT for the others."""
         before, answer = self.kind.settings, np.full(len(self.stored), LEFT, np.int8)
-        limits = before and before.calibration_named(self.kind.record.settings)
+        limits = None
+        if before is not None:
+            limits = before.calibration_named(self.kind.record.settings)
         if before is None or limits is None:
             answer[chosen] = UNKNOWN
             return answer

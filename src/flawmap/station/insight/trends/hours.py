@@ -19,8 +19,10 @@ from flawmap.station.insight.trends.bins import merge, pack
 
 NAME = "hours"
 _CHUNK = 10_000
-_COLUMNS = (Part.product_id, Part.received_at, Part.line, Part.verdict, Part.score, Part.defects)
-_COLUMNS += (Part.total_ms, Part.image)
+_COLUMNS = (
+    Part.product_id, Part.received_at, Part.line, Part.verdict, Part.score, Part.defects,
+    Part.total_ms, Part.image,
+)  # fmt: skip
 _NUMBERS = ("good", "review", "reject", "errors", "defects", "sampled")
 _Key = tuple[int, int, str]
 

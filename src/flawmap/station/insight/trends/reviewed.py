@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -60,8 +62,8 @@ def reviewed(session: Session, wanted: Wanted, rows: Counts) -> Reviewed:
     )
 
 
-def _within(wanted: Wanted) -> list[object]:
-    found: list[object] = [
+def _within(wanted: Wanted) -> list[Any]:
+    found: list[Any] = [
         Part.product_id == wanted.product_id,
         Part.received_at >= wanted.start,
         Part.received_at < wanted.end,
@@ -74,7 +76,7 @@ def defect_types(session: Session, wanted: Wanted) -> list[DefectType]:
     drawn, line = DrawnDefect, func.coalesce(Part.line, "")
     number = func.count()
     columns = (drawn.type, line, func.count(Part.id.distinct()), number, func.max(drawn.area))
-    query = select(*columns).join(Part, Part.id == drawn.part_id).where(*_within(wanted))  # type: ignore[arg-type]
+    query = select(*columns).join(Part, Part.id == drawn.part_id).where(*_within(wanted))
     query = query.where(drawn.removed_by.is_(None)).group_by(drawn.type, line)
     rows = session.execute(query.order_by(number.desc(), drawn.type, line)).all()
     names = ("type", "line", "parts", "defects", "largest")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from flawmap.station.database.tables import Part, Product, User
 from flawmap.station.database.tables.base import now
 
-PAGE = 48  # parts
+PAGE = 36  # parts
 _SECOND = 1_000_000  # microseconds
 _SPANS = {"1h": 3600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000}  # seconds
 SPAN_NAMES = {
@@ -72,7 +72,7 @@ class Chip(NamedTuple):
 
 def chips(search: PartSearch) -> list[Chip]:
     """Return the filters that are active, apart from the product, which the header shows."""
-    words = {
+    words: dict[str, Callable[[Any], str]] = {
         "decision": lambda value: "not reviewed" if value == "open" else f"reviewed: {value}",
         "number": lambda value: f"number {value}…",
         "line": lambda value: f"line {value}",

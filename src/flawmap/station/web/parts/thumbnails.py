@@ -15,7 +15,7 @@ from flawmap.station.parts.files import FileStore
 from flawmap.utils.files import make_folder, write_bytes
 
 SIDE = 256  # pixels of the longer side
-_QUALITY = 66
+_QUALITY = 60
 
 
 def thumbnail(files: FileStore, digest: str, suffix: str) -> bytes:

@@ -5,10 +5,18 @@
   const switches = document.querySelectorAll("[data-heat-switch]");
   let on = localStorage.getItem("heat") === "on";
 
+  const overlay = (thumbnail) => {
+    const heat = new Image(256, 256);
+    heat.className = "heat";
+    heat.alt = "";
+    heat.src = thumbnail.dataset.lazy.replace("thumbnail", "heat.png?small=1");
+    thumbnail.after(heat);
+  };
   const apply = (part) => {
-    for (const image of part.querySelectorAll("img.heat[data-src]")) {
-      if (on && !image.src) image.src = image.dataset.src;
-      image.hidden = !on;
+    for (const thumbnail of part.querySelectorAll("img[data-heat]")) {
+      const heat = thumbnail.parentNode.querySelector(".heat");
+      if (on && !heat) overlay(thumbnail);
+      else if (heat) heat.hidden = !on;
     }
   };
   for (const one of switches) {
