@@ -17,19 +17,17 @@ from station.people import PASSWORD
 
 @contextmanager
 def started(data: Path, *options: str) -> Iterator[tuple[str, str]]:
-    """A station in a process; yield its address, and the link that it printed ("" for none)."""
+    """A station in a process; yield its address, and the link that it printed."""
     command = [sys.executable, "-m", "flawmap", "serve", "--data", str(data), "--port", "0"]
-    process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
+    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     try:
-        address = re.findall(r"http://[0-9.:]+\d", process.stderr.readline())[0]
-        link = process.stderr.readline() if options or not data.joinpath("old").exists() else ""
-        yield address, "".join(re.findall(r"http://\S+", link))
+        address = re.findall(r"http://[0-9.:]+\d", process.stdout.readline())[0]
+        yield address, re.findall(r"http://\S+", process.stdout.readline())[0]
     finally:
         process.kill()
         process.wait()
-        process.stderr.close()
-        data.joinpath("old").touch()
+        process.stdout.close()
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from flawmap.station.config import StationConfig
 from flawmap.station.context import Station
 from flawmap.station.refusals import PROBLEMS
 from flawmap.station.security.shield import Shield
-from flawmap.station.web.frame.errors import install_error_pages
+from flawmap.station.web.errors import install_error_pages
 
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
 ROUTERS = (
@@ -24,7 +24,9 @@ ROUTERS = (
     "api.access.users",
     "api.inference",
     "api.inspect",
+    "api.retention",
     "api.reviews",
+    "api.sources",
     "api.thresholds",
     "api.trends",
     "web.access.account",
@@ -45,7 +47,13 @@ ROUTERS = (
 )
 
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
-SERVICES = ("intake.service", "insight.trends.hours", "insight.drift.watch")
+SERVICES = (
+    "intake.service",
+    "intake.sources",
+    "insight.trends.hours",
+    "insight.drift.watch",
+    "retention.service",
+)
 
 
 def create_app(config: StationConfig) -> FastAPI:

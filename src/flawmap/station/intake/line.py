@@ -64,6 +64,8 @@ class Waiting:
     def _decode(self, inspector: Inspector) -> tuple[Framing, Decoded | Failed]:
         data, path = self.submission.data, self.submission.path
         begun = time.perf_counter()
+        if self.submission.problem is not None:
+            return inspector.framing, Failed(self.submission.problem)
         return inspector.framing, decode_bytes(inspector, data, path, path, begun)
 
 

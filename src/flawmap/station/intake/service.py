@@ -70,6 +70,11 @@ class InspectionService:
         """Number of images that were accepted and not answered yet."""
         return self.capacity.items
 
+    @property
+    def most_bytes(self) -> int:
+        """Size of the largest image that is accepted."""
+        return self._config.upload_megabytes * 2**20
+
     def start(self) -> None:
         """Load the inspectors of all products, and begin.
 
@@ -245,7 +250,7 @@ def _is_partial(judged: Judged) -> bool:
 
 def _repeated(submission: Submission, part: Part) -> Answer | Exception:
     """Return the answer of a part that has the submission's key, if it is of the same image."""
-    if part.image != hashlib.sha256(submission.data).hexdigest():
+    if part.image is not None and part.image != hashlib.sha256(submission.data).hexdigest():
         return KeyReusedError(
             f"The key {submission.key} belongs to another image, of part {part.id}: "
             "give each image a key of its own."

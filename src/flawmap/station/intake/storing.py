@@ -139,7 +139,7 @@ def _named(judged: Judged) -> Outcome:
     """Return the outcome whose record has the image's digest, and a watched file's version."""
     record, asked = record_of(judged.outcome), judged.item.submission
     update: dict[str, object] = {}
-    if record.image is None:
+    if record.image is None and asked.problem is None:
         update["image"] = hashlib.sha256(asked.data).hexdigest()
     if asked.version is not None:
         update |= {"bytes": asked.version[0], "modified_ns": asked.version[1]}

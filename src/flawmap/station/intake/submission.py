@@ -21,7 +21,8 @@ class Submission:
     sender's name of this request, at most 100 characters, so that a request that is sent again is
     not inspected again. `deadline`: seconds until it is given up, at most the station's.
     `version`: size and modification time of a watched file. `complete`: False for a file that may
-    still be written: if it cannot be decoded, it is no part.
+    still be written: if it cannot be decoded, it is no part. `problem`: why a file could not
+    even be read.
     """
 
     data: bytes = field(repr=False)
@@ -35,6 +36,7 @@ class Submission:
     deadline: float | None = None
     version: tuple[int, int] | None = None
     complete: bool = True
+    problem: Exception | None = None
     received_at: int = field(default_factory=now)
     begun: float = field(default_factory=time.perf_counter)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from flawmap.inspection.bundle.manifest import read_manifest, settings_id
+from flawmap.errors import FlawmapError
+from flawmap.inspection.bundle.manifest import Manifest, read_manifest, settings_id
 from flawmap.inspection.inspector import Inspector
 from flawmap.station.database.tables import Model, Product
 from flawmap.station.database.tables.base import now
@@ -30,13 +32,18 @@ def note_settings(session: Session, product_id: int, inspector: Inspector) -> No
     if is_noted(session, product_id, settings):
         return
     folder = Path(inspector.source.folder) if inspector.source is not None else None
-    manifest = inspector.manifest
-    if (
-        folder is not None
-        and settings in Settings.of(now_there := read_manifest(folder)).ids.values()
-    ):
-        manifest = now_there  # it has the thresholds of all precisions
+    manifest = _whole(inspector, settings, folder)
     versions.note(session, session.get_one(Product, product_id), manifest, folder=folder)
+
+
+def _whole(inspector: Inspector, settings: str, folder: Path | None) -> Manifest:
+    """Return the run's manifest, which has the thresholds of all precisions, if it is the same."""
+    if folder is not None:
+        with suppress(FlawmapError):  # such as a run that is being copied
+            stored = read_manifest(folder)
+            if settings in Settings.of(stored).ids.values():
+                return stored
+    return inspector.manifest
 
 
 def note_model(session: Session, product_id: int, folder: Path, run: str) -> Model:

@@ -59,7 +59,7 @@ def _nearest(session: Session, part: Part) -> list[Part]:
     return sorted(found, key=lambda one: abs(one.received_at - part.received_at))[:_NEAREST]
 
 
-def _usable(session: Session, query: Select[tuple[Part]], part: Part) -> Sequence[Part]:
+def _usable(session: Session, query: Select[Part], part: Part) -> Sequence[Part]:
     """Return those of the next good parts that have another image and were not corrected."""
     return [
         one

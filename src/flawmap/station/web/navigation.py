@@ -24,8 +24,8 @@ class Page(NamedTuple):
         return name if name in ICONS else "other"
 
 
-ICONS = ("live", "review", "parts", "trends", "thresholds", "products", "links", "sources")
-ICONS += ("people", "audit")
+_LINE = ("live", "parts", "review", "trends", "thresholds", "products", "links", "sources")
+ICONS = frozenset([*_LINE, "people", "audit"])
 PAGES = (
     Page("/", "Live"),
     Page("/parts", "Parts"),

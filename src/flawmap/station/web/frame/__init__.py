@@ -1,1 +1,1 @@
-"""What all pages share around their content: files, errors, events, the chosen product."""
+"""What all pages share around their content: files, events, the chosen product."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select, tuple_
@@ -27,7 +29,7 @@ def one_part(request: Request, station: StationOf, caller: Operator, part_id: in
             raise HTTPException(404, f"There is no part {part_id}. It may have been deleted.")
         product = chosen_product(request, session)
         product_id = None if product is None else product.id
-        values = {
+        values: dict[str, Any] = {
             "part": part,
             "evidence": evidence_of(session, part),
             "similar": similar_good_part(session, station.files, part),

@@ -108,7 +108,7 @@ def _last_minute(session: Session) -> dict[int, int]:
     return found
 
 
-def _counted(session: Session, microseconds: int) -> Sequence[Row[tuple[int, str | None, int]]]:
+def _counted(session: Session, microseconds: int) -> Sequence[Row[int, str | None, int]]:
     """Return product, verdict and number of the parts of the last so many microseconds.
 
     The inner query with its limit makes databases take the index by time: SQLite would otherwise

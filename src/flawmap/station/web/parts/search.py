@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode
@@ -72,7 +72,7 @@ class Chip(NamedTuple):
 
 def chips(search: PartSearch) -> list[Chip]:
     """Return the filters that are active, apart from the product, which the header shows."""
-    words = {
+    words: dict[str, Callable[[Any], str]] = {
         "decision": lambda value: "not reviewed" if value == "open" else f"reviewed: {value}",
         "number": lambda value: f"number {value}…",
         "line": lambda value: f"line {value}",

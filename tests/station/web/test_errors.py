@@ -43,7 +43,7 @@ def test_a_page_of_an_invalid_address_says_what_is_wrong(client_as: ClientAs) ->
 def test_a_mistake_shows_no_detail(
     app_client: TestClient, client_as: ClientAs, headers: dict[str, str]
 ) -> None:
-    @app_client.app.get("/mistake")  # type: ignore[attr-defined]
+    @app_client.app.get("/mistake")  # type: ignore[attr-defined,untyped-decorator]
     def mistake() -> None:
         raise RuntimeError("the secret reason")
 
