@@ -89,7 +89,9 @@ def wanted_parts(
     smallest_area: Annotated[int | None, Query(ge=0, le=_BIG)] = None,
     largest_area: Annotated[int | None, Query(ge=0, le=_BIG)] = None,
     reviewer: Annotated[int | None, Query(ge=0, le=_BIG)] = None,
-    field: Annotated[str | None, Query(max_length=300, description="NAME=VALUE")] = None,
+    field: Annotated[
+        str | None, Query(max_length=300, pattern="^[^=]+=", description="NAME=VALUE")
+    ] = None,
 ) -> PartFilter:
     """Return the filter that a request's parameters describe."""
     return PartFilter(
