@@ -23,6 +23,7 @@ WITH_BLOCKS = [page for page in PAGES if any(block.reason is None for block in b
 LONG = re.compile(r"^flawmap (train|demo|export|bench \S+\.yaml)\b", re.MULTILINE)
 NOT_RUN = [
     ("README.md", "installs packages from the network"),
+    ("README.md", "runs until it is stopped"),
     ("at-the-line.md", "installs packages from the network"),
     ("backbones.md", "downloads weights from the network"),
     ("backbones.md", "takes minutes; tests/training/distillation runs it"),
