@@ -71,7 +71,11 @@ def board(station: Station, run: Path) -> int:
 
 @pytest.fixture
 def plain_board(station: Station, calibrated_run: Path) -> int:
-    """The id of a product whose run was calibrated on scores of a normal distribution."""
+    """The id of a product whose run was calibrated on scores of a normal distribution.
+
+    The station's own drift test is stopped: only the test's own reads parts.
+    """
+    station.services["drift"].stop()
     return add_board(station.database, calibrated_run)
 
 

@@ -27,6 +27,17 @@ class Part(Base):
         Index(None, "number"),
         Index(None, "largest_area"),
         Index(None, "image"),
+        Index(  # error rates from the index alone; only reviewed parts are in it
+            "ix_parts_reviewed",
+            "product_id",
+            "received_at",
+            "decision",
+            "verdict",
+            "line",
+            "image",
+            sqlite_where=text("decision IS NOT NULL"),
+            postgresql_where=text("decision IS NOT NULL"),
+        ),
         # the review queue: open parts nearest to the threshold or oldest, and second looks
         Index(
             "ix_parts_open_p",
