@@ -34,6 +34,7 @@ ICONS = frozenset(
         "products",
         "links",
         "sources",
+        "storage",
         "people",
         "audit",
     ]
@@ -44,6 +45,7 @@ PAGES = (
     Page("/review", "Review"),
     Page("/trends", "Trends"),
     Page("/thresholds", "Thresholds"),
+    Page("/storage", "Storage", "engineer"),
     Page("/people", "People", "administrator"),
     Page("/audit", "Audit", "administrator"),
 )
