@@ -42,6 +42,7 @@ ROUTERS = (
     "web.parts.listing",
     "web.parts.one",
     "web.review",
+    "web.storage",
     "web.thresholds",
     "web.trends",
 )

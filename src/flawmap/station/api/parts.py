@@ -92,6 +92,7 @@ def wanted_parts(
     field: Annotated[
         str | None, Query(max_length=300, pattern="^[^=]+=", description="NAME=VALUE")
     ] = None,
+    image: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="SHA-256")] = None,
 ) -> PartFilter:
     """Return the filter that a request's parameters describe."""
     return PartFilter(
@@ -111,6 +112,7 @@ def wanted_parts(
         largest_area=largest_area,
         reviewer=reviewer,
         field=field,
+        image=image,
     )
 
 

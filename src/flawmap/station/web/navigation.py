@@ -25,13 +25,14 @@ class Page(NamedTuple):
 
 
 _LINE = ("live", "parts", "review", "trends", "thresholds", "products", "links", "sources")
-ICONS = frozenset([*_LINE, "people", "audit"])
+ICONS = frozenset([*_LINE, "storage", "people", "audit"])
 PAGES = (
     Page("/", "Live"),
     Page("/parts", "Parts"),
     Page("/review", "Review"),
     Page("/trends", "Trends"),
     Page("/thresholds", "Thresholds"),
+    Page("/storage", "Storage", "engineer"),
     Page("/people", "People", "administrator"),
     Page("/audit", "Audit", "administrator"),
 )

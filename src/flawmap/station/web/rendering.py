@@ -66,6 +66,7 @@ def _environment() -> Environment:
     environment.filters["moment"] = _moment
     environment.filters["utc"] = _utc
     environment.filters["thousands"] = _thousands
+    environment.filters["megabytes"] = size_text
     environment.filters["percent"] = _percent
     environment.filters["score"] = score_text
     environment.globals["asset"] = asset_url
@@ -85,6 +86,19 @@ def _utc(microseconds: int) -> str:
 def _thousands(number: int) -> str:
     """Return a number with thin spaces between thousands."""
     return f"{number:,}".replace(",", "\u2009")
+
+
+def size_text(size: int) -> str:
+    """Return bytes as MB, or from 10 GB on as GB; what is not nothing is not 0.
+
+    >>> [size_text(one) for one in (0, 1, 25 * 10**5, 123456789, 25 * 10**9)]
+    ['0 MB', '0.1 MB', '2.5 MB', '123 MB', '25.0 GB']
+    """
+    if size >= 10**10:
+        return f"{size / 1e9:.1f} GB"
+    if size >= 10**7 or size == 0:
+        return f"{size / 1e6:.0f} MB"
+    return f"{max(size / 1e6, 0.1):.1f} MB"
 
 
 def _percent(value: float) -> str:
