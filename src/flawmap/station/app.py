@@ -24,6 +24,8 @@ ROUTERS = (
     "api.access.users",
     "api.inference",
     "api.inspect",
+    "api.links",
+    "api.operations",
     "api.reviews",
     "api.sources",
     "api.thresholds",
@@ -36,6 +38,7 @@ ROUTERS = (
     "web.access.reference",
     "web.frame.assets",
     "web.frame.events",
+    "web.links",
     "web.live",
     "web.parts.images",
     "web.parts.listing",
@@ -46,7 +49,15 @@ ROUTERS = (
 )
 
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
-SERVICES = ("intake.service", "intake.sources", "insight.trends.hours", "insight.drift.watch")
+SERVICES = (
+    "intake.service",
+    "delivery.service",
+    "intake.sources",
+    "observe.metrics",
+    "opcua.service",
+    "insight.trends.hours",
+    "insight.drift.watch",
+)
 
 
 def create_app(config: StationConfig) -> FastAPI:

@@ -48,6 +48,17 @@ def host_is_allowed(config: StationConfig, header: str) -> bool:
     return config.host in _ANY and (_is_address(host) or host in _own_names())
 
 
+def is_on_this_machine(scope: Scope, config: StationConfig) -> bool:
+    """Whether a program on this machine calls, and no proxy for somebody else.
+
+    A proxy that the station does not know of is recognised by the headers that all of them add.
+    """
+    headers = Headers(scope=scope)
+    forwarded = any(name in headers for name in ("forwarded", "x-forwarded-for", "via"))
+    client = scope.get("client")
+    return client is not None and client[0] in LOOPBACK and (config.proxy or not forwarded)
+
+
 def is_foreign(scope: Scope) -> bool:
     """Whether another web site makes a browser send this request, which would change something."""
     headers = Headers(scope=scope)

@@ -44,6 +44,7 @@ PAGES = (
     Page("/review", "Review"),
     Page("/trends", "Trends"),
     Page("/thresholds", "Thresholds"),
+    Page("/links", "Links", "engineer"),
     Page("/people", "People", "administrator"),
     Page("/audit", "Audit", "administrator"),
 )
