@@ -61,7 +61,8 @@ def serve(
     `allow_hosts`: names under which browsers reach the station, besides `host` and the loopback.
     `reset_administrator`: print a link that makes whoever opens it an administrator; without, one
     is printed while there is no administrator. `say` gets the address, the link and warnings, a
-    line each. `log_json`: write all lines to stderr as JSON objects instead. `runtime`: see RuntimeOptions.
+    line each. `log_json`: write all lines to stderr as JSON objects instead. `runtime`: see
+    RuntimeOptions.
 
     Raises UsageError for wrong values; FlawmapError if packages, a run, the folder, the database
     or the port cannot be used, or another station uses the folder.

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from flawmap.station.database.tables import Part, Sink
 from flawmap.station.delivery import outbox
 from flawmap.station.delivery.courier import Courier
-from flawmap.station.delivery.senders.base import create_sender
+from flawmap.station.delivery.senders.registry import create_sender
 from flawmap.station.delivery.settings import MqttSettings, WebhookSettings, read_settings
 from flawmap.station.intake.service import intake_of
 

@@ -86,7 +86,8 @@ class OpcuaService:
             self._started.set()
 
     async def _serve(self) -> None:
-        from asyncua import Server, ua
+        from asyncua import ua
+        from asyncua.server import Server
 
         logging.getLogger("asyncua").setLevel(logging.ERROR)
         self._loop = asyncio.get_running_loop()
@@ -94,7 +95,7 @@ class OpcuaService:
         await server.init()
         server.allow_remote_admin(False)  # else the user name admin writes
         server.set_server_name("flawmap")
-        server.set_endpoint(self._address)
+        server.set_endpoint(self._address or "")
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         index = await server.register_namespace(NAMESPACE)
         state, products = await self._create(server, index, ua)

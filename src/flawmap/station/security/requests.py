@@ -108,6 +108,11 @@ def warnings_for(config: StationConfig) -> list[str]:
             f"With --proxy, whoever reaches {config.host} directly can claim any address: let "
             "only the proxy reach this port."
         )
+    if config.opcua is not None and urlsplit(config.opcua).hostname not in LOOPBACK:
+        said.append(
+            f"Whoever reaches {config.opcua} reads all results by OPC UA, unencrypted and without "
+            "a password: let only the controllers' network reach it."
+        )
     if config.proxy and not config.allow_hosts:
         said.append("Any host name is accepted: name the proxy's with --allow-host NAME.")
     return said

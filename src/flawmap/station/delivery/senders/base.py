@@ -6,7 +6,6 @@ from typing import Protocol
 
 from flawmap.errors import FlawmapError
 from flawmap.station.delivery.message import Outgoing
-from flawmap.station.delivery.settings import MqttSettings, WebhookSettings
 
 TIMEOUT = 10.0  # seconds for connecting, and for each answer
 
@@ -23,14 +22,3 @@ class Sender(Protocol):
 
     def close(self) -> None:
         """Give up the connection, if there is one."""
-
-
-def create_sender(settings: WebhookSettings | MqttSettings) -> Sender:
-    """Return what sends to the sink of these settings; it connects with the first message."""
-    if isinstance(settings, WebhookSettings):
-        from flawmap.station.delivery.senders.webhook import Webhook
-
-        return Webhook(settings)
-    from flawmap.station.delivery.senders.mqtt import Mqtt
-
-    return Mqtt(settings)
