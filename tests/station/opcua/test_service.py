@@ -36,27 +36,23 @@ async def read(address: str, *paths: str) -> list[Any]:
         return [await client.get_node(f"ns={index};s={path}").read_value() for path in paths]
 
 
-async def attack(address: str) -> list[str]:
-    """What a client that calls itself an administrator is told when it writes and adds."""
+async def attack(address: str) -> None:
+    """Write, add and delete as a client that calls itself an administrator."""
     from asyncua import Client, ua
 
-    client, told = Client(address), []
+    client = Client(address)
     client.set_user("admin")
     async with client:
         index = await client.get_namespace_index("https://flawmap.invalid/opcua")
         node = client.get_node(f"ns={index};s={_ROOT}/LatestResult/Verdict")
         for change in (
-            node.write_value("good"),
+            node.write_value("forged"),
             node.set_writable(),
             client.nodes.objects.add_variable(index, "x", 1),
             client.delete_nodes([node]),
         ):
-            try:
-                told.append(str((await change)[1][0].name if change is None else await change))
-            except (ua.UaError, TypeError) as error:
-                told.append(type(error).__name__)
-        assert await node.read_value() in ("good", "review", "reject", "error")
-    return told
+            with pytest.raises(ua.UaError, match="permission"):
+                await change
 
 
 def test_a_client_reads_the_last_result_and_cannot_write(
@@ -80,9 +76,7 @@ def test_a_client_reads_the_last_result_and_cannot_write(
         assert found[5] == pytest.approx(verdict["score"])
         assert found[6] == "SN 2"
         assert found[7] in (1, 2)
-        told = asyncio.run(attack(address))
-        assert told[0] == "BadNotWritable", told
-        assert all("Bad" in one for one in told), told
+        asyncio.run(attack(address))
         with (
             pytest.raises(FlawmapError, match="Cannot serve OPC UA"),
             inspecting(tmp_path / "other", opcua=address),

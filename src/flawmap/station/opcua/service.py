@@ -90,6 +90,8 @@ class OpcuaService:
         from asyncua.server import Server
 
         logging.getLogger("asyncua").setLevel(logging.ERROR)
+        # it logs each refused request: whoever reaches the port would fill the log
+        logging.getLogger("asyncua.server.uaprocessor").setLevel(logging.CRITICAL)
         self._loop = asyncio.get_running_loop()
         server = Server()
         await server.init()

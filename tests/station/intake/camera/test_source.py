@@ -64,7 +64,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> type[Device]:
     return Device
 
 
-def add(line: Inspecting, **settings: Any) -> dict[str, Any]:
+def add(line: Inspecting, /, **settings: Any) -> dict[str, Any]:
     """Add a camera by the API."""
     line.client.headers.update(add_key(line.station, "inspect read manage"))
     product = next(iter(line.intake.products)).id
