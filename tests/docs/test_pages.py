@@ -47,6 +47,12 @@ NOT_RUN = [
     ("other-languages.md", "needs Node and the network; tests/languages runs the program"),
     ("index.md", "installs packages from the network"),
     (
+        "plc-and-messages.md",
+        "needs a running station; tests/station/delivery creates links and receives their messages",
+    ),
+    ("plc-and-messages.md", "needs a running station; tests/station/opcua reads it with a client"),
+    ("plc-and-messages.md", "needs a camera; tests/station/intake/camera reads a video"),
+    (
         "thresholds-and-trends.md",
         "needs a station that runs; tests/station/insight calls these addresses",
     ),

@@ -25,6 +25,8 @@ ROUTERS = (
     "api.inference",
     "api.inspect",
     "api.retention",
+    "api.links",
+    "api.operations",
     "api.reviews",
     "api.sources",
     "api.thresholds",
@@ -37,6 +39,7 @@ ROUTERS = (
     "web.access.reference",
     "web.frame.assets",
     "web.frame.events",
+    "web.links",
     "web.live",
     "web.parts.images",
     "web.parts.listing",
@@ -50,7 +53,10 @@ ROUTERS = (
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
 SERVICES = (
     "intake.service",
+    "delivery.service",
     "intake.sources",
+    "observe.metrics",
+    "opcua.service",
     "insight.trends.hours",
     "insight.drift.watch",
     "retention.service",

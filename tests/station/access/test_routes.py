@@ -26,6 +26,8 @@ PUBLIC = {
     ("GET", "/static/{name:path}"),
     ("GET", "/openapi.json"),
     ("HEAD", "/openapi.json"),
+    ("GET", "/healthz"),  # whether the process runs
+    ("GET", "/readyz"),  # whether it would inspect, and how many inspectors are broken
     ("GET", "/v2/health/live"),  # whether the process runs
     ("GET", "/v2/health/ready"),  # whether it would inspect
 }

@@ -33,6 +33,7 @@ PAGES = (
     Page("/trends", "Trends"),
     Page("/thresholds", "Thresholds"),
     Page("/storage", "Storage", "engineer"),
+    Page("/links", "Links", "engineer"),
     Page("/people", "People", "administrator"),
     Page("/audit", "Audit", "administrator"),
 )

@@ -348,16 +348,17 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("next_at", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("delivered_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("given_up", sa.Boolean(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["part_id"], ["parts.id"], name=op.f("fk_outbox_part_id")),
         sa.ForeignKeyConstraint(["sink_id"], ["sinks.id"], name=op.f("fk_outbox_sink_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
     )
     op.create_index(
-        op.f("ix_outbox_delivered_at_next_at_id"),
+        op.f("ix_outbox_sink_id_ended_at_id"),
         "outbox",
-        ["delivered_at", "next_at", "id"],
+        ["sink_id", "ended_at", "id"],
         unique=False,
     )
     op.create_table(
