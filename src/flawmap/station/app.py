@@ -18,6 +18,7 @@ from flawmap.station.web.errors import install_error_pages
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
 ROUTERS = (
     "api.parts",
+    "api.products",
     "api.access.account",
     "api.access.audit",
     "api.access.keys",
@@ -40,13 +41,23 @@ ROUTERS = (
     "web.parts.images",
     "web.parts.listing",
     "web.parts.one",
+    "web.products.begin",
+    "web.products.improve",
+    "web.products.one",
     "web.review",
     "web.thresholds",
     "web.trends",
 )
 
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
-SERVICES = ("intake.service", "intake.sources", "insight.trends.hours", "insight.drift.watch")
+SERVICES = (
+    "intake.service",
+    "intake.sources",
+    "insight.trends.hours",
+    "insight.drift.watch",
+    "improve.shadow",
+    "improve.service",
+)
 
 
 def create_app(config: StationConfig) -> FastAPI:

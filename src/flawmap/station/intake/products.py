@@ -80,7 +80,7 @@ class Products:
 
     def _load(self, product: LiveProduct, folder: str | None) -> None:
         if folder == product.folder and (folder is None or product.live is not None):
-            product.problem = product.problem or ("train one." if folder is None else None)
+            product.problem = "train one." if folder is None else None
             return
         if folder is None:
             product.folder, product.live, product.problem = None, None, "train one."

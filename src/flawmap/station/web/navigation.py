@@ -33,6 +33,7 @@ PAGES = (
     Page("/review", "Review"),
     Page("/trends", "Trends"),
     Page("/thresholds", "Thresholds"),
+    Page("/products", "Products", "engineer"),
     Page("/people", "People", "administrator"),
     Page("/audit", "Audit", "administrator"),
 )
