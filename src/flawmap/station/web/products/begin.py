@@ -31,7 +31,7 @@ def list_products(request: Request, station: StationOf, caller: Engineer) -> Res
     """Show all products with their live model, candidates and trainings."""
     with station.database.read() as session:
         rows = session.scalars(select(Product).order_by(Product.name)).all()
-        live = {one.id: one for one in session.scalars(_live_models())}
+        live = {one.product_id: one for one in session.scalars(_live_models())}
         values: dict[str, Any] = {
             "active": [one for one in rows if one.retired_at is None],
             "retired": [one for one in rows if one.retired_at is not None],

@@ -24,6 +24,7 @@
   const token = document.querySelector('meta[name="csrf"]').content;
   const name = form.querySelector("input[name=name]");
 
+  const trains = "train" in form.dataset;
   const isNew = zone.dataset.product === "";
   let product = isNew ? null : Promise.resolve(zone.dataset.product);
   const waiting = [];
@@ -40,7 +41,7 @@
     if (go) {
       const missing = Number(zone.dataset.least) - count.added;
       go.disabled = running > 0 || waiting.length > 0;
-      go.textContent = count.all && missing <= 0 ? "Go on to training" : "Go on";
+      go.textContent = trains && missing <= 0 ? "Train" : "Go on";
     }
   };
 
@@ -182,7 +183,10 @@
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      location.assign(`/products/${await made()}`);
+      const id = await made();
+      if (isNew && trains && count.added >= Number(zone.dataset.least))
+        await station.send("POST", `/api/v1/products/${id}/trainings`, {});
+      location.assign(`/products/${id}`);
     } catch (error) {
       station.say(error.message, true);
     }
