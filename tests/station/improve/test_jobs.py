@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,6 +138,10 @@ def test_a_process_ends_with_its_station(tmp_path: Path, tiny_run: Path) -> None
     command += ["--watch", str(tmp_path / "in"), "--json", str(tmp_path / "out.jsonl")]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdin is not None
-    time.sleep(0.3)
+    (tmp_path / "in" / "part.png").write_bytes(part_png(1))
+    wait_until(
+        lambda: (tmp_path / "out.jsonl").exists() and (tmp_path / "out.jsonl").stat().st_size
+    )
+    assert process.poll() is None
     process.stdin.close()  # as when the station is killed
-    assert process.wait(30) != 0
+    process.wait(30)

@@ -13,9 +13,9 @@ from fastapi.testclient import TestClient
 from flawmap.station.app import create_app
 from flawmap.station.config import StationConfig
 from flawmap.station.improve.jobs import job_folder
-from flawmap.station.improve.shadow import shadow_of
 from station.filling import add_login
 from station.improving import part_png
+from station.inspecting import wait_until
 
 OPTIONS = {"steps": 12, "size": "128x128", "rotate": "slight"}
 LIMIT = 240.0  # seconds, on a busy machine
@@ -71,9 +71,8 @@ def test_the_whole_way(tmp_path: Path) -> None:
 
         assert client.post(f"/api/v1/models/{candidate}/shadow/true").status_code == 200
         assert inspect(client, part_png(70))["run"] == runs[first]
-        assert shadow_of(station).wait(20)
-        seen = client.get(f"/api/v1/models/{candidate}/comparison?kind=shadow").json()
-        assert seen["parts"] == 1
+        seen = f"/api/v1/models/{candidate}/comparison?kind=shadow"
+        wait_until(lambda: client.get(seen).json()["parts"] == 1)
         assert client.post(f"/api/v1/models/{candidate}/promote").json()["state"] == "live"
         assert inspect(client, part_png(71))["run"] == runs[candidate]
         assert client.post(f"{base}/roll-back").json()["id"] == first

@@ -35,7 +35,7 @@ class Shadow:
         self._station = station
         self._changed = threading.Condition()
         self._waiting: deque[Part] = deque()
-        self._working = self._closed = False
+        self._closed = False
         self._loaded: dict[int, Inspector | None] = {}  # by model; none: it cannot be loaded
         self.skipped: dict[int, int] = {}
         """Number of parts by product that came faster than the candidate judged."""
@@ -55,13 +55,6 @@ class Shadow:
             self._changed.notify_all()
         self._thread.join()
 
-    def wait(self, seconds: float) -> bool:
-        """Return when all parts that wait are judged, and whether that came in time."""
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: not self._waiting and not self._working, timeout=seconds
-            )
-
     def _take(self, answers: Sequence[Answer]) -> None:
         parts = [one.part for one in answers if one.part.verdict is not None and one.part.has_image]
         with self._changed:
@@ -75,12 +68,10 @@ class Shadow:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._working = False
-                self._changed.notify_all()
                 self._changed.wait_for(lambda: self._waiting or self._closed)
                 if self._closed:
                     return
-                part, self._working = self._waiting.popleft(), True
+                part = self._waiting.popleft()
             try:
                 self._judge(part)
             except Exception:  # such as a removed part, or a database that does not answer
