@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, load_only
+from sqlalchemy.orm import Session
 
 from flawmap.data.image_io.images import write_png
 from flawmap.station.context import Station
@@ -30,7 +30,7 @@ GROUP = "([0-9a-f]{16})-"
 """What in a file's name says which part it shows, as `flawmap train --group` takes it."""
 _GONE = "its image is no longer stored"
 _COLUMNS = (
-    *(Part.image, Part.suffix, Part.number, Part.received_at, Part.decision),
+    *(Part.id, Part.image, Part.suffix, Part.number, Part.received_at, Part.decision),
     *(Part.height, Part.width),
 )
 _REJECTED = "given as good, but decided reject by a reviewer"
@@ -80,7 +80,7 @@ def make_plan(session: Session, product: Product) -> Plan:
 
 def reviewed_parts(session: Session, product_id: int) -> list[Reviewed]:
     """Return the product's parts that reviewers decided on and whose image is stored."""
-    query = select(Part).where(
+    query = select(*_COLUMNS).where(
         Part.product_id == product_id,
         Part.decision.in_(("good", "reject")),
         Part.has_image,
@@ -90,15 +90,9 @@ def reviewed_parts(session: Session, product_id: int) -> list[Reviewed]:
     )
     return [
         Reviewed(
-            one.id,
-            one.image or "",
-            one.suffix or "",
-            one.number,
-            one.received_at,
-            one.decision or "",
-            (one.height or 0, one.width or 0),
+            part, image or "", suffix or "", number, at, decision or "", (high or 0, wide or 0)
         )
-        for one in session.scalars(query.options(load_only(*_COLUMNS)))
+        for part, image, suffix, number, at, decision, high, wide in session.execute(query)
     ]
 
 

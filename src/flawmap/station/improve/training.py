@@ -75,9 +75,9 @@ def spare_threads() -> int:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a job's processes."""
+    """Return the environment of a job's processes; limits that are set already stay."""
     limits = dict.fromkeys(_THREAD_LIMITS, str(spare_threads()))
-    return os.environ | limits | {"PYTHONUNBUFFERED": "1"}
+    return limits | dict(os.environ) | {"PYTHONUNBUFFERED": "1"}
 
 
 def _child(arguments: Sequence[str]) -> list[str]:
