@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEED ?= 0
 OUT ?= demo
+PORT ?= 8420
 
 # tests start many processes: with this set, each would compile flawmap anew
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all quick coverage check format bench torture docs web clean
+.PHONY: help install demo station test test-all quick coverage check format bench torture docs web clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -23,6 +24,10 @@ install: $(VENV)/installed  ## virtual environment in .venv with everything in i
 
 demo: install  ## draw a product, train, evaluate, report: SEED=0 OUT=demo
 	$(BIN)/flawmap demo --out $(OUT) --seed $(SEED)
+
+station: install  ## a station with the demo's product and parts coming in: PORT=8420 OUT=demo
+	test -e $(OUT)/report.html || $(BIN)/flawmap demo --out $(OUT) --seed $(SEED)
+	$(BIN)/python tools/station_demo.py $(OUT) --port $(PORT)
 
 test: install  ## all tests but a few long ones; on Debian, as root, installs what they need
 	tools/test_services.sh

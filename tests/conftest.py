@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -46,6 +47,12 @@ TINY += ("--steps", "12", "--batch-size", "2")
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if sys.platform == "win32" and item.get_closest_marker("posix"):
         pytest.skip("Windows lacks these pipes and signals")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what importing and collecting made out of garbage collections: exports start many."""
+    gc.collect()
+    gc.freeze()
 
 
 Once = Callable[[str, Callable[[Path], object]], Path]

@@ -12,7 +12,8 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 GUARD = json.loads((BENCHMARKS / "results" / "guard.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.slow
+@pytest.mark.long  # make test has others that learn from anomalies: losses of unseen batches fall
+@pytest.mark.slow  # (steps/test_loop.py), and defects are rejected (choices/test_outliers.py)
 def test_the_small_demo_is_as_accurate_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from flawmap.station.database.migrate import upgrade
 from flawmap.station.database.tables import Base
 
 VERSIONS = Path(migrations.__file__).parent / "versions"
-LATER = ("part_hours",)  # tables that 0002 adds
+LATER = ("cursors", "drift_tests", "hour_counts", "kept")  # tables that 0002 adds
 TEMPLATE = '''"""{title}."""
 
 from __future__ import annotations

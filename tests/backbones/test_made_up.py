@@ -28,8 +28,8 @@ def known():
         pytest.param("two-levels", "adps", marks=pytest.mark.long),
         pytest.param("two-levels", "stpm", marks=pytest.mark.long),
         ("stride-14", "destseg"),
-        ("stride-14", "adps"),
-        ("stride-14", "stpm"),
+        pytest.param("stride-14", "adps", marks=pytest.mark.long),
+        pytest.param("stride-14", "stpm", marks=pytest.mark.long),
     ],
 )
 def test_it_trains_exports_and_predicts(name, method, tiny_data, tiny_textures, tmp_path):

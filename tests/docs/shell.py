@@ -1,12 +1,13 @@
 """Run a page's ``sh`` lines: ``flawmap`` in this process, with the work scaled down.
 
 What takes long is scaled down here and nowhere else: options are appended (``SCALED``), constants
-of exports and timings are lowered (``LOWERED``), ``demo`` draws the tiny product and trains for a
-few steps, and what an earlier page trained or drew with the same line is copied.
+of exports and timings are lowered (``LOWERED``), ``demo`` draws the tiny product and trains at a
+small size for a few steps, and what an earlier page trained or drew with the same line is copied.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import signal
@@ -21,6 +22,7 @@ import pytest
 from flawmap.cli import main
 from flawmap.demonstration import demo
 from flawmap.exporting import quantization_scope
+from flawmap.training import train as training
 
 SCALED = {
     ("train",): "--size 64x64 --steps 4 --batch-size 2 --textures textures",
@@ -39,6 +41,7 @@ LOWERED = {
     "flawmap.benchmark.latency.BATCHES": (1, 2),
 }
 _DEMO_STEPS = 4
+_DEMO_SIZE = (64, 64)  # as that of other trainings in SCALED
 _MAKES = ("train", "demo")  # what they make is copied where a later page has the same line
 _PATIENCE = 60.0  # seconds
 
@@ -58,6 +61,7 @@ class Shell:
         monkeypatch.setattr(quantization_scope, "scopes", lambda graph: scopes(graph)[-1:])
         monkeypatch.setattr(demo, "draw_dataset", lambda folder, _: copytree(product, folder))
         monkeypatch.setitem(demo.demo.__kwdefaults__, "steps", _DEMO_STEPS)
+        monkeypatch.setattr(training, "train", functools.partial(training.train, size=_DEMO_SIZE))
 
     def run(self, command: str) -> None:
         """Run a command; fail unless it succeeds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,13 @@ import numpy as np
 import pytest
 
 from flawmap.data.image_io.images import write_png
-from flawmap.inspection.bundle.manifest import Manifest, Preprocessing, Teacher, Training
+from flawmap.inspection.bundle.manifest import (
+    Manifest,
+    Preprocessing,
+    Teacher,
+    Training,
+    read_manifest,
+)
 from flawmap.training.finalize import finish
 from flawmap.utils.files import digest
 from methods.tiny import SIZE
@@ -27,10 +34,15 @@ class Striped(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def striped_once(tmp_path_factory: pytest.TempPathFactory) -> Striped:
-    folder = tmp_path_factory.mktemp("striped")
-    data, run = folder / "data", folder / "run"
+def striped_once(once: Callable[..., Path]) -> Striped:
+    """The inspector, once for all processes of the tests. Do not change it."""
     pictures = tiny_images(LEARNED + HELD_OUT)
+    run = once("striped", lambda folder: make_striped(folder, pictures)) / "run"
+    return Striped(run, read_manifest(run), pictures[LEARNED:])
+
+
+def make_striped(folder: Path, pictures: np.ndarray) -> None:
+    data, run = folder / "data", folder / "run"
     (data / "good").mkdir(parents=True)
     for index, picture in enumerate(pictures):
         write_png(data / "good" / f"{index:02}.png", picture)
@@ -43,14 +55,13 @@ def striped_once(tmp_path_factory: pytest.TempPathFactory) -> Striped:
         skipped=0, fingerprint="", trained_on=learned, rotation="slight", rotation_reason="",
         textures="", seed=0, steps=24, device="cpu", precision="float32", seconds={},
     )  # fmt: skip
-    inspector = finish(
+    finish(
         run, loop.method, Preprocessing(size=SIZE), pictures[LEARNED:], pictures[LEARNED:],
         Teacher(name="tiny", file="tiny", sha256="tiny"), training, method="destseg",
         preset="fast", configuration=loop.method.config.model_dump(mode="json"),
         held_files=[digest(data / "good" / f"{index:02}.png") for index in range(*HELD)],
     )  # fmt: skip
     shutil.rmtree(run / "checkpoints")
-    return Striped(run, inspector.manifest, pictures[LEARNED:])
 
 
 @pytest.fixture

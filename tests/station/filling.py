@@ -8,7 +8,6 @@ from sqlalchemy import insert, select
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import LoginSession, Part, Product, User
 from flawmap.station.database.tables.base import now
-from flawmap.station.parts.hours import count_in_hours
 from flawmap.station.security.roles import Role
 from flawmap.station.security.secrets import new_token, token_digest
 
@@ -76,7 +75,6 @@ def fill(
         ]
         with database.write() as session:
             session.execute(insert(Part), rows)
-            count_in_hours(session, [Part(**row) for row in rows])
 
 
 def rows_of(product_id: int, scores: list[float], start: int) -> list[dict[str, object]]:

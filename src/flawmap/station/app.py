@@ -25,6 +25,7 @@ ROUTERS = (
     "api.access.users",
     "api.inference",
     "api.inspect",
+    "api.retention",
     "api.reviews",
     "api.sources",
     "api.thresholds",
@@ -57,6 +58,7 @@ SERVICES = (
     "insight.drift.watch",
     "improve.shadow",
     "improve.service",
+    "retention.service",
 )
 
 

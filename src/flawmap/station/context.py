@@ -14,7 +14,6 @@ from flawmap.station.events import EventBus
 from flawmap.station.memory.fresh import FreshCache
 from flawmap.station.memory.throttle import Throttle
 from flawmap.station.parts.files import FileStore
-from flawmap.station.parts.hours import count_in_hours
 from flawmap.station.parts.write import PartWriter
 
 if TYPE_CHECKING:  # callers.py needs the station
@@ -50,11 +49,10 @@ class Station:
     @classmethod
     def open(cls, config: StationConfig) -> Station:
         """Open database and files. Raises FlawmapError if either cannot be used."""
-        files = FileStore(config.data)
+        files = FileStore(config.data, config.reserve_megabytes * 10**6)
         database = Database(config.url)
         database.upgrade()
         writer = PartWriter(database, files)
-        writer.listeners.append(count_in_hours)
         return cls(config, database, files, writer, EventBus())
 
     def start(self) -> None:

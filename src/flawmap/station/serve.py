@@ -115,9 +115,10 @@ def _run(
     station = app.state.station
     server = _server(app, config)
     try:
-        station.start()
-        _greet(station, _address(listener), reset, say)
-        server.run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):  # a signal before the server catches them
+            station.start()
+            _greet(station, _address(listener), reset, say)
+            server.run(sockets=[listener])
     finally:
         station.stop()
     say("The station has stopped.")

@@ -44,7 +44,8 @@ def draw_map(seed: int) -> NDArray[np.float32]:
         y, x = rng.integers(3, 61, 2)
         reach = int(rng.integers(1, 4))
         drawn[y - reach : y + reach, x - reach : x + reach] += rng.uniform(0.0, 0.5)
-    return np.clip(drawn, 0.0, 1.0).astype(np.float32)
+    clipped: NDArray[np.float32] = np.clip(drawn, 0.0, 1.0).astype(np.float32)
+    return clipped
 
 
 def score_of(drawn: NDArray[np.float32]) -> float:

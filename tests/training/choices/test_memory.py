@@ -220,7 +220,11 @@ def test_where_onnx_is_missing_the_report_says_why_it_shows_none(
 
 
 @pytest.mark.slow
-def test_int8_rejects_a_missing_part_too(remembered: Path, tmp_path: Path):
+def test_int8_rejects_a_missing_part_too(
+    remembered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("flawmap.exporting.export._ANOMALIES", 12)
+    monkeypatch.setattr("flawmap.exporting.synthetic._TEXTURES", 8)
     run = tmp_path / "run"
     shutil.copytree(remembered, run)
     flawmap.export(run, "onnx", int8=True, force=True)

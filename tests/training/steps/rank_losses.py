@@ -1,6 +1,6 @@
-"""Started by torchrun: the losses of each method's phases, in double precision, to a file.
+"""The losses of each method's phases, in double precision, to a file.
 
-Usage: rank_losses.py OUT FOLDER. Rank 0 writes the losses as JSON.
+Usage: rank_losses.py OUT FOLDER, in each process; rank 0 writes the losses as JSON.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -72,7 +73,8 @@ def losses(case: str, folder: Path, ranks: Ranks) -> list[float]:
         config.rotation_fill, 0, CPU, ranks,
     )  # fmt: skip
     loop = Loop(method, batches, STEPS, folder, CPU, "float32", 1e9, ranks=ranks)
-    return [loss for phase in method.phases() for loss in phase_losses(loop, phase)]
+    with mock.patch.object(torch.Tensor, "float", FLOAT):  # what Doubled changes ends here
+        return [loss for phase in method.phases() for loss in phase_losses(loop, phase)]
 
 
 def phase_losses(loop: Loop, phase: Phase) -> list[float]:

@@ -1,10 +1,11 @@
-"""Several processes that train together, started by torchrun as a user does."""
+"""Several processes that train together; the `long` tests start them by torchrun, as users do."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from flawmap.errors import UsageError
 from flawmap.inspection.bundle.training_log import read_log
 from flawmap.methods.modules.parallel import SyncedBatchNorm2d, batch_mean, synchronise_norms
 from flawmap.training.steps.ranks import ALONE, Ranks, joined_ranks
+from training.steps.rank_losses import CASES, losses
 
 TESTS = Path(__file__).resolve().parents[2]
 TRAIN = "--method stpm --size 64x64 --batch-size 4 --seed 3 --precision float32"
@@ -68,16 +70,33 @@ def test_norms_keep_their_state_and_alone_their_results():
 
 @pytest.mark.slow
 def test_two_ranks_have_the_loss_curve_of_one(tmp_path: Path):
-    curves = []
+    shared = start_ranks(tmp_path / "shared.json", tmp_path)
+    alone = {case: losses(case, tmp_path, ALONE) for case in CASES}
+    for process in shared:
+        _, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr
+    curves = json.loads((tmp_path / "shared.json").read_text(encoding="utf-8"))
+    assert curves.keys() == alone.keys()
+    for case, curve in alone.items():
+        assert curves[case] == pytest.approx(curve, rel=1e-6), case
+
+
+def start_ranks(out: Path, folder: Path) -> list[subprocess.Popen[str]]:
+    """Two processes that compute the losses together, with the variables that torchrun sets."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
     program = Path(__file__).with_name("rank_losses.py")
-    for count in (1, 2):
-        out = tmp_path / f"{count}.json"
-        alone = [sys.executable, str(program), str(out), str(tmp_path)]
-        done = run(alone if count == 1 else torchrun(count, program, out, tmp_path))
-        assert done.returncode == 0, done.stderr
-        curves.append(json.loads(out.read_text(encoding="utf-8")))
-    for case, losses in curves[0].items():
-        assert curves[1][case] == pytest.approx(losses, rel=1e-6), case
+    return [
+        subprocess.Popen(
+            [sys.executable, program, out, folder],
+            env=environment() | meeting | {"WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
 
 
 def words(data: Path, out: Path, textures: Path, *more: str) -> list[str]:

@@ -24,9 +24,8 @@ class Page(NamedTuple):
         return name if name in ICONS else "other"
 
 
-ICONS = frozenset(
-    "live review parts trends thresholds products links sources people audit".split()
-)
+_LINE = ("live", "parts", "review", "trends", "thresholds", "products", "links", "sources")
+ICONS = frozenset([*_LINE, "people", "audit"])
 PAGES = (
     Page("/", "Live"),
     Page("/parts", "Parts"),

@@ -96,12 +96,12 @@ def score_text(value: float | None) -> str:
     """Return a score with the digits that tell it from others.
 
     >>> [score_text(one) for one in (0.17812, 0.000012, 0.0, 1234.5, None)]
-    ['0.1781', '1.20e-05', '0', '1234.5', '–']
+    ['0.1781', '1.2e-05', '0', '1234.5', '–']
     """
     if value is None:
         return "–"
     if value == 0:
         return "0"
     if abs(value) < 0.001:
-        return f"{value:.2e}"
+        return f"{value:.1e}"
     return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"

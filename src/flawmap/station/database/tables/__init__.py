@@ -1,8 +1,8 @@
 """All tables, so that the database knows each of them."""
 
 from flawmap.station.database.tables.base import Base
-from flawmap.station.database.tables.hours import PartHour
 from flawmap.station.database.tables.insight import Cursor, DriftTestRow, HourCount
+from flawmap.station.database.tables.kept import Kept
 from flawmap.station.database.tables.learning import LearningImage, TrialVerdict
 from flawmap.station.database.tables.parts import Part
 from flawmap.station.database.tables.people import (
@@ -25,13 +25,13 @@ __all__ = [
     "DriftTestRow",
     "HourCount",
     "Job",
+    "Kept",
     "LearningImage",
     "LoginSession",
     "Model",
     "OneTimeLink",
     "OutboxMessage",
     "Part",
-    "PartHour",
     "PartLock",
     "Product",
     "Review",

@@ -190,6 +190,30 @@ def upgrade() -> None:
     op.create_index(op.f("ix_parts_largest_area"), "parts", ["largest_area"], unique=False)
     op.create_index(op.f("ix_parts_number"), "parts", ["number"], unique=False)
     op.create_index(
+        "ix_parts_once",
+        "parts",
+        ["decided_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("reviewers = 1"),
+        postgresql_where=sa.text("reviewers = 1"),
+    )
+    op.create_index(
+        "ix_parts_open_at",
+        "parts",
+        ["verdict", "received_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("decision IS NULL"),
+        postgresql_where=sa.text("decision IS NULL"),
+    )
+    op.create_index(
+        "ix_parts_open_p",
+        "parts",
+        ["verdict", "product_id", "p_value", "id"],
+        unique=False,
+        sqlite_where=sa.text("decision IS NULL"),
+        postgresql_where=sa.text("decision IS NULL"),
+    )
+    op.create_index(
         op.f("ix_parts_product_id_received_at_id"),
         "parts",
         ["product_id", "received_at", "id"],
