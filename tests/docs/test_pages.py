@@ -45,6 +45,10 @@ NOT_RUN = [
         "machines of your own; tests/inspection/many/test_ray.py starts a cluster of two nodes",
     ),
     ("other-languages.md", "needs Node and the network; tests/languages runs the program"),
+    (
+        "improve.md",
+        "needs a station that runs; tests/station/improve calls these addresses",
+    ),
     ("index.md", "installs packages from the network"),
     (
         "plc-and-messages.md",

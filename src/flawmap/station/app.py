@@ -18,6 +18,7 @@ from flawmap.station.web.errors import install_error_pages
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
 ROUTERS = (
     "api.parts",
+    "api.products",
     "api.access.account",
     "api.access.audit",
     "api.access.keys",
@@ -44,6 +45,9 @@ ROUTERS = (
     "web.parts.images",
     "web.parts.listing",
     "web.parts.one",
+    "web.products.begin",
+    "web.products.improve",
+    "web.products.one",
     "web.review",
     "web.storage",
     "web.thresholds",
@@ -59,6 +63,8 @@ SERVICES = (
     "opcua.service",
     "insight.trends.hours",
     "insight.drift.watch",
+    "improve.shadow",
+    "improve.service",
     "retention.service",
 )
 

@@ -34,6 +34,7 @@ PAGES = (
     Page("/thresholds", "Thresholds"),
     Page("/storage", "Storage", "engineer"),
     Page("/links", "Links", "engineer"),
+    Page("/products", "Products", "engineer"),
     Page("/people", "People", "administrator"),
     Page("/audit", "Audit", "administrator"),
 )
