@@ -18,12 +18,14 @@ from flawmap.station.web.errors import install_error_pages
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
 ROUTERS = (
     "api.parts",
+    "api.products",
     "api.access.account",
     "api.access.audit",
     "api.access.keys",
     "api.access.users",
     "api.inference",
     "api.inspect",
+    "api.retention",
     "api.links",
     "api.operations",
     "api.reviews",
@@ -43,7 +45,11 @@ ROUTERS = (
     "web.parts.images",
     "web.parts.listing",
     "web.parts.one",
+    "web.products.begin",
+    "web.products.improve",
+    "web.products.one",
     "web.review",
+    "web.storage",
     "web.thresholds",
     "web.trends",
 )
@@ -57,6 +63,9 @@ SERVICES = (
     "opcua.service",
     "insight.trends.hours",
     "insight.drift.watch",
+    "improve.shadow",
+    "improve.service",
+    "retention.service",
 )
 
 

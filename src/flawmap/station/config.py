@@ -34,6 +34,7 @@ class StationConfig(BaseModel):
     queue_megabytes: int = Field(256, ge=1, description="their files' size at most")
     batch: int = Field(8, ge=1, description="images in a micro-batch at most")
     deadline: float = Field(10.0, gt=0.0, description="seconds until a waiting image is given up")
+    reserve_megabytes: int = Field(200, ge=0, description="of the disk, left free of images")
     upload_megabytes: int = Field(64, ge=1, description="size of one uploaded image at most")
 
     @property

@@ -51,7 +51,7 @@ class Station:
     @classmethod
     def open(cls, config: StationConfig) -> Station:
         """Open database and files. Raises FlawmapError if either cannot be used."""
-        files = FileStore(config.data)
+        files = FileStore(config.data, config.reserve_megabytes * 10**6)
         database = Database(config.url)
         database.upgrade()
         writer = PartWriter(database, files)

@@ -131,9 +131,10 @@ def _run(
         station.address = address = _address(listener)
         if config.proxy and config.allow_hosts:
             station.address = f"https://{config.allow_hosts[0]}"
-        station.start()
-        _greet(station, address, reset, say)
-        server.run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):  # a signal before the server catches them
+            station.start()
+            _greet(station, address, reset, say)
+            server.run(sockets=[listener])
     finally:
         station.stop()
     say("The station has stopped.")

@@ -83,7 +83,7 @@ class Products:
 
     def _load(self, product: LiveProduct, folder: str | None) -> None:
         if folder == product.folder and (folder is None or product.live is not None):
-            product.problem = product.problem or (UNTRAINED if folder is None else None)
+            product.problem = UNTRAINED if folder is None else None
             return
         if folder is None:
             product.folder, product.live, product.problem = None, None, UNTRAINED

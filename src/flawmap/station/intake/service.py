@@ -95,7 +95,8 @@ class InspectionService:
             worker.line.close()
             worker.join()
         self._storer.close()
-        self._storer.join()
+        if self._storer.is_alive():  # not if it was stopped while it started
+            self._storer.join()
         self._decoders.shutdown()
         self._writers.shutdown()
 

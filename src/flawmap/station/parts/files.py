@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
+import shutil
 import struct
+import threading
+import time
 import zlib
 from pathlib import Path
 
@@ -18,14 +22,29 @@ _TOP = "flawmap:top"  # the map value of 65535
 _LEVELS = 65535
 _PNG = b"\x89PNG\r\n\x1a\n"
 _UP = 2  # PNG's filter by the row above
+_LOOK = 1.0  # seconds between two looks at the free space
 
 
 class FileStore:
     """Files below the station's data folder. Names are hex digests: no request's text is in one."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, reserve: int = 0) -> None:
+        """`reserve`: bytes of the disk that images and maps leave free."""
+        self.folder, self._reserve = folder, reserve
+        self.changing = threading.RLock()
+        """Held while files are stored and named in the database, and while any are removed."""
+        self._looked_at, self._free = -math.inf, 0
         make_folder(folder)
+
+    def check_space(self) -> None:
+        """Raise FlawmapError if the disk has no more room than the reserve."""
+        if self._reserve and time.monotonic() - self._looked_at > _LOOK:
+            self._looked_at, self._free = time.monotonic(), shutil.disk_usage(self.folder).free
+        if self._reserve and self._free < self._reserve:
+            raise FlawmapError(
+                f"fewer than {self._reserve // 10**6} MB of the disk are free. Remove files, or "
+                "shorten how long images are kept."
+            )
 
     def image_path(self, digest: str, suffix: str) -> Path:
         """Return where the image with this SHA-256 is, or would be."""
@@ -41,7 +60,17 @@ class FileStore:
 
     def put_image(self, digest: str, suffix: str, data: bytes) -> None:
         """Store an image's file as it was received, unless it is there. Raises FlawmapError."""
+        self.check_space()
         _put(self.image_path(digest, suffix), data)
+
+    def remove(self, digest: str) -> int:
+        """Remove an image with its maps and its thumbnail; return the bytes that became free."""
+        freed = 0
+        for folder, pattern in (("images", "*"), ("maps", "-*"), ("thumbnails", ".*")):
+            for path in (self.folder / folder / digest[:2]).glob(f"{digest}{pattern}"):
+                freed += path.stat().st_size
+                path.unlink(missing_ok=True)
+        return freed
 
     def put_map(self, digest: str, model: str, anomaly_map: NDArray[np.float32]) -> None:
         """Store a map, unless it is there. Raises FlawmapError.

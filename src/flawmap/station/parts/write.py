@@ -49,12 +49,13 @@ class PartWriter:
 
     def store(self, parts: Sequence[NewPart]) -> list[Part]:
         """Store a batch; when this returns, all of it is in the database."""
-        rows = [self._row(part) for part in parts]
-        with self._database.write() as session:
-            session.add_all(rows)
-            session.flush()
-            for listener in self.listeners:
-                listener(session, rows)
+        with self._files.changing:
+            rows = [self._row(part) for part in parts]
+            with self._database.write() as session:
+                session.add_all(rows)
+                session.flush()
+                for listener in self.listeners:
+                    listener(session, rows)
         return rows
 
     def _row(self, part: NewPart) -> Part:
@@ -63,10 +64,10 @@ class PartWriter:
             key=part.key,
             product_id=part.product_id,
             received_at=part.received_at,
-            number=part.number,
-            line=part.line,
+            number=_clean(part.number),
+            line=_clean(part.line),
             source=part.source,
-            fields=part.fields,
+            fields={_clean(name): _clean(text) for name, text in part.fields.items()},
             verdict=record.verdict,
             score=record.score,
             p_value=record.p_value,
@@ -104,6 +105,13 @@ class PartWriter:
                 row.has_map = True
         except (OSError, FlawmapError) as error:
             row.note = f"Not stored: {error}"
+
+
+def _clean(text: str | None) -> str | None:
+    """Replace what PostgreSQL does not store in a text: NUL and halves of surrogate pairs."""
+    if text is None:
+        return None
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def _map_reference(part: NewPart, row: Part, files: FileStore) -> StoredMap | None:

@@ -79,11 +79,11 @@ def p_value_in_words(p_value: float) -> str:
     """Return what a p-value says, as one sentence.
 
     >>> p_value_in_words(0.015)
-    'Of good parts, about 1.5 % score as high or higher.'
+    'Of good parts, at most about 1.5 % score as high or higher.'
     """
     percent = 100.0 * p_value
     shown = f"{percent:.0f}" if percent >= 10 else f"{percent:.2g}"
-    return f"Of good parts, about {shown} % score as high or higher."
+    return f"Of good parts, at most about {shown} % score as high or higher."
 
 
 def _history(session: Session, part: Part) -> list[HistoryEntry]:

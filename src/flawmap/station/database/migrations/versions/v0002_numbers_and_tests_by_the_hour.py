@@ -89,3 +89,12 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("product_id", "hour", "line", name=op.f("pk_hour_counts")),
     )
+    op.create_index(
+        "ix_parts_reviewed",
+        "parts",
+        ["product_id", "received_at", "decision", "verdict", "line", "image"],
+        unique=False,
+        if_not_exists=True,
+        sqlite_where=sa.text("decision IS NOT NULL"),
+        postgresql_where=sa.text("decision IS NOT NULL"),
+    )

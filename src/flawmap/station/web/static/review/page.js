@@ -148,7 +148,7 @@
     $("note").hidden = !$("note").textContent;
     const facts = [
       ["Score", current.score?.toFixed(4)],
-      ["Good parts like it", current.p_value === null ? null : `${percent(current.p_value)} score as high`],
+      ["Good parts like it", current.p_value === null ? null : `at most ${percent(current.p_value)} score as high`],
       ["Marked", current.defects.map((one, index) => `${index + 1}: ${one.area} px`).join(", ")],
       ["Product", current.product],
       ["Line", current.line],

@@ -1,0 +1,112 @@
+"""Service that removes images and maps that need not be kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import Session
+
+from flawmap.station.context import Station
+from flawmap.station.database.engine import Database
+from flawmap.station.database.tables import Part
+from flawmap.station.insight.looking import Looking
+from flawmap.station.parts.files import FileStore
+from flawmap.station.retention.conditions import removable, too_old
+from flawmap.station.retention.settings import (
+    NAME,
+    RetentionSettings,
+    read_settings,
+    stored_bytes,
+)
+
+_TOGETHER = 200  # parts whose files are removed in one go
+_PAUSE = 60.0  # seconds between two looks
+
+
+class Retention(Looking):
+    """Removes files a batch at a time, so that inspection never waits long for it."""
+
+    name = NAME
+
+    def __init__(self, database: Database, files: FileStore) -> None:
+        super().__init__()
+        self._database, self._files = database, files
+        self._not_before = 0.0
+
+    def step(self) -> bool:
+        """Remove one batch, once a minute or as long as there is more."""
+        if time.monotonic() < self._not_before:
+            return False
+        if self.remove_some():
+            return True
+        self._not_before = time.monotonic() + _PAUSE
+        return False
+
+    def look_now(self) -> None:
+        """Look at the next step, as the settings have changed."""
+        self._not_before = 0.0
+
+    def remove_some(self) -> int:
+        """Remove the files of some parts that need not be kept; return how many parts."""
+        with self._database.read() as session:
+            settings = read_settings(session)
+            parts = self._too_old(session, settings) or self._too_many(session, settings)
+        if parts:
+            self._remove(*parts)
+        return len(parts[0]) if parts else 0
+
+    def _too_old(
+        self, session: Session, settings: RetentionSettings
+    ) -> tuple[Sequence[Part], str] | None:
+        for days, old in too_old(settings):
+            if parts := _oldest(session, settings, old):
+                return parts, f"Removed after {days} days."
+        return None
+
+    def _too_many(
+        self, session: Session, settings: RetentionSettings
+    ) -> tuple[Sequence[Part], str] | None:
+        if settings.megabytes is None:
+            return None
+        beyond = stored_bytes(session) - settings.megabytes * 10**6
+        if beyond <= 0:
+            return None
+        for condition in (Part.verdict == "good", Part.id > 0):
+            found, freed = [], 0
+            for part in _oldest(session, settings, condition):
+                if freed >= beyond:
+                    break
+                found.append(part)
+                freed += part.bytes or 0
+            if found:
+                return found, f"Removed, as images took more than {settings.megabytes} MB."
+        return None
+
+    def _remove(self, parts: Sequence[Part], why: str) -> None:
+        """Let the rows say that files are gone, then remove those that no other row names."""
+        ids = [part.id for part in parts]
+        digests = {part.image for part in parts if part.image}
+        gone: dict[str, Any] = {"has_image": False, "has_map": False, "note": why}
+        with self._files.changing:
+            with self._database.write() as session:
+                session.execute(update(Part).where(Part.id.in_(ids)).values(**gone))
+                named = select(Part.image).where(Part.image.in_(digests), Part.has_image)
+                digests -= set(session.scalars(named))
+            for digest in digests:
+                self._files.remove(digest)
+
+
+def create_service(station: Station) -> Retention:
+    """Return the service that removes old files of a station."""
+    return Retention(station.database, station.files)
+
+
+def _oldest(
+    session: Session, settings: RetentionSettings, condition: ColumnElement[bool]
+) -> Sequence[Part]:
+    """Return parts with files that may be removed, the oldest first."""
+    query = select(Part).where(condition, removable(settings))
+    return session.scalars(query.order_by(Part.received_at, Part.id).limit(_TOGETHER)).all()
