@@ -87,7 +87,7 @@ class OpcuaService:
 
     async def _serve(self) -> None:
         from asyncua import ua
-        from asyncua.server import Server
+        from asyncua.server.server import Server
 
         logging.getLogger("asyncua").setLevel(logging.ERROR)
         # it logs each refused request: whoever reaches the port would fill the log
