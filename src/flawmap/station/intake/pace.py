@@ -82,7 +82,8 @@ class Pace:
         with self._lock:
             if self._wide is not inspector.backend:
                 self._wide, self._narrow, self._inspector = inspector.backend, None, None
-                threading.Thread(target=self._load, args=(inspector,), daemon=True).start()
+                # No daemon: the end of the process would abort a runtime that loads a model.
+                threading.Thread(target=self._load, args=(inspector,)).start()
             narrow, made = self._narrow, self._inspector
             if narrow is None:
                 return inspector
