@@ -74,7 +74,8 @@ class Inspecting:
 @contextmanager
 def inspecting(data: Path, *runs: str | Path, **settings: Any) -> Iterator[Inspecting]:
     """A running station with these runs."""
-    config = StationConfig(data=data, runs=tuple(map(str, runs)), threads=1, **settings)
+    single = {"threads": 1, "workers": 1, "batch": 4}
+    config = StationConfig(data=data, runs=tuple(map(str, runs)), **single | settings)
     app = create_app(config)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield Inspecting(app, client)

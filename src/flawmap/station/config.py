@@ -32,7 +32,12 @@ class StationConfig(BaseModel):
     allow_hosts: tuple[str, ...] = Field((), description="names under which browsers reach it")
     queue_items: int = Field(64, ge=1, description="images accepted and not yet answered, at most")
     queue_megabytes: int = Field(256, ge=1, description="their files' size at most")
-    batch: int = Field(8, ge=1, description="images in a micro-batch at most")
+    batch: int | None = Field(
+        None, ge=1, description="images in a micro-batch at most; default: 1 on a CPU, else 8"
+    )
+    workers: int | None = Field(
+        None, ge=1, description="images of a product inspected at once; default: one a core"
+    )
     deadline: float = Field(10.0, gt=0.0, description="seconds until a waiting image is given up")
     reserve_megabytes: int = Field(200, ge=0, description="of the disk, left free of images")
     upload_megabytes: int = Field(64, ge=1, description="size of one uploaded image at most")

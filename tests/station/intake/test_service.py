@@ -28,7 +28,13 @@ from flawmap.station.intake.submission import (
 )
 from station.inspecting import LIMIT, Inspecting, draw_png, inspecting, wait_until
 
-Gate = threading.Event
+
+class Gate(threading.Event):
+    """Inspection waits until this is set; `sizes` are those of the batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
 
 
 @pytest.fixture
@@ -39,12 +45,12 @@ def line(tiny_run: Path, tmp_path: Path) -> Iterator[Inspecting]:
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    """Inspection waits until this is set."""
-    gate, judge = threading.Event(), worker.judge
+    gate, judge = Gate(), worker.judge
 
-    def held(*arguments: Any) -> Any:
+    def held(inspector: Any, batch: Any) -> Any:
+        gate.sizes.append(len(batch))
         assert gate.wait(LIMIT)
-        return judge(*arguments)
+        return judge(inspector, batch)
 
     monkeypatch.setattr(worker, "judge", held)
     yield gate
@@ -87,7 +93,7 @@ def test_a_batch_is_accepted_whole_or_not(line: Inspecting, gate: Gate) -> None:
 
 def test_an_image_that_waits_too_long_ends_as_a_record(line: Inspecting, gate: Gate) -> None:
     first = line.intake.submit(Submission(draw_png(0)))
-    wait_until(lambda: not line.intake._workers[1].line._waiting)
+    wait_until(lambda: not line.intake._lines[1]._waiting)
     late = line.intake.submit(Submission(draw_png(1), deadline=0.05, number="late"))
     part = late.result(LIMIT).part
     assert part.error is not None
@@ -99,21 +105,18 @@ def test_an_image_that_waits_too_long_ends_as_a_record(line: Inspecting, gate: G
 
 def test_http_says_504_for_it(line: Inspecting, gate: Gate) -> None:
     line.intake.submit(Submission(draw_png(0)))
-    wait_until(lambda: not line.intake._workers[1].line._waiting)
+    wait_until(lambda: not line.intake._lines[1]._waiting)
     answer = line.send(draw_png(1), deadline=0.05)
     assert answer.status_code == 504
     assert answer.json()["part"] == line.parts()[-1].id
 
 
 def test_what_waits_goes_through_the_model_together(line: Inspecting, gate: Gate) -> None:
-    sizes: list[int] = []
-    line.intake.on_judged.append(lambda answers: sizes.append(len(answers)))
     futures = [line.intake.submit(Submission(draw_png(seed))) for seed in range(4)]
-    wait_until(lambda: all(item.is_decoded for item in line.intake._workers[1].line._waiting))
+    wait_until(lambda: all(item.is_decoded for item in line.intake._lines[1]._waiting))
     gate.set()
     answers = [future.result(LIMIT) for future in futures]
-    wait_until(lambda: sum(sizes) == 4)
-    assert sizes in ([1, 3], [4])  # the first, then those that came meanwhile
+    assert gate.sizes == [1, 2, 1]  # the first; those that came meanwhile, a power of two
     assert all(answer.outcome is not None for answer in answers)
 
 

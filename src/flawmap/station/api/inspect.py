@@ -52,6 +52,7 @@ class Said(BaseModel):
         None,
         min_length=1,
         max_length=100,
+        pattern="^[ -~]+$",
         description="name of this request: sent again, it gets the same answer; also the header "
         "Idempotency-Key",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -72,18 +73,19 @@ class Waiting:
 class Line:
     """Images of one product, in the order in which they came."""
 
-    def __init__(self, product: LiveProduct, pool: Executor, most: int) -> None:
+    def __init__(self, product: LiveProduct, pool: Executor, most: int, workers: int = 1) -> None:
         self.product, self._pool, self._most = product, pool, most
+        self._ahead = 2 * most * workers
         self._changed = threading.Condition()
         self._waiting: deque[Waiting] = deque()
-        self._idle = True
+        self._idle = 0  # workers that wait
         self._closed = False
 
     def put(self, item: Waiting) -> None:
         """Add an image at the end."""
         with self._changed:
             self._waiting.append(item)
-            if self._idle and len(self._waiting) == 1:
+            if self._idle >= len(self._waiting):
                 self._changed.notify()  # who takes it decodes it: one thread less to wake
             else:
                 self._decode_ahead()
@@ -91,14 +93,20 @@ class Line:
     def take(self) -> list[Waiting]:
         """Wait for an image; return it with those behind it that are decoded; none at the end."""
         with self._changed:
-            self._idle = True
+            self._idle += 1
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            self._idle = False
-            batch = [self._waiting.popleft()] if self._waiting else []
-            while self._waiting and len(batch) < self._most and self._waiting[0].is_decoded:
-                batch.append(self._waiting.popleft())
+            self._idle -= 1
+            batch = [self._waiting.popleft() for _ in range(self._count())]
             self._decode_ahead()
         return batch
+
+    def _count(self) -> int:
+        """Return how many images to take: 1, 2, 4, ..., as runtimes prepare for each number."""
+        if not self._waiting:
+            return 0
+        others = itertools.islice(self._waiting, 1, self._most)
+        ready = 1 + sum(1 for _ in itertools.takewhile(lambda item: item.is_decoded, others))
+        return 1 << (ready.bit_length() - 1)
 
     def expired(self) -> list[Waiting]:
         """Take out and return the images whose deadline has passed."""
@@ -115,13 +123,13 @@ class Line:
         """Let :meth:`take` return an empty list once nothing waits."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _decode_ahead(self) -> None:
         """Begin to decode the next images; few if they stay at their full size in memory."""
         live = self.product.live
         whole = live is not None and live.now.framing.tiled
-        ahead = _WHOLE if whole else 2 * self._most
+        ahead = _WHOLE if whole else self._ahead
         for item, _ in zip(self._waiting, range(ahead), strict=False):
             if not item.is_decoding and live is not None:
                 item.decode_ahead(self._pool)

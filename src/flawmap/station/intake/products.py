@@ -17,6 +17,7 @@ from flawmap.runtime.base import RuntimeOptions
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import Model, Product
 from flawmap.station.intake.submission import Submission, UnknownProductError
+from flawmap.utils.memory import return_freed_memory
 
 UNTRAINED = "train one."
 """Problem of a product that has no model yet."""
@@ -95,6 +96,7 @@ class Products:
             self._say(f"The product {product.name} cannot be inspected: {error}")
             return
         product.folder, product.problem = folder, None
+        return_freed_memory()
 
     def find(self, name: str) -> LiveProduct:
         """Return the product of this name. Raises UnknownProductError."""

@@ -21,6 +21,7 @@ from flawmap.station.events import Event
 from flawmap.station.intake.capacity import Capacity, Reservation
 from flawmap.station.intake.kind import suffix_of
 from flawmap.station.intake.line import Line, Waiting
+from flawmap.station.intake.pace import Pace, batch_of, workers_of
 from flawmap.station.intake.products import LiveProduct, Products
 from flawmap.station.intake.registration import product_names, register_runs
 from flawmap.station.intake.storing import Storer
@@ -61,7 +62,8 @@ class InspectionService:
         self._storer = Storer(station.writer, self._expired, self._done)
         self._decoders = ThreadPoolExecutor(_DECODERS, "flawmap-decode")
         self._writers = ThreadPoolExecutor(_WRITERS, "flawmap-write")
-        self._workers: dict[int, Worker] = {}
+        self._lines: dict[int, Line] = {}
+        self._workers: list[Worker] = []
         self._lock = threading.Lock()
         self._keys: dict[str, Waiting] = {}
 
@@ -91,8 +93,9 @@ class InspectionService:
         """Accept nothing more; return when all that was accepted is answered."""
         self.capacity.close()
         self.capacity.wait_until_empty()
-        for worker in self._workers.values():
-            worker.line.close()
+        for line in self._lines.values():
+            line.close()
+        for worker in self._workers:
             worker.join()
         self._storer.close()
         if self._storer.is_alive():  # not if it was stopped while it started
@@ -108,11 +111,20 @@ class InspectionService:
         self.products.reload()
         with self._lock:
             for product in self.products:
-                if product.id not in self._workers:
-                    line = Line(product, self._decoders, self._config.batch)
-                    self._workers[product.id] = Worker(line, self._hand_on)
-                    self._workers[product.id].start()
+                if product.id not in self._lines:
+                    self._add(product)
         self._events.publish(Event("products"))
+
+    def _add(self, product: LiveProduct) -> None:
+        """Begin to inspect a product's images."""
+        count = workers_of(self._config)
+        line = Line(product, self._decoders, batch_of(self._config), count)
+        pace = Pace(product, narrows=count > 1 and self._config.threads is None)
+        for _ in range(count):
+            worker = Worker(line, pace, self._hand_on)
+            worker.start()
+            self._workers.append(worker)
+        self._lines[product.id] = line
 
     def receive(self, bytes: int = 0) -> Reservation:
         """Reserve memory for a body that is about to be read. Raises BusyError at once if full."""
@@ -154,7 +166,7 @@ class InspectionService:
         submission = item.submission
         if submission.complete and (suffix := suffix_of(submission.data)):
             item.file = self._writers.submit(self._keep, submission.data, suffix)
-        self._workers[item.product.id].line.put(item)
+        self._lines[item.product.id].put(item)
 
     def _keep(self, data: bytes, suffix: str) -> None:
         self._files.put_image(hashlib.sha256(data).hexdigest(), suffix, data)
@@ -187,7 +199,7 @@ class InspectionService:
             self._storer.put(whole)
 
     def _expired(self) -> list[Judged]:
-        late = [item for worker in list(self._workers.values()) for item in worker.line.expired()]
+        late = [item for line in list(self._lines.values()) for item in line.expired()]
         return [self._given_up(item) for item in late]
 
     def _given_up(self, item: Waiting) -> Judged:

@@ -1,4 +1,4 @@
-"""Worker: one thread that judges the images of one product, those that wait in one batch."""
+"""Worker: a thread that judges images of one product, those that wait in one batch."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from flawmap.inspection.decision import Outcome
 from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.pipeline import Decoded, Failed, infer_each, message_of
 from flawmap.station.intake.line import Line, Waiting
+from flawmap.station.intake.pace import Pace
 from flawmap.station.intake.submission import DeadlineError
 
 FAILURE = "The inspection failed:"
@@ -34,27 +35,21 @@ class Judged:
 class Worker(threading.Thread):
     """Take images from a line, inspect them, and hand the results on; the line's end ends it."""
 
-    def __init__(self, line: Line, hand_on: Callable[[Sequence[Judged]], None]) -> None:
+    def __init__(self, line: Line, pace: Pace, hand_on: Callable[[Sequence[Judged]], None]) -> None:
         super().__init__(name=f"flawmap-inspect-{line.product.id}", daemon=True)
-        self.line, self._hand_on = line, hand_on
+        self._line, self._pace, self._hand_on = line, pace, hand_on
 
     def run(self) -> None:
         """Inspect until the line is closed and empty."""
-        while batch := self.line.take():
-            inspector = self.line.product.inspector
+        while batch := self._line.take():
+            inspector = self._line.product.inspector
             try:
-                inspector = self._current()
-                judged = judge(inspector, batch)
+                with self._pace.turn() as inspector:
+                    judged = judge(inspector, batch)
             except Exception as error:  # such as out of memory: costs this batch, not the thread
                 _LOG.exception("A batch of %d images could not be inspected", len(batch))
                 judged = [failed(item, inspector, error) for item in batch]
             self._hand_on(judged)
-
-    def _current(self) -> Inspector:
-        live = self.line.product.live
-        if live is not None:
-            live.refresh()
-        return self.line.product.inspector
 
 
 def judge(inspector: Inspector, batch: Sequence[Waiting]) -> list[Judged]:
