@@ -17,8 +17,8 @@ from flawmap.station.web.errors import install_error_pages
 
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
 ROUTERS = (
-    "api.inspect",  # the first to be tried: it has most of the requests
-    "api.inference",
+    "api.intake.inspect",  # the first to be tried: it has most of the requests
+    "api.intake.inference",
     "api.parts",
     "api.products",
     "api.access.account",

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
 from flawmap.station.api.ids import RowId
-from flawmap.station.api.uploads import read_upload
+from flawmap.station.api.intake.uploads import read_upload
 from flawmap.station.context import StationOf
 from flawmap.station.database.tables import Job, Model, Product
 from flawmap.station.improve import compare, images, jobs, models, products

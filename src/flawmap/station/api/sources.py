@@ -14,7 +14,13 @@ from pydantic import BaseModel, Field
 from sqlalchemy import select
 
 from flawmap.station.api.ids import RowId
-from flawmap.station.api.inspect import FAILURES, REFUSALS, InspectedPart, answer_with, answers_of
+from flawmap.station.api.intake.inspect import (
+    FAILURES,
+    REFUSALS,
+    InspectedPart,
+    answer_with,
+    answers_of,
+)
 from flawmap.station.context import Station, StationOf
 from flawmap.station.database.tables import SourceSettings
 from flawmap.station.database.tables.base import now

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from starlette.concurrency import run_in_threadpool
 
 from flawmap.station.api.ids import RowId
-from flawmap.station.api.uploads import read_upload
+from flawmap.station.api.intake.uploads import read_upload
 from flawmap.station.context import Station, StationOf
 from flawmap.station.database.tables import Job, Model, Product
 from flawmap.station.improve import images, products

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field, ValidationError
 
 from flawmap.inspection.record import InspectionRecord
-from flawmap.station.api.uploads import TEXTS, Upload, read_upload
+from flawmap.station.api.intake.uploads import TEXTS, Upload, read_upload
 from flawmap.station.context import Station, StationOf
 from flawmap.station.database.tables import Part
 from flawmap.station.intake.service import DEADLINE, intake_of
