@@ -67,7 +67,9 @@ def test_a_training_that_ends_shows_itself(site: tuple[str, Station], page_as: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (800, True)])
+@pytest.mark.parametrize(
+    ("width", "dark"), [pytest.param(1280, False, marks=pytest.mark.long), (800, True)]
+)
 def test_the_pages_are_accessible(
     site: tuple[str, Station], page_as: PageAs, width: int, dark: bool
 ) -> None:

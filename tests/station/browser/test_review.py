@@ -229,7 +229,9 @@ def test_an_empty_queue_says_what_comes_next(site: Site, page_as: PageAs) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (800, True)])
+@pytest.mark.parametrize(
+    ("width", "dark"), [pytest.param(1280, False, marks=pytest.mark.long), (800, True)]
+)
 def test_the_page_is_accessible_and_its_targets_are_large(
     site: Site, page_as: PageAs, width: int, dark: bool
 ) -> None:

@@ -77,7 +77,7 @@ def test_an_operator_tries_but_does_not_apply(judged: Path, page_as: PageAs) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [1280, 800])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.long), 800])
 def test_the_pages_with_parts(judged: Path, page_as: PageAs, width: int) -> None:
     """Charts are drawn, nothing runs off the page, and axe-core finds nothing."""
     for dark in (False, True):
