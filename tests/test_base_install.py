@@ -108,10 +108,11 @@ def test_import_flawmap_loads_nothing_heavy() -> None:
     assert not loaded & heavy
 
 
-def base_packages() -> set[str]:
-    """Names of all packages of the base install, flawmap included, as each declares its own."""
+def packages(*extras: str) -> set[str]:
+    """Names of all packages of an install, flawmap included, as each declares its own."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    waiting = [Requirement(text) for text in project["dependencies"]]
+    more = [text for extra in extras for text in project["optional-dependencies"][extra]]
+    waiting = [Requirement(text) for text in [*project["dependencies"], *more]]
     seen: set[str] = set()
     while waiting:
         need = waiting.pop()
@@ -133,10 +134,33 @@ def wanted_by(need: Requirement) -> list[Requirement]:
 
 def test_the_base_install_pulls_in_at_most_20_packages() -> None:
     """As its packages declare, not as this environment happens to be."""
-    found = base_packages()
+    found = packages()
     assert {"flawmap", "numpy", "pydantic-core", "click"} <= found
     assert not found & {"torch", "pytest"}
     assert len(found) <= 20, sorted(found)
+
+
+def test_the_station_pulls_in_at_most_25_packages_more() -> None:
+    more = packages("serve") - packages()
+    assert {"fastapi", "sqlalchemy", "psycopg-binary"} <= more
+    assert not more & {"torch", "opencv-python-headless", "asyncua"}
+    assert len(more) <= 25, sorted(more)
+
+
+def test_the_station_starts_without_torch() -> None:
+    code = """
+import tempfile
+from pathlib import Path
+from flawmap.station.app import create_app
+from flawmap.station.config import StationConfig
+
+with tempfile.TemporaryDirectory() as folder:
+    app = create_app(StationConfig(data=Path(folder) / "station"))
+    print(len(app.routes), "torch" in asked)
+"""
+    count, asked = run_python(HIDE + code).stdout.split()
+    assert int(count) > 20
+    assert asked == "False"
 
 
 def test_help_loads_no_array_library() -> None:

@@ -12,7 +12,7 @@ import flawmap
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 
 
@@ -62,7 +62,7 @@ def test_tables_are_made_from_the_results(
     assert f"benchmarks/tables.py -->\n{made}<!-- end of results -->" in text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+@pytest.mark.parametrize("page", PAGES, ids=[page.relative_to(ROOT).as_posix() for page in PAGES])
 def test_linked_files_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     linked = re.findall(r"\]\(([^)#:]+)\)", text)
@@ -101,8 +101,8 @@ def test_the_readme_is_read_in_five_minutes() -> None:
 
 def test_the_site_has_every_page() -> None:
     navigation = (ROOT / "zensical.toml").read_text(encoding="utf-8")
-    named = re.findall(r'= "([\w-]+\.md)"', navigation)
-    assert sorted(named) == [page.name for page in DOCS]
+    named = re.findall(r'= "([\w/-]+\.md)"', navigation)
+    assert sorted(named) == sorted(page.relative_to(ROOT / "docs").as_posix() for page in DOCS)
 
 
 def test_the_reference_of_the_command_line_is_its_help(monkeypatch: pytest.MonkeyPatch) -> None:

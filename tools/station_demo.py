@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import http.client
-import signal
 import subprocess
 import sys
 import time
@@ -35,6 +34,7 @@ from flawmap.station.review.decisions import decide
 from flawmap.station.security.callers import Caller
 from flawmap.station.security.keys import create_key
 from flawmap.station.security.users import create_user
+from flawmap.utils.signals import stopped_by_signals
 
 PRODUCT = "Flange 40"
 HISTORY = 300  # parts
@@ -65,13 +65,10 @@ def main() -> None:
     run = f"{PRODUCT}={given.demo / 'run'}"
     command = [sys.executable, "-m", "flawmap", "serve", run, "--data", str(given.data)]
     server = subprocess.Popen([*command, "--port", str(given.port)])
-    try:
+    with stopped_by_signals(), contextlib.suppress(KeyboardInterrupt):
         send(server, given.port, key_file.read_text(encoding="utf-8"), images, given.every)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait()
+    server.terminate()
+    server.wait()
 
 
 def new_images(demo: Path, place: Path) -> list[Image]:

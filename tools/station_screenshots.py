@@ -135,7 +135,6 @@ def shots(station: Station) -> list[Shot]:
     return [
         Shot("live", "/"),
         Shot("live-dark", "/", dark=True, script=_HEAT),
-        Shot("parts", "/parts"),
         Shot("parts-table", "/parts?view=table&verdict=reject&within=24h", dark=True),
         Shot("part", f"/parts/{reject}"),
         Shot("review", "/review"),

@@ -180,7 +180,10 @@ def kill_under_load(
         server = start(data, [f"board={run}"] if index == 0 else [], headers)
         try:
             with load(server, images, senders, first=index * 1_000_000) as found:
-                time.sleep(rng.uniform(0.2, 1.5))
+                until = time.monotonic() + 30.0
+                while not found.answered and time.monotonic() < until:
+                    time.sleep(0.01)
+                time.sleep(rng.uniform(0.0, 1.2))
                 server.kill()
         finally:
             server.kill()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from flawmap.station.database.engine import Database
+from station.filling import add_login
 from station.people import PASSWORD
 
 
@@ -47,3 +51,29 @@ def test_the_first_link_and_a_forgotten_password(tmp_path: Path) -> None:
         assert client.get(f"{address}/people").status_code == 200
         login = {"name": "ann", "password": PASSWORD}
         assert client.post(f"{address}/login", data=login).status_code == 401
+
+
+@pytest.mark.slow
+def test_open_pages_do_not_delay_the_end(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "flawmap", "serve", "--data", str(tmp_path), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        address = re.findall(r"http://[0-9.:]+\d", process.stdout.readline())[0]
+        database = Database(f"sqlite:///{tmp_path}/station.sqlite")
+        cookie, _ = add_login(database, "operator")
+        database.close()
+        login = {"Cookie": f"flawmap_session={cookie}"}
+        with httpx2.stream("GET", f"{address}/events", headers=login) as stream:
+            pieces = stream.iter_text()
+            assert next(pieces).startswith("event: state")
+            begun = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            for _ in pieces:
+                pass
+            assert process.wait(10) == 0
+            assert time.monotonic() - begun < 3.0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

@@ -36,6 +36,18 @@ if TYPE_CHECKING:
     help="Inspect each image that appears in this folder, now and after later starts. May be "
     "repeated.",
 )
+@click.option(
+    "--camera",
+    multiple=True,
+    metavar="[PRODUCT=]WHERE",
+    help="Inspect an image a second of this camera, now and after later starts: a device's number, "
+    "a URL (rtsp://, http://) or a video file. May be repeated.",
+)
+@click.option(
+    "--opcua",
+    metavar="ADDRESS",
+    help="Let controllers read the last results by OPC UA, such as at opc.tcp://127.0.0.1:4840.",
+)
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8420, help="0 for any free port.")
 @click.option("--proxy", is_flag=True, help="Behind a reverse proxy that ends TLS.")
@@ -51,17 +63,21 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Print a link that makes whoever opens it an administrator: for a forgotten password.",
 )
+@click.option("--log-json", is_flag=True, help="Write log lines to stderr as JSON objects.")
 @runtime_options
 def serve(
     runs: tuple[str, ...],
     data: Path,
     database: str | None,
     watch: tuple[str, ...],
+    camera: tuple[str, ...],
+    opcua: str | None,
     host: str,
     port: int,
     proxy: bool,
     allow_hosts: tuple[str, ...],
     reset_administrator: bool,
+    log_json: bool,
     **runtime: Unpack[RuntimeOptions],
 ) -> None:
     """Inspect over HTTP, and show people what was decided."""
@@ -73,11 +89,14 @@ def serve(
         data=data,
         database=database,
         watch=watch,
+        camera=camera,
+        opcua=opcua,
         host=host,
         port=port,
         proxy=proxy,
         allow_hosts=allow_hosts,
         reset_administrator=reset_administrator,
+        log_json=log_json,
         say=say,
         **runtime,
     )

@@ -17,14 +17,17 @@ from flawmap.station.web.errors import install_error_pages
 
 # Modules with a `router`; those in `web` serve pages and are left out of the OpenAPI document.
 ROUTERS = (
-    "api.inspect",  # the first to be tried: it has most of the requests
-    "api.inference",
+    "api.intake.inspect",  # the first to be tried: it has most of the requests
+    "api.intake.inference",
     "api.parts",
+    "api.products",
     "api.access.account",
     "api.access.audit",
     "api.access.keys",
     "api.access.users",
     "api.retention",
+    "api.links",
+    "api.operations",
     "api.reviews",
     "api.sources",
     "api.thresholds",
@@ -37,11 +40,16 @@ ROUTERS = (
     "web.access.reference",
     "web.frame.assets",
     "web.frame.events",
+    "web.links",
     "web.live",
     "web.parts.images",
     "web.parts.listing",
     "web.parts.one",
+    "web.products.begin",
+    "web.products.improve",
+    "web.products.one",
     "web.review",
+    "web.storage",
     "web.thresholds",
     "web.trends",
 )
@@ -49,9 +57,14 @@ ROUTERS = (
 # Modules with `NAME` and `create_service(station)`: what runs in the background, in this order.
 SERVICES = (
     "intake.service",
+    "delivery.service",
     "intake.sources",
+    "observe.metrics",
+    "opcua.service",
     "insight.trends.hours",
     "insight.drift.watch",
+    "improve.shadow",
+    "improve.service",
     "retention.service",
 )
 

@@ -22,6 +22,8 @@ class StationConfig(BaseModel):
     port: int = Field(PORT, ge=0, le=65535, description="0 for any free port")
     runs: tuple[str, ...] = Field((), description="[NAME=]RUN: runs to inspect with, one a product")
     watch: tuple[str, ...] = Field((), description="[PRODUCT=]DIR: folders that cameras write to")
+    camera: tuple[str, ...] = Field((), description="[PRODUCT=]WHERE: cameras and video files")
+    opcua: str | None = Field(None, description="opc.tcp:// address of an OPC UA server")
     backend: str = Field("auto", description="runtime of the inspectors: see RuntimeOptions")
     precision: str = Field("float32", description="float32, or bf16 or int8 if exported")
     device: str = Field("cpu", description="cpu, cuda, GPU or NPU")

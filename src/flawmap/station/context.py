@@ -45,6 +45,8 @@ class Station:
     shared: dict[str, object] = field(default_factory=dict)
     """What routes keep for one another, such as counts that are costly to make."""
     started: bool = False
+    address: str = ""
+    """How browsers reach it, for links in messages: such as `http://127.0.0.1:8420`."""
 
     @classmethod
     def open(cls, config: StationConfig) -> Station:
@@ -53,7 +55,8 @@ class Station:
         database = Database(config.url)
         database.upgrade()
         writer = PartWriter(database, files)
-        return cls(config, database, files, writer, EventBus())
+        address = f"http://{config.host}:{config.port}"
+        return cls(config, database, files, writer, EventBus(), address=address)
 
     def start(self) -> None:
         """Start all services, in their order, unless that was done."""

@@ -26,7 +26,7 @@ class EventBus:
     """Hand each published event to all who subscribed; thread-safe, never blocks the publisher."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may close the bus while its thread holds it
         self._receivers: set[Callable[[Event | None], None]] = set()
         self.closed = False
 
@@ -41,7 +41,7 @@ class EventBus:
 
     def _give(self, event: Event | None) -> None:
         with self._lock:
-            for receive in self._receivers:
+            for receive in tuple(self._receivers):
                 receive(event)
 
     @contextmanager

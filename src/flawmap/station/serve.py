@@ -37,11 +37,14 @@ def serve(
     data: str | os.PathLike[str] = DATA,
     database: str | None = None,
     watch: Sequence[str | os.PathLike[str]] = (),
+    camera: Sequence[str | os.PathLike[str]] = (),
+    opcua: str | None = None,
     host: str = HOST,
     port: int = PORT,
     proxy: bool = False,
     allow_hosts: Sequence[str] = (),
     reset_administrator: bool = False,
+    log_json: bool = False,
     say: Callable[[str], None] = _LOG.warning,
     **runtime: Unpack[RuntimeOptions],
 ) -> None:
@@ -51,23 +54,33 @@ def serve(
     folder's name. Products of earlier starts are served as well. `data`: folder for images, maps
     and the database. `database`: URL such as `postgresql+psycopg://user@host/name`; by default
     SQLite in `data`. `watch`: folders whose images are inspected, each as `DIR` or `PRODUCT=DIR`.
+    `camera`: devices by number, URLs and video files, each as `WHERE` or `PRODUCT=WHERE`; an image
+    a second of each is inspected. `opcua`: address such as `opc.tcp://127.0.0.1:4840` at which
+    controllers read the last results.
     `port` 0: any free one. `proxy`: behind a reverse proxy on this machine that ends TLS.
     `allow_hosts`: names under which browsers reach the station, besides `host` and the loopback.
     `reset_administrator`: print a link that makes whoever opens it an administrator; without, one
     is printed while there is no administrator. `say` gets the address, the link and warnings, a
-    line each. `runtime`: see RuntimeOptions.
+    line each. `log_json`: write all lines to stderr as JSON objects instead. `runtime`: see
+    RuntimeOptions.
 
     Raises UsageError for wrong values; FlawmapError if packages, a run, the folder, the database
     or the port cannot be used, or another station uses the folder.
     """
     _need_packages()
     from flawmap.station.config import StationConfig
+    from flawmap.station.observe.logs import log_json as write_json
 
+    if log_json:
+        write_json()
+        say = _LOG.info
     config = StationConfig(
         runs=tuple(map(os.fspath, runs)),
         data=Path(data),
         database=database,
         watch=tuple(map(os.fspath, watch)),
+        camera=tuple(map(os.fspath, camera)),
+        opcua=opcua,
         host=host,
         port=port,
         proxy=proxy,
@@ -115,9 +128,12 @@ def _run(
     station = app.state.station
     server = _server(app, config)
     try:
+        station.address = address = _address(listener)
+        if config.proxy and config.allow_hosts:
+            station.address = f"https://{config.allow_hosts[0]}"
         with contextlib.suppress(KeyboardInterrupt):  # a signal before the server catches them
             station.start()
-            _greet(station, _address(listener), reset, say)
+            _greet(station, address, reset, say)
             server.run(sockets=[listener])
     finally:
         station.stop()
@@ -137,9 +153,7 @@ def _greet(station: Station, address: str, reset: bool, say: Callable[[str], Non
     say(f"The station runs at {address} and keeps its data in {config.data}. Ctrl-C stops it.")
     for sentence in warnings_for(config):
         say(sentence)
-    if config.proxy and config.allow_hosts:
-        address = f"https://{config.allow_hosts[0]}"
-    link = (reset_link if reset else first_start_link)(station, address)
+    link = (reset_link if reset else first_start_link)(station, station.address)
     if link is not None:
         say(f"To become its administrator, open this link within {HOURS} hours: {link}")
 

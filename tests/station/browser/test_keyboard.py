@@ -70,7 +70,7 @@ def test_menus_open_and_close_by_keyboard(site: tuple[str, Station], page_as: Pa
     assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
 
 
-@pytest.mark.parametrize("key", ["ArrowLeft", "ArrowRight"])
+@pytest.mark.parametrize("key", [pytest.param("ArrowLeft", marks=pytest.mark.long), "ArrowRight"])
 def test_arrows_lead_to_the_next_part(site: tuple[str, Station], page_as: PageAs, key: str) -> None:
     parts = [add_imaged(site[1], seed=seed) for seed in range(3)]
     page = page_as("operator", f"/parts/{parts[1]}")

@@ -16,7 +16,7 @@ _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parts", [0, 3])
+@pytest.mark.parametrize("parts", [pytest.param(0, marks=pytest.mark.long), 3])
 def test_pages_are_accessible(site: tuple[str, Station], page_as: PageAs, parts: int) -> None:
     address, station = site
     if parts:
@@ -28,7 +28,7 @@ def test_pages_are_accessible(site: tuple[str, Station], page_as: PageAs, parts:
             assert not violations(page), one.path
 
 
-@pytest.mark.parametrize("width", [1280, 800])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.long), 800])
 def test_no_page_scrolls_sideways(site: tuple[str, Station], page_as: PageAs, width: int) -> None:
     address, station = site
     fill(station.database, 3)

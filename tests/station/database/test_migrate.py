@@ -18,6 +18,7 @@ from flawmap.station.insight.trends.hours import HourCounter
 from station.filling import fill
 
 LATER = ("cursors", "drift_tests", "hour_counts", "kept")  # tables that 0002 adds
+LATER += ("learning_images", "trial_verdicts")  # 0003
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

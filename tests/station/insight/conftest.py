@@ -44,7 +44,8 @@ def draw_map(seed: int) -> NDArray[np.float32]:
         y, x = rng.integers(3, 61, 2)
         reach = int(rng.integers(1, 4))
         drawn[y - reach : y + reach, x - reach : x + reach] += rng.uniform(0.0, 0.5)
-    return np.clip(drawn, 0.0, 1.0).astype(np.float32)
+    clipped: NDArray[np.float32] = np.clip(drawn, 0.0, 1.0).astype(np.float32)
+    return clipped
 
 
 def score_of(drawn: NDArray[np.float32]) -> float:
@@ -70,7 +71,11 @@ def board(station: Station, run: Path) -> int:
 
 @pytest.fixture
 def plain_board(station: Station, calibrated_run: Path) -> int:
-    """The id of a product whose run was calibrated on scores of a normal distribution."""
+    """The id of a product whose run was calibrated on scores of a normal distribution.
+
+    The station's own drift test is stopped: only the test's own reads parts.
+    """
+    station.services["drift"].stop()
     return add_board(station.database, calibrated_run)
 
 

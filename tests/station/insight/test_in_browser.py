@@ -13,6 +13,7 @@ from flawmap.station.context import Station
 from station.browser.test_pages import violations
 from station.browsing import PageAs
 from station.insight.conftest import add_board, inspect_maps
+from station.insight.drift.test_watch import add_scores, normal
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_an_operator_tries_but_does_not_apply(judged: Path, page_as: PageAs) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [1280, 800])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.long), 800])
 def test_the_pages_with_parts(judged: Path, page_as: PageAs, width: int) -> None:
     """Charts are drawn, nothing runs off the page, and axe-core finds nothing."""
     for dark in (False, True):
@@ -94,3 +95,20 @@ def test_the_pages_with_parts(judged: Path, page_as: PageAs, width: int) -> None
         expect(page.locator("#outcome")).to_contain_text("of 30 verdicts")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert not violations(page)
+
+
+def test_an_alarm_shows_on_every_page(
+    site: tuple[str, Station], calibrated_run: Path, page_as: PageAs
+) -> None:
+    """In the header, with a link to the test; looking into it ends the alarm."""
+    station = site[1]
+    add_board(station.database, calibrated_run)
+    page = page_as("engineer", "/")
+    assert not page.is_visible("#alarm")
+    add_scores(station, calibrated_run, normal(300, 2.0))
+    expect(page.locator("#alarm")).to_have_text("! Drift: board")
+    page.click("#alarm")
+    assert page.is_visible("text=good parts score higher than those of the calibration")
+    with page.expect_navigation():
+        page.click("#restart")
+    expect(page.locator("#alarm")).to_be_hidden()

@@ -52,8 +52,9 @@ def test_each_file_is_one_part_across_restarts(
 
 
 def test_a_file_that_is_still_written_is_waited_for(
-    tiny_run: Path, tmp_path: Path, dropped: Path
+    tiny_run: Path, tmp_path: Path, dropped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(folders, "_PATIENCE", 60.0)  # the machine may be busy
     data = draw_png(1, (300, 300))
     with watched(tmp_path, tiny_run, dropped) as line, (dropped / "a.png").open("wb") as file:
         for at in range(0, len(data), len(data) // 10 + 1):

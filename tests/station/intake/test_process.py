@@ -51,6 +51,7 @@ def test_a_stop_signal_answers_what_is_in_work(tiny_run: Path, tmp_path: Path) -
     assert check_stored(data, found.answered, found.sent) == len(found.answered)
 
 
+@pytest.mark.long
 def test_two_stations_never_share_folder_or_port(tiny_run: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     server = start(data, [f"board={tiny_run}"], prepare(data))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from flawmap.errors import UsageError
 from flawmap.station.context import Station
+from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import Part
+from flawmap.station.parts import find
 from flawmap.station.parts.find import Order, PartFilter, count_parts, find_parts
 from station.filling import fill
 from station.postgres import on_both
@@ -28,6 +31,7 @@ CASES: list[tuple[dict[str, object], Callable[[Part], bool]]] = [
     ({"largest_area": 900}, lambda p: p.largest_area is not None and p.largest_area <= 900),
     ({"field": "shift=late"}, lambda p: p.fields["shift"] == "late"),
     ({"source": "camera:1"}, lambda p: False),
+    ({"image": f"{7:064x}"}, lambda p: p.id == 8),
 ]
 
 
@@ -87,3 +91,41 @@ def test_a_page_of_another_order_is_refused(filled: Station) -> None:
 def test_a_field_needs_name_and_value(filled: Station) -> None:
     with filled.database.read() as session, pytest.raises(UsageError, match="NAME=VALUE"):
         find_parts(session, PartFilter(field="shift"))
+
+
+@on_both
+def test_many_numbers_that_begin_alike_are_found_through_time(
+    filled: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find, "_COMMON", 5)
+    with filled.database.read() as session:
+        found = find_parts(session, PartFilter(number="SN-1-000001"), limit=1000)
+    assert [part.id for part in found.parts] == list(range(20, 10, -1))
+
+
+COMMON = [
+    {"verdicts": ("reject",)},
+    {"verdicts": ("review", "error"), "line": "none"},
+    {"decisions": ("good",)},
+    {"product": 1, "decisions": ("open",), "line": "none"},
+    {"number": "SN-1-000001"},
+    {"product": 1, "lowest_score": 0.99},
+    {"smallest_area": 10_000, "highest_p": 0.5},
+]
+
+
+@pytest.mark.parametrize("wanted", COMMON)
+def test_a_common_search_reads_an_index_alone(tmp_path: Path, wanted: dict[str, object]) -> None:
+    database, asked = Database(f"sqlite:///{tmp_path}/station.sqlite"), []
+    database.upgrade()
+    with database.read() as session:
+        event.listen(
+            database.engine, "before_cursor_execute", lambda *args: asked.append(args[2:4])
+        )
+        find_parts(session, PartFilter(**wanted))
+        statement, values = asked[-1]
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        steps = [row[3] for row in plan]
+    database.close()
+    assert steps[0] == "SEARCH parts USING INTEGER PRIMARY KEY (rowid=?)"
+    assert "USING COVERING INDEX" in steps[2], steps

@@ -9,8 +9,14 @@ from flawmap.station.context import Station
 from flawmap.station.database.tables import AuditEntry, Part
 from flawmap.station.database.tables.base import now
 from flawmap.station.parts.write import NewPart
+from flawmap.station.retention.preview import preview
 from flawmap.station.retention.service import Retention
-from flawmap.station.retention.settings import RetentionSettings, stored_bytes, write_settings
+from flawmap.station.retention.settings import (
+    RetentionSettings,
+    read_settings,
+    stored_bytes,
+    write_settings,
+)
 from inspection.records import make_record
 from station.conftest import ClientAs
 from station.filling import MODEL, add_product
@@ -108,6 +114,63 @@ def test_settings_over_the_api(station: Station, client_as: ClientAs) -> None:
     with station.database.read() as session:
         (entry,) = session.scalars(select(AuditEntry).where(AuditEntry.subject == "retention"))
     assert entry.details == wanted
+
+
+@on_both
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"good_days": 7},
+        {"good_days": 7, "reject_days": 7, "error_days": 1},
+        {"good_days": 1, "reviewed_too": True},
+        {"megabytes": 1},
+        {"megabytes": 1, "reject_days": 7, "reviewed_too": True},
+        {"megabytes": 1, "good_days": 2},
+    ],
+)
+def test_the_preview_says_what_will_be_removed(
+    station: Station, settings: dict[str, object]
+) -> None:
+    for seed, (verdict, days) in enumerate(
+        [("good", 2), ("good", 9), ("reject", 9), ("reject", 1), ("good", 30)]
+    ):
+        age(station, add_imaged(station, seed=seed, verdict=verdict, size=(400, 400)), days)
+    age(station, add_imaged(station, seed=1, size=(400, 400)), 3)  # shows the file of another part
+    with station.database.write() as session:
+        session.get_one(Part, 5).reviewers = 1
+        session.get_one(Part, 3).verdict = None  # an error: older than all but one
+    before = kept(station)
+    with station.database.read() as session:
+        expected = preview(session, RetentionSettings(**settings))
+        stored = stored_bytes(session)
+    remove(station, **settings)
+    with station.database.read() as session:
+        assert expected == (len(before - kept(station)), stored - stored_bytes(session))
+
+
+def test_the_page_asks_before_it_removes(station: Station, client_as: ClientAs) -> None:
+    age(station, add_imaged(station), 9)
+    assert client_as("operator").get("/storage").status_code == 403
+    engineer = client_as("engineer")
+    wanted = {"good_days": "7", "reject_days": "", "reviewed_too": "true"}
+    asked = engineer.post("/storage", data=wanted)
+    assert "Images of 1 part (0.1 MB) will be removed" in asked.text
+    assert 'name="good_days" type="number" min="1" max="36500" step="1" value="7"' in asked.text
+    with station.database.read() as session:
+        assert read_settings(session) == RetentionSettings()
+    assert "Saved" in engineer.post("/storage", data=wanted | {"confirmed": "true"}).text
+    with station.database.read() as session:
+        assert read_settings(session) == RetentionSettings(good_days=7, reviewed_too=True)
+
+
+def test_what_removes_nothing_is_saved_at_once(station: Station, client_as: ClientAs) -> None:
+    age(station, add_imaged(station), 9)
+    engineer = client_as("engineer")
+    assert "Saved" in engineer.post("/storage", data={"good_days": "30"}).text
+    assert engineer.post("/storage", data={"good_days": "0"}).status_code == 422
+    with station.database.read() as session:
+        assert read_settings(session).good_days == 30
 
 
 def test_a_full_disk_takes_rows_and_no_images(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import Request
+from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
 
 from flawmap.station.app import create_app
@@ -148,6 +149,14 @@ def broken(tmp_path: Path) -> Iterator[TestClient]:
     def fail() -> None:
         raise KeyError("a secret")
 
+    @app.get("/half")
+    def half() -> StreamingResponse:
+        def pieces() -> Iterator[bytes]:
+            yield b"half"
+            raise KeyError("a secret")
+
+        return StreamingResponse(pieces())
+
     @app.get("/large/{number}")
     def large(number: int, request: Request) -> None:
         with app.state.station.database.read() as session:
@@ -170,6 +179,12 @@ def test_a_mistake_shows_its_number_only(
     number = answer.text.split("under error ")[1][:8]
     assert f"error {number}: GET /broken failed" in caplog.text
     assert "a secret" in caplog.text
+
+
+def test_half_an_answer_breaks_off(broken: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR), pytest.raises(KeyError, match="a secret"):
+        broken.get("/half")  # the connection ends; the test client shows why
+    assert "GET /half failed" in caplog.text
 
 
 def test_a_number_that_no_database_holds(broken: TestClient) -> None:

@@ -89,7 +89,10 @@ def wanted_parts(
     smallest_area: Annotated[int | None, Query(ge=0, le=_BIG)] = None,
     largest_area: Annotated[int | None, Query(ge=0, le=_BIG)] = None,
     reviewer: Annotated[int | None, Query(ge=0, le=_BIG)] = None,
-    field: Annotated[str | None, Query(max_length=300, description="NAME=VALUE")] = None,
+    field: Annotated[
+        str | None, Query(max_length=300, pattern="^[^=]+=", description="NAME=VALUE")
+    ] = None,
+    image: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="SHA-256")] = None,
 ) -> PartFilter:
     """Return the filter that a request's parameters describe."""
     return PartFilter(
@@ -109,6 +112,7 @@ def wanted_parts(
         largest_area=largest_area,
         reviewer=reviewer,
         field=field,
+        image=image,
     )
 
 

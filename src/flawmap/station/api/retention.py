@@ -7,7 +7,7 @@ from typing import cast
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from flawmap.station.context import StationOf
+from flawmap.station.context import Station, StationOf
 from flawmap.station.retention.service import Retention
 from flawmap.station.retention.settings import (
     NAME,
@@ -17,7 +17,7 @@ from flawmap.station.retention.settings import (
     write_settings,
 )
 from flawmap.station.security import audit
-from flawmap.station.security.callers import Managing, Reading
+from flawmap.station.security.callers import Caller, Managing, Reading
 
 router = APIRouter(prefix="/api/v1/retention", tags=["retention"])
 
@@ -40,8 +40,13 @@ def show(station: StationOf, _caller: Reading) -> RetentionState:
 @router.put("")
 def change(settings: RetentionSettings, station: StationOf, caller: Managing) -> RetentionState:
     """Keep images for another time; what is older is removed within a minute."""
+    put_in_force(station, caller, settings)
+    return show(station, caller)
+
+
+def put_in_force(station: Station, caller: Caller, settings: RetentionSettings) -> None:
+    """Put settings in force, and let the service look at once."""
     with station.database.write() as session:
         write_settings(session, settings)
         audit.record(session, caller, "retention.change", NAME, **settings.model_dump())
     cast(Retention, station.services[NAME]).look_now()
-    return show(station, caller)

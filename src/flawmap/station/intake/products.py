@@ -19,6 +19,9 @@ from flawmap.station.database.tables import Model, Product
 from flawmap.station.intake.submission import Submission, UnknownProductError
 from flawmap.utils.memory import return_freed_memory
 
+UNTRAINED = "train one."
+"""Problem of a product that has no model yet."""
+
 
 @dataclass(eq=False)
 class LiveProduct:
@@ -81,10 +84,10 @@ class Products:
 
     def _load(self, product: LiveProduct, folder: str | None) -> None:
         if folder == product.folder and (folder is None or product.live is not None):
-            product.problem = product.problem or ("train one." if folder is None else None)
+            product.problem = UNTRAINED if folder is None else None
             return
         if folder is None:
-            product.folder, product.live, product.problem = None, None, "train one."
+            product.folder, product.live, product.problem = None, None, UNTRAINED
             return
         try:
             product.live = LiveInspector(Path(folder), self._runtime, self._say)

@@ -13,9 +13,15 @@ from flawmap.errors import UsageError
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import Product, SourceSettings
 from flawmap.station.database.tables.base import now
+from flawmap.station.intake.camera.source import CameraSource
+from flawmap.station.intake.camera.where import Camera, where_of
 from flawmap.station.intake.folders import FolderSource
 from flawmap.station.intake.registration import parse_named
 from flawmap.station.intake.service import InspectionService, intake_of
+from flawmap.station.refusals import RefusedError
+from flawmap.station.security.audit import record
+from flawmap.station.security.callers import Caller
+from flawmap.station.security.users import clean_name
 
 if TYPE_CHECKING:
     from flawmap.station.context import Station
@@ -40,7 +46,8 @@ class Source(Protocol):
 
 
 KINDS: dict[str, Callable[[SourceSettings, InspectionService, Database], Source]] = {
-    "folder": FolderSource
+    "folder": FolderSource,
+    "camera": CameraSource,
 }
 """How a source of each kind is made from its row."""
 
@@ -75,6 +82,16 @@ class Sources:
                 source.start()
                 self._running[key] = wanted[key], source
 
+    def dropped(self) -> dict[str, int]:
+        """Return by camera how many images it lost because the queue was full."""
+        running = [source for _, source in list(self._running.values())]
+        return {one.shown: one.dropped for one in running if isinstance(one, CameraSource)}
+
+    def camera(self, source_id: int) -> CameraSource | None:
+        """Return a camera that runs."""
+        found = self._running.get(source_id)
+        return found[1] if found is not None and isinstance(found[1], CameraSource) else None
+
     def _end(self, keys: Sequence[int]) -> None:
         ended = [self._running.pop(key)[1] for key in keys]
         for source in ended:
@@ -97,13 +114,15 @@ def _settings(row: SourceSettings) -> object:
 
 
 def create_service(station: Station) -> Sources:
-    """Create the service, after adding the folders that the station was started with.
+    """Create the service, after adding the folders and cameras that the station was started with.
 
     Raises UsageError for one that does not exist, or whose product is not named.
     """
     with station.database.write() as session:
         for text in station.config.watch:
-            _register(session, text)
+            _register_folder(session, text)
+        for text in station.config.camera:
+            _register_camera(session, text)
     return Sources(station)
 
 
@@ -112,17 +131,60 @@ def sources_of(station: Station) -> Sources:
     return cast(Sources, station.services[NAME])
 
 
-def _register(session: Session, text: str) -> None:
+def add_source(
+    session: Session, caller: Caller, name: str, product_id: int, camera: Camera
+) -> SourceSettings:
+    """Add a camera. Raises RefusedError for a used name, or a product that there is not."""
+    product = session.get(Product, product_id)
+    if product is None or product.retired_at is not None:
+        raise RefusedError("There is no such product.", 404)
+    name = clean_name(name)
+    if session.scalar(select(SourceSettings.id).where(SourceSettings.name == name)) is not None:
+        raise RefusedError(f"There is a source {name} already.", 409)
+    row = SourceSettings(name=name, kind="camera", product_id=product_id, created_at=now())
+    row.settings = camera.model_dump(mode="json")
+    session.add(row)
+    session.flush()
+    record(session, caller, "source.create", name, where=camera.address, product=product.name)
+    return row
+
+
+def _register_folder(session: Session, text: str) -> None:
     """Add the source of `[PRODUCT=]DIR`, or enable it again."""
     name, path = parse_named(text)
     if not path.is_dir():
         raise UsageError(f"No such folder: {path}. Give the folder that the camera writes to.")
-    product_id, folder = _product_id(session, name, text), {"folder": str(path.absolute())}
-    rows = session.scalars(select(SourceSettings).where(SourceSettings.kind == "folder")).all()
-    row = next((one for one in rows if one.settings == folder), None)
+    product_id = _product_id(session, name, f"--watch {text}")
+    folder = path.absolute()
+    _enable(session, "folder", product_id, {"folder": str(folder)}, folder.name)
+
+
+def _register_camera(session: Session, text: str) -> None:
+    """Add the camera of `[PRODUCT=]WHERE`, or enable it again."""
+    where, name = where_of(text), None
+    if where is None:
+        named = parse_named(text)
+        name, where = named.name, where_of(str(named.path)) or where_of(text.partition("=")[2])
+    if where is None:
+        raise UsageError(
+            f"--camera {text}: give a device's number, such as 0, a video file that exists, or a "
+            "URL that begins with rtsp://, rtsps://, http:// or https://."
+        )
+    product_id = _product_id(session, name, f"--camera {text}")
+    settings = Camera(where=where).model_dump(mode="json")
+    _enable(session, "camera", product_id, settings, Camera(where=where).address)
+
+
+def _enable(
+    session: Session, kind: str, product_id: int, settings: dict[str, object], name: str
+) -> None:
+    """Add a source, or switch the one on that brings images from the same place."""
+    place = "folder" if kind == "folder" else "where"
+    rows = session.scalars(select(SourceSettings).where(SourceSettings.kind == kind)).all()
+    row = next((one for one in rows if one.settings[place] == settings[place]), None)
     if row is None:
-        row = SourceSettings(kind="folder", settings=folder, created_at=now())
-        row.name = _free_name(session, path.absolute().name)
+        row = SourceSettings(kind=kind, settings=settings, created_at=now())
+        row.name = _free_name(session, name)
         session.add(row)
     row.product_id, row.disabled_at = product_id, None
     session.flush()
@@ -135,7 +197,7 @@ def _product_id(session: Session, name: str | None, text: str) -> int:
         return next(iter(products.values()))
     if name not in products:
         names = ", ".join(products) or "none yet"
-        raise UsageError(f"--watch {text}: give PRODUCT=DIR with one of the products: {names}.")
+        raise UsageError(f"{text}: name the product, as PRODUCT=PLACE; products: {names}.")
     return products[name]
 
 

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from flawmap.errors import UsageError
 from flawmap.station.database.tables import Part, Review
 
+_COMMON = 2000  # part numbers with the same beginning
 Order = Literal["newest", "oldest", "highest", "lowest"]
 """By time of receipt, or by score; parts without a score are then left out."""
 VerdictOrError = Literal["good", "review", "reject", "error"]
@@ -45,6 +46,7 @@ class PartFilter(BaseModel):
     field: str | None = Field(None, description="NAME=VALUE of an operator-supplied field")
     model: str | None = Field(None, description="digest of the model that judged")
     settings: str | None = Field(None, description="digest of the settings that judged")
+    image: str | None = Field(None, description="SHA-256 of the image's file")
 
 
 class Found(NamedTuple):
@@ -69,9 +71,11 @@ def find_parts(
     order: Order = "newest",
 ) -> Found:
     """Return a page of parts. Raises UsageError for an ``after`` that no page gave."""
-    query = selection(wanted)
-    key = Part.received_at if order in ("newest", "oldest") else Part.score
-    if order in ("highest", "lowest"):
+    by_time = order in ("newest", "oldest")
+    key = Part.received_at if by_time else Part.score
+    conditions = _conditions(wanted, by_time and _is_common(session, wanted.number), by_time)
+    query = select(Part.id).where(*conditions)
+    if not by_time:
         query = query.where(Part.score.is_not(None))
     falling = order in ("newest", "highest")
     if after is not None:
@@ -79,7 +83,9 @@ def find_parts(
         own = tuple_(key, Part.id)
         query = query.where(own < tuple_(*place) if falling else own > tuple_(*place))
     ordered = (key.desc(), Part.id.desc()) if falling else (key, Part.id)
-    parts = session.scalars(query.order_by(*ordered).limit(limit + 1)).all()
+    ids = query.order_by(*ordered).limit(limit + 1)  # from an index; rows only of this page
+    chosen = select(Part).where(Part.id.in_(ids.scalar_subquery()))
+    parts = session.scalars(chosen.order_by(*ordered)).all()
     if len(parts) <= limit:
         return Found(parts, None)
     last = parts[limit - 1]
@@ -99,15 +105,26 @@ def selection(wanted: PartFilter) -> Select[Part]:
     return select(Part).where(*_conditions(wanted))
 
 
-def _conditions(wanted: PartFilter) -> list[ColumnElement[bool]]:
+def _is_common(session: Session, number: str | None) -> bool:
+    """Return whether so many numbers begin so that a walk through time finds a page sooner."""
+    if not number:
+        return False
+    some = select(Part.id).where(*_beginning(number)).limit(_COMMON).subquery()
+    return session.scalar(select(func.count()).select_from(some)) == _COMMON
+
+
+def _conditions(
+    wanted: PartFilter, common_number: bool = False, by_time: bool = False
+) -> list[ColumnElement[bool]]:
+    """Return the conditions; what would lead a planner away from an index by time is wrapped."""
     found: list[ColumnElement[bool]] = [
         *_equal(wanted),
-        *_ranges(wanted),
+        *_ranges(wanted, by_time),
         *_any_of(Part.verdict, wanted.verdicts, "error"),
         *_any_of(Part.decision, wanted.decisions, "open"),
     ]
     if wanted.number:
-        found += _beginning(wanted.number)
+        found += _beginning(wanted.number, Part.number + "" if common_number else Part.number)
     if wanted.reviewer is not None:
         theirs = select(Review.part_id).where(Review.user_id == wanted.reviewer)
         found.append(Part.id.in_(theirs))
@@ -126,13 +143,14 @@ def _equal(wanted: PartFilter) -> list[ColumnElement[bool]]:
         (Part.source, wanted.source),
         (Part.model, wanted.model),
         (Part.settings, wanted.settings),
+        (Part.image, wanted.image),
     )
     return [column == value for column, value in pairs if value is not None]
 
 
-def _ranges(wanted: PartFilter) -> list[ColumnElement[bool]]:
+def _ranges(wanted: PartFilter, by_time: bool) -> list[ColumnElement[bool]]:
     ranges: tuple[tuple[Any, Any, Any], ...] = (
-        (Part.score, wanted.lowest_score, wanted.highest_score),
+        (Part.score + 0.0 if by_time else Part.score, wanted.lowest_score, wanted.highest_score),
         (Part.p_value, wanted.lowest_p, wanted.highest_p),
         (Part.largest_area, wanted.smallest_area, wanted.largest_area),
         (Part.received_at, wanted.since, None),
@@ -145,25 +163,29 @@ def _ranges(wanted: PartFilter) -> list[ColumnElement[bool]]:
 
 
 def _any_of(column: Any, words: tuple[str, ...], nothing: str) -> list[ColumnElement[bool]]:
-    """Return the condition that a column is one of the words, or empty for ``nothing``."""
+    """Return the condition that a column is one of the words, or empty for ``nothing``.
+
+    One word is looked up in an index; of several, the index by time is walked.
+    """
     if not words:
         return []
-    present = [word for word in words if word != nothing]
-    choices = [column.in_(present)] if present else []
-    choices += [column.is_(None)] if nothing in words else []
-    return [or_(*choices)]
+    if len(words) == 1 and words[0] != nothing:
+        return [column == words[0]]
+    if words == (nothing,) and nothing == "error":
+        return [column.is_(None)]
+    return [func.coalesce(column, nothing).in_(words)]
 
 
-def _beginning(number: str) -> list[ColumnElement[bool]]:
+def _beginning(number: str, column: Any = Part.number) -> list[ColumnElement[bool]]:
     """Return conditions on part numbers that begin so; an index serves them, as LIKE's would not.
 
     The column is compared by code points in every database.
     """
-    found: list[ColumnElement[bool]] = [Part.number >= number]
+    found: list[ColumnElement[bool]] = [column >= number]
     code = ord(number[-1]) + 1
     code = 0xE000 if 0xD800 <= code < 0xE000 else code  # surrogates are no characters
     if code <= 0x10FFFF:
-        found.append(Part.number < number[:-1] + chr(code))
+        found.append(column < number[:-1] + chr(code))
     return found
 
 

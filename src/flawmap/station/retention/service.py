@@ -6,24 +6,22 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import Session
 
 from flawmap.station.context import Station
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import Part
-from flawmap.station.database.tables.base import now
 from flawmap.station.insight.looking import Looking
 from flawmap.station.parts.files import FileStore
+from flawmap.station.retention.conditions import removable, too_old
 from flawmap.station.retention.settings import (
     NAME,
-    Days,
     RetentionSettings,
     read_settings,
     stored_bytes,
 )
 
-_DAY = 24 * 3_600_000_000  # microseconds
 _TOGETHER = 200  # parts whose files are removed in one go
 _PAUSE = 60.0  # seconds between two looks
 
@@ -63,11 +61,7 @@ class Retention(Looking):
     def _too_old(
         self, session: Session, settings: RetentionSettings
     ) -> tuple[Sequence[Part], str] | None:
-        for verdict, days in _by_verdict(settings):
-            if days is None:
-                continue
-            old = and_(Part.verdict.is_(verdict) if verdict is None else Part.verdict == verdict,
-                       Part.received_at < now() - days * _DAY)  # fmt: skip
+        for days, old in too_old(settings):
             if parts := _oldest(session, settings, old):
                 return parts, f"Removed after {days} days."
         return None
@@ -110,22 +104,9 @@ def create_service(station: Station) -> Retention:
     return Retention(station.database, station.files)
 
 
-def _by_verdict(settings: RetentionSettings) -> tuple[tuple[str | None, Days], ...]:
-    return (
-        ("good", settings.good_days),
-        ("review", settings.review_days),
-        ("reject", settings.reject_days),
-        (None, settings.error_days),
-    )
-
-
 def _oldest(
     session: Session, settings: RetentionSettings, condition: ColumnElement[bool]
 ) -> Sequence[Part]:
     """Return parts with files that may be removed, the oldest first."""
-    query = select(Part).where(condition, or_(Part.has_image, Part.has_map))
-    if not settings.reviewed_too:
-        other = aliased(Part)
-        shared = exists().where(other.image == Part.image, other.reviewers > 0)
-        query = query.where(Part.reviewers == 0, ~shared)
+    query = select(Part).where(condition, removable(settings))
     return session.scalars(query.order_by(Part.received_at, Part.id).limit(_TOGETHER)).all()

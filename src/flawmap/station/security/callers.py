@@ -18,6 +18,7 @@ from flawmap.station.context import Station, StationOf
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import ApiKey, LoginSession, User
 from flawmap.station.database.tables.base import now
+from flawmap.station.security.requests import is_on_this_machine
 from flawmap.station.security.roles import Role, Scope, includes
 from flawmap.station.security.secrets import token_digest
 from flawmap.station.security.sessions import keep_alive
@@ -84,14 +85,26 @@ def needs(role: Role, scope: Scope | None = None) -> Any:
     """
 
     async def check(caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
-        if caller.key_id is not None and (scope is None or scope not in caller.scopes):
-            raise HTTPException(403, _no_key(scope))
-        if not includes(caller.role, role):
-            raise HTTPException(403, f"This needs the role {role}; you are {caller.role}.")
-        return caller
+        return _admitted(caller, role, scope)
 
     _admissions[check] = Admission(role, scope)
     return Depends(check)
+
+
+def _admitted(caller: Caller, role: Role, scope: Scope | None) -> Caller:
+    """Return the caller; 403 if it may not."""
+    if caller.key_id is not None and (scope is None or scope not in caller.scopes):
+        raise HTTPException(403, _no_key(scope))
+    if not includes(caller.role, role):
+        raise HTTPException(403, f"This needs the role {role}; you are {caller.role}.")
+    return caller
+
+
+async def _reading_here(request: Request, station: StationOf) -> Caller | None:
+    """Return who calls, or None for a program on this machine that reads without a login."""
+    if is_on_this_machine(request.scope, station.config):
+        return None
+    return _admitted(await caller_of(request, station), "operator", "read")
 
 
 _admissions: dict[Callable[..., Any], Admission] = {}
@@ -102,6 +115,9 @@ def admission_by(dependency: Callable[..., Any] | None) -> Admission | None:
     return _admissions.get(dependency) if dependency is not None else None
 
 
+_admissions[_reading_here] = Admission("operator", "read")
+
+
 Operator = Annotated[Caller, needs("operator")]
 Engineer = Annotated[Caller, needs("engineer")]
 Administrator = Annotated[Caller, needs("administrator")]
@@ -109,6 +125,8 @@ Inspecting = Annotated[Caller, needs("operator", "inspect")]
 """People who may send images, and keys with the scope `inspect`."""
 Reading = Annotated[Caller, needs("operator", "read")]
 """People who may look at parts, and keys with the scope `read`."""
+ReadingHere = Annotated[Caller | None, Depends(_reading_here)]
+"""As `Reading`, and any program on this machine, which needs no login."""
 Reviewing = Annotated[Caller, needs("operator", "review")]
 """People who may decide on parts, and keys with the scope `review`."""
 Managing = Annotated[Caller, needs("engineer", "manage")]

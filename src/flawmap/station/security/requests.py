@@ -48,6 +48,17 @@ def host_is_allowed(config: StationConfig, header: str) -> bool:
     return config.host in _ANY and (_is_address(host) or host in _own_names())
 
 
+def is_on_this_machine(scope: Scope, config: StationConfig) -> bool:
+    """Whether a program on this machine calls, and no proxy for somebody else.
+
+    A proxy that the station does not know of is recognised by the headers that all of them add.
+    """
+    headers = Headers(scope=scope)
+    forwarded = any(name in headers for name in ("forwarded", "x-forwarded-for", "via"))
+    client = scope.get("client")
+    return client is not None and client[0] in LOOPBACK and (config.proxy or not forwarded)
+
+
 def is_foreign(scope: Scope) -> bool:
     """Whether another web site makes a browser send this request, which would change something."""
     headers = Headers(scope=scope)
@@ -96,6 +107,11 @@ def warnings_for(config: StationConfig) -> list[str]:
         said.append(
             f"With --proxy, whoever reaches {config.host} directly can claim any address: let "
             "only the proxy reach this port."
+        )
+    if config.opcua is not None and urlsplit(config.opcua).hostname not in LOOPBACK:
+        said.append(
+            f"Whoever reaches {config.opcua} reads all results by OPC UA, unencrypted and without "
+            "a password: let only the controllers' network reach it."
         )
     if config.proxy and not config.allow_hosts:
         said.append("Any host name is accepted: name the proxy's with --allow-host NAME.")

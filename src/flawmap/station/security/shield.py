@@ -56,9 +56,11 @@ class Shield:
         try:
             await self.app(scope, self._limited(scope, receive), answer.send)
         except Exception as error:
+            _log(scope, error)
             if answer.started:
-                raise
-            await (await _mistake(scope, receive, error))(scope, receive, answer.send)
+                raise  # the connection breaks off: nobody takes half an answer for a whole one
+            handler: Any = scope["app"].exception_handlers[Exception]
+            await (await handler(Request(scope, receive), error))(scope, receive, answer.send)
 
     async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
         """Return why a request is not looked at, from its headers alone."""
@@ -124,16 +126,13 @@ class _Answer:
         await self._send(message)
 
 
-async def _mistake(scope: Scope, receive: Receive, error: Exception) -> Response:
-    """Log an error under a number, and answer with the number alone."""
+def _log(scope: Scope, error: Exception) -> None:
+    """Log an error under a number, which is all that the answer says of it."""
     number = new_token()[:8]
     logging.getLogger("flawmap.station").error(
         "error %s: %s %s failed", number, scope["method"], scope["path"], exc_info=error
     )
     scope.setdefault("state", {})["error_number"] = number
-    handler: Any = scope["app"].exception_handlers[Exception]
-    answer: Response = await handler(Request(scope, receive), error)
-    return answer
 
 
 def mistake_sentence(number: str) -> str:

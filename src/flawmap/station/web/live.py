@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy import select
 
 from flawmap.station.context import Station, StationOf
+from flawmap.station.database.tables import Product
 from flawmap.station.database.tables.base import now
 from flawmap.station.security.callers import Caller, Operator
+from flawmap.station.security.roles import includes
 from flawmap.station.web.frame.selection import chosen_product
 from flawmap.station.web.parts.recent import SHOWN, RecentCounts, lamps, newest
 from flawmap.station.web.rendering import page, render
@@ -18,8 +21,13 @@ router = APIRouter()
 
 
 @router.get("/", response_class=HTMLResponse)
-def live(request: Request, station: StationOf, caller: Operator) -> HTMLResponse:
-    """Show the last parts, and how to send the first one while there is none."""
+def live(request: Request, station: StationOf, caller: Operator) -> Response:
+    """Show the last parts, and how to send the first one while there is none.
+
+    Without any product, who may create one is led there.
+    """
+    if includes(caller.role, "engineer") and not _has_product(station):
+        return RedirectResponse("/products/new", 303)
     values = _summary(request, station, 0)
     return page(request, "live.html.j2", caller, shown=SHOWN, origin=_origin(request), **values)
 
@@ -41,6 +49,11 @@ def _tiles(request: Request, caller: Caller, values: dict[str, Any]) -> list[str
     return [
         render(request, "live/tile.html.j2", caller, part=part).strip() for part in values["parts"]
     ]
+
+
+def _has_product(station: Station) -> bool:
+    with station.database.read() as session:
+        return session.scalar(select(Product.id).limit(1)) is not None
 
 
 def _summary(request: Request, station: Station, after: int) -> dict[str, Any]:

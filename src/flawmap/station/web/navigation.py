@@ -24,26 +24,17 @@ class Page(NamedTuple):
         return name if name in ICONS else "other"
 
 
-ICONS = frozenset(
-    [
-        "live",
-        "review",
-        "parts",
-        "trends",
-        "thresholds",
-        "products",
-        "links",
-        "sources",
-        "people",
-        "audit",
-    ]
-)
+_LINE = ("live", "parts", "review", "trends", "thresholds", "products", "links", "sources")
+ICONS = frozenset([*_LINE, "storage", "people", "audit"])
 PAGES = (
     Page("/", "Live"),
     Page("/parts", "Parts"),
     Page("/review", "Review"),
     Page("/trends", "Trends"),
     Page("/thresholds", "Thresholds"),
+    Page("/storage", "Storage", "engineer"),
+    Page("/links", "Links", "engineer"),
+    Page("/products", "Products", "engineer"),
     Page("/people", "People", "administrator"),
     Page("/audit", "Audit", "administrator"),
 )

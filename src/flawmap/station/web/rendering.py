@@ -66,6 +66,7 @@ def _environment() -> Environment:
     environment.filters["moment"] = _moment
     environment.filters["utc"] = _utc
     environment.filters["thousands"] = _thousands
+    environment.filters["megabytes"] = size_text
     environment.filters["percent"] = _percent
     environment.filters["score"] = score_text
     environment.globals["asset"] = asset_url
@@ -87,6 +88,19 @@ def _thousands(number: int) -> str:
     return f"{number:,}".replace(",", "\u2009")
 
 
+def size_text(size: int) -> str:
+    """Return bytes as MB, or from 10 GB on as GB; what is not nothing is not 0.
+
+    >>> [size_text(one) for one in (0, 1, 25 * 10**5, 123456789, 25 * 10**9)]
+    ['0 MB', '0.1 MB', '2.5 MB', '123 MB', '25.0 GB']
+    """
+    if size >= 10**10:
+        return f"{size / 1e9:.1f} GB"
+    if size >= 10**7 or size == 0:
+        return f"{size / 1e6:.0f} MB"
+    return f"{max(size / 1e6, 0.1):.1f} MB"
+
+
 def _percent(value: float) -> str:
     """Return percent with one decimal, except for 0 and 100: only all are 100 %."""
     return f"{value:.0f}" if value in (0, 100) else f"{min(max(value, 0.1), 99.9):.1f}"
@@ -96,12 +110,12 @@ def score_text(value: float | None) -> str:
     """Return a score with the digits that tell it from others.
 
     >>> [score_text(one) for one in (0.17812, 0.000012, 0.0, 1234.5, None)]
-    ['0.1781', '1.20e-05', '0', '1234.5', '–']
+    ['0.1781', '1.2e-05', '0', '1234.5', '–']
     """
     if value is None:
         return "–"
     if value == 0:
         return "0"
     if abs(value) < 0.001:
-        return f"{value:.2e}"
+        return f"{value:.1e}"
     return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def add_scores(station: Station, run: Path, scores: list[float], *, product: str
         start = (session.scalar(select(func.max(Part.received_at))) or 0) + 1
     rows = rows_of(add_product(station.database, product), scores, start)
     for row, score in zip(rows, scores, strict=True):
-        record = dict(row["record"])
+        record = cast(dict[str, object], row["record"])
         if row["score"] is not None:
             record |= {"verdict": limits.verdict(score), "p_value": limits.p_value(score)}
         row |= {"record": record | {"settings": settings, "path": "x"}, "settings": settings}
@@ -52,7 +53,7 @@ def lines_of(station: Station, folder: Path, after: int = 0) -> Path:
 
 
 def normal(count: int, shift: float, seed: int = 0) -> list[float]:
-    return (np.random.default_rng(seed).normal(size=count) + shift).tolist()
+    return [float(one) for one in np.random.default_rng(seed).normal(size=count) + shift]
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
@@ -116,9 +117,14 @@ def test_an_alarm_is_published_and_can_be_acknowledged(
         alarm = published.get_nowait()
         assert published.empty(), "an alarm is raised once"
     assert (alarm.kind, alarm.values["direction"], alarm.values["on"]) == ("alarm", "higher", True)
+    assert list(watch.alarms) == ["board"]
+    later = DriftWatch(station.database, EventBus())
+    later.step()
+    assert list(later.alarms) == ["board"]
     caller = Caller("e", "engineer", add_user(station.database, "e", "engineer"))
     watch.restart(plain_board, caller)
     assert watch.of(plain_board) is None
+    assert not watch.alarms
     add_scores(station, calibrated_run, normal(100, 0.0))
     watch.step()
     again, expected = watch.of(plain_board), drift(calibrated_run, lines_of(station, tmp_path, 300))

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from flawmap.station.context import Station
-from flawmap.station.database.tables import Part
-from flawmap.station.web.parts.search import PAGE, PartSearch, chips, find_parts, place
+from flawmap.station.database.tables import Part, Review
+from flawmap.station.database.tables.base import now
+from flawmap.station.parts.find import find_parts
+from flawmap.station.web.parts import listing
+from flawmap.station.web.parts.listing import PAGE
+from flawmap.station.web.parts.search import PartSearch, chips, wanted_parts
 from station.conftest import ClientAs
 from station.filling import add_user, fill
 
@@ -23,6 +28,8 @@ def filled(station: Station) -> Station:
         user = add_user(station.database, "maria", "operator")
         for part in session.scalars(select(Part).where(Part.id.in_((5, 6)))):
             part.decision, part.decided_by = "reject", user
+            acted = Review(part_id=part.id, user_id=user, created_at=now(), action="decide")
+            session.add(acted)
     return station
 
 
@@ -40,6 +47,9 @@ def filled(station: Station) -> Station:
         ({"product": "other"}, Part.product_id == 2),
         ({"product": "none"}, Part.id < 0),
         ({"within": "1h"}, Part.id > 0),
+        ({"within": "1h", "until": "2001-01-02T00:00:00Z"}, Part.id < 0),
+        ({"since": "1901-01-01T00:00:00Z"}, Part.id > 0),
+        ({"image": f"{7:064x}"}, Part.id.in_((8, 208))),
         ({"since": "2001-01-01T00:00:00Z", "until": "2001-01-02T00:00:00Z"}, Part.id < 0),
         ({"score_from": "0.2", "score_to": "0.3"}, Part.score.between(0.2, 0.3)),
         ({"area_from": 1000}, Part.largest_area >= 1000),
@@ -49,11 +59,11 @@ def filled(station: Station) -> Station:
 def test_a_search_finds_what_it_says(
     filled: Station, query: dict[str, object], holds: object
 ) -> None:
-    search, found, after = PartSearch.model_validate(query), [], ""
+    search = PartSearch.model_validate(query)
     with filled.database.read() as session:
-        while page := find_parts(session, search, after)[:PAGE]:
-            found += [part.id for part in page]
-            after = place(page[-1])
+        found = [
+            part.id for part in find_parts(session, wanted_parts(session, search), None, 300).parts
+        ]
         expected = session.scalars(select(Part.id).where(holds)).all()  # type: ignore[arg-type]
     assert sorted(found) == sorted(expected)
     assert len(found) == len(set(found))
@@ -83,13 +93,49 @@ def test_a_chip_removes_its_filter_only() -> None:
     assert "score_from" not in found["score from 0"]
 
 
-@pytest.mark.parametrize("after", ["x", "1", "1.x", f"{10**30}.1", "-1.2"])
-def test_a_place_that_is_none_shows_nothing(
-    filled: Station, client_as: ClientAs, after: str
+def test_a_page_that_none_gave_says_what_to_do(station: Station, client_as: ClientAs) -> None:
+    found = client_as("operator").get("/parts", params={"after": "x"})
+    assert found.status_code == 422
+    assert "start the search again" in found.text
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", Part.id > 0),
+        (
+            "verdict=reject&verdict=error&line=line 1",
+            Part.verdict.is_(None) | (Part.verdict == "reject"),
+        ),
+        ("product=other&decision=open&score_from=0.2&within=24h", Part.score >= 0.2),
+        ("since=1901-01-01T00:00:00Z&reviewer=maria&number=SN-1&area_from=0", Part.id.in_((5, 6))),
+        ("product=board&reviewer=nobody", Part.id < 0),
+    ],
+)
+def test_exports_hold_what_the_page_shows(
+    filled: Station, client_as: ClientAs, query: str, expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = client_as("operator").get("/parts", params={"after": after})
-    assert found.status_code == 200
-    assert "data-part=" not in found.text
+    monkeypatch.setattr(listing, "PAGE", 1000)
+    client = client_as("operator")
+    page = client.get(f"/parts?{query}").text
+    shown = set(re.findall('data-part="([0-9]+)"', page))
+    links = re.findall('href="(/api/v1/parts/[^"]+)" download', page)
+    with filled.database.read() as session:
+        assert shown <= {str(i) for i in session.scalars(select(Part.id).where(expected))}
+    if not shown:
+        assert not links
+        return
+    csv, *_, coco = (client.get(one.replace("&amp;", "&")) for one in links)
+    assert {line.split(",")[0] for line in csv.text.splitlines()[1:]} == shown
+    assert {str(one["id"]) for one in coco.json()["images"]} == shown
+
+
+def test_parquet_is_offered_where_it_can_be_made(
+    filled: Station, client_as: ClientAs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for spec, offered in ((object(), True), (None, False)):
+        monkeypatch.setattr(listing, "find_spec", lambda _name, spec=spec: spec)
+        assert ("export.parquet" in client_as("operator").get("/parts").text) is offered
 
 
 @pytest.mark.parametrize("view", ["tiles", "table"])

@@ -3,6 +3,7 @@
 from flawmap.station.database.tables.base import Base
 from flawmap.station.database.tables.insight import Cursor, DriftTestRow, HourCount
 from flawmap.station.database.tables.kept import Kept
+from flawmap.station.database.tables.learning import LearningImage, TrialVerdict
 from flawmap.station.database.tables.parts import Part
 from flawmap.station.database.tables.people import (
     ApiKey,
@@ -25,6 +26,7 @@ __all__ = [
     "HourCount",
     "Job",
     "Kept",
+    "LearningImage",
     "LoginSession",
     "Model",
     "OneTimeLink",
@@ -36,5 +38,6 @@ __all__ = [
     "SettingsVersion",
     "Sink",
     "SourceSettings",
+    "TrialVerdict",
     "User",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flawmap.station.database.tables.base import Base, Id, JsonObject, Moment
@@ -55,7 +55,7 @@ class DriftTestRow(Base):
     curve: Mapped[JsonObject]  # points of the capital over time
     evidence: Mapped[float]  # highest capital
     impossible: Mapped[str | None] = mapped_column(String(300))  # why nothing can be tested
-    alarm_part_id: Mapped[int | None]
+    alarm_part_id: Mapped[int | None] = mapped_column(BigInteger)
     alarm_at: Mapped[Moment | None]
     direction: Mapped[str | None] = mapped_column(String(6))
     ended_at: Mapped[Moment | None]
@@ -68,4 +68,4 @@ class Cursor(Base):
     __tablename__ = "cursors"
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
-    part_id: Mapped[int]
+    part_id: Mapped[int] = mapped_column(BigInteger)

@@ -8,6 +8,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from flawmap.station.database.tables.base import Base, Id, JsonObject, Moment
 
 _OPEN, _ONCE = text("decision IS NULL"), text("reviewers = 1")
+_DECIDED = text("decision IS NOT NULL")
+# A search reads these columns from the index alone: rows are wide, and reading them costs most.
+_SEARCHED = ("line", "number", "decision", "score", "p_value", "largest_area")
 
 
 class Part(Base):
@@ -19,14 +22,29 @@ class Part(Base):
 
     __tablename__ = "parts"
     __table_args__ = (
-        Index(None, "received_at", "id"),
-        Index(None, "product_id", "received_at", "id"),
-        Index(None, "verdict", "received_at", "id"),
+        Index("ix_parts_time", "received_at", "id", "product_id", "verdict", *_SEARCHED),
+        Index("ix_parts_product", "product_id", "received_at", "id", "verdict", *_SEARCHED),
+        Index("ix_parts_verdict", "verdict", "received_at", "id", "product_id", *_SEARCHED),
         Index(None, "product_id", "score"),
-        Index(None, "decision", "received_at", "id"),
-        Index(None, "number"),
-        Index(None, "largest_area"),
+        Index(
+            "ix_parts_decision",
+            *("decision", "received_at", "id"),
+            sqlite_where=_DECIDED,
+            postgresql_where=_DECIDED,
+        ),
+        Index(None, "number", "received_at", "id"),
         Index(None, "image"),
+        Index(  # error rates from the index alone; only reviewed parts are in it
+            "ix_parts_reviewed",
+            "product_id",
+            "received_at",
+            "decision",
+            "verdict",
+            "line",
+            "image",
+            sqlite_where=text("decision IS NOT NULL"),
+            postgresql_where=text("decision IS NOT NULL"),
+        ),
         # the review queue: open parts nearest to the threshold or oldest, and second looks
         Index(
             "ix_parts_open_p",

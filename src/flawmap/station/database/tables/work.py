@@ -22,10 +22,13 @@ class Sink(Base):
 
 
 class OutboxMessage(Base):
-    """A message to a sink, written with the part's row and deleted some time after delivery."""
+    """A message to a sink, written with the part's row and deleted some time after delivery.
+
+    It waits until `ended_at`: when it was delivered, or, with `error` as the reason, given up.
+    """
 
     __tablename__ = "outbox"
-    __table_args__ = (Index(None, "delivered_at", "next_at", "id"),)
+    __table_args__ = (Index(None, "sink_id", "ended_at", "id"),)
 
     id: Mapped[Id]
     sink_id: Mapped[int] = mapped_column(ForeignKey("sinks.id"))
@@ -34,7 +37,8 @@ class OutboxMessage(Base):
     created_at: Mapped[Moment]
     next_at: Mapped[Moment]
     attempts: Mapped[int] = mapped_column(default=0)
-    delivered_at: Mapped[Moment | None]
+    ended_at: Mapped[Moment | None]
+    given_up: Mapped[bool] = mapped_column(default=False)
     error: Mapped[str | None] = mapped_column(Text)
 
 

@@ -43,6 +43,8 @@ class DriftWatch(Looking):
         self._database, self._events = database, events
         self._lock = threading.RLock()
         self._open: dict[int, RunningTest] | None = None
+        self.alarms: tuple[str, ...] = ()
+        """Names of the products whose test has raised its alarm, for the header of all pages."""
         self._arrivals = Arrivals(database, self.name, _COLUMNS, _CHUNK)
 
     def stop(self) -> None:
@@ -64,6 +66,8 @@ class DriftWatch(Looking):
                 self._test(tests, product_id, own, done)
             if done.raised or done.ended or any(one.must_be_saved for one in tests.values()):
                 self._save([*done.ended, *tests.values()])
+            if done.raised or done.ended:
+                self._list_alarms(tests)
         for one in done.raised:
             self._announce(one)
         return full
@@ -87,6 +91,7 @@ class DriftWatch(Looking):
                     ended.ended_at, ended.ended_by = now(), caller.user_id
                     ended.save(session)
                 self._arrivals.save(session)
+            self._list_alarms(self._loaded())
         values = {"product_id": product_id, "product": name, "on": False, "kind": "drift"}
         self._events.publish(Event("alarm", values))
 
@@ -97,7 +102,14 @@ class DriftWatch(Looking):
             with self._database.read() as session:
                 rows = session.scalars(open_rows.options(undefer(DriftTestRow.ordered))).all()
                 self._open = {row.product_id: _restored(session, row) for row in rows}
+            self._list_alarms(self._open)
         return self._open
+
+    def _list_alarms(self, tests: dict[int, RunningTest]) -> None:
+        raised = [id for id, one in tests.items() if one.alarm is not None]
+        query = select(Product.name).where(Product.id.in_(raised)).order_by(Product.name)
+        with self._database.read() as session:
+            self.alarms = tuple(session.scalars(query)) if raised else ()
 
     def _test(
         self, tests: dict[int, RunningTest], product_id: int, parts: list[Arrived], done: _Done

@@ -66,10 +66,13 @@ def message(kind: str, values: dict[str, Any]) -> str:
 
 
 def station_state(station: Station) -> dict[str, Any]:
-    """Return what the header shows: how many images wait, where something counts them."""
-    waiting = [getattr(service, "waiting", None) for service in station.services.values()]
+    """Return what the header shows: how many images wait, where something counts them, and the
+    products with an alarm that nobody has looked into yet."""
+    services = station.services.values()
+    waiting = [getattr(service, "waiting", None) for service in services]
     counted = [number for number in waiting if isinstance(number, int)]
-    return {"queue": sum(counted)} if counted else {}
+    alarms = [name for service in services for name in getattr(service, "alarms", ())]
+    return ({"queue": sum(counted)} if counted else {}) | ({"alarms": alarms} if alarms else {})
 
 
 def _merged(events: list[Event]) -> list[str]:

@@ -1,20 +1,20 @@
-"""A search for parts as the address of a page holds it: what is asked for, and its pages."""
+"""A search for parts as the address of a page holds it, in words, and as a filter."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from sqlalchemy import ColumnElement, or_, select, tuple_
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flawmap.station.database.tables import Part, Product, User
+from flawmap.station.database.tables import Product, User
 from flawmap.station.database.tables.base import now
+from flawmap.station.parts.find import DecisionOrOpen, PartFilter, VerdictOrError
 
-PAGE = 36  # parts
 _SECOND = 1_000_000  # microseconds
 _SPANS = {"1h": 3600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000}  # seconds
 SPAN_NAMES = {
@@ -23,9 +23,7 @@ SPAN_NAMES = {
     "7d": "last 7 days",
     "30d": "last 30 days",
 }
-_END = "\U0010ffff"  # after every character: the end of all numbers with a prefix
-SearchedVerdict = Literal["good", "review", "reject", "error"]
-SearchedDecision = Literal["open", "good", "reject", "unsure"]
+_NOBODY = 0  # the id of no row: nothing is found, rather than everything
 
 
 class PartSearch(BaseModel):
@@ -34,8 +32,8 @@ class PartSearch(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     product: str | None = Field(None, max_length=100)
-    verdict: tuple[SearchedVerdict, ...] = ()
-    decision: SearchedDecision | None = None
+    verdict: tuple[VerdictOrError, ...] = ()
+    decision: DecisionOrOpen | None = None
     number: str | None = Field(None, max_length=200, description="how the part number begins")
     line: str | None = Field(None, max_length=100)
     within: Literal["1h", "24h", "7d", "30d"] | None = None
@@ -96,93 +94,45 @@ def chips(search: PartSearch) -> list[Chip]:
     return found
 
 
-def find_parts(session: Session, search: PartSearch, after: str = "") -> Sequence[Part]:
-    """Return the next parts of a search, the newest first; one more than a page if there are more.
-
-    `after`: the place of the last part of the page before, by :func:`place`.
-    """
-    query = select(Part).where(*_conditions(session, search))
-    if after:
-        query = query.where(tuple_(Part.received_at, Part.id) < _parsed(after))
-    query = query.order_by(Part.received_at.desc(), Part.id.desc())
-    return session.scalars(query.limit(PAGE + 1)).all()
-
-
-def place(part: Part) -> str:
-    """Return where a part stands in time, for the address of the next page."""
-    return f"{part.received_at}.{part.id}"
-
-
-def _parsed(after: str) -> tuple[int, int]:
-    """Return time and id; of a text that is no place, one before all parts."""
-    time, _, number = after.partition(".")
-    if time.isdecimal() and number.isdecimal() and len(time) < 18 and len(number) < 18:
-        return int(time), int(number)
-    return 0, 0
+def wanted_parts(session: Session, search: PartSearch) -> PartFilter:
+    """Return the filter for the parts of a search at this moment."""
+    return PartFilter(
+        product=_id_of(session, Product, search.product),
+        verdicts=search.verdict,
+        decisions=() if search.decision is None else (search.decision,),
+        number=search.number,
+        line=search.line,
+        since=_since(search),
+        until=None if search.until is None else _microseconds(search.until),
+        lowest_score=search.score_from,
+        highest_score=search.score_to,
+        smallest_area=search.area_from,
+        reviewer=_id_of(session, User, search.reviewer),
+        image=search.image,
+    )
 
 
-def _conditions(session: Session, search: PartSearch) -> list[ColumnElement[bool]]:
-    return [
-        *_identity(session, search),
-        *_verdicts(search),
-        *_times(search),
-        *_values(session, search),
-    ]
+def export_query(wanted: PartFilter) -> str:
+    """Return a filter as the query of the API's exports."""
+    words = {"verdicts": "verdict", "decisions": "decision"}
+    given = wanted.model_dump(exclude_none=True)
+    return urlencode({words.get(key, key): value for key, value in given.items()}, doseq=True)
 
 
-def _identity(session: Session, search: PartSearch) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if search.product is not None:
-        product = session.scalar(select(Product.id).where(Product.name == search.product))
-        found.append(Part.product_id == (-1 if product is None else product))
-    if search.number is not None:
-        found += [Part.number >= search.number, Part.number < search.number + _END]
-    if search.line is not None:
-        found.append(Part.line == search.line)
-    if search.image is not None:
-        found.append(Part.image == search.image)
-    return found
+def _id_of(session: Session, table: type[Product | User], name: str | None) -> int | None:
+    if name is None:
+        return None
+    found = session.scalar(select(table.id).where(table.name == name))
+    return _NOBODY if found is None else found
 
 
-def _verdicts(search: PartSearch) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if search.verdict:
-        named = [one for one in search.verdict if one != "error"]
-        alternatives = [Part.verdict.in_(named)] if named else []
-        if "error" in search.verdict:
-            alternatives.append(Part.verdict.is_(None))
-        found.append(or_(*alternatives))
-    if search.decision == "open":
-        found.append(Part.decision.is_(None))
-    elif search.decision is not None:
-        found.append(Part.decision == search.decision)
-    return found
-
-
-def _times(search: PartSearch) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+def _since(search: PartSearch) -> int | None:
+    """Return the later one of the span's beginning and the given one."""
+    moments = [] if search.since is None else [_microseconds(search.since)]
     if search.within is not None:
-        found.append(Part.received_at >= now() - _SPANS[search.within] * _SECOND)
-    if search.since is not None:
-        found.append(Part.received_at >= _microseconds(search.since))
-    if search.until is not None:
-        found.append(Part.received_at < _microseconds(search.until))
-    return found
-
-
-def _values(session: Session, search: PartSearch) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if search.score_from is not None:
-        found.append(Part.score >= search.score_from)
-    if search.score_to is not None:
-        found.append(Part.score <= search.score_to)
-    if search.area_from is not None:
-        found.append(Part.largest_area >= search.area_from)
-    if search.reviewer is not None:
-        user = session.scalar(select(User.id).where(User.name == search.reviewer))
-        found.append(Part.decided_by == (-1 if user is None else user))
-    return found
+        moments.append(now() - _SPANS[search.within] * _SECOND)
+    return max(moments, default=None)
 
 
 def _microseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * _SECOND)
+    return max(0, int(moment.timestamp() * _SECOND))

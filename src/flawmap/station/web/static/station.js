@@ -96,7 +96,11 @@
     stream?.addEventListener(kind, (event) => tell(kind, JSON.parse(event.data)));
   };
 
-  const onState = ({ queue = null }) => {
+  const onState = ({ queue = null, alarms = [] }) => {
+    const alarm = document.getElementById("alarm");
+    alarm.hidden = !alarms.length;
+    alarm.textContent = `! Drift: ${alarms.length > 1 ? `${alarms.length} products` : (alarms[0] ?? "")}`;
+    alarm.href = `/trends?product=${encodeURIComponent(alarms[0] ?? "")}#drift`;
     const shown = state.querySelector(".queue");
     shown.hidden = queue === null;
     if (queue !== null) shown.querySelector("b").textContent = queue;

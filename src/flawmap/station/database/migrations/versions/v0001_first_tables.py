@@ -181,14 +181,20 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_parts_key")),
     )
     op.create_index(
-        op.f("ix_parts_decision_received_at_id"),
+        "ix_parts_decision",
         "parts",
         ["decision", "received_at", "id"],
         unique=False,
+        sqlite_where=sa.text("decision IS NOT NULL"),
+        postgresql_where=sa.text("decision IS NOT NULL"),
     )
     op.create_index(op.f("ix_parts_image"), "parts", ["image"], unique=False)
-    op.create_index(op.f("ix_parts_largest_area"), "parts", ["largest_area"], unique=False)
-    op.create_index(op.f("ix_parts_number"), "parts", ["number"], unique=False)
+    op.create_index(
+        op.f("ix_parts_number_received_at_id"),
+        "parts",
+        ["number", "received_at", "id"],
+        unique=False,
+    )
     op.create_index(
         "ix_parts_once",
         "parts",
@@ -214,19 +220,57 @@ def upgrade() -> None:
         postgresql_where=sa.text("decision IS NULL"),
     )
     op.create_index(
-        op.f("ix_parts_product_id_received_at_id"),
+        "ix_parts_product",
         "parts",
-        ["product_id", "received_at", "id"],
+        [
+            "product_id",
+            "received_at",
+            "id",
+            "verdict",
+            "line",
+            "number",
+            "decision",
+            "score",
+            "p_value",
+            "largest_area",
+        ],
         unique=False,
     )
     op.create_index(
         op.f("ix_parts_product_id_score"), "parts", ["product_id", "score"], unique=False
     )
-    op.create_index(op.f("ix_parts_received_at_id"), "parts", ["received_at", "id"], unique=False)
     op.create_index(
-        op.f("ix_parts_verdict_received_at_id"),
+        "ix_parts_time",
         "parts",
-        ["verdict", "received_at", "id"],
+        [
+            "received_at",
+            "id",
+            "product_id",
+            "verdict",
+            "line",
+            "number",
+            "decision",
+            "score",
+            "p_value",
+            "largest_area",
+        ],
+        unique=False,
+    )
+    op.create_index(
+        "ix_parts_verdict",
+        "parts",
+        [
+            "verdict",
+            "received_at",
+            "id",
+            "product_id",
+            "line",
+            "number",
+            "decision",
+            "score",
+            "p_value",
+            "largest_area",
+        ],
         unique=False,
     )
     op.create_table(
@@ -304,16 +348,17 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("next_at", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("delivered_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("given_up", sa.Boolean(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["part_id"], ["parts.id"], name=op.f("fk_outbox_part_id")),
         sa.ForeignKeyConstraint(["sink_id"], ["sinks.id"], name=op.f("fk_outbox_sink_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
     )
     op.create_index(
-        op.f("ix_outbox_delivered_at_next_at_id"),
+        op.f("ix_outbox_sink_id_ended_at_id"),
         "outbox",
-        ["delivered_at", "next_at", "id"],
+        ["sink_id", "ended_at", "id"],
         unique=False,
     )
     op.create_table(

@@ -17,7 +17,7 @@ def upgrade() -> None:
     op.create_table(
         "cursors",
         sa.Column("name", sa.String(length=40), nullable=False),
-        sa.Column("part_id", sa.Integer(), nullable=False),
+        sa.Column("part_id", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_cursors")),
     )
     op.create_table(
@@ -51,7 +51,7 @@ def upgrade() -> None:
         ),
         sa.Column("evidence", sa.Double(), nullable=False),
         sa.Column("impossible", sa.String(length=300), nullable=True),
-        sa.Column("alarm_part_id", sa.Integer(), nullable=True),
+        sa.Column("alarm_part_id", sa.BigInteger(), nullable=True),
         sa.Column("alarm_at", sa.BigInteger(), nullable=True),
         sa.Column("direction", sa.String(length=6), nullable=True),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
@@ -88,4 +88,13 @@ def upgrade() -> None:
             ["product_id"], ["products.id"], name=op.f("fk_hour_counts_product_id")
         ),
         sa.PrimaryKeyConstraint("product_id", "hour", "line", name=op.f("pk_hour_counts")),
+    )
+    op.create_index(
+        "ix_parts_reviewed",
+        "parts",
+        ["product_id", "received_at", "decision", "verdict", "line", "image"],
+        unique=False,
+        if_not_exists=True,
+        sqlite_where=sa.text("decision IS NOT NULL"),
+        postgresql_where=sa.text("decision IS NOT NULL"),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fastapi import HTTPException, Request
 
-from flawmap.station.api.multipart import FormError, boundary_of, form_parts
+from flawmap.station.api.intake.multipart import FormError, boundary_of, form_parts
 from flawmap.station.config import StationConfig
 from flawmap.station.intake.capacity import Reservation
 from flawmap.station.intake.submission import BusyError

@@ -18,8 +18,18 @@
   const column = (rows, i, scale = 1) => rows.map((row) => (row ? row[i] * scale : null));
   const percent = (values) => values.map((value) => (value === null ? null : 100 * value));
 
+  // labels of moments: for each distance between ticks, the short one, and below it what it leaves out
+  const MOMENTS = [
+    [31536000, "{YYYY}", null, null, null, null, null, null, 1],
+    [2419200, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+    [86400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+    [3600, "{HH}:00", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+    [60, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+    [1, ":{ss}", "\n{D} {MMM} {YYYY} {HH}:{mm}", null, "\n{D} {MMM} {HH}:{mm}", null, "\n{HH}:{mm}", null, 1],
+  ];
+  const TIME = { value: "{YYYY}-{MM}-{DD} {HH}:{mm}" };
   const axes = (colour, unit, format) => [
-    { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") }, font: "13px system-ui, sans-serif" },
+    { values: MOMENTS, stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") }, font: "13px system-ui, sans-serif" },
     {
       stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") },
       font: "13px system-ui, sans-serif", size: 68, label: unit, labelFont: "13px system-ui, sans-serif", labelSize: 22,
@@ -73,7 +83,7 @@
     "rate-plot": (colour) => ({
       values: [seconds(series.at), percent(series.share), percent(series.low), percent(series.high), series.at.map(() => (series.centre === null ? null : 100 * series.centre))],
       series: [
-        {},
+        TIME,
         line("share", colour("accent"), { points: { show: series.at.length < 200, size: 7 }, value: tidy(" %") }),
         line("lower limit", colour("quiet"), { dash: [6, 4], width: 1.5, paths: stepped, points: { show: false }, value: tidy(" %") }),
         line("upper limit", colour("quiet"), { dash: [6, 4], width: 1.5, paths: stepped, points: { show: false }, value: tidy(" %") }),
@@ -86,7 +96,7 @@
     "score-plot": (colour) => ({
       values: [seconds(series.at), ...[0, 1, 3, 4, 2].map((i) => column(series.scores, i))],
       series: [
-        {},
+        TIME,
         line("5 %", colour("edge"), { width: 1, points: { show: false }, value: tidy("") }),
         line("25 %", colour("edge"), { width: 1, points: { show: false }, value: tidy("") }),
         line("75 %", colour("edge"), { width: 1, points: { show: false }, value: tidy("") }),
@@ -109,7 +119,7 @@
     }),
     "drift-plot": (colour) => ({
       values: [seconds(drift.at), drift.capital],
-      series: [{}, line("log10 of the capital", colour("accent"), { points: { show: drift.at.length < 3, size: 8 }, value: tidy("") })],
+      series: [TIME, line("log10 of the capital", colour("accent"), { points: { show: drift.at.length < 3, size: 8 }, value: tidy("") })],
       axes: axes(colour, "capital", (v) => (Number.isInteger(v) ? power(v) : "")),
       range: (_, low, high) => [Math.min(-0.5, low ?? 0), Math.max(drift.limit * 1.15, high ?? 0)],
       draw: [rule(drift.limit, colour("reject"), [])],
@@ -117,7 +127,7 @@
     "latency-plot": (colour) => ({
       values: [seconds(series.at), ...[0, 1, 2].map((i) => column(series.latency, i))],
       series: [
-        {},
+        TIME,
         line("median", colour("accent"), { points: { show: series.at.length < 60, size: 6 }, value: tidy(" ms") }),
         line("95 %", colour("review"), { dash: [6, 4], points: { show: false }, value: tidy(" ms") }),
         line("99 %", colour("quiet"), { dash: [2, 3], points: { show: false }, value: tidy(" ms") }),

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field, ValidationError
 
 from flawmap.inspection.record import InspectionRecord
-from flawmap.station.api.uploads import TEXTS, Upload, read_upload
+from flawmap.station.api.intake.uploads import TEXTS, Upload, read_upload
 from flawmap.station.context import Station, StationOf
 from flawmap.station.database.tables import Part
 from flawmap.station.intake.service import DEADLINE, intake_of
@@ -76,14 +76,14 @@ _HEADER = "x-flawmap-"  # followed by one of _SAID, or the name of a field
 _FIELD_NAME, _FIELD_TEXT = 60, 500  # characters
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _PROPERTIES = Said.model_json_schema()["properties"]
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+REFUSALS: dict[int | str, dict[str, Any]] = {
     408: {"model": Refusal, "description": "the image did not arrive in time"},
     409: {"model": Refusal, "description": "the key belongs to another image"},
     413: {"model": Refusal, "description": "the image is too large"},
     415: {"model": Refusal, "description": "neither a form nor an image"},
     503: {"model": Refusal, "description": "the queue is full: see Retry-After"},
 }
-_FAILURES: dict[int | str, dict[str, Any]] = {
+FAILURES: dict[int | str, dict[str, Any]] = {
     422: {
         "model": InspectedPart | Refusal,
         "description": "not an image: a part without verdict is stored; or no product is named",
@@ -140,7 +140,7 @@ _SEVERAL = {
     "/inspect",
     operation_id="inspect_image",
     response_model=InspectedPart,
-    responses=_REFUSALS | _FAILURES,
+    responses=REFUSALS | FAILURES,
     openapi_extra=_ONE,
 )
 async def inspect(request: Request, station: StationOf, _caller: Inspecting) -> Response:
@@ -149,16 +149,14 @@ async def inspect(request: Request, station: StationOf, _caller: Inspecting) -> 
     Further texts of the form, and headers `X-Flawmap-NAME`, become fields of the part. The answer
     comes when the part is stored, and `part` is its id, with or without a verdict.
     """
-    answer = (await _inspected(request, station, 1))[0]
-    value = _value(answer.part)
-    return _json(value, status_of(answer.part))
+    return answer_with((await _inspected(request, station, 1))[0].part)
 
 
 @router.post(
     "/inspect/batch",
     operation_id="inspect_images",
     response_model=InspectedParts,
-    responses=_REFUSALS | {422: {"model": Refusal}},
+    responses=REFUSALS | {422: {"model": Refusal}},
     openapi_extra=_SEVERAL,
 )
 async def inspect_batch(request: Request, station: StationOf, _caller: Inspecting) -> Response:
@@ -248,6 +246,11 @@ def status_of(part: Part) -> int:
     if part.error.startswith(DEADLINE):
         return 504
     return 500 if part.error.startswith(FAILURE) else 422
+
+
+def answer_with(part: Part) -> Response:
+    """Return the answer to whoever had this part inspected."""
+    return _json(_value(part), status_of(part))
 
 
 def _value(part: Part) -> dict[str, Any]:

@@ -176,7 +176,7 @@
   };
   const box = get("histogram");
   const HEIGHT = 240;
-  const FRAME = { left: 56, right: 16, top: 24, bottom: 64 };
+  const FRAME = { left: 56, right: 36, top: 24, bottom: 64 };
   let frame = null;
   let lines = null;
   const x = (score) => FRAME.left + ((score - low) / (high - low)) * (frame.width - FRAME.left - FRAME.right);

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from flawmap import __version__
 from flawmap.inspection.decision import Inspection
-from flawmap.station.api.inspect import answers_of, parse_fields, parse_said, status_of
-from flawmap.station.api.tensors import (
+from flawmap.station.api.intake.inspect import answers_of, parse_fields, parse_said, status_of
+from flawmap.station.api.intake.tensors import (
     HEADER_LENGTH,
     INPUT,
     OUTPUTS,
@@ -25,7 +25,7 @@ from flawmap.station.api.tensors import (
     encode_answer,
     parse_request,
 )
-from flawmap.station.api.uploads import read_body
+from flawmap.station.api.intake.uploads import read_body
 from flawmap.station.context import Station, StationOf
 from flawmap.station.intake.products import LiveProduct
 from flawmap.station.intake.service import intake_of

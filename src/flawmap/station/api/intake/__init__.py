@@ -1,0 +1,1 @@
+"""Images over HTTP: flawmap's own routes, and the Open Inference Protocol."""

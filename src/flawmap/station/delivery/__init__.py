@@ -1,0 +1,1 @@
+"""Delivery of verdicts to other systems: an outbox in the database, and threads that empty it."""

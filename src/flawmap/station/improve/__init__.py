@@ -1,0 +1,1 @@
+"""From good images to an inspector, and from reviews to a better one."""

@@ -1,0 +1,127 @@
+"""What a training does, step by step; a step that was done is not done again after a stop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from flawmap.errors import FlawmapError
+from flawmap.inspection.bundle.manifest import read_manifest, run_id
+from flawmap.station.context import Station
+from flawmap.station.database.tables import Job, Model, Product, TrialVerdict
+from flawmap.station.database.tables.base import now
+from flawmap.station.improve import models
+from flawmap.station.improve.dataset import Writer, make_plan, read_dataset
+from flawmap.station.improve.jobs import BEGIN
+from flawmap.station.improve.training import (
+    RUN,
+    Options,
+    is_trained,
+    predict_command,
+    train_command,
+)
+
+RunProcess = Callable[[Job, Sequence[str]], None]
+
+
+def work(station: Station, job: Job, run_process: RunProcess) -> str:
+    """Carry out a training; return what came of it. Raises FlawmapError."""
+    folder = Path(job.folder)
+    with station.database.read() as session:
+        product = session.get_one(Product, job.product_id)
+    dataset = read_dataset(folder) or _write_dataset(station, product, folder)
+    if not is_trained(folder):
+        run_process(job, train_command(folder, Options.model_validate(job.settings)))
+    if job.kind == BEGIN and product.model_id is None:
+        model = models.go_live(station, product.id, folder / RUN)
+        return f"Model {model.id} inspects since it was trained."
+    verdicts = _compare(station, job, product, dataset, run_process)
+    model = _add_candidate(station, product, folder / RUN, verdicts)
+    return f"Model {model.id} is a candidate, compared on {len(verdicts)} reviewed parts."
+
+
+def _write_dataset(station: Station, product: Product, folder: Path) -> dict[str, Any]:
+    with station.database.read() as session:
+        plan = make_plan(session, product)
+    return Writer(station, product, plan, folder).write()
+
+
+def _compare(
+    station: Station,
+    job: Job,
+    product: Product,
+    dataset: dict[str, Any],
+    run_process: RunProcess,
+) -> list[TrialVerdict]:
+    """Let candidate and present inspector judge the parts that neither learned from."""
+    if not dataset["compared"]:
+        return []
+    folder = Path(job.folder)
+    with station.database.read() as session:
+        present = session.get_one(Model, session.get_one(Product, product.id).model_id)
+    records = {}
+    for name, run in (("present", Path(present.folder)), ("candidate", folder / RUN)):
+        out = folder / f"{name}.jsonl"
+        out.unlink(missing_ok=True)
+        run_process(job, predict_command(station.config, run, folder, out))
+        records[name] = _by_image(out)
+    return [
+        found
+        for part in dataset["compared"]
+        if (found := _verdict(part, records["present"], records["candidate"]))
+    ]
+
+
+def _by_image(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the records that have a verdict by the digest of their image."""
+    records: dict[str, dict[str, Any]] = {}
+    with suppress(FileNotFoundError):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            if record.get("verdict") is not None and record.get("image"):
+                records[record["image"]] = record
+    return records
+
+
+def _verdict(
+    part: dict[str, Any], present: dict[str, Any], candidate: dict[str, Any]
+) -> TrialVerdict | None:
+    ours, theirs = present.get(part["image"]), candidate.get(part["image"])
+    if ours is None or theirs is None:
+        return None
+    return TrialVerdict(
+        kind="compared",
+        part_id=part["part"],
+        verdict=theirs["verdict"],
+        score=theirs["score"],
+        present=ours["verdict"],
+        present_score=ours["score"],
+        created_at=now(),
+    )
+
+
+def _add_candidate(
+    station: Station, product: Product, run: Path, verdicts: Sequence[TrialVerdict]
+) -> Model:
+    identity = run_id(read_manifest(run))
+    with station.database.write() as session:
+        stored = session.get_one(Product, product.id)
+        if stored.model_id is None:
+            raise FlawmapError("The product lost its inspector during the training: begin again.")
+        model = Model(
+            product_id=product.id,
+            run=identity,
+            folder=str(run),
+            state="candidate",
+            parent_id=stored.model_id,
+            created_at=now(),
+        )
+        session.add(model)
+        session.flush()
+        for verdict in verdicts:
+            verdict.model_id = model.id
+        session.add_all(verdicts)
+    return model

@@ -1,0 +1,1 @@
+"""What machines that watch the station read: numbers for Prometheus, health, and log lines."""

@@ -1,0 +1,1 @@
+"""OPC UA server with the last results, for programmable controllers."""

@@ -1,0 +1,1 @@
+"""Pages of products: begin, look after and improve their inspectors."""
