@@ -60,6 +60,23 @@ NOT_RUN = [
         "thresholds-and-trends.md",
         "needs a station that runs; tests/station/insight calls these addresses",
     ),
+    (
+        "inspect-over-http.md",
+        "needs a running station; tests/station/api/test_docs.py runs this page against one",
+    ),
+    ("inspect-over-http.md", "an answer"),
+    (
+        "inspect-over-http.md",
+        "starts a server that does not end; tests/station/intake/test_folders.py watches folders",
+    ),
+    (
+        "inspect-over-http.md",
+        "needs a running station; tests/station/intake/test_folders.py does the same",
+    ),
+    (
+        "inspect-over-http.md",
+        "needs a running station and tritonclient[http]; tests/station/api/test_docs.py runs it",
+    ),
     ("backup-and-restore.md", "copies a station's folder"),
     ("backup-and-restore.md", "needs a PostgreSQL server"),
     ("postgresql.md", "needs a PostgreSQL server; tests/station runs against one"),

@@ -93,12 +93,13 @@ FAILURES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _form(images: dict[str, Any], required: str) -> dict[str, Any]:
+def _form(title: str, images: dict[str, Any], required: str) -> dict[str, Any]:
     """Return the OpenAPI schema of a form with images and what may be said of them."""
     properties = {required: images} | _PROPERTIES
     more = {"type": "string", "maxLength": _FIELD_TEXT}
     return {
         "schema": {
+            "title": title,
             "type": "object",
             "properties": properties,
             "required": [required],
@@ -111,7 +112,7 @@ _ONE = {
     "requestBody": {
         "required": True,
         "content": {
-            "multipart/form-data": _form(_BINARY["schema"], "image"),
+            "multipart/form-data": _form("ImageForm", _BINARY["schema"], "image"),
             "image/*": _BINARY,
             "application/octet-stream": _BINARY,
         },
@@ -126,7 +127,9 @@ _SEVERAL = {
         "required": True,
         "content": {
             "multipart/form-data": _form(
-                {"type": "array", "items": _BINARY["schema"], "maxItems": _MOST_IMAGES}, "images"
+                "ImagesForm",
+                {"type": "array", "items": _BINARY["schema"], "maxItems": _MOST_IMAGES},
+                "images",
             )
         },
     }
@@ -135,6 +138,7 @@ _SEVERAL = {
 
 @router.post(
     "/inspect",
+    operation_id="inspect_image",
     response_model=InspectedPart,
     responses=REFUSALS | FAILURES,
     openapi_extra=_ONE,
@@ -150,6 +154,7 @@ async def inspect(request: Request, station: StationOf, _caller: Inspecting) -> 
 
 @router.post(
     "/inspect/batch",
+    operation_id="inspect_images",
     response_model=InspectedParts,
     responses=REFUSALS | {422: {"model": Refusal}},
     openapi_extra=_SEVERAL,
