@@ -148,6 +148,7 @@ def test_secrets_are_never_shown_again_and_changes_are_audited(line: Inspecting)
         {"kind": "webhook", "url": "http://host/a b"},
         {"kind": "webhook", "url": "http://host:99999/"},
         {"kind": "webhook", "url": "https://host/", "ca": "none"},
+        {"kind": "webhook", "url": "https://host/", "ca": "Zürich"},
         {"kind": "mqtt", "host": "broker", "topic": "a/#"},
         {"kind": "mqtt", "host": "broker", "topic": "{part}"},
         {"kind": "mqtt", "host": "mqtt://broker"},

@@ -33,7 +33,7 @@ class _Settings(BaseModel):
             return None
         try:
             ssl.create_default_context(cadata=text)
-        except (ssl.SSLError, ValueError) as error:
+        except (ssl.SSLError, ValueError, TypeError) as error:  # the last one: not ASCII
             raise ValueError(
                 "give certificates as PEM text, -----BEGIN CERTIFICATE-----"
             ) from error
