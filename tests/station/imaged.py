@@ -39,7 +39,7 @@ def add_imaged(
     anomaly_map = np.full(map_size, 0.1, np.float32)
     anomaly_map[8:16, 8:16] = 1.0
     station.files.put_image(digest, suffix, data)
-    station.files.put_map(digest, MODEL, anomaly_map)
+    map_bytes = station.files.put_map(digest, MODEL, anomaly_map)
     product_id = add_product(station.database)
     defect = {"box": [16, 12, 16, 12], "area": 192, "peak": 1.0, "length": 20.0, "mean": 1.0}
     record = {
@@ -76,6 +76,7 @@ def add_imaged(
         width=size[1],
         has_image=True,
         has_map=True,
+        map_bytes=map_bytes,
         waited_ms=1.0,
         total_ms=12.0,
         reviewers=0,

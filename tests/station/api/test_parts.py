@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 
@@ -14,10 +15,12 @@ from sqlalchemy import select
 from flawmap.station.context import Station
 from flawmap.station.database.tables import DrawnDefect, Part, Review
 from flawmap.station.database.tables.base import now
-from flawmap.station.parts.export import rows
+from flawmap.station.parts.export import rows, table
 from flawmap.station.parts.export.coco import FOUND
+from flawmap.station.parts.files import decode_map
 from station.conftest import ClientAs
-from station.filling import add_user, fill
+from station.filling import MODEL, add_user, fill
+from station.imaged import add_imaged
 from station.postgres import on_both
 
 PARTS = "/api/v1/parts"
@@ -61,9 +64,48 @@ def test_a_wrong_search_is_refused(client: TestClient, given, sentence: str) -> 
     assert sentence in answer.json()["detail"]
 
 
-def test_an_unknown_part(client: TestClient) -> None:
-    answer = client.get(f"{PARTS}/4711")
+@pytest.mark.parametrize("what", ["", "/image", "/map"])
+def test_an_unknown_part(client: TestClient, what: str) -> None:
+    answer = client.get(f"{PARTS}/4711{what}")
     assert (answer.status_code, answer.json()["detail"]) == (404, "There is no part 4711.")
+
+
+def test_image_and_map_as_they_are_stored(station: Station, client_as: ClientAs) -> None:
+    client = client_as("operator")
+    part = client.get(f"{PARTS}/{add_imaged(station)}").json()
+    with station.database.read() as session:
+        digest = session.get_one(Part, part["id"]).image
+    image, stored = client.get(part["image"]), client.get(part["map"])
+    assert hashlib.sha256(image.content).hexdigest() == digest
+    assert image.headers["content-type"] == "image/png"
+    assert image.headers["x-content-type-options"] == "nosniff"
+    (listed,) = client.get(f"{PARTS}/coco.json").json()["images"]
+    assert f'filename="{listed["file_name"]}"' in image.headers["content-disposition"]
+    expected = station.files.read_map(digest, MODEL)
+    np.testing.assert_array_equal(decode_map(stored.content), expected)
+
+
+def test_an_image_that_is_not_stored(station: Station, client_as: ClientAs) -> None:
+    client, path = client_as("operator"), f"{PARTS}/{add_imaged(station)}"
+    with station.database.write() as session:
+        part = session.get_one(Part, 1)
+        part.has_image = part.has_map = False
+        part.note = "Removed after 7 days."
+    assert client.get(path).json()["image"] is client.get(path).json()["map"] is None
+    for what in ("image", "map"):
+        answer = client.get(f"{path}/{what}")
+        expected = f"The {what} of part 1 is not stored. Removed after 7 days."
+        assert (answer.status_code, answer.json()["detail"]) == (404, expected)
+
+
+def test_a_file_that_somebody_deleted(station: Station, client_as: ClientAs) -> None:
+    client, path = client_as("operator"), f"{PARTS}/{add_imaged(station)}"
+    for file in station.files.folder.glob("*/*/*.png"):
+        file.unlink()
+    for what in ("image", "map"):
+        answer = client.get(f"{path}/{what}")
+        assert answer.status_code == 404
+        assert "no longer there" in answer.json()["detail"]
 
 
 @on_both
@@ -84,10 +126,13 @@ def test_csv(client: TestClient, station: Station) -> None:
         assert row["product"] == "board"
 
 
-def test_parquet(client: TestClient) -> None:
+def test_parquet(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(table, "_GROUP", 2)
     answer = client.get(f"{PARTS}/export.parquet")
-    found = pq.read_table(io.BytesIO(answer.content)).to_pylist()
+    read = pq.ParquetFile(io.BytesIO(answer.content))
+    assert read.num_row_groups == 2  # of 80 and 50 rows: each was sent as soon as it was made
+    found = read.read().to_pylist()
     assert [row["id"] for row in found] == list(range(1, 131))
     text = client.get(f"{PARTS}/export.csv").text
     for row, line in zip(found, csv.DictReader(io.StringIO(text)), strict=True):

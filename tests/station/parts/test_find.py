@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event, select
@@ -12,8 +13,9 @@ from flawmap.errors import UsageError
 from flawmap.station.context import Station
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import Part
-from flawmap.station.parts import find
-from flawmap.station.parts.find import Order, PartFilter, count_parts, find_parts
+from flawmap.station.parts import conditions
+from flawmap.station.parts.filters import PartFilter
+from flawmap.station.parts.find import Order, count_parts, find_parts
 from station.filling import fill
 from station.postgres import on_both
 
@@ -97,35 +99,88 @@ def test_a_field_needs_name_and_value(filled: Station) -> None:
 def test_many_numbers_that_begin_alike_are_found_through_time(
     filled: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(find, "_COMMON", 5)
+    monkeypatch.setattr(conditions, "FEW", 5)
     with filled.database.read() as session:
         found = find_parts(session, PartFilter(number="SN-1-000001"), limit=1000)
     assert [part.id for part in found.parts] == list(range(20, 10, -1))
 
 
-COMMON = [
-    {"verdicts": ("reject",)},
-    {"verdicts": ("review", "error"), "line": "none"},
-    {"decisions": ("good",)},
-    {"product": 1, "decisions": ("open",), "line": "none"},
-    {"number": "SN-1-000001"},
-    {"product": 1, "lowest_score": 0.99},
-    {"smallest_area": 10_000, "highest_p": 0.5},
-]
-
-
-@pytest.mark.parametrize("wanted", COMMON)
-def test_a_common_search_reads_an_index_alone(tmp_path: Path, wanted: dict[str, object]) -> None:
-    database, asked = Database(f"sqlite:///{tmp_path}/station.sqlite"), []
-    database.upgrade()
+def plan_of(database: Database, wanted: dict[str, object], order: Order) -> list[str]:
+    """How SQLite finds the ids of a page, in its own words."""
+    asked: list[Sequence[Any]] = []
     with database.read() as session:
         event.listen(
             database.engine, "before_cursor_execute", lambda *args: asked.append(args[2:4])
         )
-        find_parts(session, PartFilter(**wanted))
-        statement, values = asked[-1]
+        find_parts(session, PartFilter(**wanted), order=order)
+        statement, values = asked[-2]  # before the one that reads the page's rows
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
-        steps = [row[3] for row in plan]
+        return [row[3] for row in plan]
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/station.sqlite")
+    database.upgrade()
+    yield database
     database.close()
-    assert steps[0] == "SEARCH parts USING INTEGER PRIMARY KEY (rowid=?)"
-    assert "USING COVERING INDEX" in steps[2], steps
+
+
+COMMON: list[tuple[dict[str, object], Order]] = [
+    ({}, "newest"),
+    ({"verdicts": ("reject",)}, "newest"),
+    ({"verdicts": ("review", "error"), "line": "line 1"}, "newest"),
+    ({"product": 1, "decisions": ("open",), "line": "line 1"}, "oldest"),
+    ({"number": "SN-1-000001", "verdicts": ("reject",)}, "newest"),
+    ({"product": 1, "lowest_score": 0.1}, "newest"),
+    ({"smallest_area": 10, "highest_p": 0.5}, "newest"),
+    ({"verdicts": ("reject",), "product": 1}, "lowest"),
+    ({"line": "line 1", "decisions": ("good",), "since": 9}, "highest"),
+]
+
+
+@pytest.mark.parametrize(("wanted", "order"), COMMON)
+def test_many_parts_are_found_by_a_walk_through_an_index_alone(
+    empty: Database, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, object], order: Order
+) -> None:
+    monkeypatch.setattr(conditions, "FEW", 0)  # each condition is fulfilled by many
+    (step,) = plan_of(empty, wanted, order)
+    assert "USING COVERING INDEX" in step
+
+
+RARE: list[tuple[dict[str, object], str]] = [
+    ({"image": "ab" * 32}, "image"),
+    ({"number": "SN-1-000001"}, "number_received_at_id"),
+    ({"smallest_area": 10_000}, "area"),
+    ({"lowest_score": 0.99}, "score"),
+    ({"line": "line 9"}, "line"),
+    ({"source": "camera:1"}, "source"),
+    ({"verdicts": ("error",)}, "verdict"),
+    ({"decisions": ("good", "unsure")}, "decision"),
+]
+
+
+@pytest.mark.parametrize(("wanted", "index"), RARE)
+def test_few_parts_are_found_by_the_condition_that_only_they_fulfil(
+    empty: Database, wanted: dict[str, object], index: str
+) -> None:
+    # with a condition that all parts fulfil, whose index a planner without statistics might take
+    steps = plan_of(empty, wanted | {"settings": "x", "since": 0}, "newest")
+    assert any(f"ix_parts_{index} (" in step for step in steps), steps
+    assert not any("ix_parts_time" in step for step in steps), steps
+
+
+@on_both
+def test_few_parts_or_many_the_same_are_found(
+    filled: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with filled.database.read() as session:
+        for given, _ in CASES:
+            found = []
+            for few in (0, 5, 60, 2000):
+                monkeypatch.setattr(conditions, "FEW", few)
+                for order in ("oldest", "lowest"):
+                    page = find_parts(session, PartFilter(**given), None, 1000, order).parts
+                    found.append((order, [part.id for part in page]))
+            assert found[0::2] == found[0:1] * 4, given
+            assert found[1::2] == found[1:2] * 4, given

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, Query
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
 from flawmap.errors import FlawmapError
 from flawmap.station.api.ids import RowId
-from flawmap.station.context import StationOf
+from flawmap.station.context import Station, StationOf
 from flawmap.station.database.tables import Part
 from flawmap.station.parts.export.coco import coco_text
 from flawmap.station.parts.export.rows import moment_text
 from flawmap.station.parts.export.table import csv_lines, parquet_bytes
-from flawmap.station.parts.find import (
-    DecisionOrOpen,
-    Order,
-    PartFilter,
-    VerdictOrError,
-    find_parts,
-)
+from flawmap.station.parts.filters import DecisionOrOpen, PartFilter, VerdictOrError
+from flawmap.station.parts.find import Order, find_parts
 from flawmap.station.refusals import RefusedError
 from flawmap.station.security.callers import Reading
 
 router = APIRouter(prefix="/api/v1/parts", tags=["parts"])
 _BIG = 2**63 - 1
+_FORMATS = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".bmp": "image/bmp",
+    ".tif": "image/tiff",
+    ".webp": "image/webp",
+}
+# What a client sent is a file to keep, even if a browser opens its address.
+_HARMLESS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
 
 
 class PartAnswer(BaseModel):
@@ -45,8 +53,9 @@ class PartAnswer(BaseModel):
     error: str | None
     decision: str | None = Field(description="by the last review: good, reject or unsure")
     record: dict[str, Any] = Field(description="the inspection record")
-    image: str | None = Field(description="where the image is, if it is stored")
-    heat: str | None = Field(description="where the heat map is, if it is stored")
+    image: str | None = Field(description="where the image is as received, if it is stored")
+    map: str | None = Field(description="where the anomaly map is, if it is stored")
+    heat: str | None = Field(description="where the map is in colours, if it is stored")
     page: str = Field(description="page for people")
     note: str | None = Field(description="why image or map are not stored")
 
@@ -59,7 +68,8 @@ class PartAnswer(BaseModel):
             **own
             | {
                 "received_at": moment_text(part.received_at),
-                "image": f"{page}/image" if part.has_image else None,
+                "image": f"{router.prefix}/{part.id}/image" if part.has_image else None,
+                "map": f"{router.prefix}/{part.id}/map" if part.has_map else None,
                 "heat": f"{page}/heat.png" if part.has_map else None,
                 "page": page,
             }
@@ -89,13 +99,13 @@ def wanted_parts(
     smallest_area: Annotated[int | None, Query(ge=0, le=_BIG)] = None,
     largest_area: Annotated[int | None, Query(ge=0, le=_BIG)] = None,
     reviewer: Annotated[int | None, Query(ge=0, le=_BIG)] = None,
-    field: Annotated[
-        str | None, Query(max_length=300, pattern="^[^=]+=", description="NAME=VALUE")
-    ] = None,
+    field: Annotated[str | None, Query(max_length=300, description="NAME=VALUE")] = None,
+    model: Annotated[str | None, Query(max_length=64, description="digest")] = None,
+    settings: Annotated[str | None, Query(max_length=16, description="digest")] = None,
     image: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="SHA-256")] = None,
 ) -> PartFilter:
-    """Return the filter that a request's parameters describe."""
-    return PartFilter(
+    """Return the filter that a request's parameters describe; refuse one that says nothing."""
+    wanted = PartFilter(
         product=product,
         line=line,
         source=source,
@@ -112,8 +122,15 @@ def wanted_parts(
         largest_area=largest_area,
         reviewer=reviewer,
         field=field,
+        model=model,
+        settings=settings,
         image=image,
     )
+    try:
+        _ = wanted.named_field  # before the first byte of an export is sent
+    except FlawmapError as error:
+        raise RefusedError(str(error)) from error
+    return wanted
 
 
 Wanted = Annotated[PartFilter, Depends(wanted_parts)]
@@ -162,11 +179,41 @@ def export_coco(station: StationOf, _caller: Reading, wanted: Wanted) -> Streami
 @router.get("/{part_id}")
 def one_part(station: StationOf, _caller: Reading, part_id: RowId) -> PartAnswer:
     """Return one part."""
+    return PartAnswer.of(_part(station, part_id))
+
+
+@router.get("/{part_id}/image", response_class=FileResponse)
+def part_image(station: StationOf, _caller: Reading, part_id: RowId) -> FileResponse:
+    """Return the image as it was received, under the name that the COCO export gives it."""
+    part = _part(station, part_id)
+    if not part.has_image or part.image is None:
+        raise RefusedError(f"The image of part {part_id} is not stored. {part.note or ''}", 404)
+    suffix = part.suffix or ""
+    path = station.files.image_path(part.image, suffix)
+    return _stored(path, _FORMATS.get(suffix, "application/octet-stream"))
+
+
+@router.get("/{part_id}/map", response_class=FileResponse)
+def part_map(station: StationOf, _caller: Reading, part_id: RowId) -> FileResponse:
+    """Return the anomaly map as 16-bit PNG; 65535 is the value of its text `flawmap:top`."""
+    part = _part(station, part_id)
+    if not part.has_map or part.image is None:
+        raise RefusedError(f"The map of part {part_id} is not stored. {part.note or ''}", 404)
+    return _stored(station.files.map_path(part.image, part.model), "image/png")
+
+
+def _part(station: Station, part_id: int) -> Part:
     with station.database.read() as session:
         part = session.get(Part, part_id)
     if part is None:
         raise RefusedError(f"There is no part {part_id}.", 404)
-    return PartAnswer.of(part)
+    return part
+
+
+def _stored(path: Path, kind: str) -> FileResponse:
+    if not path.is_file():  # removed a moment ago, or by somebody else
+        raise RefusedError("The file is no longer there: ask for the part again.", 404)
+    return FileResponse(path, media_type=kind, filename=path.name, headers=_HARMLESS)
 
 
 def _file(pieces: Any, kind: str, name: str) -> StreamingResponse:

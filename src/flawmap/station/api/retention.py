@@ -26,7 +26,7 @@ class RetentionState(BaseModel):
     """Settings in force, and what is stored."""
 
     settings: RetentionSettings
-    megabytes: float = Field(description="of stored images now")
+    megabytes: float = Field(description="of stored images and maps now")
 
 
 @router.get("")

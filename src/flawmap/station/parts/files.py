@@ -63,17 +63,14 @@ class FileStore:
         self.check_space()
         _put(self.image_path(digest, suffix), data)
 
-    def remove(self, digest: str) -> int:
-        """Remove an image with its maps and its thumbnail; return the bytes that became free."""
-        freed = 0
-        for folder, pattern in (("images", "*"), ("maps", "-*"), ("thumbnails", ".*")):
-            for path in (self.folder / folder / digest[:2]).glob(f"{digest}{pattern}"):
-                freed += path.stat().st_size
-                path.unlink(missing_ok=True)
-        return freed
+    def remove(self, digest: str, suffix: str, model: str) -> None:
+        """Remove an image with its thumbnail and the map that a model gave for it."""
+        self.image_path(digest, suffix).unlink(missing_ok=True)
+        self.map_path(digest, model).unlink(missing_ok=True)
+        self.thumbnail_path(digest).unlink(missing_ok=True)
 
-    def put_map(self, digest: str, model: str, anomaly_map: NDArray[np.float32]) -> None:
-        """Store a map, unless it is there. Raises FlawmapError.
+    def put_map(self, digest: str, model: str, anomaly_map: NDArray[np.float32]) -> int:
+        """Store a map, unless it is there; return the size of its file. Raises FlawmapError.
 
         It is not forced to the disk, which would take longer than the rest: a power cut may cost
         the last maps, which can be computed again from their images.
@@ -83,6 +80,7 @@ class FileStore:
             make_folder(path.parent)
             with replacing(path) as temporary:
                 temporary.write_bytes(encode_map(anomaly_map))
+        return path.stat().st_size
 
     def read_map(self, digest: str, model: str) -> NDArray[np.float32]:
         """Read a map. Raises FlawmapError if it is missing or damaged."""

@@ -101,7 +101,7 @@ class PartWriter:
             row.has_image = True
             if isinstance(part.outcome, Inspection):
                 row.height, row.width = part.outcome.size
-                self._files.put_map(row.image, row.model, part.outcome.raw_map)
+                row.map_bytes = self._files.put_map(row.image, row.model, part.outcome.raw_map)
                 row.has_map = True
         except (OSError, FlawmapError) as error:
             row.note = f"Not stored: {error}"

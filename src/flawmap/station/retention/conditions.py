@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_
+from sqlalchemy import ColumnElement, and_, exists
 from sqlalchemy.orm import aliased
 
 from flawmap.station.database.tables import Part
@@ -20,24 +20,19 @@ def too_old(settings: RetentionSettings) -> list[tuple[int, ColumnElement[bool]]
         "reject": settings.reject_days,
         None: settings.error_days,
     }
-    return [(days, and_(_has_verdict(verdict), Part.received_at < now() - days * _DAY))
+    return [(days, and_(has_verdict(verdict), Part.received_at < now() - days * _DAY))
             for verdict, days in days_of.items() if days is not None]  # fmt: skip
-
-
-def any_too_old(settings: RetentionSettings) -> ColumnElement[bool]:
-    """Return the condition that files of a part are too old."""
-    return or_(false(), *(condition for _, condition in too_old(settings)))
 
 
 def removable(settings: RetentionSettings) -> ColumnElement[bool]:
     """Return the condition that a part has files which nobody's review keeps."""
-    stored = or_(Part.has_image, Part.has_map)
     if settings.reviewed_too:
-        return stored
+        return and_(Part.has_image)
     other = aliased(Part)
     shared = exists().where(other.image == Part.image, other.reviewers > 0)
-    return and_(stored, Part.reviewers == 0, ~shared)
+    return and_(Part.has_image, Part.reviewers == 0, ~shared)
 
 
-def _has_verdict(verdict: str | None) -> ColumnElement[bool]:
+def has_verdict(verdict: str | None) -> ColumnElement[bool]:
+    """Return the condition that a part has a verdict; None for an error in its place."""
     return Part.verdict.is_(None) if verdict is None else Part.verdict == verdict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import accumulate, chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, select, update
@@ -14,16 +15,18 @@ from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import Part
 from flawmap.station.insight.looking import Looking
 from flawmap.station.parts.files import FileStore
-from flawmap.station.retention.conditions import removable, too_old
+from flawmap.station.retention.conditions import has_verdict, removable, too_old
 from flawmap.station.retention.settings import (
     NAME,
     RetentionSettings,
     read_settings,
+    size_of,
     stored_bytes,
 )
 
 _TOGETHER = 200  # parts whose files are removed in one go
 _PAUSE = 60.0  # seconds between two looks
+_DOUBTFUL = ("review", "reject", None)  # verdicts whose parts are kept longest; None: errors
 
 
 class Retention(Looking):
@@ -62,8 +65,8 @@ class Retention(Looking):
         self, session: Session, settings: RetentionSettings
     ) -> tuple[Sequence[Part], str] | None:
         for days, old in too_old(settings):
-            if parts := _oldest(session, settings, old):
-                return parts, f"Removed after {days} days."
+            if found := _oldest(session, settings, old):
+                return [part for part, _ in found], f"Removed after {days} days."
         return None
 
     def _too_many(
@@ -74,16 +77,14 @@ class Retention(Looking):
         beyond = stored_bytes(session) - settings.megabytes * 10**6
         if beyond <= 0:
             return None
-        for condition in (Part.verdict == "good", Part.id > 0):
-            found, freed = [], 0
-            for part in _oldest(session, settings, condition):
-                if freed >= beyond:
-                    break
-                found.append(part)
-                freed += part.bytes or 0
-            if found:
-                return found, f"Removed, as images took more than {settings.megabytes} MB."
-        return None
+        found = _oldest(session, settings, has_verdict("good"))
+        if not found:
+            kinds = [_oldest(session, settings, has_verdict(one)) for one in _DOUBTFUL]
+            found = sorted(chain(*kinds), key=_age)[:_TOGETHER]
+        sizes = accumulate((size for _, size in found), initial=0)
+        gone = [part for (part, _), freed in zip(found, sizes, strict=False) if freed < beyond]
+        why = f"Removed, as images and maps took more than {settings.megabytes} MB."
+        return (gone, why) if gone else None
 
     def _remove(self, parts: Sequence[Part], why: str) -> None:
         """Let the rows say that files are gone, then remove those that no other row names."""
@@ -95,8 +96,10 @@ class Retention(Looking):
                 session.execute(update(Part).where(Part.id.in_(ids)).values(**gone))
                 named = select(Part.image).where(Part.image.in_(digests), Part.has_image)
                 digests -= set(session.scalars(named))
-            for digest in digests:
-                self._files.remove(digest)
+                names = select(Part.image, Part.suffix, Part.model).distinct()
+                files = session.execute(names.where(Part.image.in_(digests))).all()
+            for digest, suffix, model in files:
+                self._files.remove(str(digest), suffix or "", model)
 
 
 def create_service(station: Station) -> Retention:
@@ -106,7 +109,12 @@ def create_service(station: Station) -> Retention:
 
 def _oldest(
     session: Session, settings: RetentionSettings, condition: ColumnElement[bool]
-) -> Sequence[Part]:
-    """Return parts with files that may be removed, the oldest first."""
-    query = select(Part).where(condition, removable(settings))
-    return session.scalars(query.order_by(Part.received_at, Part.id).limit(_TOGETHER)).all()
+) -> Sequence[tuple[Part, int]]:
+    """Return parts with files that may be removed, and the size of these; the oldest first."""
+    query = select(Part, size_of(Part)).where(condition, removable(settings))
+    rows = session.execute(query.order_by(Part.received_at, Part.id).limit(_TOGETHER))
+    return [(part, size) for part, size in rows]
+
+
+def _age(found: tuple[Part, int]) -> tuple[int, int]:
+    return found[0].received_at, found[0].id

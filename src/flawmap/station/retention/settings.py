@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from flawmap.station.database.tables import Kept, Part
@@ -23,7 +23,9 @@ class RetentionSettings(BaseModel):
     reject_days: Days = Field(None, ge=1, le=36500, description="of rejected parts")
     error_days: Days = Field(None, ge=1, le=36500, description="of what could not be inspected")
     megabytes: int | None = Field(
-        None, ge=1, description="of images in all: beyond it the oldest go, good ones first"
+        None,
+        ge=1,
+        description="of images and maps in all: beyond it the oldest go, good ones first",
     )
     reviewed_too: bool = Field(False, description="also images of parts that people reviewed")
 
@@ -39,9 +41,13 @@ def write_settings(session: Session, settings: RetentionSettings) -> None:
     session.merge(Kept(name=NAME, values=settings.model_dump(), changed_at=now()))
 
 
+def size_of(part: type[Part]) -> ColumnElement[int]:
+    """Return the size of a part's image and map; 0 where it is not known."""
+    return func.coalesce(part.bytes, 0) + func.coalesce(part.map_bytes, 0)
+
+
 def stored_bytes(session: Session) -> int:
-    """Return the size of all stored images; of shared ones once."""
-    one_each = (
-        select(func.max(Part.bytes).label("bytes")).where(Part.has_image).group_by(Part.image)
-    ).subquery()
+    """Return the size of all stored images and maps; of shared ones once."""
+    size = func.max(size_of(Part)).label("bytes")
+    one_each = select(size).where(Part.has_image).group_by(Part.image).subquery()
     return int(session.scalar(select(func.sum(one_each.c.bytes))) or 0)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from flawmap.station.database.tables.base import Base, Id, JsonObject, Moment
 
 _OPEN, _ONCE = text("decision IS NULL"), text("reviewers = 1")
-_DECIDED = text("decision IS NOT NULL")
+_DECIDED, _DEFECTIVE = text("decision IS NOT NULL"), text("largest_area IS NOT NULL")
 # A search reads these columns from the index alone: rows are wide, and reading them costs most.
 _SEARCHED = ("line", "number", "decision", "score", "p_value", "largest_area")
 
@@ -25,7 +25,19 @@ class Part(Base):
         Index("ix_parts_time", "received_at", "id", "product_id", "verdict", *_SEARCHED),
         Index("ix_parts_product", "product_id", "received_at", "id", "verdict", *_SEARCHED),
         Index("ix_parts_verdict", "verdict", "received_at", "id", "product_id", *_SEARCHED),
-        Index(None, "product_id", "score"),
+        # a search tries these first, in case few parts fulfil its condition: parts.conditions
+        Index(  # searches in the order of scores read the other columns here
+            "ix_parts_score",
+            *("score", "id", "product_id", "verdict", "received_at", "line", "decision"),
+        ),
+        Index("ix_parts_line", "line", "id"),
+        Index("ix_parts_source", "source", "id"),
+        Index(
+            "ix_parts_area",
+            *("largest_area", "id"),
+            sqlite_where=_DEFECTIVE,
+            postgresql_where=_DEFECTIVE,
+        ),
         Index(
             "ix_parts_decision",
             *("decision", "received_at", "id"),
@@ -33,7 +45,14 @@ class Part(Base):
             postgresql_where=_DECIDED,
         ),
         Index(None, "number", "received_at", "id"),
-        Index(None, "image"),
+        # sizes of stored images, and whether somebody reviewed one that parts share
+        Index("ix_parts_image", "image", "has_image", "bytes", "map_bytes", "reviewers"),
+        Index(  # what retention may remove
+            "ix_parts_stored",
+            *("verdict", "received_at", "id", "reviewers"),
+            sqlite_where=text("has_image = 1"),
+            postgresql_where=text("has_image"),
+        ),
         Index(  # error rates from the index alone; only reviewed parts are in it
             "ix_parts_reviewed",
             "product_id",
@@ -90,7 +109,8 @@ class Part(Base):
     width: Mapped[int | None]
     height: Mapped[int | None]
     has_image: Mapped[bool]
-    has_map: Mapped[bool]
+    has_map: Mapped[bool]  # only with an image
+    map_bytes: Mapped[int | None]  # of the stored map
     note: Mapped[str | None] = mapped_column(Text)  # why the image or map is not stored
 
     waited_ms: Mapped[float | None]  # in the queue

@@ -7,29 +7,34 @@ category `found by flawmap` and a box only. Source: cocodataset.org, "Data forma
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import DrawnDefect, Part
-from flawmap.station.parts.export.rows import moment_text, pages
-from flawmap.station.parts.find import PartFilter
+from flawmap.station.parts.export.rows import ids_of, moment_text, pages
+from flawmap.station.parts.filters import PartFilter
 
 FOUND = "found by flawmap"
+_IMAGE = (
+    Part.id, Part.image, Part.suffix, Part.width, Part.height, Part.received_at, Part.number,
+    Part.verdict, Part.decision,
+)  # fmt: skip
+_DEFECTS = (Part.id, Part.width, Part.height, Part.record)
 
 
 def coco_text(database: Database, wanted: PartFilter) -> Iterator[bytes]:
     """Yield a COCO file in pieces. Parts without an image's size are left out, and counted."""
-    categories = _categories(database)
+    ids, categories = ids_of(database, wanted), _categories(database)
     named = [{"id": number, "name": name} for name, number in categories.items()]
     yield f'{{"categories": {json.dumps(named)},\n"images": ['.encode()
     left_out = 0
     separator = ""
-    for parts in pages(database, wanted):
+    for parts in pages(database, ids, _IMAGE):
         sized = [part for part in parts if part.width and part.height]
         left_out += len(parts) - len(sized)
         if sized:
@@ -37,7 +42,7 @@ def coco_text(database: Database, wanted: PartFilter) -> Iterator[bytes]:
             separator = ",\n"
     yield b'],\n"annotations": ['
     numbers, separator = count(1), ""
-    for parts in pages(database, wanted):
+    for parts in pages(database, ids, _DEFECTS):
         found = [
             {"id": next(numbers), "iscrowd": 0, **annotation}
             for annotation in _annotations(database, parts, categories)
@@ -55,7 +60,7 @@ def _categories(database: Database) -> dict[str, int]:
         return {name: number for number, name in enumerate([FOUND, *types], start=1)}
 
 
-def _image(part: Part) -> dict[str, Any]:
+def _image(part: Row[Any]) -> dict[str, Any]:
     return {
         "id": part.id,
         "file_name": f"{part.image}{part.suffix or ''}",
@@ -69,7 +74,7 @@ def _image(part: Part) -> dict[str, Any]:
 
 
 def _annotations(
-    database: Database, parts: Sequence[Part], categories: dict[str, int]
+    database: Database, parts: Sequence[Row[Any]], categories: Mapping[str, int]
 ) -> Iterator[dict[str, Any]]:
     drawn: dict[int, list[DrawnDefect]] = {}
     ids = [part.id for part in parts]

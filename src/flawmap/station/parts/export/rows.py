@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import Part, Product, User
-from flawmap.station.parts.find import PartFilter, selection
+from flawmap.station.parts.filters import PartFilter
+from flawmap.station.parts.find import matching_ids
 
 _PAGE = 2000  # parts in memory at any time
 
@@ -44,24 +46,32 @@ COLUMNS: dict[str, type] = {
 """Columns of tables and the types of their values; `fields` is an object of texts."""
 
 
-def pages(database: Database, wanted: PartFilter) -> Iterator[Sequence[Part]]:
-    """Yield parts in the order of their ids; parts that arrive meanwhile may be among them."""
-    last = -1
-    query = selection(wanted).order_by(Part.id).limit(_PAGE)
-    while True:
+def ids_of(database: Database, wanted: PartFilter) -> array[int]:
+    """Return the ids of the parts to export: those that are there now."""
+    with database.read() as session:
+        return matching_ids(session, wanted)
+
+
+def pages(
+    database: Database, ids: array[int], columns: Sequence[Any]
+) -> Iterator[Sequence[Row[Any]]]:
+    """Yield columns of parts in the order of their ids."""
+    query = select(*columns).order_by(Part.id)
+    for first in range(0, len(ids), _PAGE):
+        chosen = ids[first : first + _PAGE]
+        whole = chosen[-1] - chosen[0] == len(chosen) - 1
+        among = Part.id.between(chosen[0], chosen[-1]) if whole else Part.id.in_(chosen)
         with database.read() as session:
-            parts = session.scalars(query.where(Part.id > last)).all()
-        if not parts:
-            return
-        yield parts
-        last = parts[-1].id
+            rows = session.execute(query.where(among)).all()
+        yield rows
 
 
-def tables(database: Database, wanted: PartFilter) -> Iterator[list[dict[str, Any]]]:
+def tables(database: Database, ids: array[int]) -> Iterator[list[dict[str, Any]]]:
     """Yield parts as lists of rows with :data:`COLUMNS`."""
     products, people = _names(database)
-    for parts in pages(database, wanted):
-        yield [_row(part, products, people) for part in parts]
+    own = [getattr(Part, name) for name in COLUMNS if hasattr(Part, name)]
+    for rows in pages(database, ids, [*own, Part.product_id]):
+        yield [_row(row, products, people) for row in rows]
 
 
 def _names(database: Database) -> tuple[dict[int, str], dict[int, str]]:
@@ -71,13 +81,12 @@ def _names(database: Database) -> tuple[dict[int, str], dict[int, str]]:
         return {row.id: row.name for row in products}, {row.id: row.name for row in people}
 
 
-def _row(part: Part, products: dict[int, str], people: dict[int, str]) -> dict[str, Any]:
-    own = {name: getattr(part, name) for name in COLUMNS if hasattr(part, name)}
-    return own | {
-        "product": products[part.product_id],
-        "received_at": moment_text(part.received_at),
-        "decided_at": None if part.decided_at is None else moment_text(part.decided_at),
-        "decided_by": None if part.decided_by is None else people.get(part.decided_by),
+def _row(row: Row[Any], products: dict[int, str], people: dict[int, str]) -> dict[str, Any]:
+    return row._asdict() | {
+        "product": products[row.product_id],
+        "received_at": moment_text(row.received_at),
+        "decided_at": None if row.decided_at is None else moment_text(row.decided_at),
+        "decided_by": None if row.decided_by is None else people.get(row.decided_by),
     }
 
 

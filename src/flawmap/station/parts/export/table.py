@@ -5,16 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from flawmap.errors import FlawmapError
 from flawmap.station.database.engine import Database
-from flawmap.station.parts.export.rows import COLUMNS, tables
-from flawmap.station.parts.find import PartFilter
+from flawmap.station.parts.export.rows import COLUMNS, ids_of, tables
+from flawmap.station.parts.filters import PartFilter
 
-_CHUNK = 2**20  # bytes
+_GROUP = 10  # pages of rows in a row group of Parquet
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a spreadsheet recognises one
 
 
@@ -24,7 +24,7 @@ def csv_lines(database: Database, wanted: PartFilter) -> Iterator[bytes]:
     A text that a spreadsheet would run as a formula gets an apostrophe in front.
     """
     yield (",".join(COLUMNS) + "\r\n").encode()
-    for rows in tables(database, wanted):
+    for rows in tables(database, ids_of(database, wanted)):
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerows([_cell(row[name]) for name in COLUMNS] for row in rows)
@@ -32,10 +32,7 @@ def csv_lines(database: Database, wanted: PartFilter) -> Iterator[bytes]:
 
 
 def parquet_bytes(database: Database, wanted: PartFilter) -> Iterator[bytes]:
-    """Yield a Parquet file in pieces; it is complete on disk before the first one.
-
-    Raises FlawmapError if pyarrow is not installed.
-    """
+    """Yield a Parquet file in pieces. Raises FlawmapError if pyarrow is not installed."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -51,14 +48,42 @@ def parquet_bytes(database: Database, wanted: PartFilter) -> Iterator[bytes]:
 def _parquet(
     pa: Any, pq: Any, schema: Any, database: Database, wanted: PartFilter
 ) -> Iterator[bytes]:
-    with tempfile.TemporaryFile() as file:
-        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for rows in tables(database, wanted):
-                flat = [row | {"fields": json.dumps(row["fields"])} for row in rows]
-                writer.write_table(pa.Table.from_pylist(flat, schema))
-        file.seek(0)
-        while piece := file.read(_CHUNK):
-            yield piece
+    pieces = _Pieces()
+    with pq.ParquetWriter(pieces, schema, compression="zstd") as writer:
+        waiting = tables(database, ids_of(database, wanted))
+        while group := [_arrow(pa, schema, rows) for rows in islice(waiting, _GROUP)]:
+            writer.write_table(pa.concat_tables(group).combine_chunks())
+            yield from pieces.take()
+    yield from pieces.take()
+
+
+def _arrow(pa: Any, schema: Any, rows: list[dict[str, Any]]) -> Any:
+    flat = [{**row, "fields": json.dumps(row["fields"])} for row in rows]
+    return pa.Table.from_pylist(flat, schema)
+
+
+class _Pieces(io.RawIOBase):
+    """File that is written from front to back, and handed on before it is complete."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._written = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._written
+
+    def write(self, data: Any) -> int:
+        self._pieces.append(bytes(data))
+        self._written += len(self._pieces[-1])
+        return len(self._pieces[-1])
+
+    def take(self) -> list[bytes]:
+        """Return what was written since the last call."""
+        taken, self._pieces = self._pieces, []
+        return taken
 
 
 def _cell(value: Any) -> Any:

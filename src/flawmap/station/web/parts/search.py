@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from flawmap.station.database.tables import Product, User
 from flawmap.station.database.tables.base import now
-from flawmap.station.parts.find import DecisionOrOpen, PartFilter, VerdictOrError
+from flawmap.station.parts.filters import DecisionOrOpen, PartFilter, VerdictOrError
 
 _SECOND = 1_000_000  # microseconds
 _SPANS = {"1h": 3600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000}  # seconds
