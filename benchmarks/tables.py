@@ -21,6 +21,7 @@ README = ROOT / "README.md"
 ABLATIONS = ROOT / "docs" / "ablations.md"
 FAST = ROOT / "docs" / "fast.md"
 LINE = ROOT / "docs" / "line.md"
+MANY = ROOT / "docs" / "million-images.md"
 MEMORY = ROOT / "docs" / "memory.md"
 METRICS_PAGE = ROOT / "docs" / "metrics.md"
 RESULTS_PAGE = ROOT / "docs" / "results.md"
@@ -178,6 +179,29 @@ def render_metrics() -> str:
         says = (metric.explanation or metric.meaning).replace("{share}", "")
         better = "higher" if metric.higher_is_better else "lower"
         lines.append(f"| {metric.name} | `{key}` | {metric.level} | {says} | {better} |")
+    return "\n".join(lines) + "\n"
+
+
+def render_many() -> str:
+    """Write images per second of ``predict`` by threads, processes and a Ray cluster."""
+    result = _load("many")
+    if result is None:
+        return ""
+    rows = [
+        [way, f"{one['images_per_s']:.1f}", f"{one['start_seconds']:.1f} s"]
+        for way, one in result["ways"].items()
+    ]
+    equal = all(result["records_equal_to_processes"].values())
+    runs = len(next(iter(result["ways"].values()))["all_images_per_s"])
+    lines = [
+        "| way, side of the PNG files | images/s | start |",
+        "|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+        f"Medians of {runs} runs that alternate, on {result['cores']} cores",
+        f"({result['hardware']['processor']}); from the first record to the last. All records",
+        f"{'are equal' if equal else 'differ'}, also with a node killed half-way.",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -368,6 +392,7 @@ def main() -> None:
         ABLATIONS: render_ablations(),
         FAST: render_guidance(),
         LINE: render_line(),
+        MANY: render_many(),
         MEMORY: render_memory(),
         METRICS_PAGE: render_metrics(),
         SUITE: render_suite(),

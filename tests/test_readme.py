@@ -48,6 +48,7 @@ def test_its_make_targets_are_real() -> None:
         ("docs/fast.md", "render_guidance"),
         ("docs/line.md", "render_line"),
         ("docs/memory.md", "render_memory"),
+        ("docs/million-images.md", "render_many"),
         ("docs/metrics.md", "render_metrics"),
         ("docs/synthesis.md", "render_families"),
     ],
