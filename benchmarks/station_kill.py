@@ -36,7 +36,7 @@ def main() -> None:
     finally:
         shutil.rmtree(data)
     seconds = round(time.perf_counter() - begun)
-    write_result("station_kill", seed=arguments.seed, seconds=seconds, lost=0, doubled=0, **counts)
+    write_result("station_kill", seed=arguments.seed, seconds=seconds, **counts)
 
 
 if __name__ == "__main__":

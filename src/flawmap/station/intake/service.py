@@ -62,6 +62,7 @@ class InspectionService:
         self._storer = Storer(station.writer, self._expired, self._done)
         self._decoders = ThreadPoolExecutor(_DECODERS, "flawmap-decode")
         self._writers = ThreadPoolExecutor(_WRITERS, "flawmap-write")
+        self._key_reader = ThreadPoolExecutor(1, "flawmap-keys")  # one: it keeps the order
         self._lines: dict[int, Line] = {}
         self._workers: list[Worker] = []
         self._lock = threading.Lock()
@@ -102,6 +103,7 @@ class InspectionService:
             self._storer.join()
         self._decoders.shutdown()
         self._writers.shutdown()
+        self._key_reader.shutdown()
 
     def reload(self) -> None:
         """Take over products and models as the database has them now; no image is lost.
@@ -156,7 +158,7 @@ class InspectionService:
         with self._lock:
             first = self._keys.setdefault(submission.key, item)
         if first is item:
-            self._writers.submit(self._look_up, item)
+            self._key_reader.submit(self._look_up, item)
         else:
             first.answer.add_done_callback(lambda future: self._repeat(item, future))
         return item.answer
