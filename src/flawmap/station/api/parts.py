@@ -14,7 +14,7 @@ from flawmap.station.api.ids import RowId
 from flawmap.station.context import Station, StationOf
 from flawmap.station.database.tables import Part
 from flawmap.station.parts.export.coco import coco_text
-from flawmap.station.parts.export.rows import moment_text
+from flawmap.station.parts.export.rows import ids_of, moment_text
 from flawmap.station.parts.export.table import csv_lines, parquet_bytes
 from flawmap.station.parts.filters import DecisionOrOpen, PartFilter, VerdictOrError
 from flawmap.station.parts.find import Order, find_parts
@@ -22,7 +22,7 @@ from flawmap.station.refusals import RefusedError
 from flawmap.station.security.callers import Reading
 
 router = APIRouter(prefix="/api/v1/parts", tags=["parts"])
-_BIG = 2**63 - 1
+_BIG, _AREA = 2**63 - 1, 2**31 - 1
 _FORMATS = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
@@ -96,10 +96,13 @@ def wanted_parts(
     highest_p: float | None = None,
     since: Annotated[int | None, Query(ge=0, le=_BIG, description="microseconds, UTC")] = None,
     until: Annotated[int | None, Query(ge=0, le=_BIG, description="microseconds, UTC")] = None,
-    smallest_area: Annotated[int | None, Query(ge=0, le=_BIG)] = None,
-    largest_area: Annotated[int | None, Query(ge=0, le=_BIG)] = None,
+    smallest_area: Annotated[int | None, Query(ge=0, le=_AREA)] = None,
+    largest_area: Annotated[int | None, Query(ge=0, le=_AREA)] = None,
     reviewer: Annotated[int | None, Query(ge=0, le=_BIG)] = None,
-    field: Annotated[str | None, Query(max_length=300, description="NAME=VALUE")] = None,
+    field: Annotated[
+        str | None,
+        Query(max_length=300, description="NAME=VALUE; looks at each part until a page is full"),
+    ] = None,
     model: Annotated[str | None, Query(max_length=64, description="digest")] = None,
     settings: Annotated[str | None, Query(max_length=16, description="digest")] = None,
     image: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="SHA-256")] = None,
@@ -157,14 +160,18 @@ def search(
 @router.get("/export.csv", response_class=StreamingResponse)
 def export_csv(station: StationOf, _caller: Reading, wanted: Wanted) -> StreamingResponse:
     """Export parts as CSV."""
-    return _file(csv_lines(station.database, wanted), "text/csv; charset=utf-8", "parts.csv")
+    return _file(
+        csv_lines(station.database, ids_of(station.database, wanted)),
+        "text/csv; charset=utf-8",
+        "parts.csv",
+    )
 
 
 @router.get("/export.parquet", response_class=StreamingResponse)
 def export_parquet(station: StationOf, _caller: Reading, wanted: Wanted) -> StreamingResponse:
     """Export parts as Parquet."""
     try:
-        pieces = parquet_bytes(station.database, wanted)
+        pieces = parquet_bytes(station.database, ids_of(station.database, wanted))
     except FlawmapError as error:
         raise RefusedError(str(error)) from error
     return _file(pieces, "application/vnd.apache.parquet", "parts.parquet")
@@ -173,7 +180,11 @@ def export_parquet(station: StationOf, _caller: Reading, wanted: Wanted) -> Stre
 @router.get("/coco.json", response_class=StreamingResponse)
 def export_coco(station: StationOf, _caller: Reading, wanted: Wanted) -> StreamingResponse:
     """Export parts with their defects in the COCO format."""
-    return _file(coco_text(station.database, wanted), "application/json", "coco.json")
+    return _file(
+        coco_text(station.database, ids_of(station.database, wanted)),
+        "application/json",
+        "coco.json",
+    )
 
 
 @router.get("/{part_id}")

@@ -44,14 +44,15 @@ class DefectType(BaseModel):
 def reviewed(session: Session, wanted: Wanted, rows: Counts) -> Reviewed:
     """Return the error rates among the reviewed parts of a range; `rows`: those of its hours."""
     decided = [*_within(wanted), Part.decision.in_(_DECISIONS), Part.verdict.is_not(None)]
-    query = select(Part.verdict, Part.decision, in_sample(), func.count()).where(*decided)
-    query = query.group_by(Part.verdict, Part.decision, in_sample())
+    sampled = in_sample().label("sampled")
+    query = select(Part.verdict, Part.decision, sampled, func.count()).where(*decided)
+    query = query.group_by(Part.verdict, Part.decision, sampled)
     everything = [[0, 0] for _ in _VERDICTS]
     sample = [[0, 0] for _ in _VERDICTS]
-    for verdict, decision, sampled, count in session.execute(query):
+    for verdict, decision, is_sampled, count in session.execute(query):
         row, column = _VERDICTS.index(verdict), _DECISIONS.index(decision)
         everything[row][column] += count
-        if sampled:
+        if is_sampled:
             sample[row][column] += count
     return Reviewed(
         sample_parts=sum(row.sampled for row in rows),

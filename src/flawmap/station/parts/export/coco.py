@@ -7,6 +7,7 @@ category `found by flawmap` and a box only. Source: cocodataset.org, "Data forma
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
@@ -16,8 +17,7 @@ from sqlalchemy import Row, select
 
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import DrawnDefect, Part
-from flawmap.station.parts.export.rows import ids_of, moment_text, pages
-from flawmap.station.parts.filters import PartFilter
+from flawmap.station.parts.export.rows import moment_text, pages
 
 FOUND = "found by flawmap"
 _IMAGE = (
@@ -27,9 +27,9 @@ _IMAGE = (
 _DEFECTS = (Part.id, Part.width, Part.height, Part.record)
 
 
-def coco_text(database: Database, wanted: PartFilter) -> Iterator[bytes]:
+def coco_text(database: Database, ids: array[int]) -> Iterator[bytes]:
     """Yield a COCO file in pieces. Parts without an image's size are left out, and counted."""
-    ids, categories = ids_of(database, wanted), _categories(database)
+    categories = _categories(database)
     named = [{"id": number, "name": name} for name, number in categories.items()]
     yield f'{{"categories": {json.dumps(named)},\n"images": ['.encode()
     left_out = 0

@@ -5,33 +5,33 @@ from __future__ import annotations
 import csv
 import io
 import json
+from array import array
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 from flawmap.errors import FlawmapError
 from flawmap.station.database.engine import Database
-from flawmap.station.parts.export.rows import COLUMNS, ids_of, tables
-from flawmap.station.parts.filters import PartFilter
+from flawmap.station.parts.export.rows import COLUMNS, tables
 
 _GROUP = 10  # pages of rows in a row group of Parquet
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a spreadsheet recognises one
 
 
-def csv_lines(database: Database, wanted: PartFilter) -> Iterator[bytes]:
+def csv_lines(database: Database, ids: array[int]) -> Iterator[bytes]:
     """Yield a CSV file (RFC 4180, UTF-8) in pieces, with a heading.
 
     A text that a spreadsheet would run as a formula gets an apostrophe in front.
     """
     yield (",".join(COLUMNS) + "\r\n").encode()
-    for rows in tables(database, ids_of(database, wanted)):
+    for rows in tables(database, ids):
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerows([_cell(row[name]) for name in COLUMNS] for row in rows)
         yield text.getvalue().encode()
 
 
-def parquet_bytes(database: Database, wanted: PartFilter) -> Iterator[bytes]:
+def parquet_bytes(database: Database, ids: array[int]) -> Iterator[bytes]:
     """Yield a Parquet file in pieces. Raises FlawmapError if pyarrow is not installed."""
     try:
         import pyarrow as pa
@@ -42,15 +42,13 @@ def parquet_bytes(database: Database, wanted: PartFilter) -> Iterator[bytes]:
         ) from error
     types = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
     schema = pa.schema([(name, types.get(kind, pa.string())) for name, kind in COLUMNS.items()])
-    return _parquet(pa, pq, schema, database, wanted)
+    return _parquet(pa, pq, schema, database, ids)
 
 
-def _parquet(
-    pa: Any, pq: Any, schema: Any, database: Database, wanted: PartFilter
-) -> Iterator[bytes]:
+def _parquet(pa: Any, pq: Any, schema: Any, database: Database, ids: array[int]) -> Iterator[bytes]:
     pieces = _Pieces()
     with pq.ParquetWriter(pieces, schema, compression="zstd") as writer:
-        waiting = tables(database, ids_of(database, wanted))
+        waiting = tables(database, ids)
         while group := [_arrow(pa, schema, rows) for rows in islice(waiting, _GROUP)]:
             writer.write_table(pa.concat_tables(group).combine_chunks())
             yield from pieces.take()

@@ -41,7 +41,7 @@ class PartSearch(BaseModel):
     until: datetime | None = None
     score_from: float | None = None
     score_to: float | None = None
-    area_from: int | None = Field(None, ge=0, le=2**31, description="image pixels")
+    area_from: int | None = Field(None, ge=0, le=2**31 - 1, description="image pixels")
     reviewer: str | None = Field(None, max_length=60)
     image: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the file")
 
