@@ -35,9 +35,9 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[tuple[str, Station]]:
+def site(tmp_path: Path, database_url: str | None) -> Iterator[tuple[str, Station]]:
     """Address of a running station, and the station itself."""
-    app = create_app(StationConfig(data=tmp_path / "station"))
+    app = create_app(StationConfig(data=tmp_path / "station", database=database_url))
     with serving(app) as address:
         yield address, app.state.station
 

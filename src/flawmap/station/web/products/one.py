@@ -63,6 +63,8 @@ def work(
     shown = values["job"]
     if job and (shown is None or shown.id != job or shown.state not in jobs.OPEN):
         return Response(status_code=204, headers={"HX-Refresh": "true"})
+    if shown is None:
+        raise HTTPException(404, "This product was not trained yet.")
     return HTMLResponse(render(request, "products/work.html.j2", caller, product=product, **values))
 
 
