@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import MetaData, Table, select, text
+from sqlalchemy import MetaData, String, Table, select, text
+from sqlalchemy.exc import IntegrityError
 
 from flawmap.errors import FlawmapError
 from flawmap.station.database.engine import Database
-from flawmap.station.database.migrate import upgrade
-from flawmap.station.database.tables import Base, HourCount
+from flawmap.station.database.migrate import changing, upgrade
+from flawmap.station.database.tables import Base, HourCount, Review
+from flawmap.station.database.tables.base import now
 from flawmap.station.insight.trends.hours import HourCounter
-from station.filling import fill
+from station.filling import add_user, fill
 
 FIRST = "0001"  # version of the tables
 
@@ -89,3 +92,38 @@ def test_a_failed_migration_changes_nothing(empty: Database) -> None:
         upgrade(empty.engine)
     with empty.engine.connect() as connection:
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == FIRST
+
+
+def test_a_table_that_others_refer_to_can_be_made_anew(empty: Database) -> None:
+    empty.upgrade()
+    fill(empty, 20)
+    review(empty, 3)
+    parts = rows_of_parts(empty)
+    with changing(empty.engine) as connection:
+        operations = Operations(MigrationContext.configure(connection))
+        with operations.batch_alter_table("parts", recreate="auto") as table:
+            table.alter_column("line", type_=String(200))
+    assert rows_of_parts(empty) == parts
+    with empty.read() as session:
+        assert session.scalars(select(Review.part_id)).all() == [3]
+    with pytest.raises(IntegrityError):
+        review(empty, 99)  # references are checked again
+
+
+def test_a_migration_that_breaks_a_reference_changes_nothing(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'x.sqlite'}")
+    database.upgrade()
+    fill(database, 20)
+    review(database, 3)
+    with (
+        pytest.raises(FlawmapError, match="Rows of reviews refer to rows of parts"),
+        changing(database.engine) as connection,
+    ):
+        connection.execute(text("DELETE FROM parts WHERE id = 3"))
+    assert len(rows_of_parts(database)) == 20
+
+
+def review(database: Database, part_id: int) -> None:
+    user = add_user(database, "reviewer", "operator")
+    with database.write() as session:
+        session.add(Review(part_id=part_id, user_id=user, created_at=now(), action="undo"))

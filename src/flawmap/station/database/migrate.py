@@ -6,6 +6,8 @@ A new version of the tables is a file in `migrations/versions`, of which each sa
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from alembic import command
 from alembic.config import Config
@@ -25,7 +27,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 
     Raises FlawmapError if a newer flawmap made the database.
     """
-    with engine.begin() as connection:
+    with changing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config = _config(connection)
@@ -38,6 +40,31 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
         if present != _newest(config):
             _LOG.warning("The database is of an older flawmap: it is brought up to date.")
             command.upgrade(config, revision)
+
+
+@contextmanager
+def changing(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection in a transaction in which tables may be changed.
+
+    SQLite changes a column by making its table anew. The rows that refer to it must not notice:
+    references are checked at the end, not meanwhile.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name != "sqlite":
+            with connection.begin():
+                yield connection
+            return
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        raw.execute("PRAGMA foreign_keys=OFF")  # ignored within a transaction
+        try:
+            with connection.begin():
+                yield connection
+                if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                    raise FlawmapError(f"Rows of {broken[0]} refer to rows of {broken[2]} that "
+                                       "are not there: restore a backup.")  # fmt: skip
+        finally:
+            raw.execute("PRAGMA foreign_keys=ON")
 
 
 def _config(connection: Connection) -> Config:
