@@ -12,7 +12,7 @@ TESTERS ?= $(shell $(PYTHON) -c "import os; print(min(4, (os.cpu_count() or 1) +
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo station test test-all quick coverage check format bench torture docs web clean
+.PHONY: help install demo station test test-all test-postgresql quick coverage check format bench torture docs web clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -34,6 +34,11 @@ station: install  ## a station with the demo's product and parts coming in: PORT
 test: install  ## all tests but a few long ones; on Debian, as root, installs what they need
 	tools/test_services.sh
 	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m 'not long' src tests
+
+test-postgresql: install  ## the station's tests on PostgreSQL; `make test` runs a part of them on both
+	tools/test_services.sh
+	FLAWMAP_STATION_DATABASE=postgresql $(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder \
+		-m 'not long' tests/station
 
 test-all: install  ## all tests
 	tools/test_services.sh

@@ -77,8 +77,11 @@ NOT_RUN = [
         "inspect-over-http.md",
         "needs a running station and tritonclient[http]; tests/station/api/test_docs.py runs it",
     ),
-    ("backup-and-restore.md", "copies a station's folder"),
-    ("backup-and-restore.md", "needs a PostgreSQL server"),
+    ("backup-and-restore.md", "tests/station/database/test_backup.py runs it"),
+    (
+        "backup-and-restore.md",
+        "needs a PostgreSQL server; tests/station/database/test_backup.py runs it on one",
+    ),
     ("postgresql.md", "needs a PostgreSQL server; tests/station runs against one"),
     ("retention.md", "needs a running station and a key"),
     ("tutorial.md", "runs until it is stopped"),
