@@ -60,13 +60,15 @@ class PartWriter:
 
     def _row(self, part: NewPart) -> Part:
         record = record_of(part.outcome)
+        texts = {"path": _clean(record.path), "error": _clean(record.error)}
+        record = record.model_copy(update=texts)
         row = Part(
-            key=part.key,
+            key=_clean(part.key),
             product_id=part.product_id,
             received_at=part.received_at,
             number=_clean(part.number),
             line=_clean(part.line),
-            source=part.source,
+            source=_clean(part.source),
             fields={_clean(name): _clean(text) for name, text in part.fields.items()},
             verdict=record.verdict,
             score=record.score,
@@ -108,7 +110,10 @@ class PartWriter:
 
 
 def _clean(text: str | None) -> str | None:
-    """Replace what PostgreSQL does not store in a text: NUL and halves of surrogate pairs."""
+    """Replace what databases do not store in a text: NUL and halves of surrogate pairs.
+
+    File names that are not UTF-8 have such halves in Python.
+    """
     if text is None:
         return None
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
