@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import func, select
 from flawmap.station.context import Station
 from flawmap.station.database.tables import Part, Review
 from flawmap.station.database.tables.base import now
-from flawmap.station.parts.find import find_parts
+from flawmap.station.parts.find import count_parts, find_parts
 from flawmap.station.web.parts import listing
 from flawmap.station.web.parts.listing import PAGE
 from flawmap.station.web.parts.search import PartSearch, chips, wanted_parts
@@ -136,6 +137,17 @@ def test_parquet_is_offered_where_it_can_be_made(
     for spec, offered in ((object(), True), (None, False)):
         monkeypatch.setattr(listing, "find_spec", lambda _name, spec=spec: spec)
         assert ("export.parquet" in client_as("operator").get("/parts").text) is offered
+
+
+def test_the_page_says_how_many_parts_there_are(
+    filled: Station, client_as: ClientAs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_as("operator")
+    assert "Export all 240 parts" in client.get("/parts").text
+    assert "Export these 2 parts" in client.get("/parts?decision=reject").text
+    assert "Export these 1 part<" in client.get("/parts?number=SN-1-0000007").text
+    monkeypatch.setattr(listing, "count_parts", functools.partial(count_parts, most=100))
+    assert "Export all 100+ parts" in client.get("/parts").text
 
 
 @pytest.mark.parametrize("view", ["tiles", "table"])

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from flawmap.errors import UsageError
 from flawmap.station.context import StationOf
 from flawmap.station.database.tables import Part
-from flawmap.station.parts.find import Found, find_parts
+from flawmap.station.parts.find import Found, count_parts, find_parts
 from flawmap.station.refusals import RefusedError
 from flawmap.station.security.callers import Operator
 from flawmap.station.web.frame.selection import chosen_product
@@ -54,11 +54,17 @@ def parts(
             found = find_parts(session, wanted, query.after or None, PAGE)
         except UsageError as error:
             raise RefusedError(str(error)) from error
-        lines = _recent_lines(session)
-    values = _results(search, found, query.view)
-    if "hx-request" in request.headers:
-        return HTMLResponse(render(request, "parts/results.html.j2", caller, **values))
-    values |= {"chips": chips(search), "lines": lines, "spans": SPAN_NAMES, "after": query.after}
+        values = _results(search, found, query.view)
+        if "hx-request" in request.headers:
+            return HTMLResponse(render(request, "parts/results.html.j2", caller, **values))
+        lines, counted = _recent_lines(session), count_parts(session, wanted)
+    values |= {
+        "chips": chips(search),
+        "lines": lines,
+        "counted": counted,
+        "spans": SPAN_NAMES,
+        "after": query.after,
+    }
     values |= {"exports": _exports(), "exported": export_query(wanted)}
     return page(request, "parts/list.html.j2", caller, **values)
 
