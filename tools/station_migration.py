@@ -1,9 +1,9 @@
 """Write a migration from the difference between the newest migration and the tables in the code.
 
-``python tools/station_migration.py NUMBER WORDS...``: `0003 reviews of lots` writes
-``migrations/versions/v0003_reviews_of_lots.py``; read it, and complete what a difference of tables
-cannot say, such as values for rows that exist. Before the first release, ``0001`` is written anew:
-all tables but those that later migrations add.
+``python tools/station_migration.py WORDS...``: `reviews of lots` writes the next one, such as
+``migrations/versions/v0005_reviews_of_lots.py``, or says that there is no difference. Read it, and
+complete what a difference of tables cannot say, such as values for rows that exist. Migrations that
+others may have run already are not changed any more: run the tool again after a merge.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from flawmap.station.database.migrate import upgrade
 from flawmap.station.database.tables import Base
 
 VERSIONS = Path(migrations.__file__).parent / "versions"
-LATER = ("cursors", "drift_tests", "hour_counts", "kept")  # tables that 0002 adds
 TEMPLATE = '''"""{title}."""
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "{revision}"
-down_revision = {before}
+down_revision = "{before}"
 branch_labels = None
 depends_on = None
 
@@ -44,38 +43,40 @@ def upgrade() -> None:
 '''
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("number", help="such as 0003")
-    parser.add_argument("words", nargs="+", help="what it does")
-    given = parser.parse_args()
-    first = given.number == "0001"
+def difference() -> tuple[str, str]:
+    """Return the newest migration's revision, and code that leads from its tables to the code's."""
     with tempfile.TemporaryDirectory() as folder:
         engine = create_engine(f"sqlite:///{folder}/x.sqlite")
-        if not first:
-            upgrade(engine, "heads")  # by all migrations, not from the tables
+        upgrade(engine, "heads")  # by all migrations, not from the tables
         with engine.connect() as connection:
-            context = MigrationContext.configure(
-                connection,
-                opts={
-                    "include_object": lambda item, name, kind, *_: (
-                        not (
-                            first and (name in LATER or getattr(item, "table", item).name in LATER)
-                        )
-                    ),
-                },
-            )
+            context = MigrationContext.configure(connection)
+            newest = context.get_current_revision()
             script = produce_migrations(context, Base.metadata)
-            assert script.upgrade_ops is not None
-            code = render_python_code(script.upgrade_ops, render_as_batch=not first)
-    code = code.replace("astext_type=Text()", "").split("###", 2)[-1].rpartition("# ###")[0].strip()
-    path = VERSIONS / f"v{given.number}_{'_'.join(given.words)}.py"
-    title = " ".join(given.words).capitalize()
-    before = "None" if first else f'"{int(given.number) - 1:04}"'
-    text = TEMPLATE.format(title=title, revision=given.number, before=before, code=code)
+    assert newest is not None
+    assert script.upgrade_ops is not None
+    if script.upgrade_ops.is_empty():
+        return newest, ""
+    code = render_python_code(script.upgrade_ops, render_as_batch=True)
+    code = code.replace("astext_type=Text()", "").split("###", 2)[-1].rpartition("# ###")[0]
+    return newest, code.strip()
+
+
+def main() -> None:
+    """Write the migration."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="+", help="what it does")
+    words = parser.parse_args().words
+    newest, code = difference()
+    if not code:
+        print(f"The tables are those of migration {newest}: there is nothing to write.")
+        return
+    revision = f"{int(newest) + 1:04}"
+    path = VERSIONS / f"v{revision}_{'_'.join(words)}.py"
+    title = " ".join(words).capitalize()
+    text = TEMPLATE.format(title=title, revision=revision, before=newest, code=code)
     path.write_text(text, encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "ruff", "check", "--fix", "-q", str(path)], check=False)
-    subprocess.run([sys.executable, "-m", "ruff", "format", "-q", str(path)], check=True)
+    for command in (["check", "--fix-only", "-q"], ["format", "-q"]):
+        subprocess.run([sys.executable, "-m", "ruff", *command, str(path)], check=True)
     print(path)
 
 
