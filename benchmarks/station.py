@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import shutil
 import statistics
 import sys
@@ -87,7 +88,7 @@ def measure_latency(bench: Bench) -> dict[str, Any]:
             detail.extend(times)
             sender.close()
             alone.append(bench_latency(bench))
-        own = stored_times(data)
+        own = stored_times(data) | {"disk_flush_p50_ms": flush_time(data)}
     return {
         "http_p50_ms": round(statistics.median(over_http), 2),
         "http_p90_ms": round(1000 * float(np.percentile(detail, 90)), 2),
@@ -108,6 +109,21 @@ def bench_latency(bench: Bench) -> float:
     """Return the median milliseconds from bytes to verdict, as `flawmap bench latency` does."""
     times = _timed(bench.inspector, bench.files, 1, ONE_BY_ONE)
     return float(np.median(times.sum(1)))
+
+
+def flush_time(folder: Path) -> float:
+    """Return the median milliseconds in which the disk makes a small change permanent.
+
+    Each answer waits for one, as an answered part must survive a power cut.
+    """
+    times = []
+    with (folder / "flush").open("wb", buffering=0) as file:
+        for _ in range(100):
+            begun = time.perf_counter()
+            file.write(bytes(4096))
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - begun)
+    return round(1000 * statistics.median(times), 2)
 
 
 def stored_times(data: Path) -> dict[str, float]:
