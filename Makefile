@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 SEED ?= 0
 OUT ?= demo
 PORT ?= 8420
+# one more than there are cores, as tests of the station wait for browsers and servers
+TESTERS ?= $(shell $(PYTHON) -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
 
 # tests start many processes: with this set, each would compile flawmap anew
 unexport PYTHONDONTWRITEBYTECODE
@@ -31,14 +33,14 @@ station: install  ## a station with the demo's product and parts coming in: PORT
 
 test: install  ## all tests but a few long ones; on Debian, as root, installs what they need
 	tools/test_services.sh
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m 'not long' src tests
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m 'not long' src tests
 
 test-all: install  ## all tests
 	tools/test_services.sh
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder src tests
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder src tests
 
 quick: install  ## tests that are not marked slow; those that should be are listed
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m 'not slow and not long' \
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m 'not slow and not long' \
 		--durations 10 --durations-min 3 src tests
 
 coverage: install  ## share of lines and branches that the tests execute, into benchmarks/results

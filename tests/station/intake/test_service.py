@@ -112,7 +112,9 @@ def test_http_says_504_for_it(line: Inspecting, gate: Gate) -> None:
 
 
 def test_what_waits_goes_through_the_model_together(line: Inspecting, gate: Gate) -> None:
-    futures = [line.intake.submit(Submission(draw_png(seed))) for seed in range(4)]
+    futures = [line.intake.submit(Submission(draw_png(0)))]
+    wait_until(lambda: line.intake._lines and not line.intake._lines[1]._waiting)  # at the gate
+    futures += [line.intake.submit(Submission(draw_png(seed))) for seed in range(1, 4)]
     wait_until(lambda: all(item.is_decoded for item in line.intake._lines[1]._waiting))
     gate.set()
     answers = [future.result(LIMIT) for future in futures]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flawmap.errors import FlawmapError, UsageError
+from station.apart import run_apart
 from station.delivery.receiving import free_port
 from station.inspecting import draw_png, inspecting
 
@@ -62,7 +63,7 @@ def test_a_client_reads_the_last_result_and_cannot_write(
         line.send(draw_png(1), number="SN 1")
         verdict = line.send(draw_png(2), number="SN 2", line="two").json()
         result, product = f"{_ROOT}/LatestResult", "VisionSystem/Products/board"
-        found = asyncio.run(
+        found = run_apart(
             read(
                 address,
                 "VisionSystem/VisionStateMachine/CurrentState",
@@ -76,7 +77,7 @@ def test_a_client_reads_the_last_result_and_cannot_write(
         assert found[5] == pytest.approx(verdict["score"])
         assert found[6] == "SN 2"
         assert found[7] in (1, 2)
-        asyncio.run(attack(address))
+        run_apart(attack(address))
         with (
             pytest.raises(FlawmapError, match="Cannot serve OPC UA"),
             inspecting(tmp_path / "other", opcua=address),

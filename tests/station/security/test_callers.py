@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
 from fastapi import FastAPI, File, Form, Request, UploadFile
@@ -19,6 +16,7 @@ from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import User
 from flawmap.station.memory.fresh import FreshCache
 from flawmap.station.security.callers import Operator, known_caller
+from station.apart import run_apart
 from station.filling import add_login
 from station.people import add_key
 
@@ -92,12 +90,6 @@ def test_a_change_in_another_process_is_seen_soon(
     other.close()
     time.sleep(0.31)
     assert client.get("/").status_code == 401
-
-
-def run_apart(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run in a thread of its own: in this one, the browser of other tests keeps a loop."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
 
 
 def test_a_known_caller_costs_little(app: FastAPI, station: Station) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from flawmap.station.context import Station
 from flawmap.station.database.tables import User
 from flawmap.station.security.requests import host_is_allowed, warnings_for
 from flawmap.station.security.shield import HEADERS, SMALL
+from station.apart import run_apart
 from station.conftest import ClientAs
 from station.filling import add_login
 from station.people import PASSWORD, add_person
@@ -135,7 +135,7 @@ def test_a_body_without_an_end_is_cut_off(app_client: TestClient, station: Stati
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         "client": ("192.0.2.1", 1),
     }
-    asyncio.run(app_client.app(scope, receive, send))  # type: ignore[arg-type]
+    run_apart(app_client.app(scope, receive, send))  # type: ignore[arg-type]
     assert sent[0]["status"] == 413
     assert pieces == SMALL // 100_000 + 1
 

@@ -11,7 +11,7 @@ import pytest
 
 from station.inspecting import Inspecting, inspecting
 
-_BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+_BENCHMARKS = Path(__file__).parents[4] / "benchmarks"
 _PATHS = ("Traceback", 'File "', "/home/", "/root/", "site-packages")
 
 

@@ -2,5 +2,6 @@
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"], render_as_batch=True)
-context.run_migrations()
+if hasattr(context, "config"):  # Alembic runs this file; others only import it
+    context.configure(connection=context.config.attributes["connection"], render_as_batch=True)
+    context.run_migrations()

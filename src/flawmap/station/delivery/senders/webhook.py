@@ -21,7 +21,7 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     """Return the value of the header `X-Flawmap-Signature`.
 
     >>> signature("key", "1700000000", b"{}")[:20]
-    'sha256=b3eaeb32ed4f5'
+    'sha256=9d713ed406bb7'
     """
     digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
     return f"sha256={digest.hexdigest()}"
