@@ -64,8 +64,14 @@ class Bench:
 
     @contextmanager
     def server(self) -> Iterator[tuple[Server, Path]]:
-        """Run a server on an empty folder beside the checkout, which is on a real disk."""
+        """Run a server on a new folder beside the checkout, which is on a real disk.
+
+        The folders of its files are there, as after the first thousand parts.
+        """
         data = Path(tempfile.mkdtemp(prefix=".station-", dir=ROOT))
+        for kind in ("images", "maps"):
+            for start_of_digest in range(256):
+                (data / kind / f"{start_of_digest:02x}").mkdir(parents=True)
         server = start(data, [f"bench={self.run}"], prepare(data), *self.options, one_core=False)
         try:
             yield server, data
