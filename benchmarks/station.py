@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import multiprocessing
 import os
 import shutil
 import statistics
@@ -231,35 +232,26 @@ def count_stored(data: Path) -> dict[str, int]:
 
 
 def measure_refusal(bench: Bench) -> dict[str, Any]:
-    """Time the answers of a full queue: one client asks while others keep it full."""
+    """Time the answers of a full queue: one client asks while another process keeps it full."""
     times: list[float] = []
     accepted = 0
     with bench.server() as (server, _):
         send_together(server, bench, CLIENTS, CLIENTS)
-        stop = threading.Event()
-
-        def keep_full() -> None:
-            sender = Sender(server)
-            while not stop.is_set():
-                if sender.send(bench.image())[0] == 503:
-                    time.sleep(0.05)
-            sender.close()
-
-        threads = [threading.Thread(target=keep_full) for _ in range(HELD + 4)]
-        for thread in threads:
-            thread.start()
-        probe = Sender(server)
+        context = multiprocessing.get_context("fork")  # its threads share no lock with the probe
+        stop = context.Event()
+        filling = context.Process(target=keep_full, args=(server, bench.files, stop))
+        filling.start()
+        probe, images = Sender(server), (unique(bench.files[0], -n) for n in itertools.count(1))
         end = time.monotonic() + 60
         while len(times) < REFUSALS and time.monotonic() < end:
-            status, _, seconds = probe.send(bench.image())
+            status, _, seconds = probe.send(next(images))
             if status == 503:
                 times.append(seconds)
             else:
                 accepted += 1
             time.sleep(0.02)
         stop.set()
-        for thread in threads:
-            thread.join()
+        filling.join()
         probe.close()
     return {
         "clients": HELD + 5,
@@ -269,6 +261,25 @@ def measure_refusal(bench: Bench) -> dict[str, Any]:
         "p90_ms": round(1000 * float(np.percentile(times, 90)), 2),
         "max_ms": round(1000 * max(times), 2),
     }
+
+
+def keep_full(server: Server, files: Sequence[bytes], stop: Any) -> None:
+    """Send images from more clients than the queue holds, until stopped."""
+    numbers = itertools.count(10**6)
+
+    def work() -> None:
+        sender = Sender(server)
+        while not stop.is_set():
+            number = next(numbers)
+            if sender.send(unique(files[number % len(files)], number))[0] == 503:
+                time.sleep(0.05)
+        sender.close()
+
+    threads = [threading.Thread(target=work) for _ in range(HELD + 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def measure_memory(bench: Bench) -> dict[str, Any]:

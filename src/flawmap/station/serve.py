@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ DATA = Path("station")
 HOST, PORT = "127.0.0.1", 8420
 _ANSWERING = 5  # seconds after the deadline within which a stopping station still answers
 _KEEP_ALIVE = 75  # seconds for which a connection without requests stays open
+_SWITCH = 0.001  # seconds for which a thread of Python keeps others waiting; by default 5 ms
 _LOG = logging.getLogger("flawmap.station")
 
 
@@ -143,6 +145,7 @@ def _run(
     app = create_app(config)
     station = app.state.station
     server = _server(app, config)
+    sys.setswitchinterval(_SWITCH)
     try:
         station.address = address = _address(listener)
         if config.proxy and config.allow_hosts:
