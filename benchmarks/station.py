@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import multiprocessing
+import os
 import shutil
 import statistics
 import sys
@@ -63,8 +65,14 @@ class Bench:
 
     @contextmanager
     def server(self) -> Iterator[tuple[Server, Path]]:
-        """Run a server on an empty folder beside the checkout, which is on a real disk."""
+        """Run a server on a new folder beside the checkout, which is on a real disk.
+
+        The folders of its files are there, as after the first thousand parts.
+        """
         data = Path(tempfile.mkdtemp(prefix=".station-", dir=ROOT))
+        for kind in ("images", "maps"):
+            for start_of_digest in range(256):
+                (data / kind / f"{start_of_digest:02x}").mkdir(parents=True)
         server = start(data, [f"bench={self.run}"], prepare(data), *self.options, one_core=False)
         try:
             yield server, data
@@ -87,7 +95,7 @@ def measure_latency(bench: Bench) -> dict[str, Any]:
             detail.extend(times)
             sender.close()
             alone.append(bench_latency(bench))
-        own = stored_times(data)
+        own = stored_times(data) | {"disk_flush_p50_ms": flush_time(data)}
     return {
         "http_p50_ms": round(statistics.median(over_http), 2),
         "http_p90_ms": round(1000 * float(np.percentile(detail, 90)), 2),
@@ -108,6 +116,21 @@ def bench_latency(bench: Bench) -> float:
     """Return the median milliseconds from bytes to verdict, as `flawmap bench latency` does."""
     times = _timed(bench.inspector, bench.files, 1, ONE_BY_ONE)
     return float(np.median(times.sum(1)))
+
+
+def flush_time(folder: Path) -> float:
+    """Return the median milliseconds in which the disk makes a small change permanent.
+
+    Each answer waits for one, as an answered part must survive a power cut.
+    """
+    times = []
+    with (folder / "flush").open("wb", buffering=0) as file:
+        for _ in range(100):
+            begun = time.perf_counter()
+            file.write(bytes(4096))
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - begun)
+    return round(1000 * statistics.median(times), 2)
 
 
 def stored_times(data: Path) -> dict[str, float]:
@@ -209,35 +232,26 @@ def count_stored(data: Path) -> dict[str, int]:
 
 
 def measure_refusal(bench: Bench) -> dict[str, Any]:
-    """Time the answers of a full queue: one client asks while others keep it full."""
+    """Time the answers of a full queue: one client asks while another process keeps it full."""
     times: list[float] = []
     accepted = 0
     with bench.server() as (server, _):
         send_together(server, bench, CLIENTS, CLIENTS)
-        stop = threading.Event()
-
-        def keep_full() -> None:
-            sender = Sender(server)
-            while not stop.is_set():
-                if sender.send(bench.image())[0] == 503:
-                    time.sleep(0.05)
-            sender.close()
-
-        threads = [threading.Thread(target=keep_full) for _ in range(HELD + 4)]
-        for thread in threads:
-            thread.start()
-        probe = Sender(server)
+        context = multiprocessing.get_context("fork")  # its threads share no lock with the probe
+        stop = context.Event()
+        filling = context.Process(target=keep_full, args=(server, bench.files, stop))
+        filling.start()
+        probe, images = Sender(server), (unique(bench.files[0], -n) for n in itertools.count(1))
         end = time.monotonic() + 60
         while len(times) < REFUSALS and time.monotonic() < end:
-            status, _, seconds = probe.send(bench.image())
+            status, _, seconds = probe.send(next(images))
             if status == 503:
                 times.append(seconds)
             else:
                 accepted += 1
             time.sleep(0.02)
         stop.set()
-        for thread in threads:
-            thread.join()
+        filling.join()
         probe.close()
     return {
         "clients": HELD + 5,
@@ -247,6 +261,25 @@ def measure_refusal(bench: Bench) -> dict[str, Any]:
         "p90_ms": round(1000 * float(np.percentile(times, 90)), 2),
         "max_ms": round(1000 * max(times), 2),
     }
+
+
+def keep_full(server: Server, files: Sequence[bytes], stop: Any) -> None:
+    """Send images from more clients than the queue holds, until stopped."""
+    numbers = itertools.count(10**6)
+
+    def work() -> None:
+        sender = Sender(server)
+        while not stop.is_set():
+            number = next(numbers)
+            if sender.send(unique(files[number % len(files)], number))[0] == 503:
+                time.sleep(0.05)
+        sender.close()
+
+    threads = [threading.Thread(target=work) for _ in range(HELD + 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def measure_memory(bench: Bench) -> dict[str, Any]:

@@ -71,3 +71,17 @@ def test_two_stations_never_share_folder_or_port(tiny_run: Path, tmp_path: Path)
         assert Sender(server).send(draw_png(0))[0] == 200
     finally:
         server.end()
+
+
+def test_small_answers_are_sent_at_once(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    server = start(data, [], prepare(data))
+    try:
+        sender, seconds = Sender(server), []
+        for _ in range(9):
+            status, _, taken = sender.send(b"")  # no product: refused without work
+            assert status == 422
+            seconds.append(taken)
+        assert min(seconds) < 0.03  # else the kernel waits 40 ms for more to send
+    finally:
+        server.end()

@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import select
 
 from flawmap.data.image_io.images import ImageError
 from flawmap.errors import FlawmapError
+from flawmap.inspection.decision import Inspection, record_of
 from flawmap.runtime.base import RuntimeOptions
 from flawmap.station.config import StationConfig
 from flawmap.station.database.tables import Part
@@ -193,12 +195,28 @@ class InspectionService:
         self._finish(item, cast(Answer | Exception, answer))
 
     def _hand_on(self, judged: Sequence[Judged]) -> None:
-        """Store what was judged, except files that were not complete yet."""
+        """Store what was judged, except files that were not complete yet.
+
+        Maps are written here, by the workers side by side. An image that is alone is stored here,
+        too: another thread would have to wake up first.
+        """
         partial = [one for one in judged if _is_partial(one)]
         for one in partial:
             self._finish(one.item, IncompleteError(str(one.cause)))
-        if whole := [one for one in judged if one not in partial]:
+        whole = [one for one in judged if one not in partial]
+        for one in whole:
+            self._keep_map(one)
+        if whole and self.capacity.items == len(whole):
+            self._storer.handle(whole)
+        elif whole:
             self._storer.put(whole)
+
+    def _keep_map(self, judged: Judged) -> None:
+        """Write a map to disk; if that fails, the writer of parts tries again and says why."""
+        record = record_of(judged.outcome)
+        if isinstance(judged.outcome, Inspection) and record.image is not None:
+            with suppress(FlawmapError):
+                self._files.put_map(record.image, record.model, judged.outcome.raw_map)
 
     def _expired(self) -> list[Judged]:
         late = [item for line in list(self._lines.values()) for item in line.expired()]

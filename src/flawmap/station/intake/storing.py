@@ -42,6 +42,7 @@ class Storer(threading.Thread):
         super().__init__(name="flawmap-store", daemon=True)
         self._writer, self._expired, self._done = writer, expired, done
         self._judged: queue.SimpleQueue[Sequence[Judged] | None] = queue.SimpleQueue()
+        self._handling = threading.Lock()
         self._noted: set[_Version] = set()
         self._new: dict[_Version, Inspector] = {}
         writer.listeners.append(self._note)
@@ -60,9 +61,14 @@ class Storer(threading.Thread):
             batch, closed = self._next()
             batch.extend(self._expired())
             if batch:
-                self._done(list(zip(batch, self.store(batch), strict=True)))
+                self.handle(batch)
             if closed:
                 return
+
+    def handle(self, batch: Sequence[Judged]) -> None:
+        """Store a batch and answer, in the calling thread; one batch at a time."""
+        with self._handling:
+            self._done(list(zip(batch, self.store(batch), strict=True)))
 
     def _next(self) -> tuple[list[Judged], bool]:
         """Return all that waits, at least after some time, and whether it was the last."""
