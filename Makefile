@@ -33,20 +33,18 @@ station: install  ## a station with the demo's product and parts coming in: PORT
 
 test: install  ## all tests but a few long ones; on Debian, as root, installs what they need
 	tools/test_services.sh
-	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m 'not long' src tests
+	$(BIN)/python tools/run_tests.py -n $(TESTERS) -m 'not long' src tests
 
 test-postgresql: install  ## the station's tests on PostgreSQL; `make test` runs a part of them on both
 	tools/test_services.sh
-	FLAWMAP_STATION_DATABASE=postgresql $(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder \
-		-m 'not long' tests/station
+	FLAWMAP_STATION_DATABASE=postgresql $(BIN)/python tools/run_tests.py -n $(TESTERS) -m 'not long' tests/station
 
 test-all: install  ## all tests
 	tools/test_services.sh
-	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder src tests
+	$(BIN)/python tools/run_tests.py -n $(TESTERS) src tests
 
 quick: install  ## tests that are not marked slow; those that should be are listed
-	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m 'not slow and not long' \
-		--durations 10 --durations-min 3 src tests
+	$(BIN)/python tools/run_tests.py -n $(TESTERS) -m 'not slow and not long' --durations 10 --durations-min 3 src tests
 
 coverage: install  ## share of lines and branches that the tests execute, into benchmarks/results
 	$(BIN)/python benchmarks/coverage_report.py

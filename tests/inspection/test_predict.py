@@ -320,7 +320,8 @@ def test_killed_it_leaves_whole_lines(
         assert process.returncode == 130
         assert f"Ended early: {count} lines are in {lines}" in said
         assert not list(out.rglob(".*"))
-        assert len(list(out.rglob("*_overlay.png"))) == count
+        pictures = len(list(out.rglob("*_overlay.png")))
+        assert pictures in (count, count + 1)  # an image's pictures come before its line
         assert said.endswith("flawmap: stopped.\n")
 
 

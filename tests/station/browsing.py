@@ -28,6 +28,7 @@ def browser() -> Iterator[Any]:
     if chromium is None:
         pytest.skip("needs Chromium: apt-get install chromium")
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    sync_api.expect.set_options(timeout=30_000)  # as all other waiting, not 5 seconds
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(_QUIET))
         yield browser

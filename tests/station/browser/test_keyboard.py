@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from flawmap.station.context import Station
 from flawmap.station.web.navigation import PAGES
@@ -66,7 +67,7 @@ def test_menus_open_and_close_by_keyboard(site: tuple[str, Station], page_as: Pa
     page.keyboard.press("Enter")
     page.wait_for_selector("text=Log out")
     page.keyboard.press("Escape")
-    assert not page.is_visible("text=Log out")
+    expect(page.locator("text=Log out")).to_be_hidden()
     assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
 
 

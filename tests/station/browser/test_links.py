@@ -31,9 +31,12 @@ def test_a_webhook_from_the_form_to_a_delivered_test(
         page.locator("#mqtt-port").fill(str(free_port()))
         page.get_by_text("Add broker").click()
         page.get_by_role("button", name="Test: dead broker").click()
-        page.wait_for_timeout(300)
-        page.goto(site[0] + "/links")
-        page.get_by_text("failing").wait_for()
+
+        def failing() -> bool:
+            page.goto(site[0] + "/links")
+            return bool(page.get_by_text("failing").count())
+
+        wait_until(failing)
         assert not violations(page)
         page.on("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Delete: dead broker").click()

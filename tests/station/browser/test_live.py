@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from flawmap.station.context import Station
 from flawmap.station.events import Event
@@ -69,22 +70,22 @@ def test_a_lost_connection_is_said_and_what_was_missed_is_fetched(
     page.evaluate("window.dispatchEvent(new Event('pagehide'))")  # closes the stream
     page.evaluate("window.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
     page.wait_for_selector("#lost:visible")
-    assert "what you see is old" in page.inner_text("#lost")
+    expect(page.locator("#lost")).to_contain_text("what you see is old")
     add_imaged(station, number="MISSED")
     page.unroute("**/events")
     page.wait_for_selector("#tiles >> text=MISSED")
-    assert not page.is_visible("#lost")
+    expect(page.locator("#lost")).to_be_hidden()
     page.wait_for_selector("text=Connected again")
 
 
 def test_heat_maps_are_switched_and_remembered(site: tuple[str, Station], page_as: PageAs) -> None:
     add_imaged(site[1])
     page = connected(page_as("operator"))
-    assert page.locator("img.heat:visible").count() == 0
+    expect(page.locator("img.heat:visible")).to_have_count(0)
     page.check("[data-heat-switch]")
-    assert page.locator("img.heat:visible").count() == 1
+    expect(page.locator("img.heat:visible")).to_have_count(1)
     page.reload()
-    assert page.locator("img.heat:visible").count() == 1
+    expect(page.locator("img.heat:visible")).to_have_count(1)
 
 
 def test_thumbnails_load_near_the_screen_only(site: tuple[str, Station], page_as: PageAs) -> None:

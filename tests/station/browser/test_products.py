@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from flawmap.station.context import Station
 from flawmap.station.database.tables import Job
@@ -45,11 +46,11 @@ def test_dropped_images_become_a_product(
     page.get_by_text("8 of 8 checked, 1 not taken").wait_for()
     page.get_by_text("1 not taken", exact=True).click()
     page.get_by_text("broken.png: Not an image").wait_for()
-    assert page.locator(".fresh li").count() == 7
+    expect(page.locator(".fresh li")).to_have_count(7)
     page.get_by_role("button", name="Train").click()
     page.wait_for_url("**/products/1")
     page.get_by_text("running", exact=True).wait_for()
-    assert page.get_by_role("heading", name="Product 1").is_visible()
+    expect(page.get_by_role("heading", name="Product 1")).to_be_visible()
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("Stopped by engineer").wait_for()
 

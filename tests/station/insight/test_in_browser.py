@@ -58,13 +58,13 @@ def test_a_slider_shows_what_would_change_and_is_applied(judged: Path, page_as: 
 def test_a_threshold_by_hand_says_that_it_promises_nothing(judged: Path, page_as: PageAs) -> None:
     page = page_as("engineer", "/thresholds")
     page.check("input[name='kind'][value='values']")
-    assert page.is_visible("text=nothing is guaranteed about how many")
+    expect(page.locator("text=nothing is guaranteed about how many").first).to_be_visible()
     page.fill("#reject_value", "0.5")
     expect(page.locator("#statement")).to_contain_text("by hand")
     with page.expect_navigation():
         page.click("#apply")
     assert read_manifest(judged).calibration.reject.value == 0.5
-    assert page.is_visible("text=set by hand: no guarantee")
+    expect(page.locator("text=set by hand: no guarantee").first).to_be_visible()
     assert page.is_checked("input[name='kind'][value='values']")
 
 
@@ -82,8 +82,8 @@ def test_the_pages_with_parts(judged: Path, page_as: PageAs, width: int) -> None
     """Charts are drawn, nothing runs off the page, and axe-core finds nothing."""
     for dark in (False, True):
         page = page_as("engineer", "/trends", width=width, dark=dark)
-        assert page.locator("#rate-plot canvas").count() == 1
-        assert page.locator("#score-plot canvas").count() == 1
+        expect(page.locator("#rate-plot canvas")).to_have_count(1)
+        expect(page.locator("#score-plot canvas")).to_have_count(1)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert not violations(page)
         page.click("text=24 hours")
@@ -108,7 +108,8 @@ def test_an_alarm_shows_on_every_page(
     add_scores(station, calibrated_run, normal(300, 2.0))
     expect(page.locator("#alarm")).to_have_text("! Drift: board")
     page.click("#alarm")
-    assert page.is_visible("text=good parts score higher than those of the calibration")
+    told = page.locator("text=good parts score higher than those of the calibration").first
+    expect(told).to_be_visible()
     with page.expect_navigation():
         page.click("#restart")
     expect(page.locator("#alarm")).to_be_hidden()
