@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -42,6 +43,12 @@ settings.load_profile("flawmap")
 
 TINY = ("--teacher", "pocket", "--rotate", "slight", "--size", "128x128")
 TINY += ("--steps", "12", "--batch-size", "2")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C arrive, which a shell's background jobs ignore: tests send it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
