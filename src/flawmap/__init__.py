@@ -2,8 +2,8 @@
 
     >>> import flawmap
     >>> [name for name in flawmap.__all__ if name.islower()]  # doctest: +NORMALIZE_WHITESPACE
-    ['bench', 'calibrate', 'compare', 'demo', 'distill', 'drift', 'evaluate', 'export', 'judge',
-     'latency', 'predict', 'regions', 'serve', 'train', 'watch']
+    ['bench', 'calibrate', 'compare', 'compare_with_parent', 'demo', 'distill', 'drift', 'evaluate',
+     'export', 'judge', 'latency', 'predict', 'refine', 'regions', 'serve', 'train', 'watch']
 
 Each name is one import away and loads what it needs when first used.
 """
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from flawmap.station.serve import serve as serve
     from flawmap.training.config import TrainConfig as TrainConfig
     from flawmap.training.distillation.distill import distill as distill
+    from flawmap.training.refining.compare import compare_with_parent as compare_with_parent
+    from flawmap.training.refining.refine import refine as refine
     from flawmap.training.train import train as train
 
 __version__ = "0.1.0"
@@ -43,6 +45,7 @@ __all__ = [
     "bench",
     "calibrate",
     "compare",
+    "compare_with_parent",
     "demo",
     "distill",
     "drift",
@@ -51,6 +54,7 @@ __all__ = [
     "judge",
     "latency",
     "predict",
+    "refine",
     "regions",
     "serve",
     "train",
@@ -63,6 +67,7 @@ _HOMES = {
     "bench": "flawmap.benchmark.run",
     "calibrate": "flawmap.calibration.calibrate",
     "compare": "flawmap.benchmark.comparison",
+    "compare_with_parent": "flawmap.training.refining.compare",
     "demo": "flawmap.demonstration.demo",
     "distill": "flawmap.training.distillation.distill",
     "drift": "flawmap.calibration.drift",
@@ -71,6 +76,7 @@ _HOMES = {
     "judge": "flawmap.inspection.rejudge",
     "latency": "flawmap.benchmark.latency",
     "predict": "flawmap.inspection.predict",
+    "refine": "flawmap.training.refining.refine",
     "regions": "flawmap.calibration.regions",
     "serve": "flawmap.station.serve",
     "train": "flawmap.training.train",

@@ -36,6 +36,7 @@ def without(calibration: Calibration, images: Collection[str]) -> Calibration:
         folds=calibration.folds,
         places=calibration.places,
         left_out=(*calibration.left_out, *gone),
+        reused=calibration.reused,
     )
 
 

@@ -60,6 +60,7 @@ def _with_rates(stored: Calibration, rates: Rates) -> Calibration:
         folds=stored.folds,
         places=stored.places,
         left_out=stored.left_out,
+        reused=stored.reused,
     )
 
 
@@ -127,6 +128,7 @@ class Recalibrator:
             places=tuple(dict.fromkeys([*(before.places if before else ()), *places])),
             # kept when the same images are inspected again, dropped for other images
             left_out=stored.left_out if self.add or self.places is None else (),
+            reused=stored.reused if self.add or self.places is None else 0,
         )
         return calibration, scored
 

@@ -18,7 +18,7 @@ from flawmap.cli.inspecting import drift, evaluate, info, predict
 from flawmap.cli.judging import judge, regions
 from flawmap.cli.options import reports
 from flawmap.cli.serving import serve
-from flawmap.cli.training import demo, distill, train
+from flawmap.cli.training import demo, distill, refine, train
 from flawmap.data.image_io.notes import gathered
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.utils.signals import stopped_by_signals
@@ -53,8 +53,8 @@ def app() -> None: ...
 
 
 for verb in (
-    train, evaluate, predict, serve, calibrate, regions, judge, drift, export, distill, info, demo,
-    bench,
+    train, refine, evaluate, predict, serve, calibrate, regions, judge, drift, export, distill,
+    info, demo, bench,
 ):  # fmt: skip
     app.add_command(verb)
 

@@ -1,4 +1,4 @@
-"""The commands ``train``, ``distill`` and ``demo``."""
+"""The commands ``train``, ``refine``, ``distill`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from flawmap.cli.config_options import ConfigCommand
-from flawmap.cli.options import PATH, data_argument, need_torch, reports
+from flawmap.cli.options import PATH, data_argument, need_torch, reports, run_argument
 
 
 @click.command(cls=ConfigCommand)
@@ -27,6 +27,47 @@ def train(data: Path, out: Path, resume: bool, changes: Any, **options: Any) -> 
         flawmap.train(data, out, config, resume=resume, reporter=reporter)
         if reports():
             reporter.say(f"Inspector: {out}")
+
+
+@click.command()
+@run_argument
+@click.option("--out", type=PATH, required=True, help="Folder to write the new inspector to.")
+@click.option(
+    "--defects",
+    type=PATH,
+    help="Folder of known defects: a folder for each type, with masks in masks/TYPE; or any layout "
+    "that evaluate reads.",
+)
+@click.option(
+    "--good",
+    type=PATH,
+    help="Folder of further good parts, such as rejected ones. They are trained on and never "
+    "calibrate.",
+)
+@click.option(
+    "--data", type=PATH, help="The folder that RUN was trained on. Default: where it lay then."
+)
+@click.option(
+    "--test", type=PATH, help="Labelled images to compare both runs on. Default: those of DATA."
+)
+@click.option("--textures", type=PATH, help="As for train. Default: drawn by flawmap.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of all random numbers.")
+@click.option("--device", default="auto", help="Device to train on: auto, cpu or cuda.")
+@click.option("--resume", is_flag=True, help="Continue a stopped run from its newest checkpoint.")
+def refine(run: Path, out: Path, test: Path | None, **options: Any) -> None:
+    """Teach an inspector known defects, and good parts that it rejected."""
+    need_torch("flawmap refine")
+    import flawmap
+    from flawmap.cli.console.progress import counting_display, training_display
+    from flawmap.cli.console.refinement import show_refinement
+
+    with training_display() as reporter:
+        inspector = flawmap.refine(run, out, reporter=reporter, **options)
+    data = test or options["data"] or Path(inspector.manifest.training.folder)
+    with counting_display("comparing") as show:
+        comparison = flawmap.compare_with_parent(run, out, data, show=show)
+    show_refinement(comparison, data)
+    click.echo(f"Inspector: {out}")
 
 
 @click.command()

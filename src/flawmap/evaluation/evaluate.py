@@ -70,7 +70,7 @@ def evaluate(
         inspector = Inspector.load(run, **runtime)
     dataset = open_dataset(data, layout, training=False)
     images = evaluation_images(dataset, inspector.manifest)
-    evaluation = _measure(inspector, dataset, images, show)
+    evaluation = measure(inspector, dataset, images, show)
     if distances:
         evaluation = replace(evaluation, rows=(), distances=tuple(distances))
     elif runtime.get("precision", "float32") == "float32":
@@ -95,12 +95,16 @@ class _Gathered:
     milliseconds: list[float] = field(default_factory=list)
 
 
-def _measure(
+def measure(
     inspector: Inspector,
     dataset: Dataset,
     images: EvaluationImages,
-    show: Callable[[int, int], None],
+    show: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
+    """Run an inspector over images of a dataset and compute all metrics.
+
+    Raises FlawmapError if none of them can be read.
+    """
     start = time.perf_counter()
     gathered, samples, warnings = _Gathered(), images.samples, list(images.warnings)
     results = inspect_files(inspector, [s.path for s in samples])

@@ -38,11 +38,13 @@ def evaluation_images(dataset: Dataset, manifest: Manifest) -> EvaluationImages:
     FlawmapError if nothing is left to test on.
     """
     trained = frozenset(manifest.training.trained_on)
+    learned = frozenset(manifest.training.defects.files if manifest.training.defects else ())
     limits = manifest.calibration
     # rates on other shots of these parts, or on images left out by their scores, mean little
     calibrating = frozenset((*limits.images, *manifest.training.set_aside, *limits.left_out))
     known = [(sample, digest_or_none(sample.path)) for sample in dataset.test]
-    kept = [(s, sha256) for s, sha256 in known if s.label == "defective" or sha256 not in trained]
+    fresh = [(s, sha256) for s, sha256 in known if s.label == "good" or sha256 not in learned]
+    kept = [(s, sha256) for s, sha256 in fresh if s.label == "defective" or sha256 not in trained]
     if not kept:
         raise FlawmapError(
             f"Nothing to test on in {dataset.root}: add defective images, or good images that "
@@ -52,10 +54,11 @@ def evaluation_images(dataset: Dataset, manifest: Manifest) -> EvaluationImages:
     calibrated = _of_calibrating_parts(kept, calibrating, manifest.training.group)
     good = trained | calibrating | {one for s, one in kept if s.label == "good" and one}
     copies = [s for s, one in kept if s.label == "defective" and one in good]
-    left_out = len(known) - len(kept)
+    left_out = len(fresh) - len(kept)
     way_out = _way_out(dataset, folds=bool(manifest.calibration.folds))
     warnings = [
         *dataset.notes,
+        *_about_learned(len(known) - len(fresh)),
         *_about_good(kept, limits.images, calibrated, left_out, way_out),
         *_about_defective(copies),
     ]
@@ -116,6 +119,13 @@ def _way_out(dataset: Dataset, *, folds: bool) -> str:
     if dataset.layout == "folder":
         advice += " of another folder, defective ones into test/defective"
     return advice + ("." if folds else ", or train with --folds.")
+
+
+def _about_learned(count: int) -> list[str]:
+    if not count:
+        return []
+    verb = "was learned from and is" if count == 1 else "were learned from and are"
+    return [f"{plural(count, 'defective image(s)')} {verb} left out."]
 
 
 def _about_defective(copies: Sequence[Sample]) -> list[str]:

@@ -144,6 +144,7 @@ class _Results:
             review=like.review.asked,
             images=images,
             left_out=left_out,
+            reused=like.reused,
         )
 
 

@@ -17,6 +17,7 @@ from flawmap.errors import FlawmapError
 from flawmap.exporting.onnx_graph import InferenceGraph, inference_graph
 from flawmap.inspection.bundle.manifest import WEIGHTS, Manifest
 from flawmap.inspection.bundle.models import read_checked
+from flawmap.methods.base import Method
 from flawmap.methods.registry import METHODS, find_preset
 from flawmap.runtime.base import Backend, Images, Outputs
 from flawmap.runtime.torch_device import choose_device, forbid_tf32
@@ -53,7 +54,12 @@ class TorchBackend(Backend):
 
 
 def rebuild(folder: Path, manifest: Manifest, **changes: Any) -> InferenceGraph:
-    """Rebuild the inspector's network in float32 on the CPU.
+    """Rebuild the inspector's network in float32 on the CPU; see :func:`rebuild_method`."""
+    return inference_graph(rebuild_method(folder, manifest, **changes).module)
+
+
+def rebuild_method(folder: Path, manifest: Manifest, **changes: Any) -> Method:
+    """Rebuild the inspector's method, with its weights, in float32 on the CPU.
 
     ``changes`` override read-out fields of its configuration. The teacher comes from the run's own
     weights. Raises FlawmapError if the weights do not match the configuration.
@@ -72,7 +78,7 @@ def rebuild(folder: Path, manifest: Manifest, **changes: Any) -> InferenceGraph:
         raise FlawmapError(
             f"{folder / WEIGHTS} does not fit its manifest: {wrong[0]} is missing or unknown."
         )
-    return inference_graph(method.module)
+    return method
 
 
 def _teacher(name: str | None, state: dict[str, Tensor]) -> Backbone:

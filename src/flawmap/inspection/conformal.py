@@ -54,6 +54,12 @@ class Calibration(BaseModel):
     left_out: tuple[str, ...] = Field(
         (), description="SHA-256 of each image left out because its score stood apart"
     )
+    reused: int = Field(
+        0,
+        ge=0,
+        description="earlier runs whose thresholds these images set, and so chose the parts that "
+        "later runs learned from",
+    )
     reject: Threshold
     review: Threshold
     pixel: Threshold
@@ -97,12 +103,13 @@ class Calibration(BaseModel):
         folds: int = 0,
         places: Sequence[str] = (),
         left_out: Sequence[str] = (),
+        reused: int = 0,
     ) -> Calibration:
         """Compute the thresholds from scores and map maxima of held-out good images.
 
         ``images``: SHA-256 of each file. ``folds``: number of fold models, each of which scored the
-        images it was not trained on. ``places`` and ``left_out``: see the fields. Raises as
-        :func:`conformal_threshold`, and UsageError if the lengths do not match.
+        images it was not trained on. ``places``, ``left_out`` and ``reused``: see the fields.
+        Raises as :func:`conformal_threshold`, and UsageError if the lengths do not match.
         """
         if len(max_map_values) != len(scores) or len(images) not in (0, len(scores)):
             raise UsageError(
@@ -113,6 +120,7 @@ class Calibration(BaseModel):
             folds=folds,
             places=tuple(places),
             left_out=tuple(left_out),
+            reused=reused,
             scores=tuple(float(s) for s in scores),
             peaks=tuple(float(value) for value in max_map_values),
             images=tuple(images),
@@ -173,7 +181,18 @@ class Calibration(BaseModel):
                 f" The requested rate of {rounded_up(self.reject.asked)} takes at least "
                 f"{images_needed(self.reject.asked)} good images that it was not trained on."
             )
-        return words + self._about_left_out()
+        return words + self._about_reuse() + self._about_left_out()
+
+    def _about_reuse(self) -> str:
+        """State what repeated use of the same images does to the guarantee; empty at first use."""
+        if not self.reused:
+            return ""
+        runs = "an earlier run" if self.reused == 1 else f"{self.reused} earlier runs"
+        return (
+            f" These {len(self.scores)} also set the thresholds of {runs}, by which parts were "
+            "chosen that this one learned from: the rates hold nearly, not exactly. flawmap "
+            "calibrate with other good parts makes them exact."
+        )
 
     def _about_left_out(self) -> str:
         """State how left-out images limit the guarantee; empty if none were left out."""

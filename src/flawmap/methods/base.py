@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from flawmap.backbones.base import Backbone
+from flawmap.errors import UsageError
 from flawmap.methods.batch import Batch
 from flawmap.methods.config import MethodConfig
-from flawmap.methods.optimisation import PhaseConfig
+from flawmap.methods.optimisation import PhaseConfig, phase_steps
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Phase:
     groups: tuple[nn.Module, ...]
     """The trained modules, one per learning rate of ``config``; all others are frozen."""
     loss: Callable[[Batch], Tensor]
+    sees_defects: bool = False
+    """Whether known defects, if there are any, are among the corrupted images."""
 
 
 class Method(ABC):
@@ -49,6 +52,21 @@ class Method(ABC):
     @abstractmethod
     def phases(self) -> tuple[Phase, ...]:
         """Return the training phases in order."""
+
+    def refining(self) -> tuple[Phase, ...]:
+        """Return the phases that teach a trained method's head anew, which starts at random.
+
+        Raises UsageError if the method has no head.
+        """
+        raise UsageError("This method has no head that could be taught anew.")
+
+    def refining_steps(self, rotation: str, images: int) -> int:
+        """Return the steps of :meth:`refining` on this many good images, rotated so."""
+        phases = self.phases()
+        counts = phase_steps(
+            [phase.config for phase in phases], self.config.steps_for(rotation, images)
+        )
+        return sum(n for phase, n in zip(phases, counts, strict=True) if phase.sees_defects)
 
     def fit_read_out(self, good: Iterable[Tensor]) -> None:  # noqa: B027 - most have nothing to fit
         """After training, set the buffers of the module's read-out from good images.

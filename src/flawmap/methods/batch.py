@@ -17,3 +17,8 @@ class Batch:
     mask: Tensor
     rows: np.ndarray | None = None
     """Row numbers (B,) of ``clean`` among the good images; None if the images were changed."""
+    real: Tensor | None = None
+    """(B,) 1 where ``corrupted`` is a real defective image, which ``clean`` is not the good state
+    of, else 0; None if none is."""
+    marked: Tensor | None = None
+    """(B,) 1 where ``mask`` is known, else 0; None if all are."""

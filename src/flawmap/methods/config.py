@@ -11,6 +11,7 @@ from flawmap.backbones.base import Backbone
 from flawmap.errors import UsageError
 from flawmap.methods.normality.config import MemoryConfig
 from flawmap.synthesis.anomalies import AnomalyConfig
+from flawmap.synthesis.known_defects.draws import KnownConfig
 from flawmap.types import PrecisionChoice, RotationChoice, Size
 
 ALL_LEVELS = (1, 2, 3)
@@ -55,6 +56,9 @@ class MethodConfig(BaseModel):
     anomalies: AnomalyConfig | None = Field(
         None, description="synthetic anomalies to train on; None if the method uses none"
     )
+    known: KnownConfig = Field(
+        KnownConfig(), description="how known defects join the synthetic ones, if some are given"
+    )
     smoothing: float = Field(
         0.0,
         ge=0,
@@ -74,6 +78,11 @@ class MethodConfig(BaseModel):
     memory: MemoryConfig | None = Field(
         None, description="normality memory, fused with the map; None: no memory. Not in the papers"
     )
+
+    @property
+    def learns_defects(self) -> bool:
+        """Whether the method can learn from known defects: it has a head that draws masks."""
+        return False
 
     def size_multiple(self, backbone: Backbone) -> int:
         """Return the number of pixels that height and width must be multiples of."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from flawmap.data.known_layouts import LAYOUT_CHOICES
 from flawmap.errors import UsageError
@@ -34,6 +34,11 @@ class TrainConfig(BaseModel):
     file."""
     textures: Path | None = None
     """Folder of images that synthetic anomalies are cut from. Default: drawn by flawmap."""
+    defects: Path | None = None
+    """Folder of known defects that the head learns from, too: a folder for each type, with masks
+    in masks/TYPE; or any layout that evaluate reads."""
+    use_defects: bool = False
+    """Learn from the data folder's own defective images, which then no longer serve as a test."""
     rotate: RotationChoice = "auto"
     """How good images are rotated; auto decides from the images."""
     size: Size | None = None
@@ -76,6 +81,12 @@ class TrainConfig(BaseModel):
         if folds == 1:
             raise ValueError("one fold leaves no images to train on: give 2 or more, 5 is usual")
         return folds
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.defects is not None and self.use_defects:
+            raise ValueError("give --defects or --use-defects, not both")
+        return self
 
     @classmethod
     def of(cls, options: Mapping[str, Any], base: Self | None = None) -> Self:

@@ -18,9 +18,11 @@ from flawmap.inspection.bundle.decoder import decoder_here
 from flawmap.inspection.bundle.manifest import (
     GRAPH,
     WEIGHTS,
+    LearnedDefects,
     Manifest,
     Parity,
     Preprocessing,
+    Refinement,
     Teacher,
     Training,
 )
@@ -56,10 +58,12 @@ def finalize(
     part: Part,
     calibration: Calibration | None,
     seconds: Mapping[str, float],
+    history: tuple[Refinement, ...] = (),
 ) -> Inspector:
     """Write the inspector of a fitted method; see :func:`finish`.
 
     ``calibration``: that of the fold models, if there are any. ``seconds``: duration of each step.
+    ``history``: refinements that led to it.
     """
     images, settings = prepared.images, prepared.settings
     source = request.source
@@ -76,7 +80,7 @@ def finalize(
             backbone=source.backbone,
             licence=setup.teacher.weights_licence,
         ),
-        _training_record(request, setup, prepared, seconds),
+        _training_record(request, setup, prepared, seconds, history),
         held_files=images.held_files,
         calibration=calibration,
         leave_out_outliers=request.config.leave_out_outliers and part.fold is None,
@@ -87,7 +91,11 @@ def finalize(
 
 
 def _training_record(
-    request: Request, setup: Setup, prepared: Prepared, seconds: Mapping[str, float]
+    request: Request,
+    setup: Setup,
+    prepared: Prepared,
+    seconds: Mapping[str, float],
+    history: tuple[Refinement, ...],
 ) -> Training:
     """Return the manifest's record of the training."""
     images, settings, rotation = prepared.images, prepared.settings, prepared.rotation
@@ -115,6 +123,26 @@ def _training_record(
         device=str(setup.device),
         precision=settings.precision,
         seconds=dict(seconds),
+        defects=_learned(request, prepared, history),
+        history=history,
+    )
+
+
+def _learned(
+    request: Request, prepared: Prepared, history: tuple[Refinement, ...]
+) -> LearnedDefects | None:
+    """Return the record of the known defects that the head learned from."""
+    if prepared.known is None:
+        return None
+    defects = prepared.known.defects
+    refined = [one.defects for one in history if one.defects is not None]
+    folder = request.config.defects or (None if history else request.dataset.root)
+    folders = [*request.defect_folders, *refined, *([] if folder is None else [folder.resolve()])]
+    return LearnedDefects(
+        folders=tuple(dict.fromkeys(map(str, folders))),
+        types=defects.counts,
+        without_mask=defects.bare,
+        files=defects.files,
     )
 
 
@@ -180,7 +208,8 @@ def finish(
         scores, maxima = zip(
             *((one.score, float(one.anomaly_map.max())) for one in raw), strict=True
         )
-        calibration = Calibration.from_scores(scores, maxima, images=held_files)
+        reused = len(training.history)
+        calibration = Calibration.from_scores(scores, maxima, images=held_files, reused=reused)
     if leave_out_outliers:
         calibration = without(calibration, apart(calibration))
     manifest = Manifest(

@@ -46,6 +46,7 @@ def fit(request: Request, setup: Setup, prepared: Prepared, folder: Path) -> Non
     with drawn_ahead(_batches(request, setup, prepared, layout)) as batches:
         Loop(
             method,
+            prepared.phases,
             batches,
             prepared.steps,
             folder,
@@ -73,7 +74,7 @@ def _batches(
     config = prepared.config
     return BatchMaker(
         images=prepared.images.loaded.array,
-        rows=prepared.images.train_rows,
+        rows=prepared.rows,
         textures=prepared.textures,
         anomalies=config.anomalies,
         batch_size=config.batch_size,
@@ -83,6 +84,7 @@ def _batches(
         device=setup.device,
         ranks=request.ranks,
         layout=layout,
+        known=prepared.known,
     )
 
 

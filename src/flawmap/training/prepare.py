@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from flawmap.backbones.features import Features, ImageNorm
 from flawmap.backbones.provider import TeacherSource
 from flawmap.data.layouts import Dataset
 from flawmap.data.resize import Framing
-from flawmap.methods.base import Method
+from flawmap.data.samples import Sample
+from flawmap.methods.base import Method, Phase
 from flawmap.methods.config import MethodConfig
+from flawmap.methods.optimisation import phase_steps
 from flawmap.methods.registry import METHODS
 from flawmap.runtime.torch_device import choose_device
 from flawmap.synthesis.textures import texture_bank
@@ -28,6 +30,9 @@ from flawmap.training.choices.rotation import RotationDecision, decide_rotation,
 from flawmap.training.config import TrainConfig
 from flawmap.training.good_images.load import GoodImages, load_good_images
 from flawmap.training.good_images.split import Part
+from flawmap.training.known_defects.bank import KnownBank
+from flawmap.training.known_defects.choose import known_bank
+from flawmap.training.known_defects.load import load_known
 from flawmap.training.output_folder import WORK, run_folders
 from flawmap.training.resolve import framing, method_config
 from flawmap.training.settings import Settings, resolve_precision
@@ -54,6 +59,10 @@ class Request:
     checkpoint_seconds: float
     reporter: Reporter
     ranks: Ranks = ALONE
+    known: tuple[Sample, ...] = ()
+    """Defective images to learn from."""
+    defect_folders: tuple[str, ...] = ()
+    """Where those lie that the refined run had learned from."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +86,12 @@ class Prepared:
     rotation: RotationDecision
     textures: NDArray[np.uint8]
     settings: Settings
-
-    @property
-    def steps(self) -> int:
-        """Training steps of all phases together."""
-        return self.config.steps_for(self.rotation.rotation, len(self.images.train_rows))
+    phases: tuple[Phase, ...]
+    steps: int
+    """Training steps of all phases together."""
+    known: KnownBank | None
+    rows: NDArray[np.int64]
+    """Rows of the images to train on; some may be repeated."""
 
 
 def set_up(request: Request, folder: Path) -> Setup:
@@ -113,7 +123,7 @@ def read_images(request: Request, setup: Setup, folder: Path, part: Part) -> Goo
 def prepare(request: Request, setup: Setup, images: GoodImages, part: Part) -> Prepared:
     """Decide rotation, memory and textures, and build the method with its initial weights."""
     config, say = request.config, request.reporter.say
-    stages = _stages_of(setup.teacher)
+    stages = features_of(setup.teacher)
     rotation = _choose_rotation(request, setup, images, stages)
     chosen = _choose_memory(request, setup.config, images, part, rotation, stages)
     torch.manual_seed(int(generator(config.seed, Stream.WEIGHTS).integers(2**63 - 1)))
@@ -121,6 +131,7 @@ def prepare(request: Request, setup: Setup, images: GoodImages, part: Part) -> P
     if config.textures is not None and chosen.anomalies is None:
         say(f"{config.method} trains on unchanged good images: --textures is ignored.")
     textures, described = _textures(config, chosen)
+    known = _known(request, setup, images, method, rotation, part, stages)
     settings = Settings(
         method=config.method,
         preset=config.preset,
@@ -136,11 +147,45 @@ def prepare(request: Request, setup: Setup, images: GoodImages, part: Part) -> P
         fit=config.fit,
         overlap=setup.framing.overlap,
         white_level=setup.framing.white_level,
+        known="" if known is None else known.defects.digest,
     )
-    return Prepared(method, chosen, images, rotation, textures, settings)
+    rows = images.train_rows
+    steps = chosen.steps_for(rotation.rotation, len(rows))
+    phases = method.phases()
+    return Prepared(
+        method, chosen, images, rotation, textures, settings, phases, steps, known, rows
+    )
 
 
-def _stages_of(teacher: Backbone) -> Stages:
+def _known(
+    request: Request,
+    setup: Setup,
+    images: GoodImages,
+    method: Method,
+    rotation: RotationDecision,
+    part: Part,
+    stages: Stages,
+) -> KnownBank | None:
+    """Load the known defects, if any are given, and report them."""
+    if not request.known:
+        return None
+    defects = load_known(request.known, setup.framing, images.loaded.sha256)
+    if not part.folds or part.fold == 0:
+        for line in (*defects.notes, defects.describe()):
+            request.reporter.say(line)
+    steps = method.config.steps_for(rotation.rotation, len(images.train_rows))
+    first = first_with_defects(method.phases(), steps)
+    return known_bank(defects, method.config, images, rotation, stages, request.config.seed, first)
+
+
+def first_with_defects(phases: Sequence[Phase], steps: int) -> int:
+    """Return the step at which the first phase begins that learns from known defects."""
+    counts = phase_steps([phase.config for phase in phases], steps)
+    seen = [phase.sees_defects for phase in phases]
+    return sum(counts[: seen.index(True)]) if True in seen else steps
+
+
+def features_of(teacher: Backbone) -> Stages:
     """Return a function from images (B, 3, H, W) in 0..1 to the teacher's features."""
     normalise = ImageNorm(teacher.mean, teacher.std)
 

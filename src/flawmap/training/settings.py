@@ -19,6 +19,7 @@ from flawmap.utils.files import write_json
 _DIGESTS = {
     "images": "other good images, other file names or another --group",
     "teacher_sha256": "other teacher weights",
+    "known": "other known defects",
 }
 # These may differ only because another setting does, and so are compared last.
 _DERIVED = {"rotation", "precision"}
@@ -43,6 +44,10 @@ class Settings(BaseModel):
     fit: Fit = "squash"
     overlap: int = 0
     white_level: int | None = None
+    known: str = ""
+    """Digest of the known defects; empty if there are none."""
+    parent: str = ""
+    """Run that is refined; empty if none is."""
 
 
 def write_or_check_settings(folder: Path, settings: Settings, *, resume: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 from flawmap.backbones.licence import licence_notice
 from flawmap.backbones.registry import load_backbone
 from flawmap.data.bit_depth import settle_white_level
-from flawmap.data.layouts import Dataset, open_dataset
-from flawmap.errors import FlawmapError
+from flawmap.data.layouts import Dataset, DatasetError, Sample, open_dataset
+from flawmap.data.layouts.defects import open_defects
+from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import CHECKPOINTS, MANIFEST
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.inspector import Inspector
@@ -92,13 +94,16 @@ def _train(
         reporter.say(notice)
     size_multiple = check_backbone(config, backbone)
     dataset = open_dataset(data, config.layout)
+    known, notes = _known_defects(config, dataset)
     if ranks.leads:
-        _check_folder(folder, dataset)
+        _check_folder(folder, dataset, known)
         if resume:
             _check_resumed(folder, config, reporter)
     config = _choose_from_images(config, dataset, size_multiple, reporter)
+    for note in notes:
+        reporter.say(note)
     request = Request(
-        config, backbone, source, dataset, resume, checkpoint_seconds, reporter, ranks
+        config, backbone, source, dataset, resume, checkpoint_seconds, reporter, ranks, known
     )
     return _lead(request, folder) if ranks.leads else follow(request, folder)
 
@@ -124,9 +129,33 @@ def _load_complete(folder: Path, reporter: Reporter) -> Inspector:
     return Inspector.load(folder)
 
 
-def _check_folder(folder: Path, dataset: Dataset) -> None:
+def _known_defects(
+    config: TrainConfig, dataset: Dataset
+) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+    """Return the defective images to learn from, and lines for the user.
+
+    Raises UsageError if the method has no head to teach, DatasetError if there are no defects.
+    """
+    if config.defects is None and not config.use_defects:
+        unused = (
+            "Its defective images are not learned from; --use-defects teaches the head with them."
+        )
+        return (), (unused,) * bool(dataset.defective_test)
+    if not method_config(config).learns_defects:
+        raise UsageError(
+            f"{config.method} as configured has no head to learn from defects: give --method "
+            "destseg or adps, or leave the defects out."
+        )
+    if config.defects is not None:
+        return open_defects(config.defects)
+    if not dataset.defective_test:
+        raise DatasetError(f"{dataset.root} has no defective images: leave out --use-defects.")
+    return dataset.defective_test, ()
+
+
+def _check_folder(folder: Path, dataset: Dataset, known: Sequence[Sample]) -> None:
     """Raise an error if the run's folder is among the images or not writable."""
-    samples = (sample.path for sample in (*dataset.train, *dataset.test))
+    samples = (sample.path for sample in (*dataset.train, *dataset.test, *known))
     check_apart(folder, dataset.root, samples)
     check_writable(folder)
 

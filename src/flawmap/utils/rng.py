@@ -32,6 +32,7 @@ class Stream(IntEnum):
     PAIRS = 13
     OUTLIERS = 14
     MEMORY = 15
+    KNOWN = 16
 
 
 def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:

@@ -104,6 +104,24 @@ class Teacher(_Model):
     licence: str = Field("not known", description="of the weights")
 
 
+class LearnedDefects(_Model):
+    """Real defects that a run learned from."""
+
+    folders: tuple[str, ...] = Field(description="where they lay")
+    types: dict[str, int] = Field(description="images of each defect type")
+    without_mask: int = Field(description="images of which only the label was known")
+    files: tuple[str, ...] = Field(description="SHA-256 of each image")
+
+
+class Refinement(_Model):
+    """One step of a run's history: which run was refined, and with what."""
+
+    parent: str = Field(description="its run id")
+    good: str | None = Field(None, description="folder of good parts that were added")
+    added: tuple[str, ...] = Field((), description="SHA-256 of each of them")
+    defects: str | None = Field(None, description="folder of known defects that were added")
+
+
 class Training(_Model):
     """Training settings and data."""
 
@@ -133,6 +151,8 @@ class Training(_Model):
     device: str
     precision: str
     seconds: dict[str, float]
+    defects: LearnedDefects | None = Field(None, description="none: learned from good parts alone")
+    history: tuple[Refinement, ...] = Field((), description="refinements, the oldest first")
 
 
 class Parity(_Model):

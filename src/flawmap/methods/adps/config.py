@@ -126,6 +126,11 @@ class AdpsConfig(MethodConfig):
         description="learning rates of student and Post-Segmentation Module",
     )
 
+    @property
+    def learns_defects(self) -> bool:
+        """Whether there is a segmentation network, which learns from known defects."""
+        return self.segmentation
+
     @model_validator(mode="after")
     def _goes_together(self) -> AdpsConfig:
         if self.segmentation and self.gate == "none":

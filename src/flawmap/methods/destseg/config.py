@@ -110,6 +110,11 @@ class DestsegConfig(MethodConfig):
         """Raise UsageError if the backbone lacks a level that is asked for."""
         present_levels(self.levels, len(backbone.channels))
 
+    @property
+    def learns_defects(self) -> bool:
+        """Whether there is a head, which learns from known defects."""
+        return self.head != "none"
+
     def steps_for(self, rotation: str, images: int) -> int:
         """Return the steps; without a head only the student's, as many as with a head."""
         both = super().steps_for(rotation, images)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from flawmap.backbones.features import Features
 from flawmap.methods.modules.features import cosine_distances
-from flawmap.methods.modules.losses import focal_loss
+from flawmap.methods.modules.losses import focal_loss, mean_of_marked, somewhere_loss
 from flawmap.methods.modules.parallel import batch_mean, batch_sum
 
 _LEAST = 1e-4  # distance used to weight a position of distance 0
@@ -36,6 +36,13 @@ def _weights(distance: Tensor, hardness: float) -> Tensor:
     return raised / batch_mean(raised)
 
 
-def segmentation_loss(logits: Tensor, mask: Tensor, gamma: float, l1_weight: float) -> Tensor:
-    """Return focal loss plus the weighted L1 distance between probability and mask."""
-    return focal_loss(logits, mask, gamma) + l1_weight * F.l1_loss(logits.sigmoid(), mask)
+def segmentation_loss(
+    logits: Tensor, mask: Tensor, gamma: float, l1_weight: float, marked: Tensor | None = None
+) -> Tensor:
+    """Return focal loss plus the weighted L1 distance between probability and mask.
+
+    Samples whose ``marked`` (B,) is 0 have no mask: their highest places count instead.
+    """
+    focal = focal_loss(logits, mask, gamma, marked) + somewhere_loss(logits, marked)
+    difference = F.l1_loss(logits.sigmoid(), mask, reduction="none")
+    return focal + l1_weight * mean_of_marked(difference, marked)

@@ -39,7 +39,15 @@ class DestsegMethod(Method):
         )
         if self.config.head == "none":
             return (student,)
-        return student, Phase("head", self.config.head_phase, self._head_groups(), self.head_loss)
+        head = self.config.head_phase, self._head_groups(), self.head_loss
+        return student, Phase("head", *head, sees_defects=True)
+
+    def refining(self) -> tuple[Phase, ...]:
+        """Return the head's phase, with a new head; student and teacher stay as they are."""
+        if self.config.head == "none":
+            return super().refining()
+        self.module.renew_head()
+        return self.phases()[1:]
 
     def _head_groups(self) -> tuple[nn.Module, ...]:
         """Return the head's groups; the paper's residual blocks learn faster than the rest."""
@@ -67,7 +75,8 @@ class DestsegMethod(Method):
             student = module.student(corrupted, teacher)
         logits = module.segment(teacher, student)
         mask = shrink_mask(batch.mask, (logits.shape[-2], logits.shape[-1]))
-        return segmentation_loss(logits, mask, self.config.focal_gamma, self.config.l1_weight)
+        gamma, l1_weight = self.config.focal_gamma, self.config.l1_weight
+        return segmentation_loss(logits, mask, gamma, l1_weight, batch.marked)
 
     def _guide(self, corrupted: Tensor) -> Features:
         """Return the teacher's features of the corrupted image, if it is the student's encoder."""

@@ -45,6 +45,8 @@ class GoodImages:
     copies: int = 0
     useless: int = 0
     groups: int | None = None
+    added: int = 0
+    """The last so many of ``train`` were added in a refinement."""
     notes: tuple[str, ...] = ()
 
     @property

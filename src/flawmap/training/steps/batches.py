@@ -23,8 +23,10 @@ from flawmap.synthesis.anomalies import (
     corrupt,
     draw_parameters,
 )
+from flawmap.synthesis.known_defects.draws import KnownDraws
 from flawmap.synthesis.perlin import rotate_each
 from flawmap.synthesis.upload import pinned, upload
+from flawmap.training.known_defects.bank import KnownBank
 from flawmap.training.steps.bank import Bank, as_images, room_on
 from flawmap.training.steps.ranks import ALONE, Ranks
 from flawmap.types import Rotation
@@ -46,6 +48,7 @@ class Drawn:
     degrees: np.ndarray | None
     parameters: AnomalyParameters | None
     textures: Tensor | None
+    known: KnownDraws | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class BatchMaker:
     ``rows``: which of the images to use, all of them if None. ``anomalies``: if None, the images
     stay good and textures are not used. ``layout``: memory format of the images. Tiles are shifted
     at random, so that all places of an image are trained on. With several ``ranks``, each makes its
-    own slice of the batch.
+    own slice of the batch. ``known``: real defects that join the synthetic ones.
     """
 
     images: np.ndarray | Tiles
@@ -69,6 +72,7 @@ class BatchMaker:
     ranks: Ranks = ALONE
     rows: np.ndarray | None = None
     layout: torch.memory_format = torch.channels_last
+    known: KnownBank | None = None
 
     def __call__(self, step: int) -> Batch:
         return self.finish(self.draw(step))
@@ -86,6 +90,7 @@ class BatchMaker:
             degrees=None if degrees is None else degrees[made],
             parameters=parameters,
             textures=None if parameters is None else self._textures.read(parameters.texture),
+            known=self._known(step, own),
         )
 
     def finish(self, drawn: Drawn) -> Batch:
@@ -96,7 +101,11 @@ class BatchMaker:
         corrupted, mask = self._corrupt(clean, drawn)
         chosen = (x[drawn.own] for x in (clean, corrupted))
         clean, corrupted = (x.contiguous(memory_format=self.layout) for x in chosen)
-        return Batch(clean, corrupted, mask[drawn.own], drawn.rows if self._recur(drawn) else None)
+        rows = drawn.rows if self._recur(drawn) else None
+        batch = Batch(clean, corrupted, mask[drawn.own], rows)
+        if self.known is None or drawn.known is None:
+            return batch
+        return self.known.show(batch, drawn.known)
 
     def _recur(self, drawn: Drawn) -> bool:
         """Whether the images come again as they are, so that their features can be remembered.
@@ -150,6 +159,13 @@ class BatchMaker:
         if self._makes_whole_batches:
             return drawn
         return drawn.rows(np.arange(self.batch_size)[made])
+
+    def _known(self, step: int, own: slice) -> KnownDraws | None:
+        """Draw the known defects of a step; only this rank's, from numbers of the whole batch."""
+        if self.known is None or step < self.known.first_step:
+            return None
+        rng = generator(self.seed, Stream.KNOWN, step)
+        return self.known.draw(rng, self.batch_size).rows(np.arange(self.batch_size)[own])
 
     def _corrupt(self, clean: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
         if self.anomalies is None or drawn.parameters is None or drawn.textures is None:

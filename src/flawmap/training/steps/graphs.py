@@ -111,15 +111,18 @@ class Graphed:
         assert self._replay is not None
         assert self._loss is not None
         for name in _TENSORS:
-            getattr(self._inputs, name).copy_(getattr(batch, name), non_blocking=True)
+            value = getattr(batch, name)
+            if value is not None:
+                getattr(self._inputs, name).copy_(value, non_blocking=True)
         self._replay()
         return self._loss.clone()  # the next replay overwrites it
 
 
-_TENSORS = ("clean", "corrupted", "mask")
+_TENSORS = ("clean", "corrupted", "mask", "real", "marked")
 
 
 def _map(change: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
     """Return the batch with changed tensors, and without row numbers, which no graph can read."""
-    tensors = {name: change(getattr(batch, name)) for name in _TENSORS}
+    values = {name: getattr(batch, name) for name in _TENSORS}
+    tensors = {name: change(x) for name, x in values.items() if x is not None}
     return dataclasses.replace(batch, rows=None, **tensors)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,9 +61,10 @@ class Reporter:
 
 @dataclass
 class Loop:
-    """Training of ``method`` for ``steps`` steps on ``batches``, with checkpoints and a log."""
+    """Training of ``method`` in ``phases`` for ``steps`` steps on ``batches``, with checkpoints."""
 
     method: Method
+    phases: Sequence[Phase]
     batches: Batches
     steps: int
     folder: Path
@@ -92,10 +93,8 @@ class Loop:
         log = TrainingLog(self.folder / TRAINING_LOG, done) if self.ranks.leads else None
         first = 0
         with _interruptible(self._stop), exact(self.device):
-            phases = self.method.phases()
-            for phase, count in zip(
-                phases, phase_steps([p.config for p in phases], self.steps), strict=True
-            ):
+            counts = phase_steps([phase.config for phase in self.phases], self.steps)
+            for phase, count in zip(self.phases, counts, strict=True):
                 if done < first + count:
                     self._run_phase(phase, first, count, max(done, first), tensors, log)
                     tensors = {}

@@ -1,0 +1,68 @@
+"""Known defects as batches show them: drawn on the host, shown on the training device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flawmap.methods.batch import Batch
+from flawmap.synthesis.known_defects.draws import Freedom, KnownConfig, KnownDraws, draw_known
+from flawmap.synthesis.known_defects.paste import Defects, paste_defects, show_defects
+from flawmap.synthesis.upload import upload
+from flawmap.training.known_defects.load import KnownDefects
+
+
+@dataclass(frozen=True)
+class KnownBank:
+    """Known defects for batches from ``first_step`` on, when the head starts to learn."""
+
+    defects: KnownDefects
+    config: KnownConfig
+    freedom: Freedom
+    first_step: int
+
+    def draw(self, rng: np.random.Generator, batch: int) -> KnownDraws:
+        """Draw the random numbers of a whole batch."""
+        known = self.defects
+        return draw_known(
+            rng, batch, known.types, known.masked, known.centres, self.freedom, self.config
+        )
+
+    def show(self, batch: Batch, draws: KnownDraws) -> Batch:
+        """Return the batch with some corrupted images, and their masks, replaced."""
+        corrupted, mask = batch.corrupted.clone(), batch.mask.clone()
+        pasted = np.flatnonzero(draws.shown & draws.pasted)
+        real = np.flatnonzero(draws.shown & ~draws.pasted)
+        if len(pasted):
+            own, at = draws.rows(pasted), _index(pasted, corrupted.device)
+            defects = self._read(own, corrupted.device)
+            corrupted[at], mask[at] = paste_defects(batch.clean[at], defects, own)
+        if len(real):
+            own, at = draws.rows(real), _index(real, corrupted.device)
+            corrupted[at], mask[at] = show_defects(self._read(own, corrupted.device), own)
+        is_real = draws.shown & ~draws.pasted
+        marked = ~is_real | self.defects.masked[draws.defect]
+        return replace(
+            batch,
+            corrupted=corrupted,
+            mask=mask,
+            real=upload(is_real.astype(np.float32), corrupted.device),
+            marked=upload(marked.astype(np.float32), corrupted.device),
+        )
+
+    def _read(self, draws: KnownDraws, device: torch.device) -> Defects:
+        rows = draws.defect
+        pixels = upload(self.defects.images[rows], device)
+        masks = upload(self.defects.masks[rows], device)
+        return Defects(
+            images=pixels.permute(0, 3, 1, 2).float() / 255.0,
+            masks=masks[:, None].float(),
+            centres=upload(self.defects.centres[rows], device),
+        )
+
+
+def _index(rows: np.ndarray, device: torch.device) -> Tensor:
+    return upload(rows, device)

@@ -1,0 +1,37 @@
+"""What a refined run takes over from its parent: rates, region of interest and filters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from flawmap.calibration.images import locate
+from flawmap.calibration.recalibrate import Rates, Recalibrator, from_stored
+from flawmap.inspection.bundle.manifest import Manifest, changing
+from flawmap.inspection.bundle.saving import save_manifest
+from flawmap.inspection.decision import load_region
+from flawmap.inspection.roi.mask import region_file
+from flawmap.utils.files import write_bytes
+
+
+def take_over(parent: Path, manifest: Manifest, folder: Path, say: Callable[[str], None]) -> None:
+    """Give the run in ``folder`` the rates, the region and the filters of its parent.
+
+    If there is a region, the images that calibrate are inspected again.
+    """
+    limits = manifest.calibration
+    rates = Rates(limits.reject.asked, limits.review.asked)
+    with changing(folder) as own:
+        changed = own.model_copy(update={"filters": manifest.filters})
+        region = load_region(parent, manifest)
+        if region is None or manifest.region is None:
+            changed = from_stored(changed, rates)
+        else:
+            name = region_file(manifest.region)
+            write_bytes(folder / name, (parent / name).read_bytes())
+            changed = Recalibrator(folder, changed, locate(own).good, rates, region).run()
+            changed = changed.model_copy(update={"region": manifest.region})
+        save_manifest(folder, changed)
+    if manifest.exports:
+        names = ", ".join(manifest.exports)
+        say(f"Its parent was exported, too ({names}): flawmap export makes the same of {folder}.")
