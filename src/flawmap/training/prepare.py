@@ -25,13 +25,13 @@ from flawmap.methods.registry import METHODS
 from flawmap.runtime.torch_device import choose_device
 from flawmap.synthesis.textures import texture_bank
 from flawmap.training.choices.alignment import Alignment, decide_alignment
+from flawmap.training.choices.freedom import decide_freedom
 from flawmap.training.choices.memory import decide_memory
 from flawmap.training.choices.rotation import RotationDecision, decide_rotation, paper_note
 from flawmap.training.config import TrainConfig
 from flawmap.training.good_images.load import GoodImages, load_good_images
 from flawmap.training.good_images.split import Part
 from flawmap.training.known_defects.bank import KnownBank
-from flawmap.training.known_defects.choose import known_bank
 from flawmap.training.known_defects.load import load_known
 from flawmap.training.output_folder import WORK, run_folders
 from flawmap.training.resolve import framing, method_config
@@ -175,7 +175,10 @@ def _known(
             request.reporter.say(line)
     steps = method.config.steps_for(rotation.rotation, len(images.train_rows))
     first = first_with_defects(method.phases(), steps)
-    return known_bank(defects, method.config, images, rotation, stages, request.config.seed, first)
+    freedom = decide_freedom(
+        method.config, images.loaded.array, images.train_rows, rotation, stages, request.config.seed
+    )
+    return KnownBank(defects, method.config.known, freedom, first)
 
 
 def first_with_defects(phases: Sequence[Phase], steps: int) -> int:

@@ -18,10 +18,11 @@ from flawmap.inspection.bundle.manifest import Manifest, run_id
 from flawmap.methods.base import Method
 from flawmap.runtime.torch_device import choose_device
 from flawmap.synthesis.textures import texture_bank
+from flawmap.training.choices.freedom import decide_freedom
 from flawmap.training.choices.rotation import RotationDecision
 from flawmap.training.config import TrainConfig
 from flawmap.training.good_images.load import GoodImages
-from flawmap.training.known_defects.choose import known_bank
+from flawmap.training.known_defects.bank import KnownBank
 from flawmap.training.known_defects.load import KnownDefects, load_known
 from flawmap.training.output_folder import WORK, run_folders
 from flawmap.training.prepare import Prepared, Request, Setup, features_of
@@ -125,7 +126,10 @@ def prepare(parent: Parent, request: Request, setup: Setup, images: GoodImages) 
     bank = None
     if defects is not None:
         stages = features_of(request.backbone)
-        bank = known_bank(defects, method.config, images, rotation, stages, config.seed, 0)
+        freedom = decide_freedom(
+            method.config, images.loaded.array, images.train_rows, rotation, stages, config.seed
+        )
+        bank = KnownBank(defects, method.config.known, freedom, first_step=0)
     settings = Settings(
         method=manifest.method,
         preset=manifest.preset,

@@ -1,39 +1,37 @@
-"""How known defects may vary when they are shown: no further than the good images do."""
+"""Decide how known defects may vary when they are pasted: no further than good images do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flawmap.backbones.features import Features
 from flawmap.methods.config import MethodConfig
 from flawmap.synthesis.known_defects.draws import Freedom
-from flawmap.training.choices.alignment import LEAST, decide_alignment
+from flawmap.training.choices.alignment import LEAST, TileArray, decide_alignment
 from flawmap.training.choices.rotation import RotationDecision
-from flawmap.training.good_images.load import GoodImages
-from flawmap.training.known_defects.bank import KnownBank
-from flawmap.training.known_defects.load import KnownDefects
 
 
-def known_bank(
-    defects: KnownDefects,
+def decide_freedom(
     config: MethodConfig,
-    images: GoodImages,
+    tiles: TileArray,
+    rows: NDArray[np.int64],
     rotation: RotationDecision,
     stages: Callable[[Tensor], Features],
     seed: int,
-    first_step: int,
-) -> KnownBank:
-    """Return the defects as batches show them from ``first_step`` on."""
-    placed = _lie_alike(config, images, rotation, stages, seed)
-    freedom = Freedom(placed, turned=rotation.rotation == "full")
-    return KnownBank(defects, config.known, freedom, first_step)
+) -> Freedom:
+    """Decide how far pasted defects may move and turn, from the good images in ``rows``."""
+    placed = _lie_alike(config, tiles, rows, rotation, stages, seed)
+    return Freedom(placed, turned=rotation.rotation == "full")
 
 
 def _lie_alike(
     config: MethodConfig,
-    images: GoodImages,
+    tiles: TileArray,
+    rows: NDArray[np.int64],
     rotation: RotationDecision,
     stages: Callable[[Tensor], Features],
     seed: int,
@@ -41,8 +39,6 @@ def _lie_alike(
     """Whether parts lie alike, as the memory was decided on, or else by the same test."""
     if config.memory is not None and config.memory.kind in ("placed", "unplaced"):
         return config.memory.kind == "placed"
-    rows = images.train_rows
     if len(rows) < LEAST:
         return False
-    tiles = images.loaded.array
     return decide_alignment(tiles, rows, rotation.any_angle, stages, seed).aligned
