@@ -105,7 +105,8 @@ def ours(
         layout=layout,
     )  # fmt: skip
     folder = Path(tempfile.gettempdir())  # nothing is written
-    loop = Loop(method, stack.enter_context(drawn_ahead(maker)), 2, folder, device, precision)
+    ahead = stack.enter_context(drawn_ahead(maker))
+    loop = Loop(method, method.phases(), ahead, 2, folder, device, precision)
     loop.graphs, loop.say = choose_graphs(device, asked=True, alone=True), print
     numbers = itertools.count()
     steps: Steps = {}

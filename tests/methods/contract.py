@@ -73,7 +73,8 @@ class MethodContract:
             config.anomalies, config.batch_size, "slight", config.rotation_fill, 0, CPU,
         )  # fmt: skip
         folder.mkdir(exist_ok=True)
-        return Loop(method, batches, steps or self.steps, folder, CPU, "float32", 1e9, show)
+        total = steps or self.steps
+        return Loop(method, method.phases(), batches, total, folder, CPU, "float32", 1e9, show)
 
     def test_presets_carry_their_names_and_survive_a_manifest(self, preset: str):
         config = find_preset(self.method, preset)

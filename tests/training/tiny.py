@@ -54,7 +54,10 @@ def tiny_loop(
         tiny_images(), draw_textures(6, SIZE, 0), config.anomalies, config.batch_size,
         rotation, config.rotation_fill, 0, CPU,
     )  # fmt: skip
-    return Loop(method, batches, steps, folder, CPU, precision, checkpoint_seconds, show=show)
+    phases = method.phases()
+    return Loop(
+        method, phases, batches, steps, folder, CPU, precision, checkpoint_seconds, show=show
+    )
 
 
 def weights(loop: Loop) -> dict[str, torch.Tensor]:

@@ -72,7 +72,7 @@ def losses(case: str, folder: Path, ranks: Ranks) -> list[float]:
         tiny_images(), draw_textures(6, SIZE, 0), config.anomalies, 4, "none",
         config.rotation_fill, 0, CPU, ranks,
     )  # fmt: skip
-    loop = Loop(method, batches, STEPS, folder, CPU, "float32", 1e9, ranks=ranks)
+    loop = Loop(method, method.phases(), batches, STEPS, folder, CPU, "float32", 1e9, ranks=ranks)
     with mock.patch.object(torch.Tensor, "float", FLOAT):  # what Doubled changes ends here
         return [loss for phase in method.phases() for loss in phase_losses(loop, phase)]
 
