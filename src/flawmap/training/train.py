@@ -96,7 +96,7 @@ def _train(
     dataset = open_dataset(data, config.layout)
     known, notes = _known_defects(config, dataset)
     if ranks.leads:
-        _check_folder(folder, dataset, known)
+        _check_folder(folder, config, dataset, known)
         if resume:
             _check_resumed(folder, config, reporter)
     config = _choose_from_images(config, dataset, size_multiple, reporter)
@@ -140,7 +140,8 @@ def _known_defects(
         unused = (
             "Its defective images are not learned from; --use-defects teaches the head with them."
         )
-        return (), (unused,) * bool(dataset.defective_test)
+        learns = method_config(config).learns_defects
+        return (), (unused,) * (learns and bool(dataset.defective_test))
     if not method_config(config).learns_defects:
         raise UsageError(
             f"{config.method} as configured has no head to learn from defects: give --method "
@@ -153,10 +154,14 @@ def _known_defects(
     return dataset.defective_test, ()
 
 
-def _check_folder(folder: Path, dataset: Dataset, known: Sequence[Sample]) -> None:
+def _check_folder(
+    folder: Path, config: TrainConfig, dataset: Dataset, known: Sequence[Sample]
+) -> None:
     """Raise an error if the run's folder is among the images or not writable."""
     samples = (sample.path for sample in (*dataset.train, *dataset.test, *known))
     check_apart(folder, dataset.root, samples)
+    if config.defects is not None:
+        check_apart(folder, config.defects, (sample.path for sample in known))
     check_writable(folder)
 
 

@@ -13,7 +13,7 @@ from flawmap.utils.printable import printable
 
 if TYPE_CHECKING:
     from flawmap.data.resize import Framing
-    from flawmap.inspection.bundle.manifest import Manifest, Training
+    from flawmap.inspection.bundle.manifest import LearnedDefects, Manifest, Refinement, Training
 
 _SHOWN = ("image_auroc", "pixel_ap", "iap")  # metrics of the last evaluation
 
@@ -29,11 +29,15 @@ def show_info(manifest: Manifest) -> None:
 
 def _training_rows(manifest: Manifest) -> dict[str, str]:
     training = manifest.training
+    taught = {"known defects": _learned(training.defects)} if training.defects else {}
+    if training.history:
+        taught["refined from"] = ", then ".join(map(_refined, training.history))
     return {
         "method": f"{manifest.method} ({manifest.preset})",
         "teacher": manifest.teacher.name,
         "its weights": f"licence: {manifest.teacher.licence}",
         "trained on": _images(training),
+        **taught,
         "rotation": f"{training.rotation}: {training.rotation_reason}",
         "textures": training.textures,
         "memory": _memory(manifest),
@@ -63,6 +67,18 @@ def _parity_rows(manifest: Manifest) -> dict[str, str]:
         f"{one.score:.1e} (score) on {one.images} images"
         for name, one in measured.items()
     }
+
+
+def _learned(defects: LearnedDefects) -> str:
+    types = ", ".join(f"{count} {printable(name)}" for name, count in defects.types.items())
+    bare = f", {defects.without_mask} without mask" if defects.without_mask else ""
+    return f"{types}{bare}, from {', '.join(map(printable, defects.folders))}"
+
+
+def _refined(step: Refinement) -> str:
+    words = [f"{plural(len(step.added), 'good image(s)')} of {step.good}"] if step.added else []
+    words += [f"defects of {step.defects}"] if step.defects else []
+    return f"run {step.parent} with {printable(' and '.join(words))}"
 
 
 def _export_rows(manifest: Manifest) -> dict[str, str]:
@@ -114,7 +130,8 @@ def _images(training: Training) -> str:
         words.append(f"{plural(training.copies, 'duplicate(s)')} left out")
     line = f"{training.images} good images of {printable(training.data)}; {', '.join(words)}"
     if training.group is not None:
-        line += f"; {training.groups} parts, identified by --group {training.group}"
+        count = "" if training.groups is None else f"{training.groups} "
+        line += f"; {count}parts, identified by --group {training.group}"
     return line
 
 

@@ -28,9 +28,10 @@ def open_defects(
         what = "a file; give the folder that holds" if exists(path) else "no such folder; check"
         raise DatasetError(f"{path}: {what} the defective images")
     if layout == "auto":
-        found, notes = _by_type(Folder(path))
+        place = Folder(path)
+        found, notes = _by_type(place)
         if found:
-            return found, notes
+            return found, (*notes, *place.left_out.lines())
     dataset = open_dataset(path, layout, training=False)
     if not dataset.defective_test:
         raise DatasetError(

@@ -83,7 +83,8 @@ class AdpsMethod(Method):
         loss = self.distillation_loss(teacher, student, batch.mask, batch.real)
         if not self.config.segmentation:
             return loss
-        segmentation = self._segmentation_loss(module.segment(teacher, student), batch)
+        seen = _held_still(student, batch.real)
+        segmentation = self._segmentation_loss(module.segment(teacher, seen), batch)
         return loss + self.config.segmentation_weight * segmentation
 
     def fit_read_out(self, good: Iterable[Tensor]) -> None:
@@ -118,3 +119,11 @@ class AdpsMethod(Method):
         if self.config.distillation_mask == "max":
             return F.adaptive_max_pool2d(mask, size)
         return shrink_mask(mask, size)
+
+
+def _held_still(student: Features, real: Tensor | None) -> Features:
+    """Return features whose gradient stops at samples that are ``real`` (B,) defective images."""
+    if real is None:
+        return student
+    still = real[:, None, None, None] > 0.5
+    return tuple(torch.where(still, level.detach(), level) for level in student)

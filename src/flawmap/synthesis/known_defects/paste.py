@@ -39,7 +39,7 @@ def show_defects(defects: Defects, draws: KnownDraws) -> tuple[Tensor, Tensor]:
     middle = torch.full_like(defects.centres, 0.5)
     images, masks = _moved(defects, draws, middle, middle, torch.ones(len(middle), device=device))
     gain, offset = (_per_sample(upload(x, device)) for x in (draws.gain, draws.offset))
-    return (images * gain + offset).clamp(0, 1), (masks > 0.5).to(masks.dtype)
+    return (images * gain + offset).clamp(0, 1), _inside(masks)
 
 
 def paste_defects(clean: Tensor, defects: Defects, draws: KnownDraws) -> tuple[Tensor, Tensor]:
@@ -52,7 +52,7 @@ def paste_defects(clean: Tensor, defects: Defects, draws: KnownDraws) -> tuple[T
     target = _on_part(foreground(clean), upload(draws.places, device))
     scale = upload(draws.scale, device)
     images, masks = _moved(defects, draws, defects.centres, target, scale)
-    inside = (masks > 0.5).to(clean.dtype)
+    inside = _inside(masks)
     matched = (images + _colour_change(clean, images, inside)).clamp(0, 1)
     weight = _per_sample(upload(draws.opacity, device)) * _feathered(inside)
     return torch.lerp(clean, matched, weight), inside
@@ -93,6 +93,12 @@ def _moved(
     )
     images = F.grid_sample(defects.images, grid, padding_mode="border", align_corners=False)
     return images, F.grid_sample(defects.masks, grid, align_corners=False)
+
+
+def _inside(masks: Tensor) -> Tensor:
+    """Return moved masks as {0, 1}; of one that fell between pixels, the highest places."""
+    highest = masks.amax((1, 2, 3), keepdim=True)
+    return (masks > (highest / 2).clamp(max=0.5)).to(masks.dtype)
 
 
 def _feathered(inside: Tensor) -> Tensor:

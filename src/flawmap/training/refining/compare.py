@@ -37,14 +37,14 @@ def compare_with_parent(
     *,
     show: Callable[[int, int], None] = lambda done, total: None,
 ) -> Comparison | None:
-    """Measure both runs on the test images of ``data``; None if there is no defective one left.
+    """Measure both runs on the test images of ``data``; None without both good and defective ones.
 
     Images that either run was trained on, or learned defects from, are left out; those that
     calibrate count for the metrics, not for the verdicts. ``show``: images done and in all.
     """
-    dataset = open_dataset(data, training=False)
     inspectors = Inspector.load(parent), Inspector.load(refined)
     try:
+        dataset = open_dataset(data, training=False)
         one, two = (evaluation_images(dataset, each.manifest) for each in inspectors)
     except FlawmapError:
         return None

@@ -17,19 +17,24 @@ from flawmap.utils.files import write_bytes
 def take_over(parent: Path, manifest: Manifest, folder: Path, say: Callable[[str], None]) -> None:
     """Give the run in ``folder`` the rates, the region and the filters of its parent.
 
-    If there is a region, the images that calibrate are inspected again.
+    What limits the guarantee of the parent's images is taken over, too: where they lie, which were
+    left out for their scores, and how often they have set thresholds. If there is a region, the
+    images that calibrate are inspected again.
     """
     limits = manifest.calibration
     rates = Rates(limits.reject.asked, limits.review.asked)
     with changing(folder) as own:
-        changed = own.model_copy(update={"filters": manifest.filters})
+        same = {name: getattr(limits, name) for name in ("places", "left_out")}
+        same |= {"reused": limits.reused + 1}
+        calibration = own.calibration.model_copy(update=same)
+        changed = own.model_copy(update={"filters": manifest.filters, "calibration": calibration})
         region = load_region(parent, manifest)
         if region is None or manifest.region is None:
             changed = from_stored(changed, rates)
         else:
             name = region_file(manifest.region)
             write_bytes(folder / name, (parent / name).read_bytes())
-            changed = Recalibrator(folder, changed, locate(own).good, rates, region).run()
+            changed = Recalibrator(folder, changed, locate(changed).good, rates, region).run()
             changed = changed.model_copy(update={"region": manifest.region})
         save_manifest(folder, changed)
     if manifest.exports:

@@ -62,6 +62,7 @@ def refine(
     _check_parent(source, manifest)
     check_free(folder, resume=resume)
     if resume and (folder / MANIFEST).is_file():
+        _check_child(folder, manifest)
         if (folder / CHECKPOINTS).is_dir():  # killed at the very end
             return _finish(source, manifest, folder, shown)
         shown.say(f"{folder} is already complete: give another --out to refine again.")
@@ -77,9 +78,13 @@ def refine(
             "group": manifest.training.group,
         }
     )
+    if good is None and defects is None:
+        raise UsageError("There is nothing to learn: give --defects DIR, --good DIR, or both.")
     sources = find_sources(manifest, _path(data), _path(good), config.defects)
     images = (*sources.train, *sources.added, *sources.held, *(s.path for s in sources.defects))
-    check_apart(folder, sources.dataset.root, images)
+    for root in (sources.dataset.root, _path(good), config.defects):
+        if root is not None:
+            check_apart(folder, root, images)
     check_writable(folder)
     for note in sources.notes:
         shown.say(note)
@@ -161,6 +166,15 @@ def _check_parent(run: Path, manifest: Manifest) -> None:
         raise UsageError(
             f"{run} was calibrated by folds, so that no good image is left that it was not trained "
             "on: train anew with --defects and --folds."
+        )
+
+
+def _check_child(folder: Path, parent: Manifest) -> None:
+    """Raise UsageError if the complete run in ``folder`` is no refinement of ``parent``."""
+    history = read_manifest(folder).training.history
+    if not history or history[-1].parent != run_id(parent):
+        raise UsageError(
+            f"{folder} is a run that was not refined from this one: give another --out."
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from flawmap.calibration.images import digest_or_none
-from flawmap.data.layouts import Dataset, Sample, open_dataset
+from flawmap.calibration.images import digest_or_none, locate
+from flawmap.calibration.parts import shots_of
+from flawmap.data.layouts import Dataset, DatasetError, Sample, open_dataset
 from flawmap.data.layouts.defects import open_defects
 from flawmap.data.samples import plural
 from flawmap.errors import FlawmapError, UsageError
@@ -38,35 +40,27 @@ def find_sources(
     """Find the parent's images by content in ``data``, and add those of ``good`` and ``defects``.
 
     By default ``data`` is where the parent was trained. Raises UsageError if its images are no
-    longer there, or if there is nothing to learn.
+    longer there, FlawmapError if no image of ``good`` is new.
     """
     places = _places(parent, data)
     dataset = open_dataset(places[0], "auto" if data is not None else parent.training.layout)
     by_digest = _by_digest(places, dataset)
-    roles = {
-        "trained on": parent.training.trained_on,
-        "calibrated with": parent.calibration.images,
-        "set aside": parent.training.set_aside,
-    }
-    found = {
-        role: [by_digest[one] for one in files if one in by_digest] for role, files in roles.items()
-    }
-    for role in ("trained on", "calibrated with"):
-        _need(role, len(found[role]), len(roles[role]), places)
-    taken = {sha256 for files in roles.values() for sha256 in files}
-    added, notes = _added(good, taken)
-    known, about = _known(parent, defects)
-    if not added and not known:
-        raise UsageError("There is nothing to learn: give --defects DIR, --good DIR, or both.")
-    return Sources(
-        dataset,
-        tuple(found["trained on"]),
-        added,
-        tuple(found["calibrated with"]),
-        tuple(found["set aside"]),
-        known,
-        (*notes, *about),
+    trained, aside = (
+        tuple(by_digest[one] for one in files if one in by_digest)
+        for files in (parent.training.trained_on, parent.training.set_aside)
     )
+    _need("trained on", len(trained), len(parent.training.trained_on), map(str, places))
+    calibrating = locate(parent, also=places)
+    if not calibrating.wanted:
+        raise UsageError(
+            "It does not record which images calibrate it: run flawmap calibrate with good images "
+            "that it was not trained on."
+        )
+    _need("calibrated with", len(calibrating.paths), calibrating.wanted, calibrating.searched)
+    held = tuple(calibrating.paths.values())
+    added, notes = _added(good, parent, (*held, *aside))
+    known, about = _known(parent, defects)
+    return Sources(dataset, trained, added, held, aside, known, (*notes, *about))
 
 
 def _places(parent: Manifest, data: Path | None) -> list[Path]:
@@ -77,43 +71,54 @@ def _places(parent: Manifest, data: Path | None) -> list[Path]:
         raise UsageError(
             f"The images that it was trained on are no longer in {first}: give --data DIR."
         )
-    return [
-        first,
-        *(Path(place) for place in parent.calibration.places if Path(place).is_dir()),
-        *added,
-    ]
+    return list(dict.fromkeys([first, *(place for place in added if place.is_dir())]))
 
 
-def _by_digest(places: Iterable[Path], dataset: Dataset) -> dict[str, Path]:
+def _by_digest(places: Sequence[Path], dataset: Dataset) -> dict[str, Path]:
     """Return the good images of all places by their SHA-256."""
     paths = [sample.path for sample in (*dataset.train, *dataset.good_test)]
-    for place in list(places)[1:]:
-        paths += open_dataset(place).good_train if place.is_dir() else ()
+    for place in places[1:]:
+        with suppress(DatasetError):  # its images are missed below
+            paths += open_dataset(place).good_train
     digests = ((digest_or_none(path), path) for path in dict.fromkeys(paths))
     return {sha256: path for sha256, path in digests if sha256 is not None}
 
 
-def _need(role: str, found: int, wanted: int, places: Collection[Path]) -> None:
-    if found == wanted:
-        return
-    searched = ", ".join(map(str, places))
-    raise UsageError(
-        f"Only {found} of the {wanted} images that it was {role} are in {searched}: give --data "
-        "DIR with all of them, or train anew with --defects."
-    )
+def _need(role: str, found: int, wanted: int, places: Iterable[str]) -> None:
+    if found < wanted:
+        raise UsageError(
+            f"Only {found} of the {wanted} images that it was {role} are in {', '.join(places)}: "
+            "give --data DIR with all of them, or train anew with --defects."
+        )
 
 
-def _added(good: Path | None, taken: Collection[str]) -> tuple[tuple[Path, ...], list[str]]:
-    """Return good images that the parent does not know yet, and lines about the others."""
+def _added(
+    good: Path | None, parent: Manifest, held: Sequence[Path]
+) -> tuple[tuple[Path, ...], list[str]]:
+    """Return good images that the parent does not know yet, and lines about the others.
+
+    Other shots of parts that calibrate (``held``) are not trained on, either.
+    """
     if good is None:
         return (), []
-    images = {digest_or_none(path): path for path in open_dataset(good).good_train}
-    new = tuple(path for sha256, path in images.items() if sha256 and sha256 not in taken)
-    known = len(images) - len(new)
-    if not new:
-        raise FlawmapError(f"It already knows all images of {good}: give other good images.")
-    told = f"{plural(known, 'image(s)')} of {good} had a role in it already and keep it."
-    return new, [told] if known else []
+    digests = {path: digest_or_none(path) for path in open_dataset(good).good_train}
+    known = {*parent.training.trained_on, *parent.training.set_aside, *parent.calibration.images}
+    readable = {sha256: path for path, sha256 in digests.items() if sha256 is not None}
+    new = [path for sha256, path in readable.items() if sha256 not in known]
+    rule = parent.training.group
+    same = shots_of([*held, *new], [True] * len(held) + [False] * len(new), rule)[len(held) :]
+    kept = tuple(path for path, one in zip(new, same, strict=True) if not one)
+    told = {
+        "had a role in it already and keep it.": len(readable) - len(new),
+        f"left out: by --group {rule} they show parts that calibrate.": len(new) - len(kept),
+        "left out: they cannot be read.": list(digests.values()).count(None),
+    }
+    lines = [f"{plural(count, 'image(s)')} of {good} {why}" for why, count in told.items() if count]
+    if not kept:
+        raise FlawmapError(
+            f"No image of {good} is new to it: give other good images. {' '.join(lines)}"
+        )
+    return kept, lines
 
 
 def _known(parent: Manifest, defects: Path | None) -> tuple[tuple[Sample, ...], list[str]]:
@@ -127,15 +132,22 @@ def _known(parent: Manifest, defects: Path | None) -> tuple[tuple[Sample, ...], 
     missing = set(learned.files) - given
     earlier: list[Sample] = []
     for folder in learned.folders:
-        if missing and Path(folder).is_dir():
-            for sample in open_defects(folder)[0]:
-                sha256 = digest_or_none(sample.path)
-                if sha256 in missing:
-                    missing.discard(sha256)
-                    earlier.append(sample)
+        for sample in _defects_in(Path(folder)) if missing else ():
+            sha256 = digest_or_none(sample.path)
+            if sha256 in missing:
+                missing.discard(sha256)
+                earlier.append(sample)
     if missing:
         lines.append(
             f"{plural(len(missing), 'defective image(s)')} that it had learned from are no longer "
             f"in {', '.join(learned.folders)}: this run does not learn from them."
         )
     return (*samples, *earlier), lines
+
+
+def _defects_in(folder: Path) -> tuple[Sample, ...]:
+    """Return the defective images of a folder; none if there are none any more."""
+    try:
+        return open_defects(folder)[0]
+    except DatasetError:
+        return ()
