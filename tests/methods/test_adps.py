@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, ClassVar
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from flawmap.backbones.resnet import WIDE_RESNET50_2, ResNetTeacher
+from flawmap.errors import UsageError
 from flawmap.methods.adps.config import PAPER, AdpsConfig
 from flawmap.methods.adps.median_offset import MedianOffset
 from flawmap.methods.adps.method import AdpsMethod
@@ -343,6 +345,64 @@ def test_focal_loss_reaches_the_student_through_the_gate_unless_detached(detache
     focal_loss(logits, batch.mask, 2.0).backward()
     reached = any(p.grad is not None for p in method.module.student.parameters())
     assert reached != detached
+
+
+def gradients(method: AdpsMethod, batch: Batch) -> list[torch.Tensor]:
+    """The student's gradients; norms use their statistics, so that samples do not mix."""
+    method.module.eval()
+    method.loss(batch).backward()
+    return [p.grad for p in method.module.student.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_student_learns_nothing_from_real_defective_images(reduction):
+    batch = tiny_batch()
+    real, marked = torch.tensor([0.0, 1.0, 1.0, 0.0]), torch.tensor([1.0, 1.0, 0.0, 1.0])
+    found = []
+    for change in (0.0, 0.4):
+        corrupted = batch.corrupted.clone()
+        corrupted[1:3] = (corrupted[1:3] + change).clamp(0, 1)
+        shown = dataclasses.replace(batch, corrupted=corrupted, real=real, marked=marked)
+        found.append(gradients(build(distillation_reduction=reduction), shown))
+    assert len(found[0]) > 10
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two)
+    method = build()
+    all_real = dataclasses.replace(batch, real=torch.ones(4), marked=marked)
+    assert not any(g.any() for g in gradients(method, all_real))
+    assert all(p.grad is not None and p.grad.any() for p in method.module.head.parameters())
+
+
+def test_without_real_images_the_loss_is_as_before_bit_for_bit():
+    """Samples that are all good change nothing but the order of sums."""
+    method, batch = build(), tiny_batch()
+    x = method.module.normalise_image(batch.corrupted)
+    features = method.module.teach(x), method.module.student(x)
+    pulls = [
+        torch.where(
+            F.interpolate(batch.mask, d.shape[-2:], mode="bilinear")[:, 0] >= 0.5, 1 - d, d
+        ).mean()
+        for d in method.module.distances(*features)
+    ]
+    found = method.distillation_loss(*features, batch.mask)
+    assert found.item() == torch.stack(pulls).sum().item()
+    same = method.distillation_loss(*features, batch.mask, torch.zeros(4))
+    assert same.item() == pytest.approx(found.item(), rel=1e-6)
+
+
+def test_refining_teaches_a_new_gate_and_head_alone():
+    method, batch = build(), tiny_batch()
+    before = {k: v.clone() for k, v in method.module.state_dict().items()}
+    (phase,) = method.refining()
+    assert phase.sees_defects
+    changed = {k for k, v in method.module.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed
+    assert {name.partition(".")[0] for name in changed} <= {"gate", "head"}
+    phase.loss(batch).backward()
+    assert all(p.grad is None for p in method.module.student.parameters())
+    assert any(p.grad is not None for p in method.module.head.parameters())
+    with pytest.raises(UsageError, match="no head"):
+        build(segmentation=False, gate="none").refining()
 
 
 def test_summed_distillation_counts_every_position():

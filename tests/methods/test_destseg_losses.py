@@ -8,6 +8,7 @@ import torch
 
 from flawmap.methods.destseg.losses import cosine_loss, segmentation_loss
 from flawmap.methods.modules.features import cosine_distances
+from flawmap.methods.modules.losses import focal_loss
 
 
 def features(batch: int, seed: int):
@@ -80,3 +81,20 @@ def test_segmentation_adds_l1_of_the_probability(weight):
     focal = -(0.1**4 * math.log(0.9) + 0.2**4 * math.log(0.8)) / 2
     found = segmentation_loss(logits, mask.view(1, 1, 1, 2), 4.0, weight)
     assert found.item() == pytest.approx(focal + weight * (0.1 + 0.2) / 2, rel=1e-4)
+
+
+def test_an_image_without_mask_adds_neither_focal_loss_nor_distance():
+    torch.manual_seed(0)
+    logits, mask = torch.randn(2, 1, 20, 20), (torch.rand(2, 1, 20, 20) > 0.8).float()
+    alone = segmentation_loss(logits[:1], mask[:1], 4.0, 1.0).item()
+    highest = math.log1p(math.exp(-logits[1].max().item()))  # 1 of 400 places
+    found = segmentation_loss(logits, mask, 4.0, 1.0, torch.tensor([1.0, 0.0])).item()
+    assert found == pytest.approx((alone + highest) / 2, rel=1e-5)
+
+
+def test_where_all_masks_are_known_the_loss_is_as_before_bit_for_bit():
+    torch.manual_seed(0)
+    logits, mask = torch.randn(2, 1, 20, 20), (torch.rand(2, 1, 20, 20) > 0.8).float()
+    distance = torch.nn.functional.l1_loss(logits.sigmoid(), mask)
+    before = focal_loss(logits, mask, 4.0) + 0.5 * distance
+    assert torch.equal(segmentation_loss(logits, mask, 4.0, 0.5), before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from flawmap.errors import UsageError
 from flawmap.methods.batch import Batch
 from flawmap.methods.destseg.config import FAST, PAPER
 from flawmap.methods.modules.features import normalise
@@ -123,3 +124,30 @@ def test_without_denoising_the_student_sees_the_clean_image(batch):
     assert torch.equal(method.student_loss(batch), method.student_loss(other))
     corrupted = Batch(batch.corrupted, batch.corrupted, batch.mask)
     assert not torch.equal(method.student_loss(batch), method.student_loss(corrupted))
+
+
+def test_only_the_head_sees_known_defects():
+    assert {p.name: p.sees_defects for p in tiny_method("fast").phases()} == {
+        "student": False, "head": True
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_refining_teaches_a_new_head_alone(preset):
+    method = tiny_method(preset)
+    before = {k: v.clone() for k, v in method.module.state_dict().items()}
+    (phase,) = method.refining()
+    changed = {k for k, v in method.module.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed
+    assert {name.partition(".")[0] for name in changed} == {"head"}
+    in_groups = {id(p) for group in phase.groups for p in group.parameters()}
+    assert in_groups == {id(p) for p in method.module.head.parameters()}
+    steps = method.refining_steps("none", 100)
+    assert 0 < steps < method.config.steps_for("none", 100)
+
+
+def test_without_a_head_there_is_nothing_to_refine():
+    method = tiny_method("fast", head="none")
+    assert not method.config.learns_defects
+    with pytest.raises(UsageError, match="no head"):
+        method.refining()

@@ -5,8 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
-from flawmap.methods.modules.losses import focal_loss, shrink_mask
+from flawmap.methods.modules.losses import (
+    focal_loss,
+    mean_of_marked,
+    shrink_mask,
+    somewhere_loss,
+)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0, 4.0])
@@ -48,3 +54,47 @@ def test_mask_shrinks_by_its_central_four_pixels():
 def test_mask_of_the_right_size_is_kept():
     mask = (torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)) > 0.5).float()
     assert torch.equal(shrink_mask(mask, (64, 64)), mask)
+
+
+# --- known defects without masks
+
+
+def logits_and_mask() -> tuple[torch.Tensor, torch.Tensor]:
+    rng = torch.Generator().manual_seed(0)
+    mask = (torch.rand(3, 1, 40, 40, generator=rng) > 0.7).float()
+    return torch.randn(3, 1, 40, 40, generator=rng).requires_grad_(), mask
+
+
+def test_where_every_mask_is_known_nothing_changes():
+    logits, mask = logits_and_mask()
+    signed = torch.where(mask > 0.5, logits, -logits)
+    before = ((-signed).sigmoid().pow(4.0) * F.softplus(-signed)).mean()
+    assert torch.equal(focal_loss(logits, mask, 4.0), before)
+    assert focal_loss(logits, mask, 4.0, torch.ones(3)).item() == pytest.approx(before.item())
+    assert somewhere_loss(logits, None).item() == 0
+    assert somewhere_loss(logits, torch.ones(3)).item() == 0
+
+
+def test_an_image_without_mask_moves_only_its_highest_places():
+    logits, mask = logits_and_mask()
+    marked = torch.tensor([1.0, 0.0, 1.0])
+    (focal_loss(logits, mask, 4.0, marked) + somewhere_loss(logits, marked)).backward()
+    assert logits.grad is not None
+    moved = logits.grad[1, 0] != 0
+    highest = logits[1].flatten().topk(4).indices  # a quarter of a percent of 1600
+    assert moved.sum() == 4
+    assert moved.flatten()[highest].all()
+    assert (logits.grad[1, 0][moved] < 0).all(), "they are to rise"
+    assert (logits.grad[[0, 2]] != 0).all()
+
+
+def test_somewhere_by_hand():
+    """At a logit of 0 everywhere it is ln 2 for each image without mask."""
+    found = somewhere_loss(torch.zeros(4, 1, 3, 3), torch.tensor([1.0, 0.0, 0.0, 1.0]))
+    assert found.item() == pytest.approx(2 * math.log(2) / 4)
+
+
+def test_the_mean_counts_all_samples_alike():
+    values = torch.arange(8.0).reshape(2, 1, 2, 2)
+    assert mean_of_marked(values, None).item() == 3.5
+    assert mean_of_marked(values, torch.tensor([0.0, 1.0])).item() == pytest.approx(5.5 / 2)

@@ -165,7 +165,10 @@ def change_by_loops(clean: np.ndarray, image: np.ndarray, mask: np.ndarray) -> n
         blurred = np.zeros_like(spread)
         for row in range(H // 8):
             for column in range(W // 8):
-                rows, columns = slice(max(0, row - 4), row + 5), slice(max(0, column - 4), column + 5)
+                rows, columns = (
+                    slice(max(0, row - 4), row + 5),
+                    slice(max(0, column - 4), column + 5),
+                )
                 blurred[:, row, column] = spread[:, rows, columns].mean((1, 2))
         spread = blurred
     spread = spread + sums.mean((1, 2))[:, None, None] * 1e-3
