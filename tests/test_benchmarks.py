@@ -204,3 +204,32 @@ def test_gpu_grids_are_grids(name: str, tmp_path: Path) -> None:
     assert all(cell.options.device == "cuda" for cell in cells)
     for cell in cells:
         find_preset(cell.method, cell.preset)
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_feedback_keeps_the_promise_unless_rejected_parts_calibrate() -> None:
+    from feedback import simulate, summary
+
+    ways = ("training", "calibration", "both")
+    last = {w: summary([simulate(w, seed) for seed in range(40)])[-1] for w in ways}
+    kept = last["training"]
+    assert kept["promised"] == pytest.approx(0.05)
+    assert kept["observed"] <= kept["promised"] + 3 * kept["error"]
+    assert kept["observed"] >= kept["promised"] - 4 * kept["error"], "a rate of 0 keeps any promise"
+    # thresholds set by rejected parts are too high: they pass defects
+    assert last["calibration"]["recall"] < kept["recall"] - 0.1
+    assert last["calibration"]["observed"] < kept["observed"] / 2
+
+
+@pytest.mark.usefixtures("benchmarks")
+def test_rates_of_the_simulated_line_are_those_of_drawn_parts() -> None:
+    from feedback import _Line, _parts
+
+    line = _Line.start(np.random.default_rng(3))
+    score = line.learn()
+    above, recall = line.rates(score, 1.2)
+    rng = np.random.default_rng(4)
+    good = _parts(rng, 100_000) @ score
+    assert (good > 1.2).mean() == pytest.approx(above, abs=0.005)
+    shifted = good[:, None] + line.types @ score
+    assert (shifted > 1.2).mean() == pytest.approx(recall, abs=0.005)

@@ -104,7 +104,7 @@ def test_wrong_folders_are_refused_with_the_way_out(tmp_path: Path):
     with pytest.raises(DatasetError, match="a file; give the folder"):
         open_defects(image(tmp_path / "file.png"))
     image(tmp_path / "parts" / "good" / "1.png")
-    with pytest.raises(DatasetError, match="good images only|defective"):
+    with pytest.raises(DatasetError, match="good images only"):
         open_defects(tmp_path / "parts")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError):

@@ -70,9 +70,8 @@ def by_pil(mask: np.ndarray, degrees: float, scale: float, flipped: Any, to: Any
     """Flip, scale and turn counter-clockwise about the mask's centre, then move that to ``to``."""
     rows, columns = np.nonzero(mask)
     centre = columns.mean() + 0.5, rows.mean() + 0.5
-    shift = [[np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]) for x, y in (p,)][0] for p in (
-        (to[1] * W, to[0] * H), (-centre[0], -centre[1])
-    )]  # fmt: skip
+    there, here = (to[1] * W, to[0] * H), (-centre[0], -centre[1])
+    shift = [np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]) for x, y in (there, here)]
     a = math.radians(degrees)
     turn = np.array([[math.cos(a), math.sin(a), 0], [-math.sin(a), math.cos(a), 0], [0, 0, 1]])
     size = np.diag([scale * (-1 if flipped[1] else 1), scale * (-1 if flipped[0] else 1), 1])
