@@ -38,6 +38,20 @@ NOT_RUN = [
         "trains thirty settings; tests/benchmark/test_search.py runs such a search",
     ),
     ("images.md", "installs packages from the network"),
+    ("learn-from-defects.md", "a folder of defects; tests/data/layouts/test_defects.py reads such"),
+    (
+        "learn-from-defects.md",
+        "trains; tests/training/refining does the same with a smaller network",
+    ),
+    (
+        "learn-from-defects.md",
+        "trains; tests/training/refining does the same with a smaller network",
+    ),
+    ("learn-from-defects.md", "what refine prints; tests/cli/test_refine.py reads it"),
+    (
+        "learn-from-defects.md",
+        "trains; tests/training/known_defects does the same with a smaller network",
+    ),
     ("memory.md", "a line that training prints"),
     ("million-images.md", "a bucket of your own; tests/inspection/many/test_s3.py reads one"),
     (

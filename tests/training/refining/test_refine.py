@@ -174,9 +174,10 @@ def test_killed_at_the_very_end(
         raise Killed
 
     options = {"defects": known_defects, "good": rejected}
-    with monkeypatch.context() as patched, pytest.raises(Killed):
+    with monkeypatch.context() as patched:
         patched.setattr(module, at, die)
-        teach(parent, out, **options)
+        with pytest.raises(Killed):
+            teach(parent, out, **options)
     found = teach(parent, out, resume=True, **options)
     assert untimed(found) == untimed(read_manifest(refined))
     assert sorted(path.name for path in out.iterdir()) == sorted(REST)
@@ -322,7 +323,7 @@ def test_moved_data_are_found_with_data(
         teach(parent_copy, out, defects=known_defects)
     fewer = Path(shutil.copytree(tiny_data, tmp_path / "fewer"))
     (fewer / "train" / "good" / "000.png").unlink()
-    with pytest.raises(UsageError, match="of the 5 images that it was .* are in .*fewer"):
+    with pytest.raises(UsageError, match=r"of the 5 images that it was .* are in .*fewer"):
         teach(parent_copy, out, defects=known_defects, data=fewer)
     assert not out.exists()
     found = teach(parent_copy, out, defects=known_defects, data=tiny_data)
