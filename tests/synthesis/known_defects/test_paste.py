@@ -48,7 +48,7 @@ def draws(at: tuple[float, float] | None = None, **changes: Any) -> KnownDraws:
     """One sample that changes nothing; ``at``: centre in 0..1."""
     place = np.float32(at if at is not None else defects().centres[0].tolist())
     same: dict[str, Any] = {
-        "shown": True, "pasted": True, "defect": 0, "degrees": 0.0, "scale": 1.0,
+        "shown": True, "pasted": True, "defect": 0, "piece": 0, "degrees": 0.0, "turns": 0.0, "scale": 1.0,
         "flipped": (False, False), "places": np.tile(place, (CANDIDATES, 1)), "opacity": 1.0,
         "gain": 1.0, "offset": 0.0,
     }  # fmt: skip
@@ -107,7 +107,9 @@ def test_turned_scaled_and_flipped_as_pil_does(
 
 def test_shown_images_turn_about_their_middle_and_change_their_light():
     known = defects()
-    changed = draws(degrees=12.0, gain=1.1, offset=-0.05, scale=2.0)  # no scaling of whole images
+    changed = draws(
+        turns=12.0, degrees=99.0, gain=1.1, offset=-0.05, scale=2.0
+    )  # no scaling of whole images
     image, mask = show_defects(known, changed)
     whole = [
         np.asarray(
@@ -218,9 +220,19 @@ def test_a_mask_that_falls_between_pixels_is_still_there():
     between = known.centres[0].numpy() + np.float32([0.5 / H, 0.5 / W])
     for _, mask in (
         paste_defects(noise(), known, draws(tuple(between))),
-        show_defects(known, draws(degrees=3.7)),
+        show_defects(known, draws(turns=3.7)),
     ):
         assert 1 <= mask.sum() <= 4
+
+
+def test_what_is_not_seen_is_not_called_a_defect():
+    """A piece that looks like the place where it lands leaves image and mask as they are."""
+    clean = torch.full((1, 3, H, W), 0.5)
+    image, mask = paste_defects(clean, defects(clean.clone()), draws())
+    assert torch.equal(image, clean)
+    assert not mask.any()
+    _, mask = paste_defects(clean, defects(clean + 0.1 * letter()), draws())
+    assert torch.equal(mask, letter())
 
 
 def test_samples_do_not_depend_on_those_beside_them():

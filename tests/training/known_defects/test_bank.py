@@ -25,6 +25,7 @@ def some_defects() -> KnownDefects:
     rng = np.random.default_rng(1)
     masks = np.zeros((4, *SIZE), np.uint8)
     masks[:3, 10:16, 12:20] = 1
+    masks[1, 26:29, 2:5] = 1  # a second piece
     return KnownDefects(
         images=rng.integers(0, 256, (4, *SIZE, 3), np.uint8),
         masks=masks,

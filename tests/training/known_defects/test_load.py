@@ -12,7 +12,7 @@ from flawmap.data.image_io.images import write_png
 from flawmap.data.resize import Framing
 from flawmap.data.samples import Sample
 from flawmap.errors import FlawmapError
-from flawmap.training.known_defects.load import KnownDefects, load_known
+from flawmap.training.known_defects.load import KnownDefects, load_known, split
 from flawmap.utils.files import digest
 
 SQUASHED = Framing((32, 32))
@@ -68,7 +68,8 @@ def test_images_and_masks_at_working_size(parts: Parts):
     expected[4:12, 8:24] = 1
     assert (known.masks[0] == expected).all()
     assert known.centres[0] == pytest.approx([0.25, 0.5])
-    assert known.centres[2] == pytest.approx([0.5, 0.5])
+    assert known.pieces.tolist() == [0, 1]
+    assert (known.piece_masks == known.masks[:2]).all()
     assert known.bare == 1
     assert known.describe().startswith("Known defects: 3 images of 3 types (defect, dent, scratch)")
     assert "1 without mask" in known.describe()
@@ -179,3 +180,25 @@ def test_no_more_than_three_files_are_named(parts: Parts):
     assert note.startswith("5 defective images left out")
     assert note.count(".png") == 3
     assert note.endswith(", ....")
+
+
+def test_masks_are_split_into_pieces_that_lie_apart():
+    mask = np.zeros((40, 40), np.uint8)
+    mask[2:6, 2:6] = 1
+    mask[2:6, 9:11] = 1  # three pixels away: the same piece
+    mask[20:30, 20:30] = 1
+    large, small = split(mask)
+    assert (large.sum(), small.sum()) == (100, 24)
+    assert (large + small == mask).all()
+    assert split(np.zeros((8, 8), np.uint8)) == []
+    dust = np.zeros((80, 80), np.uint8)
+    dust[4::10, 4::10] = 1
+    assert len(split(dust)) == 16
+
+
+def test_without_any_mask_there_are_no_pieces(parts: Parts):
+    parts.add("1.png", None)
+    known = parts.load()
+    assert known.pieces.shape == (0,)
+    assert known.piece_masks.shape == (0, 32, 32)
+    assert known.centres.shape == (0, 2)

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 CANDIDATES = 6  # places drawn for a pasted defect; the first that lies on the part is taken
 _PLACED = 0.04  # of the image's side: how far a defect moves where parts lie alike
 _PLACED_DEGREES = 5.0
-_FREE_DEGREES = 15.0
+_PLACED_SCALE = 0.25  # of the configured range, as a logarithm
+_FREE = 15.0  # degrees
+_ANY = 180.0
 
 
 class KnownConfig(BaseModel):
@@ -27,6 +29,13 @@ class KnownConfig(BaseModel):
         le=1,
         description="fraction of these that are pasted onto a good image; the others are the "
         "defective images themselves",
+    )
+    anywhere: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="where parts lie alike: fraction of the pasted defects that lie anywhere on "
+        "the part, the others near their own place",
     )
     scale: tuple[float, float] = Field(
         (0.75, 1.33), description="range of the factor on the size of a pasted defect"
@@ -54,11 +63,13 @@ class KnownDraws:
     shown: np.ndarray  # (B,) bool, whether the sample shows a known defect
     pasted: np.ndarray  # (B,) bool, onto a good image
     defect: np.ndarray  # (B,) int64, row of the defects
-    degrees: np.ndarray  # (B,) float32
+    piece: np.ndarray  # (B,) int64, row of their pieces; -1 without a mask
+    degrees: np.ndarray  # (B,) float32, of a pasted piece
     scale: np.ndarray  # (B,) float32
     flipped: np.ndarray  # (B, 2) bool, down and across
     places: np.ndarray  # (B, CANDIDATES, 2) float32: centre, down and across, in 0..1
     opacity: np.ndarray  # (B,) float32
+    turns: np.ndarray  # (B,) float32, degrees of a defective image itself
     gain: np.ndarray  # (B,) float32
     offset: np.ndarray  # (B,) float32
 
@@ -69,10 +80,10 @@ class KnownDraws:
 
 @dataclass(frozen=True)
 class Freedom:
-    """How good images may vary, so that pasted defects vary no further.
+    """How good images vary, which tells where defects are pasted and how they are turned.
 
-    ``placed``: parts lie alike, so a defect stays near its place; ``turned``: they lie at any
-    angle, so a defect may, too.
+    ``placed``: parts lie alike, so that a defect may belong to its place: some stay near it, others
+    lie anywhere on the part, at any angle. ``turned``: parts lie at any angle.
     """
 
     placed: bool
@@ -83,32 +94,38 @@ def draw_known(
     rng: np.random.Generator,
     batch: int,
     types: np.ndarray,
-    masked: np.ndarray,
+    pieces: np.ndarray,
     centres: np.ndarray,
     freedom: Freedom,
     config: KnownConfig,
 ) -> KnownDraws:
     """Draw the random numbers of one batch.
 
-    ``types`` (K,) int: the defects' types, each of which is equally likely; ``masked`` (K,) bool:
-    only these are pasted; ``centres`` (K, 2): of their masks, in 0..1.
+    ``types`` (K,) int: the defects' types, each of which is equally likely. ``pieces`` (P,) int:
+    the defect that each piece is of; a defect without pieces is not pasted. ``centres`` (P, 2): of
+    the pieces, in 0..1.
     """
     defect = _balanced(rng, batch, types)
-    turn = _degrees(rng, batch, freedom)
+    piece = _pieces(rng, defect, pieces)
+    own_place = (rng.random(batch) >= config.anywhere) & freedom.placed
     places = rng.uniform(0, 1, (batch, CANDIDATES, 2))
-    if freedom.placed:
-        places = centres[defect][:, None] + (2 * places - 1) * _PLACED
+    if len(pieces):
+        near = centres[piece][:, None] + (2 * places - 1) * _PLACED
+        places = np.where(own_place[:, None, None], near, places)
+    most = np.where(own_place, _PLACED_DEGREES, _ANY if freedom.turned or freedom.placed else _FREE)
     low, high = np.log(config.scale)
-    spread = 0.25 if freedom.placed else 1.0
+    spread = np.where(own_place, _PLACED_SCALE, 1.0)
     return KnownDraws(
         shown=rng.random(batch) < config.share,
-        pasted=(rng.random(batch) < config.pasted) & masked[defect],
+        pasted=(rng.random(batch) < config.pasted) & (piece >= 0),
         defect=defect,
-        degrees=turn,
+        piece=piece,
+        degrees=(most * rng.uniform(-1, 1, batch)).astype(np.float32),
         scale=np.exp(spread * rng.uniform(low, high, batch)).astype(np.float32),
-        flipped=(rng.random((batch, 2)) < 0.5) & (not freedom.placed),
+        flipped=(rng.random((batch, 2)) < 0.5) & ~own_place[:, None],
         places=places.clip(0, 1).astype(np.float32),
         opacity=rng.uniform(*config.opacity, batch).astype(np.float32),
+        turns=_turns(rng, batch, freedom),
         gain=(1 + config.brightness * rng.uniform(-1, 1, batch)).astype(np.float32),
         offset=(config.brightness * rng.uniform(-1, 1, batch)).astype(np.float32),
     )
@@ -122,6 +139,19 @@ def _balanced(rng: np.random.Generator, batch: int, types: np.ndarray) -> np.nda
     return np.array([own[int(part * len(own))] for own, part in zip(rows, share, strict=True)])
 
 
-def _degrees(rng: np.random.Generator, batch: int, freedom: Freedom) -> np.ndarray:
-    most = 180.0 if freedom.turned else _PLACED_DEGREES if freedom.placed else _FREE_DEGREES
+def _pieces(rng: np.random.Generator, defect: np.ndarray, pieces: np.ndarray) -> np.ndarray:
+    """Draw a piece of each defect (B,); -1 where it has none."""
+    share = rng.random(len(defect))
+    rows = [np.flatnonzero(pieces == one) for one in defect]
+    return np.array(
+        [
+            own[int(part * len(own))] if len(own) else -1
+            for own, part in zip(rows, share, strict=True)
+        ]
+    )
+
+
+def _turns(rng: np.random.Generator, batch: int, freedom: Freedom) -> np.ndarray:
+    """Draw the angles of defective images themselves: as their good ones lie."""
+    most = _ANY if freedom.turned else _PLACED_DEGREES
     return rng.uniform(-most, most, batch).astype(np.float32)

@@ -12,6 +12,7 @@ from flawmap.synthesis.foreground import foreground
 from flawmap.synthesis.known_defects.draws import KnownDraws
 from flawmap.synthesis.upload import upload
 
+_LEAST_CHANGE = 0.02  # of the range of grey, mean over the defect: less is not seen
 _FEATHER = 2  # pixels over which a pasted defect fades in outside its mask
 _RING = 8  # pixels around a defect whose colours are matched to those of the good image
 _CELL = 8  # pixels; the change of colours is computed at this fraction of the size
@@ -37,7 +38,14 @@ def show_defects(defects: Defects, draws: KnownDraws) -> tuple[Tensor, Tensor]:
     """
     device = defects.images.device
     middle = torch.full_like(defects.centres, 0.5)
-    images, masks = _moved(defects, draws, middle, middle, torch.ones(len(middle), device=device))
+    images, masks = _moved(
+        defects,
+        upload(draws.turns, device),
+        torch.ones(len(middle), device=device),
+        torch.ones_like(middle),
+        middle,
+        middle,
+    )
     gain, offset = (_per_sample(upload(x, device)) for x in (draws.gain, draws.offset))
     return (images * gain + offset).clamp(0, 1), _inside(masks)
 
@@ -50,12 +58,30 @@ def paste_defects(clean: Tensor, defects: Defects, draws: KnownDraws) -> tuple[T
     """
     device = clean.device
     target = _on_part(foreground(clean), upload(draws.places, device))
-    scale = upload(draws.scale, device)
-    images, masks = _moved(defects, draws, defects.centres, target, scale)
+    images, masks = _moved(
+        defects,
+        upload(draws.degrees, device),
+        upload(draws.scale, device),
+        1.0 - 2.0 * upload(draws.flipped, device).float(),
+        defects.centres,
+        target,
+    )
     inside = _inside(masks)
     matched = (images + _colour_change(clean, images, inside)).clamp(0, 1)
     weight = _per_sample(upload(draws.opacity, device)) * _feathered(inside)
-    return torch.lerp(clean, matched, weight), inside
+    pasted = torch.lerp(clean, matched, weight)
+    seen = _is_seen(clean, pasted, inside)
+    return torch.where(seen > 0, pasted, clean), inside * seen
+
+
+def _is_seen(clean: Tensor, pasted: Tensor, inside: Tensor) -> Tensor:
+    """Return (n, 1, 1, 1): 1 if a pasted defect changes its place, else 0.
+
+    A missing piece that is pasted where there is nothing would teach that nothing is a defect.
+    """
+    change = ((pasted - clean).abs().mean(1, keepdim=True) * inside).sum((1, 2, 3))
+    seen = change >= _LEAST_CHANGE * inside.sum((1, 2, 3)).clamp(min=1.0)
+    return _per_sample(seen.to(clean.dtype))
 
 
 def _on_part(part: Tensor, places: Tensor) -> Tensor:
@@ -67,21 +93,21 @@ def _on_part(part: Tensor, places: Tensor) -> Tensor:
 
 
 def _moved(
-    defects: Defects, draws: KnownDraws, source: Tensor, target: Tensor, scale: Tensor
+    defects: Defects, degrees: Tensor, scale: Tensor, flip: Tensor, source: Tensor, target: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Turn, flip and scale about ``source`` (n, 2) and move that point to ``target``.
+    """Turn, scale and flip about ``source`` (n, 2) and move that point to ``target``.
 
-    Outside the image its edge goes on; masks are 0 there.
+    ``flip`` (n, 2): down and across, -1 where flipped, else 1. Outside the image its edge goes on;
+    masks are 0 there.
     """
     height, width = defects.images.shape[-2:]
     device = defects.images.device
-    radians = torch.deg2rad(upload(draws.degrees, device))[:, None, None]
+    radians = torch.deg2rad(degrees)[:, None, None]
     cos, sin = radians.cos(), radians.sin()
     size = torch.tensor([height, width], device=device)
     start, end = source * size, target * size
     y = (torch.arange(height, device=device) + 0.5)[None, :, None] - end[:, 0, None, None]
     x = (torch.arange(width, device=device) + 0.5)[None, None, :] - end[:, 1, None, None]
-    flip = 1.0 - 2.0 * upload(draws.flipped, device).float()
     down = (cos * y + sin * x) / scale[:, None, None] * flip[:, 0, None, None]
     across = (cos * x - sin * y) / scale[:, None, None] * flip[:, 1, None, None]
     grid = torch.stack(

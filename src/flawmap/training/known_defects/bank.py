@@ -28,7 +28,7 @@ class KnownBank:
         """Draw the random numbers of a whole batch."""
         known = self.defects
         return draw_known(
-            rng, batch, known.types, known.masked, known.centres, self.freedom, self.config
+            rng, batch, known.types, known.pieces, known.centres, self.freedom, self.config
         )
 
     def show(self, batch: Batch, draws: KnownDraws) -> Batch:
@@ -38,11 +38,15 @@ class KnownBank:
         real = np.flatnonzero(draws.shown & ~draws.pasted)
         if len(pasted):
             own, at = draws.rows(pasted), _index(pasted, corrupted.device)
-            defects = self._read(own, corrupted.device)
+            masks = self.defects.piece_masks[own.piece]
+            defects = self._read(own, masks, self.defects.centres[own.piece], corrupted.device)
             corrupted[at], mask[at] = paste_defects(batch.clean[at], defects, own)
         if len(real):
             own, at = draws.rows(real), _index(real, corrupted.device)
-            corrupted[at], mask[at] = show_defects(self._read(own, corrupted.device), own)
+            masks = self.defects.masks[own.defect]
+            middle = np.full((len(real), 2), 0.5, np.float32)
+            defects = self._read(own, masks, middle, corrupted.device)
+            corrupted[at], mask[at] = show_defects(defects, own)
         is_real = draws.shown & ~draws.pasted
         marked = ~is_real | self.defects.masked[draws.defect]
         return replace(
@@ -53,14 +57,14 @@ class KnownBank:
             marked=upload(marked.astype(np.float32), corrupted.device),
         )
 
-    def _read(self, draws: KnownDraws, device: torch.device) -> Defects:
-        rows = draws.defect
-        pixels = upload(self.defects.images[rows], device)
-        masks = upload(self.defects.masks[rows], device)
+    def _read(
+        self, draws: KnownDraws, masks: np.ndarray, centres: np.ndarray, device: torch.device
+    ) -> Defects:
+        pixels = upload(self.defects.images[draws.defect], device)
         return Defects(
             images=pixels.permute(0, 3, 1, 2).float() / 255.0,
-            masks=masks[:, None].float(),
-            centres=upload(self.defects.centres[rows], device),
+            masks=upload(masks, device)[:, None].float(),
+            centres=upload(centres, device),
         )
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from flawmap.data.image_io.images import ImageError, read_file
 from flawmap.data.layouts import Sample
@@ -21,6 +22,8 @@ from flawmap.errors import FlawmapError
 from flawmap.utils.printable import printable
 
 _NAMED = 3  # files named in a line
+_APART = 3  # pixels by which a piece grows: those that then touch are one
+_MOST_PIECES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +32,7 @@ class KnownDefects:
 
     ``images`` uint8 (K, h, w, 3) and ``masks`` uint8 (K, h, w) {0, 1} at working size: an image, or
     each of its tiles that shows a defect. ``types`` (K,): index into ``names``. ``masked`` (K,):
-    whether the mask is known; ``centres`` (K, 2): of the mask, down and across, in 0..1.
+    whether the mask is known.
     ``files``: SHA-256 of every image; ``notes``: lines for the user.
     """
 
@@ -42,9 +45,25 @@ class KnownDefects:
     notes: tuple[str, ...]
 
     @cached_property
+    def _split(self) -> tuple[list[NDArray[np.uint8]], list[int]]:
+        """Pieces of all masks, and the row that each is of."""
+        pieces = [(piece, row) for row, mask in enumerate(self.masks) for piece in split(mask)]
+        return [piece for piece, _ in pieces], [row for _, row in pieces]
+
+    @property
+    def pieces(self) -> NDArray[np.int64]:
+        """The defect (P,) that each piece is of: a connected part of its mask."""
+        return np.array(self._split[1], np.int64)
+
+    @cached_property
+    def piece_masks(self) -> NDArray[np.uint8]:
+        """Masks of the pieces, (P, h, w) {0, 1}."""
+        return np.array(self._split[0], np.uint8).reshape(-1, *self.masks.shape[1:])
+
+    @cached_property
     def centres(self) -> NDArray[np.float32]:
-        """Centres of the masks (K, 2), down and across, in 0..1; the middle without a mask."""
-        return np.stack([_centre(mask) for mask in self.masks])
+        """Centres of the pieces (P, 2), down and across, in 0..1."""
+        return np.array([_centre(mask) for mask in self.piece_masks], np.float32).reshape(-1, 2)
 
     @property
     def digest(self) -> str:
@@ -182,10 +201,19 @@ def _faint(framed: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return faint
 
 
+def split(mask: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Split a mask (h, w) {0, 1} into pieces that are several pixels apart, largest first.
+
+    At most ``_MOST_PIECES`` are returned, so that a shower of dust does not fill the memory.
+    """
+    near = ndimage.binary_dilation(mask, iterations=_APART) if mask.any() else mask
+    labels, count = ndimage.label(near)
+    pieces = [((labels == one) & (mask > 0)).astype(np.uint8) for one in range(1, count + 1)]
+    return sorted(pieces, key=lambda piece: -int(piece.sum()))[:_MOST_PIECES]
+
+
 def _centre(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the mean place of a mask's pixels in 0..1; the middle if it is empty."""
+    """Return the mean place of a mask's pixels in 0..1."""
     rows, columns = np.nonzero(mask)
-    if not len(rows):
-        return np.full(2, 0.5, np.float32)
     height, width = mask.shape
     return np.array([(rows.mean() + 0.5) / height, (columns.mean() + 0.5) / width], np.float32)
