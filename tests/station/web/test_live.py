@@ -19,6 +19,15 @@ def test_news_are_the_parts_after_the_last_one(station: Station, client_as: Clie
     assert "line 2" in news["lamps"]
 
 
+def test_each_count_leads_to_its_parts(station: Station, client_as: ClientAs) -> None:
+    fill(station.database, 250, product="a & b")
+    client = client_as("operator")
+    counts = client.get("/live/news?product=a%20%26%20b").json()["counts"]
+    (path,) = re.findall('href="(/parts[^"]*verdict=error[^"]*)"', counts)
+    found = client.get(path.replace("&amp;", "&")).text
+    assert "Export these 2 parts" in found
+
+
 def test_the_counts_are_of_the_hour_and_of_the_product(
     station: Station, client_as: ClientAs
 ) -> None:

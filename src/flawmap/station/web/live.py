@@ -64,6 +64,7 @@ def _summary(request: Request, station: Station, after: int) -> dict[str, Any]:
     counts = _counts(station).get()
     verdicts = counts.verdicts(product_id)
     return {
+        "product": "" if product is None else product.name,
         "parts": parts,
         "lamps": shown,
         "verdicts": verdicts,
