@@ -53,13 +53,18 @@ def test_long_names_neither_widen_nor_hide_anything(
         )
     page = page_as("administrator", width=800)
     paths = [one.path for one in PAGES] + ["/parts?view=table", "/parts/2", "/products/1"]
+    wide = []
     for path in [*paths, "/products/new", "/review/agreement", "/people/keys", "/account"]:
         page.goto(address + path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 800, path
+        if page.evaluate("document.documentElement.scrollWidth") > 800:
+            wide.append(path)
+    assert not wide
     page.goto(address)
-    for lamp in page.locator(".lamp").all():
-        word, when = lamp.locator(".word").bounding_box(), lamp.locator(".when").bounding_box()
-        assert word["y"] + word["height"] <= when["y"] or word["x"] + word["width"] <= when["x"]
+    overlaps = page.evaluate("""() => [...document.querySelectorAll(".lamp")].filter((lamp) => {
+      const box = (part) => lamp.querySelector(part).getBoundingClientRect();
+      return box(".word").bottom > box(".when").top && box(".word").right > box(".when").left;
+    }).length""")
+    assert overlaps == 0
 
 
 def violations(page: Any) -> list[str]:
