@@ -66,6 +66,7 @@ SERVICES = (
     "improve.shadow",
     "improve.service",
     "retention.service",
+    "retention.sweeping",
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import expect
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from flawmap.station.context import Station
 from flawmap.station.database.tables import DrawnDefect, Part, Review
@@ -222,11 +222,30 @@ def test_an_empty_queue_says_what_comes_next(site: Site, page_as: PageAs) -> Non
     page.wait_for_selector("#empty:not([hidden])")
     assert page.locator("#work").is_hidden()
     assert page.get_by_role("link", name="Check good parts too").is_visible()
+    assert page.locator("#again").is_hidden()
     assert not violations(page)
     fill(station.database, 40)
     page.evaluate("document.querySelector('#again').click()")
     _until(lambda: _shown(page) not in ("", "Part"))  # what the page says before its first part
     expect(page.locator("#note")).to_have_text("The image of this part is not stored.")
+
+
+def test_what_could_not_be_inspected_is_decided_by_keys_too(site: Site, page_as: PageAs) -> None:
+    _, station = site
+    fill(station.database, 300)
+    with station.database.write() as session:
+        flagged = Part.verdict.in_(("reject", "review"))
+        session.execute(update(Part).where(flagged).values(decision="good"))
+    page = page_as("operator", "/review")
+    page.get_by_role("link", name="Decide on 3 that could not be inspected").click()
+    _until(lambda: _shown(page) == "SN-1-0000099")
+    expect(page.locator("#verdict")).to_have_text("error")
+    expect(page.locator("#note")).to_contain_text("not an image")
+    assert page.get_by_role("button", name="Draw").is_disabled()
+    _key(page, "r")
+    _stored(page)
+    assert _decisions(station)["SN-1-0000099"] == "reject"
+    expect(page.locator("#left")).to_have_text("2")
 
 
 @pytest.mark.slow

@@ -100,6 +100,25 @@ def test_a_message_is_given_up_after_a_week_and_those_behind_go_on(line: Inspect
         assert "500" in state(line)["given_up_error"]
 
 
+def test_a_message_that_is_always_refused_can_be_skipped(line: Inspecting) -> None:
+    with receiving(*[500] * 3) as mes:
+        link = add(line, mes.url)["link"]
+        path = f"/api/v1/links/{link['id']}/messages"
+        for i in range(2):
+            line.send(draw_png(i), number=f"SN {i}")
+        wait_until(lambda: state(line)["error"])
+        waiting = state(line)["message"]
+        assert line.client.post(f"{path}/{waiting + 1}/skip").status_code == 409  # not the first
+        assert line.client.post(f"{path}/{waiting}/skip").json()["given_up"] == 1
+        assert line.client.post(f"{path}/{waiting}/skip").status_code == 409
+        wait_until(lambda: state(line)["backlog"] == 0)
+        assert [one["number"] for one in mes.taken] == ["SN 1"]
+        assert "500" in state(line)["given_up_error"]
+        with line.station.database.read() as session:
+            actions = session.scalars(select(AuditEntry.action)).all()
+        assert actions[-1] == "link.skip"
+
+
 def test_delivered_messages_are_deleted_after_a_day_and_the_last_one_stays(
     line: Inspecting,
 ) -> None:

@@ -39,6 +39,19 @@ def test_a_page_of_an_invalid_address_says_what_is_wrong(client_as: ClientAs) ->
     assert "part_id" in page.text
 
 
+def test_a_refused_form_leads_back_to_its_page(client_as: ClientAs) -> None:
+    client = client_as("administrator")
+    form = BROWSER | {"Referer": "http://testserver/products/1"}
+    page = client.post("/products/7/retire", headers=form)
+    assert 'href="/products/1"' in page.text
+    for other in ("http://elsewhere/products/1", "javascript:alert(1)", "//elsewhere/x"):
+        assert (
+            ">Back<"
+            not in client.post("/products/7/retire", headers=form | {"Referer": other}).text
+        )
+    assert ">Back<" not in client.get("/parts/7", headers=form).text
+
+
 @pytest.mark.parametrize("headers", [BROWSER, {}])
 def test_a_mistake_shows_no_detail(
     app_client: TestClient, client_as: ClientAs, headers: dict[str, str]

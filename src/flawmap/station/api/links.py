@@ -32,10 +32,13 @@ class LinkAnswer(BaseModel):
     created_at: int
     backlog: int = Field(description="messages that wait")
     delivered_at: int | None = Field(description="when the last message was delivered")
-    error: str | None = Field(description="why the message that waits has failed, if it has")
+    message: int | None = Field(description="the message that waits and is sent next")
+    error: str | None = Field(description="why this message has failed, if it has")
     attempts: int = Field(description="how often it failed")
     next_at: int | None = Field(description="when it is sent again")
-    given_up: int = Field(description="messages given up after 7 days, of the last 30 days")
+    given_up: int = Field(
+        description="messages given up after 7 days or skipped, of the last 30 days"
+    )
     given_up_error: str | None = Field(description="why the last of them had failed")
 
 
@@ -97,6 +100,18 @@ def test_link(link_id: RowId, station: StationOf, caller: Managing) -> LinkAnswe
     """Send one message about no part, behind those that wait."""
     with station.database.write() as session:
         sink = sinks.add_test(session, caller, link_id, station.address)
+        answer = _answer(session, sink)
+    delivery_of(station).wake()
+    return answer
+
+
+@router.post("/{link_id}/messages/{message}/skip")
+def skip_message(
+    link_id: RowId, message: RowId, station: StationOf, caller: Managing
+) -> LinkAnswer:
+    """Give up the message that waits and fails, and go on with those behind it."""
+    with station.database.write() as session:
+        sink = sinks.skip_message(session, caller, link_id, message)
         answer = _answer(session, sink)
     delivery_of(station).wake()
     return answer

@@ -37,7 +37,9 @@ class NextRequest(BaseModel):
     """Which parts to hand out."""
 
     order: OrderName = Field("nearest", description="nearest to the threshold, oldest or newest")
-    which: queue.Which = Field("flagged", description="flagged: verdict reject or review")
+    which: queue.Which = Field(
+        "flagged", description="flagged: verdict reject or review; errors: could not be inspected"
+    )
     product: str | None = Field(None, max_length=100, description="product name; none: all")
     second: float = Field(
         0.0, ge=0.0, le=1.0, description="share of the parts of others that come again, blind"

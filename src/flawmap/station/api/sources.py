@@ -23,13 +23,11 @@ from flawmap.station.api.intake.inspect import (
 )
 from flawmap.station.context import Station, StationOf
 from flawmap.station.database.tables import SourceSettings
-from flawmap.station.database.tables.base import now
 from flawmap.station.intake.camera.source import Trigger
 from flawmap.station.intake.camera.where import Camera
-from flawmap.station.intake.sources import add_source, sources_of
+from flawmap.station.intake.sources import add_source, sources_of, switch_source
 from flawmap.station.intake.submission import BusyError, RefusedError
-from flawmap.station.security import audit
-from flawmap.station.security.callers import Caller, Inspecting, Managing, Reading
+from flawmap.station.security.callers import Inspecting, Managing, Reading
 
 router = APIRouter(prefix="/api/v1/sources", tags=["sources"])
 
@@ -118,24 +116,13 @@ async def trigger(
 @router.post("/{source_id}/enable")
 def enable(source_id: RowId, station: StationOf, caller: Managing) -> SourceState:
     """Let a source bring parts, now and after each start of the station."""
-    return _switch(station, caller, source_id, on=True)
+    return _state(station, switch_source(station, caller, source_id, on=True))
 
 
 @router.post("/{source_id}/disable")
 def disable(source_id: RowId, station: StationOf, caller: Managing) -> SourceState:
     """Stop a source; what it has brought is inspected."""
-    return _switch(station, caller, source_id, on=False)
-
-
-def _switch(station: Station, caller: Caller, source_id: int, *, on: bool) -> SourceState:
-    with station.database.write() as session:
-        row = session.get(SourceSettings, source_id)
-        if row is None:
-            raise HTTPException(404, "There is no such source: see /api/v1/sources.")
-        row.disabled_at = None if on else row.disabled_at or now()
-        audit.record(session, caller, f"source.{'enable' if on else 'disable'}", row.name)
-    sources_of(station).reload()
-    return _state(station, row)
+    return _state(station, switch_source(station, caller, source_id, on=False))
 
 
 def _state(station: Station, row: SourceSettings) -> SourceState:

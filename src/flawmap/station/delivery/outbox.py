@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from flawmap.station.database.engine import Database
@@ -26,7 +26,8 @@ class SinkState(NamedTuple):
 
     backlog: int = 0
     delivered_at: int | None = None  # the last one
-    error: str | None = None  # of the message that waits, if it failed
+    message: int | None = None  # the one that waits and is sent next
+    error: str | None = None  # of this message, if it failed
     attempts: int = 0
     next_at: int | None = None
     given_up: int = 0
@@ -74,7 +75,8 @@ def next_messages(database: Database, sink_id: int, most: int) -> tuple[list[Out
 def note_delivered(session: Session, ids: Sequence[int]) -> None:
     """Mark messages as delivered."""
     ended = update(OutboxMessage).where(OutboxMessage.id.in_(ids))
-    session.execute(ended.values(ended_at=now(), attempts=OutboxMessage.attempts + 1, error=None))
+    values = {"ended_at": now(), "attempts": OutboxMessage.attempts + 1}
+    session.execute(ended.values(**values, error=None, given_up=False))
 
 
 def note_failed(session: Session, row_id: int, error: str, next_at: int | None) -> None:
@@ -90,6 +92,14 @@ def note_failed(session: Session, row_id: int, error: str, next_at: int | None) 
 def retry_at_once(session: Session, sink_id: int) -> None:
     """Let the messages of a sink be tried now, such as after its settings were corrected."""
     session.execute(update(OutboxMessage).where(_waiting(sink_id)).values(next_at=now()))
+
+
+def skip(session: Session, sink_id: int, row_id: int) -> bool:
+    """Give a message up that waits and has failed; return whether it did so."""
+    this = update(OutboxMessage).where(_waiting(sink_id), OutboxMessage.id == row_id)
+    failed = this.where(OutboxMessage.error.is_not(None))
+    found = session.execute(failed.values(ended_at=now(), given_up=True))
+    return bool(cast(CursorResult[Any], found).rowcount)
 
 
 def delete_old(database: Database, sink_id: int) -> bool:
@@ -128,6 +138,7 @@ def sink_state(session: Session, sink_id: int) -> SinkState:
     return SinkState(
         backlog=backlog(session, sink_id),
         delivered_at=session.scalar(last.order_by(OutboxMessage.ended_at.desc()).limit(1)),
+        message=None if first is None else first.id,
         error=None if first is None else first.error,
         attempts=0 if first is None else first.attempts,
         next_at=None if first is None or first.error is None else first.next_at,

@@ -109,6 +109,15 @@ def add_test(session: Session, caller: Caller, sink_id: int, address: str) -> Si
     return sink
 
 
+def skip_message(session: Session, caller: Caller, sink_id: int, message: int) -> Sink:
+    """Give up the message that holds up those behind it. Raises RefusedError (409) otherwise."""
+    sink = get_sink(session, sink_id)
+    if not outbox.skip(session, sink_id, message):
+        raise RefusedError("This message does not hold up the link any more: load again.", 409)
+    record(session, caller, "link.skip", sink.name, message=message)
+    return sink
+
+
 def shown_settings(settings: WebhookSettings | MqttSettings) -> dict[str, object]:
     """Return settings as people may see them: without secrets."""
     return settings.model_dump(mode="json", exclude={*SECRETS})

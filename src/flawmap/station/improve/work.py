@@ -24,6 +24,7 @@ from flawmap.station.improve.training import (
     train_command,
 )
 
+_LOST = "The product lost its inspector during the training: begin again."
 RunProcess = Callable[[Job, Sequence[str]], None]
 
 
@@ -38,6 +39,8 @@ def work(station: Station, job: Job, run_process: RunProcess) -> str:
     if job.kind == BEGIN and product.model_id is None:
         model = models.go_live(station, product.id, folder / RUN)
         return f"Model {model.id} inspects since it was trained."
+    if (present := _live(station, product)).folder == str(folder / RUN):
+        return f"Model {present.id} inspects already."
     verdicts = _compare(station, job, product, dataset, run_process)
     model = _add_candidate(station, product, folder / RUN, verdicts)
     return f"Model {model.id} is a candidate, compared on {len(verdicts)} reviewed parts."
@@ -60,10 +63,11 @@ def _compare(
     if not dataset["compared"]:
         return []
     folder = Path(job.folder)
-    with station.database.read() as session:
-        present = session.get_one(Model, session.get_one(Product, product.id).model_id)
     records = {}
-    for name, run in (("present", Path(present.folder)), ("candidate", folder / RUN)):
+    for name, run in (
+        ("present", Path(_live(station, product).folder)),
+        ("candidate", folder / RUN),
+    ):
         out = folder / f"{name}.jsonl"
         out.unlink(missing_ok=True)
         run_process(job, predict_command(station.config, run, folder, out))
@@ -73,6 +77,15 @@ def _compare(
         for part in dataset["compared"]
         if (found := _verdict(part, records["present"], records["candidate"]))
     ]
+
+
+def _live(station: Station, product: Product) -> Model:
+    """Return the product's present model. Raises FlawmapError if it has none any more."""
+    with station.database.read() as session:
+        model_id = session.get_one(Product, product.id).model_id
+        if model_id is None:
+            raise FlawmapError(_LOST)
+        return session.get_one(Model, model_id)
 
 
 def _by_image(path: Path) -> dict[str, dict[str, Any]]:
@@ -110,7 +123,7 @@ def _add_candidate(
     with station.database.write() as session:
         stored = session.get_one(Product, product.id)
         if stored.model_id is None:
-            raise FlawmapError("The product lost its inspector during the training: begin again.")
+            raise FlawmapError(_LOST)
         model = Model(
             product_id=product.id,
             run=identity,

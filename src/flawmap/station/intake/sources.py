@@ -149,6 +149,18 @@ def add_source(
     return row
 
 
+def switch_source(station: Station, caller: Caller, source_id: int, *, on: bool) -> SourceSettings:
+    """Let a source bring parts, or stop it. Raises RefusedError (404) if there is none."""
+    with station.database.write() as session:
+        row = session.get(SourceSettings, source_id)
+        if row is None:
+            raise RefusedError("There is no such source: see /api/v1/sources.", 404)
+        row.disabled_at = None if on else row.disabled_at or now()
+        record(session, caller, f"source.{'enable' if on else 'disable'}", row.name)
+    sources_of(station).reload()
+    return row
+
+
 def _register_folder(session: Session, text: str) -> None:
     """Add the source of `[PRODUCT=]DIR`, or enable it again."""
     name, path = parse_named(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flawmap.errors import FlawmapError
@@ -49,7 +50,8 @@ def _whole(inspector: Inspector, settings: str, folder: Path | None) -> Manifest
 def note_model(session: Session, product_id: int, folder: Path, run: str) -> Model:
     """Return the row of the product's live model, after making it the one of this folder and run.
 
-    A model that was live until now is retired.
+    A model that was live until now is retired. A candidate of this folder and run, such as one that
+    could not be loaded the last time, becomes the live one.
     """
     product = session.get_one(Product, product_id)
     live = session.get(Model, product.model_id) if product.model_id is not None else None
@@ -57,16 +59,13 @@ def note_model(session: Session, product_id: int, folder: Path, run: str) -> Mod
         return live
     if live is not None:
         live.state = "retired"
-    made = Model(
-        product_id=product_id,
-        run=run,
-        folder=str(folder),
-        state="live",
-        parent_id=None if live is None else live.id,
-        note=None,
-        created_at=now(),
-    )
-    session.add(made)
+    same = (Model.product_id == product_id, Model.folder == str(folder), Model.run == run)
+    waiting = select(Model).where(*same, Model.state == "candidate").order_by(Model.id)
+    model = session.scalar(waiting.limit(1))
+    if model is None:
+        model = Model(product_id=product_id, run=run, folder=str(folder), created_at=now())
+        session.add(model)
+    model.state, model.parent_id = "live", None if live is None else live.id
     session.flush()
-    product.model_id = made.id
-    return made
+    product.model_id = model.id
+    return model

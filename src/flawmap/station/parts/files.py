@@ -22,6 +22,7 @@ _TOP = "flawmap:top"  # the map value of 65535
 _LEVELS = 65535
 _PNG = b"\x89PNG\r\n\x1a\n"
 _UP = 2  # PNG's filter by the row above
+FOLDERS = ("images", "maps", "thumbnails")
 _LOOK = 1.0  # seconds between two looks at the free space
 
 
@@ -48,15 +49,15 @@ class FileStore:
 
     def image_path(self, digest: str, suffix: str) -> Path:
         """Return where the image with this SHA-256 is, or would be."""
-        return self.folder / "images" / digest[:2] / f"{digest}{suffix}"
+        return self.folder / FOLDERS[0] / digest[:2] / f"{digest}{suffix}"
 
     def map_path(self, digest: str, model: str) -> Path:
         """Return where the map is that the model with digest `model` gave for an image."""
-        return self.folder / "maps" / digest[:2] / f"{digest}-{model[:16]}.png"
+        return self.folder / FOLDERS[1] / digest[:2] / f"{digest}-{model[:16]}.png"
 
     def thumbnail_path(self, digest: str) -> Path:
         """Return where the small copy of the image with this SHA-256 is, or would be."""
-        return self.folder / "thumbnails" / digest[:2] / f"{digest}.webp"
+        return self.folder / FOLDERS[2] / digest[:2] / f"{digest}.webp"
 
     def put_image(self, digest: str, suffix: str, data: bytes) -> None:
         """Store an image's file as it was received, unless it is there. Raises FlawmapError."""

@@ -12,27 +12,31 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from flawmap.station.database.tables import Part, PartLock, Product, Review, SettingsVersion
 from flawmap.station.insight.sampling import in_sample
 from flawmap.station.review.locks import held_by_others
 
-Which = Literal["flagged", "review", "all", "sample"]
-"""Open parts that the queue has: reject and review, those to review, or good ones as well; or those
-of the random sample from which error rates are estimated (`insight.sampling`)."""
+Which = Literal["flagged", "review", "all", "sample", "errors"]
+"""Open parts that the queue has: reject and review, those to review, or good ones as well; those of
+the random sample from which error rates are estimated (`insight.sampling`); or those that could not
+be inspected."""
 WHICH: tuple[Which, ...] = get_args(Which)
-_VERDICTS: dict[Which, tuple[str, ...]] = {
+_VERDICTS: dict[Which, tuple[str | None, ...]] = {
     "flagged": ("review", "reject"),
     "review": ("review",),
     "all": ("review", "reject", "good"),
     "sample": ("review", "reject", "good"),
+    "errors": (None,),
 }
 _USUAL_LEVEL = 0.01  # p-value from which parts are rejected, where no settings are stored
 _MIX, _BUCKETS = 7919, 10_000  # choose parts for a second look by their number, always the same
 
-Ranges = Callable[[Session, str, Sequence[int]], list[tuple[Select[Any], Callable[[Part], Any]]]]
+Ranges = Callable[
+    [Session, str | None, Sequence[int]], list[tuple[Select[Any], Callable[[Part], Any]]]
+]
 """(session, verdict, product ids) -> queries in order, with the key that merges them."""
 
 
@@ -69,9 +73,8 @@ def next_parts(
 
 def count_open(session: Session, wish: Wish) -> int:
     """Return how many parts are in the queue, second looks not counted."""
-    query = select(func.count()).where(
-        Part.decision.is_(None), Part.verdict.in_(_VERDICTS[wish.which])
-    )
+    verdicts = or_(*(_has(verdict) for verdict in _VERDICTS[wish.which]))
+    query = select(func.count()).where(Part.decision.is_(None), verdicts)
     return session.scalar(query.where(*_of_product(wish))) or 0
 
 
@@ -139,9 +142,14 @@ def _second_looks(
 
 
 def _nearest(
-    session: Session, verdict: str, products: Sequence[int]
+    session: Session, verdict: str | None, products: Sequence[int]
 ) -> list[tuple[Select[Any], Callable[[Part], Any]]]:
-    """By the ratio of the p-value to the level of rejection: twice and half are equally near."""
+    """By the ratio of the p-value to the level of rejection: twice and half are equally near.
+
+    Parts that could not be inspected have none: the oldest of them come first.
+    """
+    if verdict is None:
+        return _by_time(newest=False)(session, verdict, products)
     ranges: list[tuple[Select[Any], Callable[[Part], Any]]] = []
     for product_id in products:
         level = reject_level(session, product_id)
@@ -161,7 +169,7 @@ def _by_time(newest: bool) -> Ranges:
     columns = [Part.received_at, Part.id]
 
     def ranges(
-        _session: Session, verdict: str, _products: Sequence[int]
+        _session: Session, verdict: str | None, _products: Sequence[int]
     ) -> list[tuple[Select[Any], Callable[[Part], Any]]]:
         ordered = _open(verdict).order_by(*(c.desc() if newest else c for c in columns))
         return [(ordered, lambda part: (sign * part.received_at, sign * part.id))]
@@ -169,8 +177,12 @@ def _by_time(newest: bool) -> Ranges:
     return ranges
 
 
-def _open(verdict: str) -> Select[Any]:
-    return select(Part).where(Part.decision.is_(None), Part.verdict == verdict)
+def _open(verdict: str | None) -> Select[Any]:
+    return select(Part).where(Part.decision.is_(None), _has(verdict))
+
+
+def _has(verdict: str | None) -> ColumnElement[bool]:
+    return Part.verdict.is_(None) if verdict is None else Part.verdict == verdict
 
 
 def reject_level(session: Session, product_id: int) -> float:

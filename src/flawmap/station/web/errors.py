@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -24,8 +24,8 @@ _TITLES = {
     403: "You may not do that",
     404: "There is nothing here",
     405: "The station cannot do that",
-    409: "Somebody was faster",
-    422: "The address is not understood",
+    409: "That cannot be done now",
+    422: "That was not accepted",
     500: "The station made a mistake",
     503: "The station is busy",
 }
@@ -97,7 +97,8 @@ async def _on_mistake(request: Request, error: Exception) -> Response:
 
 async def _error_page(request: Request, status: int, detail: str) -> Response:
     title = _TITLES.get(status, "That did not work")
-    values = {"title": title, "detail": detail, "code": status, "reload": status >= 500}
+    values = {"title": title, "detail": detail, "code": status, "back": _came_from(request)}
+    values["reload"] = status >= 500 and request.method == "GET"
     return page(request, "error.html.j2", await _known_caller(request), status, **values)
 
 
@@ -108,6 +109,14 @@ async def _known_caller(request: Request) -> Caller | None:
     except Exception:
         logging.getLogger("flawmap.station").exception("No caller for an error page")
         return None
+
+
+def _came_from(request: Request) -> str:
+    """Return the station's page whose form was refused, "" if there is none."""
+    referer = urlsplit(request.headers.get("referer", ""))
+    if request.method == "GET" or referer.netloc != request.url.netloc:
+        return ""
+    return referer.path
 
 
 def _login_address(request: Request) -> str:

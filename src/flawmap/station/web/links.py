@@ -23,7 +23,8 @@ from flawmap.station.delivery.settings import (
     WebhookSettings,
     read_settings,
 )
-from flawmap.station.intake.sources import sources_of
+from flawmap.station.intake.camera.where import Camera, NetworkCamera
+from flawmap.station.intake.sources import add_source, sources_of, switch_source
 from flawmap.station.refusals import RefusedError
 from flawmap.station.security.callers import Caller, Engineer
 from flawmap.station.web.rendering import page
@@ -74,11 +75,60 @@ def create_mqtt(
     return _create(request, station, caller, name, MqttSettings, values)
 
 
+@router.post("/sources", response_class=HTMLResponse)
+def add_camera(
+    request: Request,
+    station: StationOf,
+    caller: Engineer,
+    name: Annotated[str, Form(max_length=200)] = "",
+    product: Annotated[int, Form(ge=1, lt=2**63)] = 1,
+    where: Annotated[str, Form(max_length=2000)] = "",
+    interval: Annotated[str, Form(max_length=20)] = "",
+    line: Annotated[str, Form(max_length=100)] = "",
+) -> Response:
+    """Add a camera; without an interval its images are triggered."""
+    typed = {"name": name, "product": product, "where": where, "interval": interval, "line": line}
+    take = {"take": "interval", "interval": interval} if interval.strip() else {"take": "trigger"}
+    try:
+        camera = NetworkCamera.model_validate({"where": where, "line": line or None, **take})
+        with station.database.write() as session:
+            add_source(session, caller, name, product, camera)
+    except ValidationError as error:
+        return _show(request, station, caller, _complaint(error), typed=typed)
+    except RefusedError as error:
+        return _show(request, station, caller, error, typed=typed)
+    sources_of(station).reload()
+    return _back("#sources")
+
+
+@router.post("/sources/{source_id}/enable")
+def enable_source(source_id: RowId, station: StationOf, caller: Engineer) -> Response:
+    """Let a source bring parts."""
+    switch_source(station, caller, source_id, on=True)
+    return _back("#sources")
+
+
+@router.post("/sources/{source_id}/disable")
+def disable_source(source_id: RowId, station: StationOf, caller: Engineer) -> Response:
+    """Stop a source; what it has brought is inspected."""
+    switch_source(station, caller, source_id, on=False)
+    return _back("#sources")
+
+
 @router.post("/{link_id}/test")
 def test(link_id: RowId, station: StationOf, caller: Engineer) -> Response:
     """Send one message about no part."""
     with station.database.write() as session:
         sinks.add_test(session, caller, link_id, station.address)
+    delivery_of(station).wake()
+    return _back()
+
+
+@router.post("/{link_id}/messages/{message}/skip")
+def skip(link_id: RowId, message: RowId, station: StationOf, caller: Engineer) -> Response:
+    """Give up the message that holds up those behind it."""
+    with station.database.write() as session:
+        sinks.skip_message(session, caller, link_id, message)
     delivery_of(station).wake()
     return _back()
 
@@ -111,8 +161,13 @@ def _switch(link_id: int, station: Station, caller: Caller, *, on: bool) -> Resp
     return _back()
 
 
-def _back() -> Response:
-    return RedirectResponse("/links", 303)
+def _back(place: str = "") -> Response:
+    return RedirectResponse(f"/links{place}", 303)
+
+
+def _complaint(error: ValidationError) -> RefusedError:
+    first = error.errors(include_url=False, include_context=False)[0]
+    return RefusedError(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}.")
 
 
 def _create(
@@ -128,9 +183,7 @@ def _create(
         with station.database.write() as session:
             sink, secret = sinks.create_sink(session, caller, name, settings)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        text = f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}."
-        return _show(request, station, caller, RefusedError(text), typed={"name": name} | values)
+        return _show(request, station, caller, _complaint(error), typed={"name": name} | values)
     except RefusedError as error:
         return _show(request, station, caller, error, typed={"name": name} | values)
     delivery_of(station).reload()
@@ -146,11 +199,12 @@ def _show(
 ) -> HTMLResponse:
     with station.database.read() as session:
         links = [_link(session, sink) for sink in sinks.all_sinks(session)]
-        names = {one.id: one.name for one in session.scalars(select(Product))}
+        products = session.scalars(select(Product).order_by(Product.name)).all()
         rows = session.scalars(select(SourceSettings).order_by(SourceSettings.name)).all()
     values = {
         "links": links,
-        "product_names": names,
+        "product_names": {one.id: one.name for one in products},
+        "in_use": {one.id: one.name for one in products if one.retired_at is None},
         "sources": [_source(station, row) for row in rows],
         "verdicts": _VERDICTS,
         "topic": TOPIC,
@@ -170,5 +224,11 @@ def _link(session: Session, sink: Any) -> dict[str, Any]:
 def _source(station: Station, row: SourceSettings) -> dict[str, Any]:
     sources = sources_of(station)
     camera = sources.camera(row.id)
-    dropped = 0 if camera is None else camera.dropped
-    return {"row": row, "problem": sources.problem(row.id), "dropped": dropped}
+    settings = Camera.model_validate(row.settings) if row.kind == "camera" else None
+    return {
+        "row": row,
+        "problem": sources.problem(row.id),
+        "dropped": 0 if camera is None else camera.dropped,
+        "camera": settings,
+        "place": row.settings["folder"] if settings is None else settings.address,
+    }

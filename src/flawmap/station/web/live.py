@@ -11,6 +11,8 @@ from sqlalchemy import select
 from flawmap.station.context import Station, StationOf
 from flawmap.station.database.tables import Product
 from flawmap.station.database.tables.base import now
+from flawmap.station.intake.products import UNTRAINED
+from flawmap.station.intake.service import intake_of
 from flawmap.station.security.callers import Caller, Operator
 from flawmap.station.security.roles import includes
 from flawmap.station.web.frame.selection import chosen_product
@@ -41,6 +43,7 @@ def news(request: Request, station: StationOf, caller: Operator, after: int = 0)
         "tiles": _tiles(request, caller, values),
         "lamps": render(request, "live/lamps.html.j2", caller, **values),
         "counts": render(request, "live/counts.html.j2", caller, **values),
+        "problems": render(request, "live/problems.html.j2", caller, **values),
     }
 
 
@@ -64,13 +67,24 @@ def _summary(request: Request, station: Station, after: int) -> dict[str, Any]:
     counts = _counts(station).get()
     verdicts = counts.verdicts(product_id)
     return {
+        "product": "" if product is None else product.name,
         "parts": parts,
         "lamps": shown,
         "verdicts": verdicts,
         "in_hour": sum(verdicts.values()),
         "per_minute": counts.per_minute(product_id),
+        "problems": _problems(station, product_id),
         "now": now(),
     }
+
+
+def _problems(station: Station, product_id: int | None) -> list[tuple[str, str]]:
+    """Return the products whose inspector cannot be loaded, each with the reason."""
+    return [
+        (one.name, one.problem)
+        for one in intake_of(station).products
+        if one.problem not in (None, UNTRAINED) and product_id in (None, one.id)
+    ]
 
 
 def _counts(station: Station) -> RecentCounts:

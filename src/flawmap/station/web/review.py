@@ -11,7 +11,7 @@ from flawmap.station.api.reviews import OrderName, measured_agreement
 from flawmap.station.context import StationOf
 from flawmap.station.database.tables.base import now
 from flawmap.station.review.drawing import defect_types
-from flawmap.station.review.queue import ORDERS, Which
+from flawmap.station.review.queue import ORDERS, Which, Wish, count_open
 from flawmap.station.security.callers import Operator
 from flawmap.station.web.frame.selection import chosen_product
 from flawmap.station.web.rendering import page
@@ -22,6 +22,7 @@ _QUEUES: dict[Which, str] = {
     "review": "Review only",
     "all": "All, good ones too",
     "sample": "Random sample",
+    "errors": "Errors",
 }
 _SECOND = {"0": "No second looks", "0.05": "5 % again", "0.2": "20 % again", "1": "All again"}
 _DAY = 86_400_000_000
@@ -41,7 +42,9 @@ def review(
     """Show the queue's next part, or first the one that the address names."""
     with station.database.read() as session:
         product = chosen_product(request, session)
-        types = defect_types(session, product.id if product else None)
+        product_id = product.id if product else None
+        types = defect_types(session, product_id)
+        errors = count_open(session, Wish(which="errors", product_id=product_id))
     setup = {
         "order": order,
         "which": which,
@@ -53,12 +56,11 @@ def review(
     }
     choices = {
         "order": {name: one.title for name, one in ORDERS.items()},
-        "which": _QUEUES,
+        "which": _QUEUES | {"errors": f"Errors ({errors})"},
         "second": _SECOND if f"{second:g}" in _SECOND else {f"{second:g}": f"{second:.0%} again"},
     }
-    return page(
-        request, "review/page.html.j2", caller, setup=setup, choices=choices, second=f"{second:g}"
-    )
+    values = {"setup": setup, "choices": choices, "second": f"{second:g}", "errors": errors}
+    return page(request, "review/page.html.j2", caller, **values)
 
 
 @router.get("/review/agreement", response_class=HTMLResponse)

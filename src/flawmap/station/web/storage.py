@@ -21,7 +21,7 @@ KINDS = (
     ("good_days", "Good parts"),
     ("review_days", "Parts sent to review"),
     ("reject_days", "Rejected parts"),
-    ("error_days", "What could not be inspected"),
+    ("error_days", "Parts with an error"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 _MOST_DEVICES = 64
+_NAMED = re.compile(r"[0-9]{1,2}|(rtsps?|https?)://.+")
 
 
 class Camera(BaseModel):
@@ -51,6 +53,20 @@ class Camera(BaseModel):
             return Path(self.where).name
         parts = urlsplit(self.where)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+class NetworkCamera(Camera):
+    """A camera that a request may name: a device or a URL, never a path."""
+
+    @field_validator("where")
+    @classmethod
+    def _is_no_path(cls, text: str) -> str:
+        if not _NAMED.fullmatch(text):
+            raise ValueError(
+                "give the device's number, such as 0, or a URL that begins with rtsp://, rtsps://, "
+                "http:// or https://"
+            )
+        return text
 
 
 def where_of(text: str) -> str | None:

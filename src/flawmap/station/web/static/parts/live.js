@@ -13,6 +13,7 @@
   const EVERY = 400; // milliseconds between two looks at most
   let last = Number(live.dataset.last);
   let held = []; // tiles that came while paused, the newest first
+  let problems = null;
   let paused = false;
   let busy = false;
   let again = false;
@@ -57,6 +58,11 @@
       held = [...news.tiles, ...held].slice(0, shown);
       replace("lamps", news.lamps);
       replace("counts", news.counts);
+      if (news.problems !== problems) {
+        problems = news.problems; // said again only if it is another one
+        document.getElementById("problems").hidden = !problems.trim();
+        replace("problems", problems);
+      }
       release();
     } catch (error) {
       console.warn(error); // the header says that the connection is lost

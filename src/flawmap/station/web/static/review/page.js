@@ -134,6 +134,8 @@
     attribute("drawable", current.image ? "" : null);
     attribute("heat", current.heat);
     attribute("src", current.image);
+    document.querySelector("[data-act=draw]").disabled = !current.image;
+    document.querySelector("[data-act=heat]").disabled = !current.heat;
   };
 
   const showFacts = () => {
