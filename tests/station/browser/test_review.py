@@ -109,8 +109,11 @@ def test_undo_brings_the_part_back_and_the_history_keeps_both(site: Site, page_a
 def test_back_and_put_off(site: Site, page_as: PageAs) -> None:
     _, station = site
     fill_with_images(station, 3, flagged=True)
+    with station.database.write() as session:
+        session.execute(update(Part).values(score=4.67e-05))
     page = _open(page_as)
     first = _shown(page)
+    expect(page.locator("#facts")).to_contain_text("4.7e-05")
     _key(page, "n")
     second = _shown(page)
     _key(page, "r")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
@@ -59,7 +59,12 @@ def review(
         "which": _QUEUES | {"errors": f"Errors ({errors})"},
         "second": _SECOND if f"{second:g}" in _SECOND else {f"{second:g}": f"{second:.0%} again"},
     }
-    values = {"setup": setup, "choices": choices, "second": f"{second:g}", "errors": errors}
+    values: dict[str, Any] = {
+        "setup": setup,
+        "choices": choices,
+        "second": f"{second:g}",
+        "errors": errors,
+    }
     return page(request, "review/page.html.j2", caller, **values)
 
 

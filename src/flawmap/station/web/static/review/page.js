@@ -149,7 +149,7 @@
     $("note").textContent = texts.filter(Boolean).join(" ");
     $("note").hidden = !$("note").textContent;
     const facts = [
-      ["Score", current.score?.toFixed(4)],
+      ["Score", score(current.score)],
       ["Good parts like it", current.p_value === null ? null : `at most ${percent(current.p_value)} score as high`],
       ["Marked", current.defects.map((one, index) => `${index + 1}: ${one.area} px`).join(", ")],
       ["Product", current.product],
@@ -169,6 +169,13 @@
       shown.append(value);
       $("facts").append(element("dt", term), shown);
     }
+  };
+  /** A score with the digits that tell it from others, as all pages show it. */
+  const score = (value) => {
+    if (value === null || value === undefined) return null;
+    if (value === 0) return "0";
+    if (Math.abs(value) < 0.001) return value.toExponential(1).replace(/e-(\d)$/, "e-0$1");
+    return value.toFixed(Math.abs(value) < 100 ? 4 : 1);
   };
   const percent = (share) => `${(100 * share).toPrecision(2)} %`;
 
