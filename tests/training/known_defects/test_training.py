@@ -69,8 +69,9 @@ def test_only_the_head_learns_from_them(run: Path, parent: Path):
     assert {name.partition(".")[0] for name in changed} == {"head"}
 
 
-def test_evaluation_leaves_them_out(run: Path, parent: Path, tiny_data: Path):
-    found, before = flawmap.evaluate(run, tiny_data), flawmap.evaluate(parent, tiny_data)
+def test_evaluation_leaves_them_out(run: Path, parent_copy: Path, tiny_data: Path, tmp_path: Path):
+    own = shutil.copytree(run, tmp_path / "own")
+    found, before = flawmap.evaluate(own, tiny_data), flawmap.evaluate(parent_copy, tiny_data)
     assert found.metrics.images == before.metrics.images - 3
     assert any("3 defective images were learned from and are left out" in w for w in found.warnings)
     assert not any("learned from" in w for w in before.warnings)
