@@ -46,7 +46,8 @@ def step_of(batch: int, weights: Path, precision: Precision) -> Callable[[], obj
     clean = torch.rand(batch, 3, *config.size).contiguous(memory_format=layout)
     images = Batch(clean, clean.flip(0), (torch.rand(batch, 1, *config.size) > 0.95).float())
     phase = method.phases()[1]
-    loop = Loop(method, lambda number: images, 1, Path(), CPU, precision)  # type: ignore[arg-type]
+    every = lambda number: images  # noqa: E731
+    loop = Loop(method, method.phases(), every, 1, Path(), CPU, precision)  # type: ignore[arg-type]
     loop.set_modes(phase)
     optimisers = build_optimisers(phase.groups, phase.config)
     return lambda: loop.step(phase, optimisers, 0)

@@ -48,7 +48,8 @@ def draws(at: tuple[float, float] | None = None, **changes: Any) -> KnownDraws:
     """One sample that changes nothing; ``at``: centre in 0..1."""
     place = np.float32(at if at is not None else defects().centres[0].tolist())
     same: dict[str, Any] = {
-        "shown": True, "pasted": True, "defect": 0, "piece": 0, "degrees": 0.0, "turns": 0.0, "scale": 1.0,
+        "shown": True, "pasted": True, "defect": 0, "piece": 0, "degrees": 0.0, "turns": 0.0,
+        "scale": 1.0,
         "flipped": (False, False), "places": np.tile(place, (CANDIDATES, 1)), "opacity": 1.0,
         "gain": 1.0, "offset": 0.0,
     }  # fmt: skip

@@ -132,13 +132,14 @@ def test_fresh_calibration_images_make_the_rates_exact(refined: Path, tiny_data:
 
 
 def test_evaluate_leaves_out_what_it_learned_from(
-    refined: Path, tiny_data: Path, rejected: Path, known_defects: Path
+    refined: Path, tiny_data: Path, rejected: Path, out: Path
 ):
-    found = flawmap.evaluate(refined, tiny_data)
+    shutil.copytree(refined, out)
+    found = flawmap.evaluate(out, tiny_data)
     assert "3 defective images were learned from and are left out." in found.warnings
     assert found.metrics.images == 6
     with pytest.raises(FlawmapError, match="Nothing to test on"):
-        flawmap.evaluate(refined, rejected)
+        flawmap.evaluate(out, rejected)
 
 
 @pytest.mark.parametrize("step", [1, 3])

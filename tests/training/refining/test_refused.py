@@ -62,7 +62,7 @@ def nothing(place: Path, data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "options", "told"),
+    ("change", "words", "told"),
     [
         (nothing, {}, "nothing to learn: give --defects DIR, --good DIR, or both"),
         (nothing, {"defects": "absent"}, "no such folder"),
@@ -87,7 +87,7 @@ def nothing(place: Path, data: Path) -> None:
 )
 def test_refused(
     change: Callable[[Path, Path], None],
-    options: dict[str, str],
+    words: dict[str, str],
     told: str,
     place: Path,
     tiny_data: Path,
@@ -95,7 +95,7 @@ def test_refused(
 ):
     change(place, tiny_data)
     given: dict[str, Any] = {
-        name: value if name == "device" else place / value for name, value in options.items()
+        name: value if name == "device" else place / value for name, value in words.items()
     }
     before = {path: path.is_file() and path.read_bytes() for path in place.rglob("*")}
     with pytest.raises(FlawmapError, match=told) as error:

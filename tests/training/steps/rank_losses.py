@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 
 from flawmap.methods.base import Method, Phase
+from flawmap.methods.config import MethodConfig
 from flawmap.methods.modules.parallel import synchronise_norms
 from flawmap.methods.optimisation import build_optimisers
 from flawmap.methods.registry import METHODS, find_preset
+from flawmap.synthesis.known_defects.draws import Freedom
 from flawmap.synthesis.textures import draw_textures
+from flawmap.training.known_defects.bank import KnownBank
+from flawmap.training.known_defects.load import KnownDefects
 from flawmap.training.steps.batches import BatchMaker
 from flawmap.training.steps.loop import Loop
 from flawmap.training.steps.ranks import Ranks, joined_ranks
@@ -39,6 +44,13 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
         "adps", "fast", {"patches": 2, "widths": (8, 8, 8), "distillation_reduction": "sum"},
     ),
     "stpm": ("stpm", "fast", {}),
+    "destseg with known defects": (
+        "destseg", "fast", {"student_width": 0.125, "head_widths": (8, 8, 8)},
+    ),
+    "adps with known defects": (
+        "adps", "fast",
+        {"patches": 2, "widths": (8, 8, 8), "known": {"share": 0.8}},
+    ),
 }  # fmt: skip
 
 
@@ -59,8 +71,21 @@ class Doubled(BatchMaker):
         torch.Tensor.float = FLOAT
         batch = super().__call__(step)
         torch.Tensor.float = torch.Tensor.double  # what the networks compute in float32 on purpose
-        doubled = {name: getattr(batch, name).double() for name in ("clean", "corrupted", "mask")}
+        names = ("clean", "corrupted", "mask", "real", "marked")
+        values = {name: getattr(batch, name) for name in names}
+        doubled = {name: None if x is None else x.double() for name, x in values.items()}
         return type(batch)(**doubled, rows=batch.rows)
+
+
+def known_defects(config: MethodConfig) -> KnownBank:
+    """Four noisy images of two types, one without its mask."""
+    rng = np.random.default_rng(2)
+    masks = np.zeros((4, *SIZE), np.uint8)
+    masks[:3, 20:34, 24:40] = 1
+    images = rng.integers(0, 256, (4, *SIZE, 3), np.uint8)
+    types, masked = np.array([0, 0, 1, 1]), np.arange(4) < 3
+    known = KnownDefects(images, masks, types, masked, ("dent", "scratch"), (*"abcd",), ())
+    return KnownBank(known, config.known, Freedom(placed=False, turned=False), 0)
 
 
 def losses(case: str, folder: Path, ranks: Ranks) -> list[float]:
@@ -71,6 +96,7 @@ def losses(case: str, folder: Path, ranks: Ranks) -> list[float]:
     batches = Doubled(
         tiny_images(), draw_textures(6, SIZE, 0), config.anomalies, 4, "none",
         config.rotation_fill, 0, CPU, ranks,
+        known=known_defects(config) if "known" in case else None,
     )  # fmt: skip
     loop = Loop(method, method.phases(), batches, STEPS, folder, CPU, "float32", 1e9, ranks=ranks)
     with mock.patch.object(torch.Tensor, "float", FLOAT):  # what Doubled changes ends here
