@@ -69,7 +69,8 @@ class AdpsMethod(Method):
         return self._segmentation_loss(module.segment(teacher, student), batch)
 
     def _segmentation_loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        mask = shrink_mask(batch.mask, (logits.shape[-2], logits.shape[-1]))
+        size = (logits.shape[-2], logits.shape[-1])
+        mask = shrink_mask(batch.mask, size, keep_small=batch.marked is not None)
         loss = focal_loss(logits, mask, self.config.focal_gamma, batch.marked)
         return loss + somewhere_loss(logits, batch.marked)
 

@@ -74,7 +74,8 @@ class DestsegMethod(Method):
             teacher = module.teacher(corrupted)
             student = module.student(corrupted, teacher)
         logits = module.segment(teacher, student)
-        mask = shrink_mask(batch.mask, (logits.shape[-2], logits.shape[-1]))
+        size = (logits.shape[-2], logits.shape[-1])
+        mask = shrink_mask(batch.mask, size, keep_small=batch.marked is not None)
         gamma, l1_weight = self.config.focal_gamma, self.config.l1_weight
         return segmentation_loss(logits, mask, gamma, l1_weight, batch.marked)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+_KEPT = 0.5  # of the highest cover nearby: less is the edge of something small
 _TOP_SHARE = 0.0025  # of the map: what a defective image without a mask shows at least
 
 
@@ -39,9 +40,18 @@ def somewhere_loss(logits: Tensor, marked: Tensor | None) -> Tensor:
     return (F.softplus(-highest) * (1.0 - marked)).mean()
 
 
-def shrink_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize a mask (B, 1, H, W) to a network's output size: bilinear, then >= 0.5 is 1."""
+def shrink_mask(mask: Tensor, size: tuple[int, int], *, keep_small: bool = False) -> Tensor:
+    """Resize a mask (B, 1, H, W) to a network's output size: bilinear, then >= 0.5 is 1.
+
+    ``keep_small``: what would vanish, as it is smaller or thinner than a place of the output, keeps
+    the places that it covers most; else real dots and hairs would be taught as good.
+    """
     if (mask.shape[-2], mask.shape[-1]) == size:
         return mask
-    small = F.interpolate(mask, size=size, mode="bilinear", align_corners=False)
-    return (small >= 0.5).to(mask.dtype)
+    small = F.interpolate(mask, size=size, mode="bilinear", align_corners=False) >= 0.5
+    if keep_small:
+        cover = F.adaptive_avg_pool2d(mask, size)
+        alone = F.max_pool2d(small.to(mask.dtype), 3, 1, 1) == 0
+        most = F.max_pool2d(cover, 3, 1, 1)
+        small = small | (alone & (cover > 0) & (cover >= _KEPT * most))
+    return small.to(mask.dtype)

@@ -26,7 +26,7 @@ from flawmap.training.output_folder import check_apart, check_free, remove_unsta
 from flawmap.training.prepare import Request
 from flawmap.training.refining.inherit import take_over
 from flawmap.training.refining.prepare import Parent, prepare, read_images, request_of, set_up
-from flawmap.training.refining.sources import find_sources
+from flawmap.training.refining.sources import added_before, find_sources
 from flawmap.training.settings import write_or_check_settings
 from flawmap.training.steps.loop import Reporter
 from flawmap.utils.files import check_space, check_writable, make_folder
@@ -78,6 +78,10 @@ def refine(
             "group": manifest.training.group,
         }
     )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError(
+            "refine takes a minute or two and runs in one process: leave out torchrun."
+        )
     if good is None and defects is None:
         raise UsageError("There is nothing to learn: give --defects DIR, --good DIR, or both.")
     sources = find_sources(manifest, _path(data), _path(good), config.defects)
@@ -141,12 +145,14 @@ def _finish(parent: Path, manifest: Manifest, folder: Path, reporter: Reporter) 
 def _history(parent: Parent, request: Request, images: GoodImages) -> tuple[Refinement, ...]:
     """Return the parent's history and this refinement."""
     defects = request.config.defects
+    added = images.trained_on[len(images.train) - images.added :]
+    before = added_before(parent.manifest)
     return (
         *parent.manifest.training.history,
         Refinement(
             parent=run_id(parent.manifest),
             good=None if parent.good is None else str(parent.good.resolve()),
-            added=images.trained_on[len(images.train) - images.added :],
+            added=tuple(sha256 for sha256 in added if sha256 not in before),
             defects=None if defects is None else str(defects.resolve()),
         ),
     )

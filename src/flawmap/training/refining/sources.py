@@ -20,9 +20,10 @@ from flawmap.inspection.bundle.manifest import Manifest
 class Sources:
     """Images for a refinement, by role; no file has two.
 
-    ``train``: good images that the parent was trained on; ``added``: further ones; ``held``: those
-    that calibrate it, in its order; ``set_aside``: other images of their parts. ``defects``: known
-    ones, old and new. ``notes``: lines for the user.
+    ``train``: good images that the first run was trained on; ``added``: those that refinements
+    added, this one last; ``held``: those that calibrate the parent, in its order; ``set_aside``:
+    other images of their parts. ``defects``: known ones, old and new. ``notes``: lines for the
+    user.
     """
 
     dataset: Dataset
@@ -45,11 +46,14 @@ def find_sources(
     places = _places(parent, data)
     dataset = open_dataset(places[0], "auto" if data is not None else parent.training.layout)
     by_digest = _by_digest(places, dataset)
-    trained, aside = (
+    hard = added_before(parent)
+    first = [one for one in parent.training.trained_on if one not in hard]
+    trained, again, aside = (
         tuple(by_digest[one] for one in files if one in by_digest)
-        for files in (parent.training.trained_on, parent.training.set_aside)
+        for files in (first, hard, parent.training.set_aside)
     )
-    _need("trained on", len(trained), len(parent.training.trained_on), map(str, places))
+    wanted = len(parent.training.trained_on)
+    _need("trained on", len(trained) + len(again), wanted, map(str, places))
     calibrating = locate(parent, also=places)
     if not calibrating.wanted:
         raise UsageError(
@@ -60,7 +64,12 @@ def find_sources(
     held = tuple(calibrating.paths.values())
     added, notes = _added(good, parent, (*held, *aside))
     known, about = _known(parent, defects)
-    return Sources(dataset, trained, added, held, aside, known, (*notes, *about))
+    return Sources(dataset, trained, (*again, *added), held, aside, known, (*notes, *about))
+
+
+def added_before(parent: Manifest) -> tuple[str, ...]:
+    """SHA-256 of the good images that earlier refinements added."""
+    return tuple(sha256 for one in parent.training.history for sha256 in one.added)
 
 
 def _places(parent: Manifest, data: Path | None) -> list[Path]:
