@@ -34,3 +34,17 @@ def test_the_processor_and_its_arithmetic(monkeypatch, tmp_path, text, processor
 def test_elsewhere_than_on_linux_nothing_is_said_of_it(monkeypatch, tmp_path):
     monkeypatch.setattr(hardware, "_CPUINFO", tmp_path / "none")
     assert hardware.hardware()["arithmetic"] == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "threads"), [(None, 4), ("1", 1), ("9", 4), ("", 4), ("0", 4), ("many", 4)]
+)
+def test_a_model_takes_as_many_threads_as_the_environment_allows(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, threads: int
+) -> None:
+    monkeypatch.setattr(hardware, "available_cores", lambda: 4)
+    if given is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert hardware.default_threads() == threads

@@ -26,7 +26,7 @@ from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.sources import list_images
 from flawmap.runtime.base import RuntimeOptions
 from flawmap.utils.files import make_folder, write_json
-from flawmap.utils.hardware import available_cores
+from flawmap.utils.hardware import default_threads
 
 PARTS = ("decode", "resize", "graph", "judge")
 BATCHES = (1, 2, 4, 8, 16)
@@ -78,7 +78,7 @@ def latency(
         "backend": inspector.backend.name,
         "device": runtime.get("device", "cpu"),
         "precision": runtime.get("precision", "float32"),
-        "threads": runtime.get("threads") or available_cores(),
+        "threads": runtime.get("threads") or default_threads(),
     }
     say(f"Warming up, then {count} images in batches of {batch}")
     _timed(inspector, files, batch, _WARM_UP)

@@ -35,7 +35,9 @@ device_option = click.option(
     "--device", default="cpu", help="cpu; cuda with onnxruntime; GPU or NPU with openvino."
 )
 threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), help="CPU threads of the model. Default: all."
+    "--threads",
+    type=click.IntRange(min=1),
+    help="CPU threads of the model. Default: all, or OMP_NUM_THREADS.",
 )
 _backend_option = click.option(
     "--backend",

@@ -18,7 +18,8 @@ class RuntimeOptions(TypedDict, total=False):
     ``backend``: ``onnxruntime``, ``openvino``, or ``auto``: the first one where possible.
     ``precision``: ``float32``; ``bf16`` with OpenVINO, after ``flawmap export --to openvino``;
     ``int8`` after ``flawmap export --int8``. ``device``: ``cpu``; ``cuda`` with ONNX Runtime;
-    ``GPU`` or ``NPU`` with OpenVINO. ``threads``: CPU threads, all cores by default.
+    ``GPU`` or ``NPU`` with OpenVINO. ``threads``: CPU threads, by default one a core, or
+    OMP_NUM_THREADS.
     """
 
     backend: str

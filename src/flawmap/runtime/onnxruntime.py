@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flawmap.errors import FlawmapError
 from flawmap.runtime.base import Backend, Images, Outputs, check_outputs
-from flawmap.utils.hardware import available_cores
+from flawmap.utils.hardware import default_threads
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # No TF32, as thresholds are computed in float32: TF32 keeps only 10 of its 23 mantissa bits.
@@ -59,7 +59,7 @@ def open_session(
         )
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = threads or available_cores()
+    options.intra_op_num_threads = threads or default_threads()
     try:
         chosen = (provider, _PROVIDER_OPTIONS.get(provider, {}))
         return ort.InferenceSession(graph, options, providers=[chosen])

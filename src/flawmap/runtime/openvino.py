@@ -10,7 +10,7 @@ import numpy as np
 
 from flawmap.errors import FlawmapError
 from flawmap.runtime.base import Backend, Images, Outputs, check_outputs
-from flawmap.utils.hardware import available_cores
+from flawmap.utils.hardware import default_threads
 
 # Parts of an INT8 model that are not quantised stay in float32.
 _HINTS = {"float32": "f32", "int8": "f32", "bf16": "bf16"}
@@ -46,7 +46,7 @@ class OpenVino(Backend):
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
         }
         if self._device == "CPU":
-            self._options["INFERENCE_NUM_THREADS"] = threads or available_cores()
+            self._options["INFERENCE_NUM_THREADS"] = threads or default_threads()
         try:
             self._model = self._core.read_model(graph, weights or b"")
             _, height, width, _ = self._model.inputs[0].partial_shape

@@ -26,6 +26,16 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def default_threads() -> int:
+    """Return the threads for a model where none are asked for: all cores, or OMP_NUM_THREADS.
+
+    Schedulers and containers set that variable; a value that is no number above 0 is ignored.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    limit = int(given) if given.isdecimal() else 0
+    return min(available_cores(), limit) if limit else available_cores()
+
+
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the installed packages that results depend on."""
     installed = {"python": platform.python_version()}
