@@ -25,6 +25,7 @@ _QUEUES: dict[Which, str] = {
 }
 _SECOND = {"0": "No second looks", "0.05": "5 % again", "0.2": "20 % again", "1": "All again"}
 _DAY = 86_400_000_000
+_COOKIE, _YEAR = "flawmap_order", 365 * 24 * 3600
 _PERIODS = {7: "7 days", 30: "30 days", 365: "A year", 0: "Ever"}
 
 
@@ -33,17 +34,22 @@ def review(
     request: Request,
     station: StationOf,
     caller: Operator,
-    order: OrderName = "nearest",
+    order: OrderName | None = None,
     which: Which = "flagged",
     second: Annotated[float, Query(ge=0.0, le=1.0)] = 0.0,
     part: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
 ) -> HTMLResponse:
-    """Show the queue's next part, or first the one that the address names."""
+    """Show the queue's next part, or first the one that the address names.
+
+    Without an order in the address, that of the person's last choice is taken.
+    """
+    last = request.cookies.get(_COOKIE, "")
+    chosen = order or (last if last in ORDERS else "nearest")
     with station.database.read() as session:
         product = chosen_product(request, session)
         types = defect_types(session, product.id if product else None)
     setup = {
-        "order": order,
+        "order": chosen,
         "which": which,
         "second": second,
         "product": product.name if product else None,
@@ -56,9 +62,18 @@ def review(
         "which": _QUEUES,
         "second": _SECOND if f"{second:g}" in _SECOND else {f"{second:g}": f"{second:.0%} again"},
     }
-    return page(
-        request, "review/page.html.j2", caller, setup=setup, choices=choices, second=f"{second:g}"
+    response = page(
+        request,
+        "review/page.html.j2",
+        caller,
+        setup=setup,
+        choices=choices,
+        second=f"{second:g}",
+        says=ORDERS[chosen].says,
     )
+    if chosen != last:
+        response.set_cookie(_COOKIE, chosen, max_age=_YEAR, samesite="lax")
+    return response
 
 
 @router.get("/review/agreement", response_class=HTMLResponse)
