@@ -1,8 +1,10 @@
 """Screenshots of the station's pages for the documentation, with the demo's product.
 
-``tools/station_screenshots.py RUN [--out docs/station]``: RUN is the run of `flawmap demo`. Images
-of its product are drawn, inspected and stored as if they had come within the last hours; then each
-page is shot in Debian's Chromium. Needs the extras `serve` and `dev`, and Chromium.
+``tools/station_screenshots.py RUN [--out docs/station] [--improve]``: RUN is the run of
+`flawmap demo`. Images of its product are drawn, inspected and stored as if they had come within
+the last hours; then each page is shot in Debian's Chromium. Needs the extras `serve` and `dev`, and
+Chromium. With ``--improve`` each image is decided on and drawn by its ground truth, and RUN is
+refined with that, which takes minutes and needs the extra `train`; then its pages are shot.
 """
 
 from __future__ import annotations
@@ -30,11 +32,17 @@ from flawmap.inspection.inspector import Inspector  # noqa: E402
 from flawmap.station.app import create_app  # noqa: E402
 from flawmap.station.config import StationConfig  # noqa: E402
 from flawmap.station.context import Station  # noqa: E402
-from flawmap.station.database.tables import Part, Product  # noqa: E402
+from flawmap.station.database.tables import Job, Model, Part, Product  # noqa: E402
 from flawmap.station.database.tables.base import now  # noqa: E402
+from flawmap.station.improve.jobs import OPEN  # noqa: E402
+from flawmap.station.improve.service import trainings_of  # noqa: E402
+from flawmap.station.improve.training import Options  # noqa: E402
 from flawmap.station.intake.versions import note_model, note_settings  # noqa: E402
 from flawmap.station.parts.write import NewPart  # noqa: E402
-from station.filling import add_login  # noqa: E402
+from flawmap.station.review.decisions import decide  # noqa: E402
+from flawmap.station.review.drawing import Drawing, Mask, draw  # noqa: E402
+from flawmap.utils.files import digest  # noqa: E402
+from station.filling import add_login, add_user  # noqa: E402
 from station.serving import serving  # noqa: E402
 
 _BROWSER = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
@@ -60,6 +68,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "station")
     parser.add_argument("--parts", type=int, default=400)
+    parser.add_argument("--improve", action="store_true", help="the pages of an improvement")
     parser.add_argument("--tablet", action="store_true", help="800 x 1100 pixels, to look at")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +76,8 @@ def main() -> None:
         station: Station = app.state.station
         fill_with_demo(station, given.run, Path(folder) / "data", given.parts)
         with serving(app) as address:
-            wanted = shots(station)
+            data = Path(folder) / "data"
+            wanted = improved(station, data) if given.improve else shots(station)
             if given.tablet:
                 wanted = [shot._replace(width=800, height=1100) for shot in wanted]
             shoot(address, station, wanted, given.out)
@@ -140,6 +150,46 @@ def shots(station: Station) -> list[Shot]:
         Shot("review", "/review"),
         Shot("thresholds", "/thresholds"),
     ]
+
+
+def improved(station: Station, data: Path) -> list[Shot]:
+    """Review one part of each image, refine the model, and return the pages that show it."""
+    user_id = add_user(station.database, "maria", "administrator")
+    paths = {digest(path): path for path in data.glob("test/*/*.png")}
+    with station.database.read() as session:
+        product_id = session.scalars(select(Product.id)).one()
+        parts = {one.image: one for one in session.scalars(select(Part).order_by(Part.id.desc()))}
+    for image, part in parts.items():
+        kind = paths[str(image)].parent.name
+        with station.database.write() as session:
+            if kind != "good":
+                draw(session, part.id, user_id, _drawing(paths[str(image)], kind))
+            decide(session, part.id, user_id, "good" if kind == "good" else "reject")
+    job_id = trainings_of(station).begin(None, product_id, Options()).id
+    while (job := _job(station, job_id)).state in OPEN:
+        time.sleep(1.0)
+    if job.state != "done":
+        raise SystemExit(f"The refinement failed: {job.message}")
+    with station.database.read() as session:
+        model = session.scalars(select(Model.id).where(Model.state == "candidate")).one()
+    return [Shot("improve", f"/products/{product_id}"), Shot("candidate", f"/models/{model}")]
+
+
+def _job(station: Station, job_id: int) -> Job:
+    with station.database.read() as session:
+        return session.get_one(Job, job_id)
+
+
+def _drawing(path: Path, kind: str) -> Drawing:
+    """Return the ground truth of an image as a reviewer would have drawn it."""
+    truth = path.parents[2] / "ground_truth" / kind / f"{path.stem}_mask.png"
+    with Image.open(truth) as image:
+        mask = np.asarray(image.convert("L")) > 0
+    flat = np.diff(np.concatenate([[0], mask.ravel().astype(np.int8), [0]]))
+    starts, ends = np.flatnonzero(flat == 1), np.flatnonzero(flat == -1)
+    runs = np.stack([starts, ends - starts], axis=1).ravel().tolist()
+    size = (mask.shape[0], mask.shape[1])
+    return Drawing(type=kind, shape="mask", geometry=Mask(size=size, runs=runs))
 
 
 def shoot(address: str, station: Station, wanted: list[Shot], out: Path) -> None:

@@ -30,7 +30,7 @@ def trains(monkeypatch: pytest.MonkeyPatch, tiny_run: Path) -> Trains:
     """A function that sets what stands in for a training: a script, with the run to write."""
 
     def be(script: str) -> None:
-        def command(folder: Path, _options: Options) -> list[str]:
+        def command(folder: Path, *_: object) -> list[str]:
             return [sys.executable, "-c", script, str(tiny_run), str(folder / "run")]
 
         monkeypatch.setattr(work, "train_command", command)
@@ -124,12 +124,13 @@ def test_what_could_not_succeed_does_not_begin(
 
 
 def test_the_command_names_groups_and_resumes(tmp_path: Path) -> None:
-    command = training.train_command(tmp_path, Options(steps=12, size="128x128"))
+    options = Options(steps=12, size="128x128")
+    command = training.train_command(tmp_path, options, "destseg", use_defects=False)
     assert "--resume" not in command
     assert command[command.index("--steps") + 1] == "12"
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "settings.json").write_text("{}")
-    assert "--resume" in training.train_command(tmp_path, Options())
+    assert "--resume" in training.train_command(tmp_path, options, "destseg", use_defects=False)
 
 
 def test_a_process_ends_with_its_station(tmp_path: Path, tiny_run: Path) -> None:

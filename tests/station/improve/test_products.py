@@ -13,8 +13,11 @@ from sqlalchemy import select
 
 from flawmap.station.context import Station
 from flawmap.station.database.tables import AuditEntry, LearningImage, Part, Product
-from flawmap.station.improve.dataset import Writer, make_plan
+from flawmap.station.improve.data.plan import make_plan
+from flawmap.station.improve.data.way import choose_way
+from flawmap.station.improve.data.write import Writer
 from flawmap.station.improve.progress import progress_of
+from flawmap.station.improve.training import Options
 from flawmap.station.review.drawing import Drawing, draw
 from station.conftest import ClientAs
 from station.filling import add_user
@@ -98,13 +101,16 @@ def test_the_data_set_holds_masks_and_says_what_it_left_out(
         draw(session, drawn, add_user(station.database, "x", "operator"), Drawing(**drawing))
         product = session.get_one(Product, product_id)
         plan = make_plan(session, product)
-    manifest = Writer(station, product, plan, tmp_path / "job").write()
+    way = choose_way(plan, Options())
+    assert way.kind == "train"
+    assert "cannot be read" in way.why
+    manifest = Writer(station, product, plan, way, "destseg", tmp_path / "job").write()
     assert json.loads((tmp_path / "job" / "dataset.json").read_text()) == manifest
     good = list((tmp_path / "job" / "data" / "good").iterdir())
     assert len(good) == len([one for one in manifest["learned"] if one["kind"] == "good"]) == 8
-    (mask,) = (tmp_path / "job" / "data" / "masks").iterdir()
+    (mask,) = (tmp_path / "job" / "data" / "masks" / "scratch").iterdir()
     assert np.asarray(Image.open(mask)).sum() == 255 * 64
-    assert (tmp_path / "job" / "data" / "defective" / mask.name).exists()
+    assert (tmp_path / "job" / "data" / "defective" / "scratch" / mask.name).exists()
     reasons = {one["part"]: one["reason"] for one in manifest["left_out"]}
     assert set(reasons.values()) == {
         "another image of the part was learned from",

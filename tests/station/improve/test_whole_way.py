@@ -1,7 +1,8 @@
-"""From nothing to a better inspector: begin, inspect, review, improve, promote, roll back."""
+"""From nothing to a better inspector: begin, inspect, review, refine, promote, roll back."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from flawmap.inspection.bundle.manifest import read_manifest
 from flawmap.station.app import create_app
 from flawmap.station.config import StationConfig
 from flawmap.station.improve.jobs import job_folder
+from flawmap.station.insight.sampling import is_sampled
 from station.filling import add_login
 from station.improving import part_png
 from station.inspecting import wait_until
@@ -20,6 +23,7 @@ from station.inspecting import wait_until
 OPTIONS = {"steps": 12, "size": "128x128", "rotate": "slight"}
 LIMIT = 240.0  # seconds, on a busy machine
 OPEN = ("waiting", "running")
+SAMPLED = next(n for n in range(500, 999) if is_sampled(hashlib.sha256(part_png(n)).hexdigest()))
 
 
 def draw(client: TestClient, part: int) -> None:
@@ -58,9 +62,12 @@ def test_the_whole_way(tmp_path: Path) -> None:
         assert ended(client, job)["state"] == "done", client.get(f"/products/{product}").text
 
         parts = inspect_and_review(client)
-        job = client.post(f"{base}/trainings", json=OPTIONS | {"steps": 14}).json()
+        assert "Refine model" in client.get(f"/products/{product}").text
+        job = client.post(f"{base}/trainings", json={}).json()
         assert ended(client, job)["state"] == "done", ended(client, job)
         check_data_set(job_folder(station.config, job["id"]), parts)
+        images = read_manifest(job_folder(station.config, job["id"]) / "run").calibration.images
+        assert hashlib.sha256(part_png(SAMPLED)).hexdigest() in images
 
         first, candidate = client.get(f"{base}").json()["model"], candidate_of(client, base)
         compared = client.get(f"/api/v1/models/{candidate}/comparison").json()
@@ -91,8 +98,10 @@ def inspect(client: TestClient, data: bytes, number: str | None = None) -> dict[
 
 def inspect_and_review(client: TestClient) -> list[int]:
     """Inspect 14 parts and decide on each: ten to learn from; of the later ones one is the third
-    one once more.
+    one once more. Before them comes one of the random sample.
     """
+    first = inspect(client, part_png(SAMPLED), "S")["part"]
+    client.post(f"/api/v1/parts/{first}/reviews", json={"decision": "good"})
     parts = []
     for n in range(14):
         flawed = n in (1, 4, 7, 13)
@@ -115,15 +124,20 @@ def candidate_of(client: TestClient, base: str) -> int:
 
 
 def check_data_set(folder: Path, parts: list[int]) -> None:
-    """Look at what the second training learned from."""
+    """Look at what the refinement learned from."""
     manifest = json.loads((folder / "dataset.json").read_text())
+    assert manifest["way"]["kind"] == "refine"
     learned = {one.get("part") for one in manifest["learned"]}
     compared = {one["part"] for one in manifest["compared"]}
-    assert len([one for one in manifest["learned"] if one["origin"] == "given"]) == 12
     assert not learned & compared
     assert {one["image"] for one in manifest["learned"]}.isdisjoint(
         one["image"] for one in manifest["compared"]
     )
-    assert [one["part"] for one in manifest["left_out"]] == [parts[11]]
-    masks = list((folder / "data" / "masks").iterdir())
-    assert len(masks) == len([one for one in manifest["learned"] if one.get("mask")]) == 3
+    assert not [one for one in manifest["learned"] if one["origin"] == "given"]  # known already
+    assert parts[11] in {one["part"] for one in manifest["left_out"]}
+    masks = list((folder / "data" / "masks" / "hole").iterdir())
+    assert len(masks) == len([one for one in manifest["learned"] if one["mask"]]) == 3
+    run = read_manifest(folder / "run").training
+    assert run.defects is not None
+    assert run.defects.types == {"hole": 3}
+    assert len(run.history) == 1

@@ -30,13 +30,16 @@ from flawmap.station.security.callers import Operator, Reading
 
 router = APIRouter(prefix="/api/v1", tags=["reviews"])
 Id = Annotated[int, Field(ge=1, lt=2**63)]
-OrderName = Literal["nearest", "oldest", "newest"]
+OrderName = Literal["nearest", "teaches", "oldest", "newest"]
 
 
 class NextRequest(BaseModel):
     """Which parts to hand out."""
 
-    order: OrderName = Field("nearest", description="nearest to the threshold, oldest or newest")
+    order: OrderName = Field(
+        "nearest",
+        description="nearest to the threshold, what teaches most, oldest or newest",
+    )
     which: queue.Which = Field(
         "flagged", description="flagged: verdict reject or review; errors: could not be inspected"
     )

@@ -12,7 +12,8 @@ from flawmap.station.config import StationConfig
 from flawmap.station.context import Station
 from flawmap.station.database.tables import Job, Product
 from flawmap.station.database.tables.base import now
-from flawmap.station.improve.dataset import make_plan
+from flawmap.station.improve.data.plan import Plan, make_plan
+from flawmap.station.improve.data.way import Way, choose_way
 from flawmap.station.improve.images import learning_folder
 from flawmap.station.improve.products import get_product
 from flawmap.station.improve.training import INSTALL, LEAST_GOOD, Options, can_train
@@ -32,7 +33,7 @@ def add_job(station: Station, caller: Caller | None, product_id: int, options: O
         raise RefusedError(f"Training needs more packages on the station: {INSTALL}", 409)
     with station.database.write() as session:
         product = get_product(session, product_id)
-        _check(session, product)
+        _check(session, product, options)
         kind = BEGIN if product.model_id is None else IMPROVE
         job = Job(
             product_id=product_id,
@@ -55,18 +56,25 @@ def job_folder(config: StationConfig, job_id: int) -> Path:
     return learning_folder(config) / "jobs" / str(job_id)
 
 
-def _check(session: Session, product: Product) -> None:
+def _check(session: Session, product: Product, options: Options) -> None:
     if product.retired_at is not None:
         raise RefusedError("The product is retired: bring it back first.", 409)
     if open_job(session, product.id) is not None:
         raise RefusedError("A training of this product waits or runs already.", 409)
-    count = make_plan(session, product).good_count
-    if count < LEAST_GOOD:
-        raise RefusedError(
-            f"There are {count} images of good parts to learn from: at least {LEAST_GOOD} are "
-            "needed, and 50 or more are better.",
-            409,
-        )
+    plan = make_plan(session, product)
+    if problem := too_few(plan, choose_way(plan, options)):
+        raise RefusedError(problem, 409)
+
+
+def too_few(plan: Plan, way: Way) -> str | None:
+    """Return a message if a plan has too few images for a training anew."""
+    if way.kind == "refine" or plan.good_count >= LEAST_GOOD:
+        return None
+    why = f"It has to be trained anew: {way.why} " if plan.run is not None else ""
+    return (
+        f"{why}There are {plan.good_count} images of good parts to learn from: at least "
+        f"{LEAST_GOOD} are needed, and 50 or more are better."
+    )
 
 
 def open_job(session: Session, product_id: int) -> Job | None:

@@ -15,9 +15,9 @@ from flawmap.inspection.bundle.manifest import MANIFEST, Manifest, read_manifest
 from flawmap.station.context import Station
 from flawmap.station.database.tables import Model, Product
 from flawmap.station.events import Event
-from flawmap.station.improve.dataset import DATA
 from flawmap.station.improve.images import learning_folder
 from flawmap.station.improve.products import get_product
+from flawmap.station.improve.training import CALIBRATE, DATA
 from flawmap.station.insight import versions
 from flawmap.station.intake.service import intake_of
 from flawmap.station.intake.versions import note_model
@@ -108,7 +108,8 @@ def drop(station: Station, caller: Caller, model_id: int) -> Model:
     run = Path(model.folder)
     if run.is_relative_to(learning_folder(station.config)):
         shutil.rmtree(run, ignore_errors=True)
-        shutil.rmtree(run.parent / DATA, ignore_errors=True)
+        for place in (DATA, CALIBRATE):
+            shutil.rmtree(run.parent / place, ignore_errors=True)
     station.events.publish(Event("products"))
     return model
 

@@ -1,4 +1,7 @@
-"""Options of a training started from a page, and the commands that carry it out."""
+"""Options of a training started from a page, and the commands that carry it out.
+
+Its folder has the data set in ``data``, the run in ``run``, and what its processes say.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flawmap.inspection.bundle.manifest import MANIFEST, SETTINGS
+from flawmap.inspection.bundle.manifest import CHECKPOINTS, MANIFEST, SETTINGS
 from flawmap.station.config import StationConfig
-from flawmap.station.improve.dataset import DATA, GROUP, LIST
 
-RUN, OUTPUT = "run", "output.txt"
+RUN, OUTPUT, DATA, LIST = "run", "output.txt", "data", "compared.txt"
+GOOD, DEFECTIVE, CALIBRATE = "good", "defective", "calibrate"
+"""Folders of the data set, the last one beside it, and what an image in them is called."""
+GROUP = "([0-9a-f]{16})-"
+"""What in a file's name says which part it shows, as `flawmap train --group` takes it."""
 LEAST_GOOD = 6
 """Images of good parts that a training needs: five are held out, for the thresholds."""
 INSTALL = "pip install 'flawmap[train]'"
@@ -27,7 +33,14 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    method: Literal["destseg", "adps", "stpm"] = "destseg"
+    method: Literal["destseg", "adps", "stpm"] | None = Field(
+        None, description="default: that of the model in force, at first destseg"
+    )
+    anew: bool = Field(
+        False,
+        description="train anew even if the model in force could be refined, as any of the "
+        "other options does",
+    )
     steps: int | None = Field(None, ge=2, le=1_000_000, description="default: the method's")
     size: str | None = Field(
         None, pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$", description="working HEIGHTxWIDTH"
@@ -35,9 +48,9 @@ class Options(BaseModel):
     rotate: Literal["auto", "none", "slight", "full", "draem"] = "auto"
     folds: Literal[0, 5] = Field(0, description="5: calibrate on all images, in six times the time")
 
-    def arguments(self) -> list[str]:
+    def arguments(self, method: str) -> list[str]:
         """Return them as `flawmap train` takes them."""
-        found = ["--method", self.method, "--rotate", self.rotate, "--folds", str(self.folds)]
+        found = ["--method", method, "--rotate", self.rotate, "--folds", str(self.folds)]
         if self.steps is not None:
             found += ["--steps", str(self.steps)]
         return found if self.size is None else [*found, "--size", self.size]
@@ -48,12 +61,24 @@ def can_train() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def train_command(folder: Path, options: Options) -> list[str]:
+def train_command(folder: Path, options: Options, method: str, use_defects: bool) -> list[str]:
     """Return the command that trains in a job's folder, or goes on with a stopped training."""
-    run = folder / RUN
-    command = ["train", str(folder / DATA), "--out", str(run), "--layout", "folder"]
-    command += ["--group", GROUP, *options.arguments()]
-    return _child([*command, "--resume"] if (run / SETTINGS).exists() else command)
+    command = ["train", str(folder / DATA), "--out", str(folder / RUN), "--layout", "folder"]
+    command += ["--group", GROUP, *options.arguments(method)]
+    return _resumed([*command, "--use-defects"] if use_defects else command, folder)
+
+
+def refine_command(folder: Path, parent: Path, good: bool, defects: bool) -> list[str]:
+    """Return the command that refines a run in a job's folder, or goes on with that."""
+    command = ["refine", str(parent), "--out", str(folder / RUN)]
+    command += ["--good", str(folder / DATA / GOOD)] if good else []
+    command += ["--defects", str(folder / DATA)] if defects else []
+    return _resumed(command, folder)
+
+
+def calibrate_command(folder: Path) -> list[str]:
+    """Return the command that adds the sampled good parts to the images that calibrate."""
+    return _child(["calibrate", str(folder / RUN), str(folder / CALIBRATE), "--add"])
 
 
 def predict_command(config: StationConfig, run: Path, folder: Path, out: Path) -> list[str]:
@@ -65,8 +90,9 @@ def predict_command(config: StationConfig, run: Path, folder: Path, out: Path) -
 
 
 def is_trained(folder: Path) -> bool:
-    """Whether a job's training has ended with an inspector."""
-    return (folder / RUN / MANIFEST).is_file()
+    """Whether a job's training has ended with an inspector; checkpoints are removed last."""
+    run = folder / RUN
+    return (run / MANIFEST).is_file() and not (run / CHECKPOINTS).is_dir()
 
 
 def spare_threads() -> int:
@@ -78,6 +104,10 @@ def environment() -> dict[str, str]:
     """Return the environment of a job's processes; limits that are set already stay."""
     limits = dict.fromkeys(_THREAD_LIMITS, str(spare_threads()))
     return limits | dict(os.environ) | {"PYTHONUNBUFFERED": "1"}
+
+
+def _resumed(command: list[str], folder: Path) -> list[str]:
+    return _child([*command, "--resume"] if (folder / RUN / SETTINGS).exists() else command)
 
 
 def _child(arguments: Sequence[str]) -> list[str]:

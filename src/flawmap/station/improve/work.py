@@ -14,13 +14,21 @@ from flawmap.station.context import Station
 from flawmap.station.database.tables import Job, Model, Product, TrialVerdict
 from flawmap.station.database.tables.base import now
 from flawmap.station.improve import models
-from flawmap.station.improve.dataset import Writer, make_plan, read_dataset
-from flawmap.station.improve.jobs import BEGIN
+from flawmap.station.improve.data.known import read_dataset
+from flawmap.station.improve.data.plan import make_plan
+from flawmap.station.improve.data.way import choose_way, has_head, method_of
+from flawmap.station.improve.data.write import Writer
+from flawmap.station.improve.jobs import BEGIN, too_few
 from flawmap.station.improve.training import (
+    CALIBRATE,
+    DEFECTIVE,
+    GOOD,
     RUN,
     Options,
+    calibrate_command,
     is_trained,
     predict_command,
+    refine_command,
     train_command,
 )
 
@@ -33,9 +41,11 @@ def work(station: Station, job: Job, run_process: RunProcess) -> str:
     folder = Path(job.folder)
     with station.database.read() as session:
         product = session.get_one(Product, job.product_id)
-    dataset = read_dataset(folder) or _write_dataset(station, product, folder)
+    dataset = read_dataset(folder) or _write_dataset(station, job, product)
     if not is_trained(folder):
-        run_process(job, train_command(folder, Options.model_validate(job.settings)))
+        run_process(job, _learn_command(folder, job, dataset))
+    if _has(dataset, CALIBRATE) and not _is_calibrated(folder / RUN, dataset):
+        run_process(job, calibrate_command(folder))
     if job.kind == BEGIN and product.model_id is None:
         model = models.go_live(station, product.id, folder / RUN)
         return f"Model {model.id} inspects since it was trained."
@@ -46,10 +56,35 @@ def work(station: Station, job: Job, run_process: RunProcess) -> str:
     return f"Model {model.id} is a candidate, compared on {len(verdicts)} reviewed parts."
 
 
-def _write_dataset(station: Station, product: Product, folder: Path) -> dict[str, Any]:
+def _write_dataset(station: Station, job: Job, product: Product) -> dict[str, Any]:
+    options = Options.model_validate(job.settings)
     with station.database.read() as session:
-        plan = make_plan(session, product)
-    return Writer(station, product, plan, folder).write()
+        plan = make_plan(session, session.get_one(Product, product.id))
+    way = choose_way(plan, options, look=True)
+    if problem := too_few(plan, way):
+        raise FlawmapError(problem)
+    method = method_of(plan, options)
+    return Writer(station, product, plan, way, method, Path(job.folder)).write()
+
+
+def _learn_command(folder: Path, job: Job, dataset: dict[str, Any]) -> list[str]:
+    """Return the command that refines or trains, or goes on with that."""
+    defects = _has(dataset, DEFECTIVE)
+    if dataset.get("refines"):
+        return refine_command(folder, Path(dataset["refines"]), _has(dataset, GOOD), defects)
+    options = Options.model_validate(job.settings)
+    method = dataset.get("method") or options.method or "destseg"
+    return train_command(folder, options, method, defects and has_head(method, {}))
+
+
+def _has(dataset: dict[str, Any], kind: str) -> bool:
+    return any(one["kind"] == kind for one in dataset["learned"])
+
+
+def _is_calibrated(run: Path, dataset: dict[str, Any]) -> bool:
+    """Whether the sampled parts calibrate the run already, as after a restart."""
+    images = {one["image"] for one in dataset["learned"] if one["kind"] == CALIBRATE}
+    return bool(images & set(read_manifest(run).calibration.images))
 
 
 def _compare(

@@ -13,6 +13,7 @@ from flawmap.inspection.record import StoredMap
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import Part
 from flawmap.station.parts.files import FileStore
+from flawmap.station.parts.pattern import pattern_of
 
 StoreListener = Callable[[Session, Sequence[Part]], None]
 """Called with new rows within their transaction, such as to add messages to the outbox."""
@@ -85,6 +86,8 @@ class PartWriter:
             total_ms=part.total_ms,
             reviewers=0,
         )
+        if isinstance(part.outcome, Inspection):
+            row.pattern = pattern_of(part.outcome.raw_map)
         self._write_files(part, row)
         stored = _map_reference(part, row, self._files)
         row.record = record.model_copy(update={"map": stored}).to_dict()

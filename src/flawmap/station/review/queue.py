@@ -1,22 +1,25 @@
 """The review queue: which parts a person looks at next.
 
 Each order is a list of ranges of one index of the parts, which are merged: a page of the queue
-costs the same with a thousand and with a million parts.
+costs the same with a thousand and with a million parts. An order that weighs parts against each
+other does so among the first thousand.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from flawmap.station.database.tables import Part, PartLock, Product, Review, SettingsVersion
+from flawmap.station.database.tables import Part, PartLock, Product, Review
 from flawmap.station.insight.sampling import in_sample
+from flawmap.station.review import learning_order
+from flawmap.station.review.levels import reject_level
 from flawmap.station.review.locks import held_by_others
 
 Which = Literal["flagged", "review", "all", "sample", "errors"]
@@ -31,7 +34,6 @@ _VERDICTS: dict[Which, tuple[str | None, ...]] = {
     "sample": ("review", "reject", "good"),
     "errors": (None,),
 }
-_USUAL_LEVEL = 0.01  # p-value from which parts are rejected, where no settings are stored
 _MIX, _BUCKETS = 7919, 10_000  # choose parts for a second look by their number, always the same
 
 Ranges = Callable[
@@ -45,7 +47,9 @@ class Order:
     """One order of the queue."""
 
     title: str
+    says: str
     ranges: Ranges
+    weighs: bool = False  # whether the first `learning_order.MOST` parts are weighed
 
 
 @dataclass(frozen=True)
@@ -91,20 +95,35 @@ def count_since(session: Session, user_id: int, since: int) -> int:
 def _open_parts(
     session: Session, user_id: int, wish: Wish, count: int, skip: Collection[int]
 ) -> list[Part]:
+    conditions = [*_free(user_id, skip), *_of_product(wish)]
+    if not ORDERS[wish.order].weighs:
+        return _merged(session, wish, conditions, count)
+    few = _merged(session, wish, conditions, learning_order.MOST, learning_order.COLUMNS)
+    return learning_order.most_teaching(session, few, count)
+
+
+def _merged(
+    session: Session,
+    wish: Wish,
+    conditions: Sequence[Any],
+    count: int,
+    columns: Sequence[Any] = (Part,),
+) -> list[Any]:
+    """Return the first parts of all ranges of an order, or rows of some `columns` of them."""
     products = [wish.product_id] if wish.product_id else list(session.scalars(select(Product.id)))
-    streams = [
-        _stream(session, query.where(*_free(user_id, skip), *_of_product(wish)).limit(count), key)
-        for verdict in _VERDICTS[wish.which]
-        for query, key in ORDERS[wish.order].ranges(session, verdict, products)
-    ]
+    streams = []
+    for verdict in _VERDICTS[wish.which]:
+        for query, key in ORDERS[wish.order].ranges(session, verdict, products):
+            found = session.execute(
+                query.where(*conditions).with_only_columns(*columns).limit(count)
+            )
+            streams.append(_keyed(found if len(columns) > 1 else found.scalars(), key))
     merged = heapq.merge(*streams, key=lambda pair: pair[0])
     return [part for _, (_, part) in zip(range(count), merged, strict=False)]
 
 
-def _stream(
-    session: Session, query: Select[Any], key: Callable[[Part], Any]
-) -> Iterator[tuple[Any, Part]]:
-    return ((key(part), part) for part in session.scalars(query))
+def _keyed(rows: Iterable[Any], key: Callable[[Any], Any]) -> Iterator[tuple[Any, Any]]:
+    return ((key(row), row) for row in rows)
 
 
 def _free(user_id: int, skip: Collection[int]) -> list[Any]:
@@ -185,20 +204,17 @@ def _has(verdict: str | None) -> ColumnElement[bool]:
     return Part.verdict.is_(None) if verdict is None else Part.verdict == verdict
 
 
-def reject_level(session: Session, product_id: int) -> float:
-    """Return the p-value up to which the product's present settings reject parts."""
-    rate = SettingsVersion.values[("calibration", "reject", "rate")].as_float()
-    query = (
-        select(rate)
-        .where(SettingsVersion.product_id == product_id)
-        .order_by(SettingsVersion.number.desc())
-    )
-    level = session.scalar(query.limit(1))
-    return level if level is not None and 0.0 < level < 1.0 else _USUAL_LEVEL
-
-
 ORDERS = {
-    "nearest": Order("Nearest to threshold", _nearest),
-    "oldest": Order("Oldest first", _by_time(newest=False)),
-    "newest": Order("Newest first", _by_time(newest=True)),
+    "nearest": Order(
+        "Nearest to threshold", "Where the inspector errs most often: near the level.", _nearest
+    ),
+    "teaches": Order(
+        "Teaches most",
+        "Doubtful parts that are unlike those reviewed before and unlike one another: for drawing "
+        "defects to learn from.",
+        _nearest,
+        weighs=True,
+    ),
+    "oldest": Order("Oldest first", "In the order in which they came.", _by_time(newest=False)),
+    "newest": Order("Newest first", "The last ones first.", _by_time(newest=True)),
 }

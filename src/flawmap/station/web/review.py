@@ -26,6 +26,7 @@ _QUEUES: dict[Which, str] = {
 }
 _SECOND = {"0": "No second looks", "0.05": "5 % again", "0.2": "20 % again", "1": "All again"}
 _DAY = 86_400_000_000
+_COOKIE, _YEAR = "flawmap_order", 365 * 24 * 3600
 _PERIODS = {7: "7 days", 30: "30 days", 365: "A year", 0: "Ever"}
 
 
@@ -34,19 +35,24 @@ def review(
     request: Request,
     station: StationOf,
     caller: Operator,
-    order: OrderName = "nearest",
+    order: OrderName | None = None,
     which: Which = "flagged",
     second: Annotated[float, Query(ge=0.0, le=1.0)] = 0.0,
     part: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
 ) -> HTMLResponse:
-    """Show the queue's next part, or first the one that the address names."""
+    """Show the queue's next part, or first the one that the address names.
+
+    Without an order in the address, that of the person's last choice is taken.
+    """
+    last = request.cookies.get(_COOKIE, "")
+    chosen = order or (last if last in ORDERS else "nearest")
     with station.database.read() as session:
         product = chosen_product(request, session)
         product_id = product.id if product else None
         types = defect_types(session, product_id)
         errors = count_open(session, Wish(which="errors", product_id=product_id))
     setup = {
-        "order": order,
+        "order": chosen,
         "which": which,
         "second": second,
         "product": product.name if product else None,
@@ -59,13 +65,19 @@ def review(
         "which": _QUEUES | {"errors": f"Errors ({errors})"},
         "second": _SECOND if f"{second:g}" in _SECOND else {f"{second:g}": f"{second:.0%} again"},
     }
-    values: dict[str, Any] = {
-        "setup": setup,
-        "choices": choices,
-        "second": f"{second:g}",
-        "errors": errors,
-    }
-    return page(request, "review/page.html.j2", caller, **values)
+    response = page(
+        request,
+        "review/page.html.j2",
+        caller,
+        setup=setup,
+        choices=choices,
+        second=f"{second:g}",
+        says=ORDERS[chosen].says,
+        errors=errors,
+    )
+    if chosen != last:
+        response.set_cookie(_COOKIE, chosen, max_age=_YEAR, samesite="lax")
+    return response
 
 
 @router.get("/review/agreement", response_class=HTMLResponse)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flawmap.station.database.tables.base import Base, Id, JsonObject, Moment
@@ -111,6 +111,9 @@ class Part(Base):
     has_image: Mapped[bool]
     has_map: Mapped[bool]  # only with an image
     map_bytes: Mapped[int | None]  # of the stored map
+    pattern: Mapped[bytes | None] = mapped_column(
+        LargeBinary(64)
+    )  # where the map is high, in 64 cells: what the order of reviews compares
     note: Mapped[str | None] = mapped_column(Text)  # why the image or map is not stored
 
     waited_ms: Mapped[float | None]  # in the queue

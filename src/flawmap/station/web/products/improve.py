@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from flawmap.station.api.ids import RowId
 from flawmap.station.context import StationOf
 from flawmap.station.improve import compare, models, products
+from flawmap.station.improve.data.known import made_of
 from flawmap.station.improve.service import trainings_of
 from flawmap.station.improve.shadow import shadow_of
 from flawmap.station.improve.training import Options
@@ -26,14 +28,20 @@ def train(
     product_id: RowId,
     station: StationOf,
     caller: Engineer,
-    method: Annotated[str, Form(max_length=20)] = "destseg",
+    method: Annotated[str, Form(max_length=20)] = "",
+    anew: Annotated[bool, Form()] = False,
     steps: Annotated[str, Form(max_length=20)] = "",
     size: Annotated[str, Form(max_length=20)] = "",
     rotate: Annotated[str, Form(max_length=20)] = "auto",
     folds: Annotated[str, Form(max_length=20)] = "0",
 ) -> Response:
     """Start a training, or let it wait for its turn."""
-    given = {"method": method, "rotate": rotate, "folds": int(folds) if folds.isdecimal() else 0}
+    given = {
+        "method": method or None,
+        "anew": anew,
+        "rotate": rotate,
+        "folds": int(folds) if folds.isdecimal() else 0,
+    }
     more = {"steps": steps.strip() or None, "size": size.strip() or None}
     trainings_of(station).begin(caller, product_id, _options(given | more))
     return RedirectResponse(f"/products/{product_id}", 303)
@@ -82,6 +90,7 @@ def one_model(
             "results": compared,
             "result": compared[kind],
             "differing": compare.disagreements(session, model_id, kind),
+            "made": made_of(Path(model.folder)),
         }
     shadow = shadow_of(station)
     values["in_shadow"] = product.shadow_id == model.id

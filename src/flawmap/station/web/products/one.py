@@ -14,9 +14,11 @@ from flawmap.station.api.ids import RowId
 from flawmap.station.context import Station, StationOf
 from flawmap.station.database.tables import LearningImage, Product
 from flawmap.station.improve import images, jobs, models, products
-from flawmap.station.improve.dataset import make_plan
+from flawmap.station.improve.data.known import made_of
+from flawmap.station.improve.data.plan import make_plan
+from flawmap.station.improve.data.way import choose_way
 from flawmap.station.improve.progress import progress_of
-from flawmap.station.improve.training import INSTALL, LEAST_GOOD, can_train
+from flawmap.station.improve.training import INSTALL, LEAST_GOOD, RUN, Options, can_train
 from flawmap.station.intake.service import intake_of
 from flawmap.station.security.callers import Engineer
 from flawmap.station.web.parts.thumbnails import thumbnail
@@ -40,6 +42,7 @@ def one_product(
             "models": models.models_of(session, product_id),
             "previous": models.previous_model(session, product),
             "plan": plan,
+            "way": choose_way(plan, Options()),
             "image_count": images.count_images(session, product_id),
             "images": images.newest_images(session, product_id, _SHOWN),
             "sizes": images.sizes(session, product_id).most_common(4),
@@ -136,6 +139,7 @@ def _work(session: Session, product: Product) -> dict[str, Any]:
     return {
         "job": job,
         "progress": progress_of(Path(job.folder)) if job is not None else None,
+        "made": made_of(Path(job.folder) / RUN) if job is not None else None,
         "ahead": jobs.ahead_of(session, job) if job and job.state == "waiting" else 0,
         "active": job is not None and job.state in jobs.OPEN,
     }

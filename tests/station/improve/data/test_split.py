@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flawmap.station.improve.split import (
+from flawmap.station.improve.data.split import (
     CONTRADICTED,
     COPY,
     SAME_IMAGE,
@@ -42,6 +42,15 @@ def test_what_is_learned_from_anyway_is_not_compared_on() -> None:
     parts = [part(at, number=f"n{at}") for at in range(10)]
     done = split(parts, images={"image 8"}, numbers={"n9"})
     assert [one.part for one in done.compared] == [7]
+
+
+def test_compared_parts_are_later_than_all_that_the_present_model_learned_from() -> None:
+    parts = [part(at) for at in range(10)]
+    done = split(parts, after=8)
+    assert [one.part for one in done.compared] == [9]
+    assert [one.part for one in done.learned] == [*range(9)]
+    assert not split(parts, after=9).compared
+    assert split(parts, after=3).cut == split(parts).cut
 
 
 def test_an_image_decided_both_ways_is_left_out() -> None:

@@ -17,7 +17,10 @@ COPY = "its image is in the set already"
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A part with a decision (`good` or `reject`) and a stored image of `size` (H, W)."""
+    """A part with a decision (`good` or `reject`) and a stored image of `size` (H, W).
+
+    `verdict`: the inspector's when it came.
+    """
 
     part: int
     image: str
@@ -26,6 +29,7 @@ class Reviewed:
     received_at: int
     decision: str
     size: tuple[int, int]
+    verdict: str | None = None
 
 
 @dataclass
@@ -43,10 +47,12 @@ def split(
     images: Collection[str] = (),
     numbers: Collection[str] = (),
     share: float = COMPARED,
+    after: int | None = None,
 ) -> Split:
     """Split reviewed parts by time; no part number and no image is on both sides.
 
-    `images` and `numbers` are learned from anyway, or were by the inspector to compare with.
+    `images` and `numbers` are learned from anyway, or were by the inspector to compare with. Parts
+    to compare on were received later than `after`, the newest that this inspector learned from.
     """
     done = Split()
     contradicted = _contradicted(parts)
@@ -59,7 +65,7 @@ def split(
     if not usable:
         return done
     first = min(len(usable) - 1, math.ceil(len(usable) * (1 - share)))
-    done.cut = usable[first].received_at
+    done.cut = max(usable[first].received_at, 0 if after is None else after + 1)
     early = [one for one in usable if one.received_at < done.cut]
     late = [one for one in usable if one.received_at >= done.cut]
     done.learned = _each_once(early, set(), done)
