@@ -11,6 +11,7 @@ _OPEN, _ONCE = text("decision IS NULL"), text("reviewers = 1")
 _DECIDED, _DEFECTIVE = text("decision IS NOT NULL"), text("largest_area IS NOT NULL")
 # A search reads these columns from the index alone: rows are wide, and reading them costs most.
 _SEARCHED = ("line", "number", "decision", "score", "p_value", "largest_area")
+_Pattern = bytes  # the class has a column of that name
 
 
 class Part(Base):
@@ -111,7 +112,7 @@ class Part(Base):
     has_image: Mapped[bool]
     has_map: Mapped[bool]  # only with an image
     map_bytes: Mapped[int | None]  # of the stored map
-    pattern: Mapped[bytes | None] = mapped_column(
+    pattern: Mapped[_Pattern | None] = mapped_column(
         LargeBinary(64)
     )  # where the map is high, in 64 cells: what the order of reviews compares
     note: Mapped[str | None] = mapped_column(Text)  # why the image or map is not stored
