@@ -27,9 +27,9 @@ def known():
         ("two-levels", "destseg"),
         pytest.param("two-levels", "adps", marks=pytest.mark.long),
         pytest.param("two-levels", "stpm", marks=pytest.mark.long),
-        ("stride-14", "destseg"),
+        pytest.param("stride-14", "destseg", marks=pytest.mark.long),
         pytest.param("stride-14", "adps", marks=pytest.mark.long),
-        pytest.param("stride-14", "stpm", marks=pytest.mark.long),
+        ("stride-14", "stpm"),
     ],
 )
 def test_it_trains_exports_and_predicts(name, method, tiny_data, tiny_textures, tmp_path):

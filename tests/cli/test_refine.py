@@ -53,16 +53,14 @@ def refine(place: Path, tmp_path: Path, tiny_textures: Path) -> Callable[..., An
 
 
 def test_it_prints_both_runs_side_by_side(
-    refine: Callable[..., Any], tmp_path: Path, tiny_data: Path
+    refine: Callable[..., Any], place: Path, tmp_path: Path, tiny_data: Path
 ):
     done = refine()
     assert done.exit_code == 0, done.output
     assert f"Compared on 8 images of {tiny_data} that neither run has learned from" in done.output
     rows = {line.split("  ")[0].strip("│ "): line for line in done.output.splitlines()}
     assert any("parent" in line and "refined" in line for line in rows.values())
-    compared = flawmap.compare_with_parent(
-        read_history(tmp_path / "new"), tmp_path / "new", tiny_data
-    )
+    compared = flawmap.compare_with_parent(place / "run", tmp_path / "new", tiny_data)
     assert compared is not None
     before, after = compared.parent.metrics, compared.refined.metrics
     line = next(line for line in done.output.splitlines() if "image_auroc" in line)
@@ -75,18 +73,6 @@ def test_it_prints_both_runs_side_by_side(
     text = " ".join(shown.output.split())
     assert "1 crack, from" in text
     assert f"run {read_manifest(tmp_path / 'new').training.history[0].parent} with" in text
-
-
-def read_history(run: Path) -> Path:
-    """The parent of ``run``, which these tests keep in one place."""
-    from flawmap.inspection.bundle.manifest import run_id
-
-    (parent,) = {
-        path.parent
-        for path in run.parents[1].rglob("manifest.json")
-        if run_id(read_manifest(path.parent)) == read_manifest(run).training.history[0].parent
-    }
-    return parent
 
 
 def test_it_says_why_there_is_no_comparison(
@@ -105,6 +91,7 @@ def test_it_says_why_there_is_no_comparison(
     assert "Not compared with its parent" in again.output
 
 
+@pytest.mark.long  # evaluate, info and compare run above on a smaller one, exports in tests/exporting
 @pytest.mark.slow
 def test_every_verb_takes_a_refined_run(
     tiny_run: Path, place: Path, tiny_data: Path, tiny_textures: Path, tmp_path: Path

@@ -18,7 +18,12 @@ from flawmap.data.image_io.images import write_png
 from flawmap.exporting import export as exporting
 from flawmap.exporting import limits
 from flawmap.exporting.quantization_scope import scopes
-from flawmap.inspection.bundle.manifest import Preprocessing, read_manifest, write_manifest
+from flawmap.inspection.bundle.manifest import (
+    Export,
+    Preprocessing,
+    read_manifest,
+    write_manifest,
+)
 from flawmap.inspection.bundle.models import file_digest
 from flawmap.inspection.bundle.onnx_metadata import read_metadata
 from flawmap.runtime.onnxruntime import OnnxRuntime
@@ -35,18 +40,31 @@ def files(run: Path) -> set[str]:
     return {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
 
 
-def test_openvino_in_float32(striped):
-    before = files(striped.run)
-    found = flawmap.export(striped.run, "openvino")
+@pytest.fixture(scope="module")
+def opened_once(striped_once, tmp_path_factory) -> tuple[Path, Export]:
+    """The run exported for OpenVINO in float32, and what the export returned."""
+    run = tmp_path_factory.mktemp("opened") / "run"
+    shutil.copytree(striped_once.run, run)
+    return run, flawmap.export(run, "openvino")
+
+
+@pytest.fixture
+def opened(opened_once, tmp_path) -> Path:
+    """A copy of that run."""
+    return Path(shutil.copytree(opened_once[0], tmp_path / "opened"))
+
+
+def test_openvino_in_float32(striped, opened_once):
+    run, found = opened_once
     written = {"exports/openvino/model.xml", "exports/openvino/model.bin"}
-    assert files(striped.run) - before == written
-    assert found.files == {name: digest(striped.run / name) for name in found.files}
+    assert files(run) - files(striped.run) == written
+    assert found.files == {name: digest(run / name) for name in found.files}
     assert set(found.files) == written
     assert found.images == len(striped.held_out)
     assert 0 <= found.map_mean <= found.map_max <= 1e-4
     assert 0 <= found.score_mean <= found.score_max <= 1e-4
     assert (found.flips, found.within_limits, found.forced) == (0, True, False)
-    exports = read_manifest(striped.run).exports
+    exports = read_manifest(run).exports
     assert exports["openvino-float32"] == found
     assert set(exports) - {"openvino-float32"} == ({"openvino-bf16"} if has_bf16_here() else set())
 
@@ -55,29 +73,27 @@ bf16_alone = pytest.mark.skipif(not has_bf16_here(), reason="this processor has 
 
 
 @bf16_alone
-def test_how_far_bf16_is_from_float32_is_told_beside_it(striped):
-    flawmap.export(striped.run, "openvino")
-    found = read_manifest(striped.run).exports["openvino-bf16"]
+def test_how_far_bf16_is_from_float32_is_told_beside_it(striped, opened):
+    found = read_manifest(opened).exports["openvino-bf16"]
     assert found.files == {}
     assert found.images > 100
     assert 1e-4 < found.map_max < 0.5
-    inspector, first = Inspector.load(striped.run, precision="bf16"), Inspector.load(striped.run)
+    inspector, first = Inspector.load(opened, precision="bf16"), Inspector.load(opened)
     assert inspector.manifest.calibration == found.calibration != first.manifest.calibration
     maps = [one.inspect(striped.held_out[0]).anomaly_map for one in (inspector, first)]
     assert 0 < np.abs(maps[0] - maps[1]).max() <= found.map_max + 1e-6
 
 
 @bf16_alone
-def test_calibrating_where_there_is_no_bf16_takes_its_thresholds_away(striped, monkeypatch):
-    flawmap.export(striped.run, "openvino")
+def test_calibrating_where_there_is_no_bf16_takes_its_thresholds_away(striped, opened, monkeypatch):
     good = striped.manifest.training.folder
-    again = flawmap.calibrate(striped.run, [good])
+    again = flawmap.calibrate(opened, [good])
     assert again.warnings == ("16 images left out: the inspector was trained on them.",)
-    own = read_manifest(striped.run).exports["openvino-bf16"].calibration
+    own = read_manifest(opened).exports["openvino-bf16"].calibration
     assert own != again.calibration
     monkeypatch.setattr("flawmap.calibration.recalibrate.has_bf16_here", lambda: False)
-    assert "for bf16 were removed" in flawmap.calibrate(striped.run, [good]).warnings[-1]
-    assert "openvino-bf16" not in read_manifest(striped.run).exports
+    assert "for bf16 were removed" in flawmap.calibrate(opened, [good]).warnings[-1]
+    assert "openvino-bf16" not in read_manifest(opened).exports
 
 
 def test_bf16_before_its_export_says_how(striped):
@@ -247,7 +263,7 @@ def test_measuring_int8_leaves_the_first_graphs_figures_and_thresholds(quantised
     assert (found.calibration, found.exports) == (manifest.calibration, manifest.exports)
 
 
-def test_a_run_may_move(striped, tmp_path):
+def test_a_run_may_move(striped, few_defects, tmp_path):
     shutil.move(striped.run, tmp_path / "elsewhere")
     assert flawmap.export(tmp_path / "elsewhere", "openvino").within_limits
 

@@ -67,7 +67,7 @@ def test_it_trains_resumes_and_exports(
     assert rebuilt.score == pytest.approx(expected, abs=1e-4)
     if name == "test_vit":  # position embeddings are not resized
         assert flawmap.export(run, "openvino").within_limits
-    for runtime in ("onnx", "openvino"):
+    for runtime in ("openvino",) if name == "test_vit" else BACKENDS:
         flawmap.export(run, runtime, int8=True, force=True)
         small = Inspector.load(run, precision="int8", backend=BACKENDS[runtime]).inspect(image)
         assert small.score == pytest.approx(expected, abs=0.05)

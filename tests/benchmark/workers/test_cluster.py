@@ -43,7 +43,8 @@ def cluster() -> Iterator[Any]:
         paths = [str(Path(flawmap.__file__).parents[1]), str(TESTS)]
         environment.setenv("PYTHONPATH", os.pathsep.join(paths))
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        head = {"num_cpus": 1, "include_dashboard": False}
+        started = Cluster(initialize_head=True, head_node_args=head)
         started.add_node(num_cpus=1)
         started.wait_for_nodes()
         try:

@@ -20,19 +20,25 @@ from flawmap.inspection.output.parts import read_parts
 from flawmap.inspection.record import InspectionRecord
 from inspection.many.conftest import untimed
 
-ray = pytest.importorskip("ray", reason="needs Ray (extra cluster)")
-pytestmark = [pytest.mark.posix, pytest.mark.slow]
+pytestmark = [pytest.mark.posix, pytest.mark.slow, pytest.mark.usefixtures("ray")]
+HEAD = {"num_cpus": 1, "include_dashboard": False}
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def ray() -> Any:
+    """Ray itself, which takes a second to import."""
+    return pytest.importorskip("ray", reason="needs Ray (extra cluster)")
+
+
+@pytest.fixture(scope="module")
+def cluster(ray: Any) -> Iterator[Any]:
     """A cluster whose head offers one core, as does a second node, which tests may remove."""
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
         environment.setenv("PYTHONPATH", str(Path(flawmap.__file__).parents[1]))
-        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        started = Cluster(initialize_head=True, head_node_args=HEAD)
         try:
             yield started
         finally:
@@ -49,7 +55,7 @@ def sixty(twelve: Path, tmp_path: Path) -> Path:
 
 
 def test_nodes_with_another_flawmap_or_none_are_named(
-    cluster: Any, run_copy: Path, twelve: Path, monkeypatch: pytest.MonkeyPatch
+    ray: Any, cluster: Any, run_copy: Path, twelve: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "__version__", "9.9.9")
     with pytest.raises(FlawmapError, match=r"has flawmap 0\..*, and this machine 9\.9\.9"):
@@ -99,6 +105,7 @@ def test_a_cluster_that_does_not_answer(run_copy: Path, twelve: Path) -> None:
 
 
 def test_an_actor_dies_and_a_node_is_lost(
+    ray: Any,
     cluster: Any,
     run_copy: Path,
     sixty: Path,

@@ -5,20 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.specs.openapi import checks as openapi
 
 from flawmap.station.context import Station
 from station.filling import add_login, fill
 from station.people import add_person
 
-_FORM = (
-    openapi.status_code_conformance,
-    openapi.content_type_conformance,
-    openapi.response_schema_conformance,
-)
 _PROTOCOL = "/v2"  # the Open Inference Protocol says what these answers look like
 _BUSY = (503, 504)
 
@@ -40,7 +33,15 @@ def logged_in(app_client: TestClient, station: Station) -> dict[str, Any]:
 
 
 def _attack(client: TestClient, logged_in: dict[str, Any], examples: int) -> None:
+    import schemathesis  # every process of the tests imports this file
+    from schemathesis.specs.openapi import checks
+
     schema = schemathesis.openapi.from_asgi("/openapi.json", client.app)
+    form = (
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_schema_conformance,
+    )
     wrong = []
     for found in schema.get_all_operations():
         operation = found.ok()
@@ -55,7 +56,7 @@ def _attack(client: TestClient, logged_in: dict[str, Any], examples: int) -> Non
         )
         @given(case=operation.as_strategy())
         def attack(case: Any) -> None:
-            forms = () if case.path.startswith(_PROTOCOL) else _FORM
+            forms = () if case.path.startswith(_PROTOCOL) else form
             case.call_and_validate(checks=(_is_no_mistake, *forms), **logged_in)
 
         try:

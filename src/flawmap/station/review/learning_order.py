@@ -64,4 +64,6 @@ def _doubts(session: Session, product: int, parts: Sequence[Any]) -> NDArray[np.
 def _reviewed(session: Session, product: int) -> list[bytes | None]:
     """Return the patterns of the product's latest parts that were decided on."""
     query = select(Part.pattern).where(Part.product_id == product, Part.decision.is_not(None))
-    return list(session.scalars(query.order_by(Part.received_at.desc()).limit(_REVIEWED)))
+    # by decision, too, as the index of reviewed parts is: the one of all parts would be read whole
+    newest = query.order_by(Part.received_at.desc(), Part.decision.desc())
+    return list(session.scalars(newest.limit(_REVIEWED)))
