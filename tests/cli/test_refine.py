@@ -91,7 +91,7 @@ def test_it_says_why_there_is_no_comparison(
     assert "Not compared with its parent" in again.output
 
 
-@pytest.mark.long  # evaluate, info and compare run above on a smaller one, exports in tests/exporting
+@pytest.mark.long  # evaluate, compare and info run above, exports in tests/exporting
 @pytest.mark.slow
 def test_every_verb_takes_a_refined_run(
     tiny_run: Path, place: Path, tiny_data: Path, tiny_textures: Path, tmp_path: Path
