@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import defect_tables
 import line_tables
 from record import RESULTS, ROOT
 
@@ -19,6 +20,7 @@ from flawmap.evaluation.metrics.catalogue import METRICS, compared_metrics
 
 README = ROOT / "README.md"
 ABLATIONS = ROOT / "docs" / "ablations.md"
+DEFECTS = ROOT / "docs" / "learn-from-defects.md"
 FAST = ROOT / "docs" / "fast.md"
 LINE = ROOT / "docs" / "line.md"
 MANY = ROOT / "docs" / "million-images.md"
@@ -390,6 +392,7 @@ def main() -> None:
         README: render_brief(),
         RESULTS_PAGE: render(),
         ABLATIONS: render_ablations(),
+        DEFECTS: defect_tables.render(_load),
         FAST: render_guidance(),
         LINE: render_line(),
         MANY: render_many(),

@@ -142,7 +142,7 @@ def test_refining_teaches_a_new_head_alone(preset):
     assert {name.partition(".")[0] for name in changed} == {"head"}
     in_groups = {id(p) for group in phase.groups for p in group.parameters()}
     assert in_groups == {id(p) for p in method.module.head.parameters()}
-    steps = method.refining_steps("none", 100)
+    steps = method.refining_steps(100)
     assert 0 < steps < method.config.steps_for("none", 100)
 
 

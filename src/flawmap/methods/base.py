@@ -60,12 +60,14 @@ class Method(ABC):
         """
         raise UsageError("This method has no head that could be taught anew.")
 
-    def refining_steps(self, rotation: str, images: int) -> int:
-        """Return the steps of :meth:`refining` on this many good images, rotated so."""
+    def refining_steps(self, images: int) -> int:
+        """Return the steps of :meth:`refining` on this many good images.
+
+        They are as many for parts that are turned: only the student needs longer for these.
+        """
         phases = self.phases()
-        counts = phase_steps(
-            [phase.config for phase in phases], self.config.steps_for(rotation, images)
-        )
+        steps = self.config.steps_for("none", images)
+        counts = phase_steps([phase.config for phase in phases], steps)
         return sum(n for phase, n in zip(phases, counts, strict=True) if phase.sees_defects)
 
     def fit_read_out(self, good: Iterable[Tensor]) -> None:  # noqa: B027 - most have nothing to fit

@@ -56,9 +56,9 @@ class AdpsMethod(Method):
         config = self.config.phase.model_copy(update={"learning_rates": rates})
         return (Phase("head", config, (head,), self.head_loss, sees_defects=True),)
 
-    def refining_steps(self, rotation: str, images: int) -> int:
+    def refining_steps(self, images: int) -> int:
         """Return a part of the joint phase's steps: only the head learns."""
-        return max(2, round(_HEAD_SHARE * super().refining_steps(rotation, images)))
+        return max(2, round(_HEAD_SHARE * super().refining_steps(images)))
 
     def head_loss(self, batch: Batch) -> Tensor:
         """Return ``L_s`` of the frozen student, on the corrupted image."""

@@ -156,7 +156,7 @@ def prepare(parent: Parent, request: Request, setup: Setup, images: GoodImages) 
         textures,
         settings,
         phases,
-        method.refining_steps(trained.rotation, len(images.train)),
+        method.refining_steps(len(images.train)),
         bank,
         with_hard(images),
     )
