@@ -1,4 +1,4 @@
-"""Markdown tables of the results of ``known_defects.py``, ``hard_negatives.py``, ``feedback.py``."""
+"""Markdown tables of the results of ``known_defects.py`` and ``hard_negatives.py``."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ def _line(name: str, values: dict[tuple[str, str], float]) -> str:
 def _negatives(result: Result) -> str:
     heads = ["relit good rejected", "good rejected", "relit defects caught", "defects caught"]
     lines = [
-        "A lamp that ages, drawn: darker, uneven and warmer. Half of the good test parts are relit, "
-        "and those that are rejected are given to `--good`; measured on the other half, before → "
-        "after:",
+        "A lamp that ages, drawn: darker, uneven and warmer. Half of the good test parts are "
+        "relit, and those that are rejected are given to `--good`; measured on the other half, "
+        "before → after:",
         "",
         f"| product | given | promised | {' | '.join(heads)} |",
         f"|---|---|---|{'---|' * len(heads)}",

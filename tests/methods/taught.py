@@ -34,9 +34,6 @@ class Taught(Plain):
 
     def __init__(self, teacher: Backbone) -> None:
         super().__init__(teacher)
-        self.renew_head()
-
-    def renew_head(self) -> None:
         self.head = nn.Conv2d(self.teacher.stem_channels, 1, 1)
 
     def segment(self, image: Tensor) -> Tensor:
@@ -64,7 +61,6 @@ class TaughtMethod(PlainMethod):
         )
 
     def refining(self) -> tuple[Phase, ...]:
-        self.module.renew_head()
         return self.phases()[1:]
 
     def loss(self, batch: Batch) -> Tensor:

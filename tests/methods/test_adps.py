@@ -390,14 +390,10 @@ def test_without_real_images_the_loss_is_as_before_bit_for_bit():
     assert same.item() == pytest.approx(found.item(), rel=1e-6)
 
 
-def test_refining_teaches_a_new_gate_and_head_alone():
+def test_refining_goes_on_with_gate_and_head_alone():
     method, batch = build(), tiny_batch()
-    before = {k: v.clone() for k, v in method.module.state_dict().items()}
     (phase,) = method.refining()
     assert phase.sees_defects
-    changed = {k for k, v in method.module.state_dict().items() if not torch.equal(v, before[k])}
-    assert changed
-    assert {name.partition(".")[0] for name in changed} <= {"gate", "head"}
     phase.loss(batch).backward()
     assert all(p.grad is None for p in method.module.student.parameters())
     assert any(p.grad is not None for p in method.module.head.parameters())

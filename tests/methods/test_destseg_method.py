@@ -133,13 +133,11 @@ def test_only_the_head_sees_known_defects():
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_refining_teaches_a_new_head_alone(preset):
+def test_refining_goes_on_with_the_head_alone(preset):
     method = tiny_method(preset)
     before = {k: v.clone() for k, v in method.module.state_dict().items()}
     (phase,) = method.refining()
-    changed = {k for k, v in method.module.state_dict().items() if not torch.equal(v, before[k])}
-    assert changed
-    assert {name.partition(".")[0] for name in changed} == {"head"}
+    assert all(torch.equal(v, before[k]) for k, v in method.module.state_dict().items())
     in_groups = {id(p) for group in phase.groups for p in group.parameters()}
     assert in_groups == {id(p) for p in method.module.head.parameters()}
     steps = method.refining_steps(100)

@@ -54,11 +54,11 @@ class Method(ABC):
         """Return the training phases in order."""
 
     def refining(self) -> tuple[Phase, ...]:
-        """Return the phases that teach a trained method's head anew, which starts at random.
+        """Return the phases in which a trained method's head goes on learning.
 
         Raises UsageError if the method has no head.
         """
-        raise UsageError("This method has no head that could be taught anew.")
+        raise UsageError("This method has no head that could learn more.")
 
     def refining_steps(self, images: int) -> int:
         """Return the steps of :meth:`refining` on this many good images.

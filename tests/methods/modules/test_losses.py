@@ -11,6 +11,7 @@ from flawmap.methods.modules.losses import (
     focal_loss,
     mean_of_marked,
     shrink_mask,
+    small_weights,
     somewhere_loss,
 )
 
@@ -98,3 +99,34 @@ def test_the_mean_counts_all_samples_alike():
     values = torch.arange(8.0).reshape(2, 1, 2, 2)
     assert mean_of_marked(values, None).item() == 3.5
     assert mean_of_marked(values, torch.tensor([0.0, 1.0])).item() == pytest.approx(5.5 / 2)
+
+
+def test_small_defects_keep_their_places_and_nothing_else_changes():
+    """A dot of 2x2 and a hair of one pixel vanish in a fourth of the size; a block does not."""
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 5:7, 5:7] = 1.0  # in the place (1, 1)
+    mask[..., 40, 8:40] = 1.0  # in the places (10, 2) to (10, 9)
+    mask[..., 16:32, 48:64] = 1.0  # (4..7, 12..15)
+    plain, kept = shrink_mask(mask, (16, 16)), shrink_mask(mask, (16, 16), keep_small=True)
+    block = torch.zeros(16, 16)
+    block[4:8, 12:16] = 1.0
+    assert torch.equal(plain[0, 0] * block, block)
+    wanted = block.clone()
+    wanted[1, 1] = 1.0
+    wanted[10, 2:10] = 1.0
+    assert torch.equal(kept[0, 0], wanted)
+    assert kept.sum() > plain.sum()
+
+
+def test_the_weight_of_a_place_falls_with_the_size_of_its_defect():
+    mask = torch.zeros(4, 1, 20, 20)
+    mask[0, 0, 0, 0] = 1.0  # a quarter of a percent: eight times less than usual
+    mask[1, 0, :2, :4] = 1.0  # 2 %, as usual
+    mask[2, 0, :10] = 1.0  # half of it
+    weights = small_weights(mask)
+    assert weights[0, 0, 0, 0].item() == pytest.approx(8.0)
+    assert torch.equal(weights[1:], torch.ones_like(weights[1:]))
+    assert (weights[0] != 1.0).sum() == 1
+    dot = torch.zeros(1, 1, 100, 100)
+    dot[0, 0, 3, 3] = 1.0
+    assert small_weights(dot).max().item() == 20.0

@@ -5,12 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from station.inspecting import draw_png
+from station.inspecting import draw_png, wait_until
 from station.process import Sender, check_stored, kill_under_load, load, prepare, start
 
 pytestmark = pytest.mark.posix
@@ -30,7 +29,7 @@ def test_an_overloaded_station_refuses_and_loses_nothing(tiny_run: Path, tmp_pat
     server = start(data, [f"board={tiny_run}"], prepare(data))
     try:
         with load(server, [draw_png(0, (96, 96))], senders=96) as found:
-            time.sleep(1.5)
+            wait_until(lambda: found.statuses[503] >= 96 and found.statuses[200] >= 8)
         before = server.peak_and_present_mb()[1]
         assert set(found.statuses) <= {200, 503}
         assert found.statuses[503] > 0
@@ -44,7 +43,7 @@ def test_a_stop_signal_answers_what_is_in_work(tiny_run: Path, tmp_path: Path) -
     data = tmp_path / "data"
     server = start(data, [f"board={tiny_run}"], prepare(data))
     with load(server, [draw_png(0, (96, 96))], senders=3) as found:
-        time.sleep(0.4)
+        wait_until(lambda: found.answered)
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(30) == 0
     assert found.answered

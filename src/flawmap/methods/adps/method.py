@@ -47,10 +47,9 @@ class AdpsMethod(Method):
         return (Phase("joint", self.config.phase, groups, self.loss, sees_defects=True),)
 
     def refining(self) -> tuple[Phase, ...]:
-        """Return one phase for a new gate and head; the student stays as it is."""
+        """Return one phase for gate and head; the student stays as it is."""
         if not self.config.segmentation:
             return super().refining()
-        self.module.renew_head()
         head = nn.ModuleList([self.module.gate, self.module.head])
         rates = self.config.phase.learning_rates[1:]
         config = self.config.phase.model_copy(update={"learning_rates": rates})

@@ -48,8 +48,12 @@ class Adps(nn.Module):
         inputs, strides = teacher.channels, teacher.strides
         if config.levels == 4:
             inputs, strides = (teacher.stem_channels, *inputs), (teacher.stem_stride, *strides)
-        self._inputs, self._strides = inputs, strides
-        self.gate, self.head = self._new_head()
+        self.gate = Gate(config.gate, config.similarity, inputs)
+        self.head = (
+            PostSegmentation(inputs, config.widths, strides)
+            if config.segmentation
+            else nn.Identity()
+        )
         levels = config.segmentation and config.levelling > 0
         self.level = MedianOffset(config.levelling) if levels else nn.Identity()
         self.memory = build_memory(config.memory)
@@ -70,19 +74,6 @@ class Adps(nn.Module):
         """Return the distances of every level, (B, H_k, W_k): see :func:`distance`."""
         pairs = zip(teacher, student, strict=True)
         return [distance(t, s, self.config.similarity) for t, s in pairs]
-
-    def renew_head(self) -> None:
-        """Replace gate and segmentation by ones with random weights."""
-        device = next(self.teacher.parameters()).device
-        gate, head = self._new_head()
-        self.gate, self.head = gate.to(device), head.to(device)
-
-    def _new_head(self) -> tuple[Gate, nn.Module]:
-        config = self.config
-        gate = Gate(config.gate, config.similarity, self._inputs)
-        if not config.segmentation:
-            return gate, nn.Identity()
-        return gate, PostSegmentation(self._inputs, config.widths, self._strides)
 
     def segment(self, teacher: Features, student: Features) -> Tensor:
         """Return the logit (B, 1, h, w) of the anomalous against the normal class, float32."""

@@ -8,7 +8,12 @@ from torch.nn import functional as F
 
 from flawmap.backbones.features import Features
 from flawmap.methods.modules.features import cosine_distances
-from flawmap.methods.modules.losses import focal_loss, mean_of_marked, somewhere_loss
+from flawmap.methods.modules.losses import (
+    focal_loss,
+    mean_of_marked,
+    small_weights,
+    somewhere_loss,
+)
 from flawmap.methods.modules.parallel import batch_mean, batch_sum
 
 _LEAST = 1e-4  # distance used to weight a position of distance 0
@@ -45,4 +50,6 @@ def segmentation_loss(
     """
     focal = focal_loss(logits, mask, gamma, marked) + somewhere_loss(logits, marked)
     difference = F.l1_loss(logits.sigmoid(), mask, reduction="none")
+    if marked is not None:
+        difference = difference * small_weights(mask)
     return focal + l1_weight * mean_of_marked(difference, marked)

@@ -43,10 +43,9 @@ class DestsegMethod(Method):
         return student, Phase("head", *head, sees_defects=True)
 
     def refining(self) -> tuple[Phase, ...]:
-        """Return the head's phase, with a new head; student and teacher stay as they are."""
+        """Return the head's phase; student and teacher stay as they are."""
         if self.config.head == "none":
             return super().refining()
-        self.module.renew_head()
         return self.phases()[1:]
 
     def _head_groups(self) -> tuple[nn.Module, ...]:

@@ -37,11 +37,6 @@ class Destseg(nn.Module):
         self.upsample = Upsample(config.smoothing, config.guidance)
         self.normalise_image = ImageNorm(teacher.mean, teacher.std)  # for both teacher and student
 
-    def renew_head(self) -> None:
-        """Replace the head by one with random weights."""
-        device = next(self.teacher.parameters()).device
-        self.head = _build_head(self.teacher, self.config).to(device)
-
     def segment(self, teacher: Features, student: Features) -> Tensor:
         """Compute logits (B, 1, h, w), float32, from both networks' features; h >= H_1."""
         logits: Tensor = self.head(compare(teacher, student, self.config.head_input)).float()

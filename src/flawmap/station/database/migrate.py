@@ -31,10 +31,11 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config = _config(connection)
-        present = MigrationContext.configure(connection).get_current_revision()
+        context = MigrationContext.configure(connection)
+        present = context.get_current_revision()
         if present is None and revision == "head" and not inspect(connection).has_table("parts"):
             Base.metadata.create_all(connection)
-            command.stamp(config, "head")
+            context.stamp(ScriptDirectory.from_config(config), "head")
             return
         _check_known(config, present)
         if present != _newest(config):

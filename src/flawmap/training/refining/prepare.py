@@ -112,7 +112,7 @@ def read_images(parent: Parent, framing: Framing, folder: Path) -> GoodImages:
 
 
 def prepare(parent: Parent, request: Request, setup: Setup, images: GoodImages) -> Prepared:
-    """Build the method with the parent's weights and a new head, and load the known defects."""
+    """Build the method with the parent's weights, and load the known defects."""
     manifest, config = parent.manifest, request.config
     torch.manual_seed(int(generator(config.seed, Stream.WEIGHTS).integers(2**63 - 1)))
     method = rebuild_method(parent.folder, manifest)

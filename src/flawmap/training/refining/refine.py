@@ -47,7 +47,7 @@ def refine(
     checkpoint_seconds: float = 30.0,
     reporter: Reporter | None = None,
 ) -> Inspector:
-    """Teach the head of ``run`` anew, with known defects and further good parts, into ``out``.
+    """Let the head of ``run`` learn known defects and further good parts, into ``out``.
 
     ``defects``: as for :func:`flawmap.train`. ``good``: good parts, such as rejected ones; they are
     trained on and never calibrate, as parts picked for their scores are no random sample. ``data``:
