@@ -41,7 +41,11 @@ def test_create_rename_retire(client: TestClient, station: Station) -> None:
     assert (
         "regular expression" in client.post(f"{base}/rule", json={"rule": "A[0-"}).json()["detail"]
     )
-    assert client.post(f"{base}/rule", json={"rule": "A[0-9]+"}).json()["rule"] == "A[0-9]+"
+    assert (
+        "repeats a group" in client.post(f"{base}/rule", json={"rule": "(a+)+$"}).json()["detail"]
+    )
+    for rule in (r"(AB)+\d+", r"\(a+\)+", "([0-9]{3})+", "A[0-9]+"):
+        assert client.post(f"{base}/rule", json={"rule": rule}).json()["rule"] == rule
     assert client.post(f"{base}/retire").json()["retired_at"]
     assert "Bring back" in client.get(f"/products/{made['id']}").text
     assert client.get("/api/v1/products/77").status_code == 404

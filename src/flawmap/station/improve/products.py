@@ -14,6 +14,9 @@ from flawmap.station.security import audit
 from flawmap.station.security.callers import Caller
 
 NAME, RULE = 100, 200  # characters
+# A repeated group that repeats something itself: on some part numbers it would take for ever.
+_INSIDE = r"(?:[^()\\]|\\.)*"
+_NESTED = re.compile(rf"(?<!\\)\({_INSIDE}(?<!\\)(?:[*+]|\{{\d*,\d*\}}){_INSIDE}\)[*+{{]")
 
 
 def get_product(session: Session, product_id: int) -> Product:
@@ -92,6 +95,8 @@ def _checked(rule: str | None) -> str | None:
         if len(rule) > RULE or not rule.isprintable():
             raise ValueError(f"give at most {RULE} printable characters")
         re.compile(rule)
+        if _NESTED.search(rule):
+            raise ValueError("it repeats a group that repeats something itself; write it without")
     except (ValueError, re.error, RecursionError, OverflowError) as error:
-        raise RefusedError(f"The rule is no regular expression: {error}.") from error
+        raise RefusedError(f"The rule is no usable regular expression: {error}.") from error
     return rule
