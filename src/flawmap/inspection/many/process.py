@@ -21,10 +21,14 @@ from flawmap.utils.signals import stopped_by_signals
 
 def main() -> None:
     """Work until standard input ends, which it also does if the parent process is killed."""
-    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError), stopped_by_signals():
-        send = _sender(_own_output())
-        with reporting(send):
-            work(sys.stdin, send)
+    try:
+        with contextlib.suppress(KeyboardInterrupt, BrokenPipeError), stopped_by_signals():
+            send = _sender(_own_output())
+            with reporting(send):
+                work(sys.stdin, send)
+    except SystemError as error:  # a signal while compiled code called Python
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
 
 
 def work(lines: Iterable[str], send: Send) -> None:
