@@ -104,16 +104,18 @@ def _moved(
     device = defects.images.device
     radians = torch.deg2rad(degrees)[:, None, None]
     cos, sin = radians.cos(), radians.sin()
-    size = torch.tensor([height, width], device=device)
-    start, end = source * size, target * size
-    y = (torch.arange(height, device=device) + 0.5)[None, :, None] - end[:, 0, None, None]
-    x = (torch.arange(width, device=device) + 0.5)[None, None, :] - end[:, 1, None, None]
+    start_y, start_x = (
+        part[:, None, None] for part in (source[:, 0] * height, source[:, 1] * width)
+    )
+    end_y, end_x = (part[:, None, None] for part in (target[:, 0] * height, target[:, 1] * width))
+    y = (torch.arange(height, device=device) + 0.5)[None, :, None] - end_y
+    x = (torch.arange(width, device=device) + 0.5)[None, None, :] - end_x
     down = (cos * y + sin * x) / scale[:, None, None] * flip[:, 0, None, None]
     across = (cos * x - sin * y) / scale[:, None, None] * flip[:, 1, None, None]
     grid = torch.stack(
         [
-            (across + start[:, 1, None, None]) * 2 / width - 1,
-            (down + start[:, 0, None, None]) * 2 / height - 1,
+            (across + start_x) * 2 / width - 1,
+            (down + start_y) * 2 / height - 1,
         ],
         -1,
     )

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from flawmap.methods.batch import Batch
 from flawmap.synthesis.known_defects.draws import Freedom, KnownConfig, KnownDraws, draw_known
@@ -37,12 +36,12 @@ class KnownBank:
         pasted = np.flatnonzero(draws.shown & draws.pasted)
         real = np.flatnonzero(draws.shown & ~draws.pasted)
         if len(pasted):
-            own, at = draws.rows(pasted), _index(pasted, corrupted.device)
+            own, at = draws.rows(pasted), upload(pasted, corrupted.device)
             masks = self.defects.piece_masks[own.piece]
             defects = self._read(own, masks, self.defects.centres[own.piece], corrupted.device)
             corrupted[at], mask[at] = paste_defects(batch.clean[at], defects, own)
         if len(real):
-            own, at = draws.rows(real), _index(real, corrupted.device)
+            own, at = draws.rows(real), upload(real, corrupted.device)
             masks = self.defects.masks[own.defect]
             middle = np.full((len(real), 2), 0.5, np.float32)
             defects = self._read(own, masks, middle, corrupted.device)
@@ -66,7 +65,3 @@ class KnownBank:
             masks=upload(masks, device)[:, None].float(),
             centres=upload(centres, device),
         )
-
-
-def _index(rows: np.ndarray, device: torch.device) -> Tensor:
-    return upload(rows, device)

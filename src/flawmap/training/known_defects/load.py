@@ -50,7 +50,7 @@ class KnownDefects:
         pieces = [(piece, row) for row, mask in enumerate(self.masks) for piece in split(mask)]
         return [piece for piece, _ in pieces], [row for _, row in pieces]
 
-    @property
+    @cached_property
     def pieces(self) -> NDArray[np.int64]:
         """The defect (P,) that each piece is of: a connected part of its mask."""
         return np.array(self._split[1], np.int64)

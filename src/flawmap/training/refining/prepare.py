@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from flawmap.backbones.provider import TeacherSource
@@ -29,7 +29,6 @@ from flawmap.training.prepare import Prepared, Request, Setup, features_of
 from flawmap.training.refining.sources import Sources
 from flawmap.training.settings import Settings, resolve_precision
 from flawmap.training.steps.loop import Reporter
-from flawmap.utils.rng import Stream, generator
 
 _HARD_SHARE = 0.25  # of an epoch's images: good ones that were added, however few they are
 
@@ -43,6 +42,11 @@ class Parent:
     sources: Sources
     good: Path | None
 
+    @cached_property
+    def method(self) -> Method:
+        """The trained method, rebuilt once: its head goes on learning."""
+        return rebuild_method(self.folder, self.manifest)
+
     @property
     def defect_folders(self) -> tuple[str, ...]:
         """Where the known defects lie that it had learned from."""
@@ -55,17 +59,15 @@ def request_of(
 ) -> Request:
     """Return what the steps of a training need to know of a refinement."""
     teacher = parent.manifest.teacher
-    method = rebuild_method(parent.folder, parent.manifest)
     source = TeacherSource(teacher.name, teacher.file, teacher.sha256, teacher.backbone)
     return Request(
         config,
-        method.module.teacher,  # type: ignore[arg-type]
+        parent.method.module.teacher,  # type: ignore[arg-type]
         source,
         parent.sources.dataset,
         resume,
         seconds,
         reporter,
-        known=parent.sources.defects,
         defect_folders=parent.defect_folders,
     )
 
@@ -73,7 +75,7 @@ def request_of(
 def set_up(parent: Parent, request: Request, folder: Path) -> Setup:
     """Take method, size and framing from the parent; choose device and precision."""
     manifest = parent.manifest
-    method = rebuild_method(parent.folder, manifest).config
+    method = parent.method.config
     device = choose_device(request.config.device)
     started = run_folders(folder) if request.resume else ()
     precision = resolve_precision(method.precision, device, started, request.reporter.say)
@@ -114,8 +116,7 @@ def read_images(parent: Parent, framing: Framing, folder: Path) -> GoodImages:
 def prepare(parent: Parent, request: Request, setup: Setup, images: GoodImages) -> Prepared:
     """Build the method with the parent's weights, and load the known defects."""
     manifest, config = parent.manifest, request.config
-    torch.manual_seed(int(generator(config.seed, Stream.WEIGHTS).integers(2**63 - 1)))
-    method = rebuild_method(parent.folder, manifest)
+    method = parent.method
     phases = method.refining()
     trained = manifest.training
     rotation = RotationDecision(
