@@ -1,4 +1,4 @@
-"""Decide how known defects may vary when they are pasted: no further than good images do."""
+"""Decide where known defects are pasted and how they turn, from how the good images vary."""
 
 from __future__ import annotations
 
@@ -23,22 +23,14 @@ def decide_freedom(
     stages: Callable[[Tensor], Features],
     seed: int,
 ) -> Freedom:
-    """Decide how far pasted defects may move and turn, from the good images in ``rows``."""
-    placed = _lie_alike(config, tiles, rows, rotation, stages, seed)
-    return Freedom(placed, turned=rotation.rotation == "full")
+    """Decide where pasted defects lie and how they turn, from the good images in ``rows``.
 
-
-def _lie_alike(
-    config: MethodConfig,
-    tiles: TileArray,
-    rows: NDArray[np.int64],
-    rotation: RotationDecision,
-    stages: Callable[[Tensor], Features],
-    seed: int,
-) -> bool:
-    """Whether parts lie alike, as the memory was decided on, or else by the same test."""
+    Parts lie alike as the memory was decided on, or else by the same test.
+    """
+    turned = rotation.rotation == "full"
     if config.memory is not None and config.memory.kind in ("placed", "unplaced"):
-        return config.memory.kind == "placed"
+        return Freedom(config.memory.kind == "placed", turned)
     if len(rows) < LEAST:
-        return False
-    return decide_alignment(tiles, rows, rotation.any_angle, stages, seed).aligned
+        return Freedom(placed=False, turned=turned)
+    alignment = decide_alignment(tiles, rows, rotation.any_angle, stages, seed)
+    return Freedom(alignment.aligned, turned)

@@ -165,11 +165,7 @@ def load_good_images(
     """
     _check_enough(len(dataset.good_train), dataset.root, ())
     group_images(dataset.good_train, dataset.root, group)  # report an invalid rule at once
-    if framing.tiled:
-        loaded = load_tiles(dataset.good_train, framing, cache)
-    else:
-        size, fit, white = framing.size, framing.fit, framing.white_level
-        loaded = load_images(dataset.good_train, size, fit=fit, white_level=white, cache_dir=cache)
+    loaded = load_framed(dataset.good_train, framing, cache)
     usable = find_usable(loaded)
     # copies join groups, so groups are formed from all images, then restricted to those used
     every = group_images(loaded.paths, dataset.root, group, loaded.sha256)
@@ -193,6 +189,17 @@ def load_good_images(
         groups=None if group is None else count,
         notes=(*usable.notes, *_hints(loaded, usable, framing, count, part, group)),
     )
+
+
+def load_framed(paths: Sequence[Path], framing: Framing, cache: Path) -> LoadedImages:
+    """Load images as their framing says, whole or as tiles.
+
+    ``cache``: folder for tiles, or for an array that is too large for memory.
+    """
+    if framing.tiled:
+        return load_tiles(paths, framing, cache)
+    size, fit, white = framing.size, framing.fit, framing.white_level
+    return load_images(paths, size, fit=fit, white_level=white, cache_dir=cache)
 
 
 def _hints(

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from flawmap.backbones.provider import TeacherSource
 from flawmap.data.resize import Framing
-from flawmap.data.store import load_images
-from flawmap.data.tiles import load_tiles
 from flawmap.exporting.rebuild import rebuild_method
 from flawmap.inspection.bundle.manifest import Manifest, run_id
 from flawmap.methods.base import Method
@@ -21,7 +19,7 @@ from flawmap.synthesis.textures import texture_bank
 from flawmap.training.choices.freedom import decide_freedom
 from flawmap.training.choices.rotation import RotationDecision
 from flawmap.training.config import TrainConfig
-from flawmap.training.good_images.load import GoodImages
+from flawmap.training.good_images.load import GoodImages, load_framed
 from flawmap.training.known_defects.bank import KnownBank
 from flawmap.training.known_defects.load import KnownDefects, load_known
 from flawmap.training.output_folder import WORK, run_folders
@@ -86,17 +84,7 @@ def read_images(parent: Parent, framing: Framing, folder: Path) -> GoodImages:
     """Decode the good images; each keeps its role, and those that were added are trained on."""
     sources = parent.sources
     paths = (*sources.train, *sources.added, *sources.held, *sources.set_aside)
-    cache = folder / WORK / "cache"
-    if framing.tiled:
-        loaded = load_tiles(paths, framing, cache)
-    else:
-        loaded = load_images(
-            paths,
-            framing.size,
-            fit=framing.fit,
-            white_level=framing.white_level,
-            cache_dir=cache,
-        )
+    loaded = load_framed(paths, framing, folder / WORK / "cache")
     place = {path: index for index, path in enumerate(loaded.paths)}
 
     def rows(*chosen: Path) -> NDArray[np.int64]:
