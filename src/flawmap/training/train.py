@@ -138,7 +138,7 @@ def _known_defects(
     """
     if config.defects is None and not config.use_defects:
         unused = (
-            "Its defective images are not learned from; --use-defects teaches the head with them."
+            "Its defective images only test; flawmap train --use-defects would learn from them."
         )
         learns = method_config(config).learns_defects
         return (), (unused,) * (learns and bool(dataset.defective_test))

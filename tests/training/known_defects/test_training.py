@@ -135,7 +135,10 @@ def test_the_user_is_told_of_defects_that_are_not_used(
                 tiny_data, tmp_path / method, reporter=said.reporter, folds=999,
                 **options | {"method": method},
             )  # fmt: skip
-        assert len(said.holding("--use-defects teaches the head with them")) == count
+        assert (
+            len(said.holding("only test; flawmap train --use-defects would learn from them"))
+            == count
+        )
         said.clear()
         assert not (tmp_path / method).exists()
 
