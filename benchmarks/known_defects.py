@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from record import write_result
 
 import flawmap
@@ -125,6 +126,7 @@ def product_rows(
             row = {
                 "product": name, "seed": seed, "k": count, "draw": number, "without": kind,
                 "defects": len(chosen), "tested": len(left), "seconds": round(seconds, 1),
+                "threads": torch.get_num_threads(),
                 "before": values(parent, dataset, left), "after": values(run, dataset, left),
             }  # fmt: skip
             write_json(work / case / f"row{options.tag}.json", row)

@@ -10,12 +10,14 @@ import logging
 import warnings
 from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from flawmap.backbones.base import Backbone
 from flawmap.backbones.features import ImageConv, ImageNorm
+from flawmap.exporting.templates import from_template, keep_as_template, structure_of
 from flawmap.methods.normality.memory import is_filled
 from flawmap.utils.files import write_bytes
 
@@ -117,21 +119,54 @@ def export_onnx(
     values, read by :mod:`flawmap.runtime.inner_values`; ``has_distances`` says whether the former
     exist.
     """
+    network = inference_graph(module)
+    folded, names = _folded(network, size), _outputs(module, has_distances)
+    structure = structure_of(folded, size, names)
+    graph = from_template(structure, folded)
+    if graph is None:
+        graph = _traced(folded, size, names)
+        keep_as_template(structure, folded, graph)
+    write_bytes(path, graph.SerializeToString())
+    return network
+
+
+def learn_template(
+    module: nn.Module, size: tuple[int, int], graph: bytes, *, has_distances: bool
+) -> None:
+    """Keep the graph that this module was exported as, by the software of this process.
+
+    :func:`export_onnx` then need not trace others of its structure.
+    """
+    folded, names = _folded(inference_graph(module), size), _outputs(module, has_distances)
+    structure = structure_of(folded, size, names)
+    keep_as_template(structure, folded, onnx.ModelProto.FromString(graph))
+
+
+def _outputs(module: nn.Module, has_distances: bool) -> list[str]:
     names = ["map", "score"]
     if has_distances:
         names.append("distances")
     if is_filled(module):
         names.append("unfamiliar")
-    network = inference_graph(module)
+    return names
+
+
+def _folded(network: InferenceGraph, size: tuple[int, int]) -> nn.Module:
+    """Return a copy as it is exported: of this size, with norms folded into convolutions."""
     folded = copy.deepcopy(network).requires_grad_(False)  # else gradients would be traced, too
     for part in _backbones(folded):
         part.fix_size(size)
     fold_norms(folded)
     fold_deviation(folded)
+    return folded
+
+
+def _traced(network: nn.Module, size: tuple[int, int], names: list[str]) -> onnx.ModelProto:
+    """Trace a network into a graph whose outputs are the first two of ``names``."""
     example = torch.zeros(2, *size, 3, dtype=torch.uint8)
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
-            folded,
+            network,
             (example,),
             dynamo=True,
             input_names=["images"],
@@ -141,10 +176,9 @@ def export_onnx(
             verbose=False,
         )
     assert program is not None
-    proto = program.model_proto
-    del proto.graph.output[2:]
-    write_bytes(path, proto.SerializeToString())
-    return network
+    graph: onnx.ModelProto = program.model_proto
+    del graph.graph.output[2:]
+    return graph
 
 
 @contextlib.contextmanager

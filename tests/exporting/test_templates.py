@@ -1,0 +1,138 @@
+"""Graphs from templates: the bytes of a traced one, or none."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from flawmap.exporting import onnx_graph, templates
+from flawmap.exporting.onnx_graph import export_onnx, learn_template
+from flawmap.exporting.templates import from_template, keep_as_template, structure_of
+from methods.tiny import SIZE, liven, tiny_method
+
+Export = Callable[..., bytes]
+
+
+class Scaled(nn.Module):
+    """One convolution, and something that its graph depends on beside weights."""
+
+    def __init__(self, factor: object = 2.0, size: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, size)
+        self.factor = factor
+        self.register_buffer("shift", torch.rand(1), persistent=False)
+        self.eval()
+
+
+def graph_of(network: nn.Module, *names: str) -> onnx.ModelProto:
+    """A graph that holds these tensors of the network under their own names."""
+    state = dict((*network.named_parameters(), *network.named_buffers()))
+    tensors = [onnx.numpy_helper.from_array(state[n].detach().numpy(), n) for n in names]
+    return onnx.ModelProto(graph=onnx.GraphProto(initializer=tensors))
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "_templates", {})
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """An item for each network that was traced."""
+    found, trace = [], onnx_graph._traced
+
+    def count(*args: object) -> onnx.ModelProto:
+        found.append(1)
+        return trace(*args)
+
+    monkeypatch.setattr(onnx_graph, "_traced", count)
+    return found
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Export:
+    def write(module: nn.Module) -> bytes:
+        export_onnx(module, SIZE, tmp_path / "graph.onnx", has_distances=True)
+        return (tmp_path / "graph.onnx").read_bytes()
+
+    return write
+
+
+@pytest.mark.slow
+def test_a_graph_from_a_template_has_the_bytes_of_a_traced_one(export: Export, traced: list[int]):
+    one, two = (liven(tiny_method("fast", seed=seed).module) for seed in (0, 1))
+    first, second = export(one), export(two)
+    assert len(traced) == 1
+    assert first != second
+    templates._templates.clear()
+    assert export(two) == second
+    assert len(traced) == 2
+    templates._templates.clear()
+    learn_template(one, SIZE, first, has_distances=True)
+    assert export(two) == second
+    assert len(traced) == 2, "the graph of a run is a template for its refinement"
+
+
+def found_by(template: nn.Module, other: nn.Module) -> onnx.ModelProto | None:
+    structure = structure_of(template, SIZE, ["map"])
+    keep_as_template(structure, template, graph_of(template, "conv.weight", "conv.bias"))
+    return from_template(structure_of(other, SIZE, ["map"]), other)
+
+
+def test_weights_are_put_in_by_name():
+    one, two = Scaled(), Scaled()
+    two.shift.copy_(one.shift)
+    found = found_by(one, two)
+    assert found == graph_of(two, "conv.weight", "conv.bias")
+
+
+def test_what_has_no_place_in_the_graph_must_be_equal():
+    assert found_by(Scaled(), Scaled()) is None, "another shift"
+
+
+@pytest.mark.parametrize("factor", [3.0, 2, True, (2.0,), [2.0], None, "2.0", {"a": 2.0}])
+def test_another_value_is_another_structure(factor: object):
+    one, two = Scaled(2.0), Scaled(factor)
+    two.shift.copy_(one.shift)
+    assert found_by(one, two) is None
+
+
+@pytest.mark.parametrize("factor", [(2.0, [1, {"a": None}]), functools.partial(max, 1), torch.relu])
+def test_equal_values_are_the_same_structure_or_taken_for_others(factor: object):
+    """What may hold anything equals nothing: then tracing costs seconds, a wrong graph more."""
+    one, two = Scaled(factor), Scaled(factor)
+    two.shift.copy_(one.shift)
+    assert (found_by(one, two) is not None) == isinstance(factor, tuple)
+
+
+def test_other_shapes_classes_sizes_outputs_and_modes_are_other_structures():
+    class Other(Scaled):
+        pass
+
+    def all_of() -> Iterator[str]:
+        yield structure_of(Scaled(), (64, 64), ["map"])
+        yield structure_of(Scaled(size=3), (64, 64), ["map"])
+        yield structure_of(Other(), (64, 64), ["map"])
+        yield structure_of(Scaled(), (64, 32), ["map"])
+        yield structure_of(Scaled(), (64, 64), ["map", "score"])
+        yield structure_of(Scaled().train(), (64, 64), ["map"])
+        yield structure_of(Scaled().double(), (64, 64), ["map"])
+
+    assert len(set(all_of())) == 7
+    assert structure_of(Scaled(), (64, 64), ["map"]) == next(all_of())
+
+
+def test_few_are_kept_and_none_that_is_huge(monkeypatch: pytest.MonkeyPatch):
+    one = Scaled()
+    for number in range(6):
+        keep_as_template(str(number), one, graph_of(one, "conv.weight"))
+    assert list(templates._templates) == ["2", "3", "4", "5"]
+    monkeypatch.setattr(templates, "_MOST_BYTES", 10)
+    keep_as_template("huge", one, graph_of(one, "conv.weight"))
+    assert "huge" not in templates._templates
