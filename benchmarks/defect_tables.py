@@ -7,6 +7,7 @@ from statistics import fmean, median
 from typing import Any
 
 Result = dict[str, Any]
+Means = dict[tuple[str, str], float]
 METRICS = {
     "image_auroc": "image AUROC",
     "pixel_ap": "pixel AP",
@@ -29,19 +30,40 @@ def render(load: Callable[[str], Result | None]) -> str:
 
 
 def _known(result: Result) -> str:
-    rows = result["rows"]
+    """Render the products of the middle number of defects, and one line for each other number."""
+    numbers = sorted({row["k"] for row in result["rows"]})
+    shown = numbers[len(numbers) // 2]
+    rows = [row for row in result["rows"] if row["k"] == shown]
     draws, seeds = (len({row[key] for row in rows}) for key in ("draw", "seed"))
-    seconds = [row["seconds"] for row in rows]
-    k = "/".join(str(one) for one in sorted({row["k"] for row in rows}))
     lines = [
-        f"With {k} labelled defects of each type, {_count(draws, 'draw')} and "
-        f"{_count(seeds, 'seed')}; refined in a median of {median(seconds):.0f} s (at most "
-        f"{max(seconds):.0f} s) on {result['hardware']['cores']} cores. Measured on the other test "
-        "images, before → after:",
+        f"With {shown} labelled defects of each type, {_count(draws, 'draw')} and "
+        f"{_count(seeds, 'seed')}. Measured on the other test images, before → after:",
         "",
         *_table(rows),
+        "",
     ]
+    for number in numbers:
+        if number != shown:
+            own = [row for row in result["rows"] if row["k"] == number]
+            lines.append(
+                f"With {_count(number, 'defect')} of each type the mean changes by {_gains(own)}."
+            )
+    cores = result["hardware"]["cores"]
+    seconds = [row["seconds"] for row in result["rows"] if row["threads"] == cores]
+    if seconds:
+        lines.append(
+            f"Refining took a median of {median(seconds):.0f} s, at most {max(seconds):.0f} s, on "
+            f"{_count(cores, 'core')}."
+        )
     return "\n".join(lines) + "\n"
+
+
+def _gains(rows: Sequence[Result]) -> str:
+    """Return the changes of the mean over products, in words."""
+    mean = _mean(_means(rows))
+    return ", ".join(
+        f"{mean['after', key] - mean['before', key]:+.3f} ({name})" for key, name in METRICS.items()
+    )
 
 
 def _unknown(result: Result) -> str:
@@ -57,25 +79,33 @@ def _unknown(result: Result) -> str:
 
 def _table(rows: Sequence[Result]) -> list[str]:
     lines = [f"| product | {' | '.join(METRICS.values())} |", f"|---|{'---|' * len(METRICS)}"]
-    products = list(dict.fromkeys(row["product"] for row in rows))
-    means = {
-        name: {
-            (when, key): fmean(r[when][key] for r in rows if r["product"] == name)
-            for when in ("before", "after")
-            for key in METRICS
-        }
-        for name in products
-    }
-    for name in products:
-        lines.append(_line(name, means[name]))
-    mean = {key: fmean(one[key] for one in means.values()) for key in next(iter(means.values()))}
+    means = _means(rows)
+    lines += [_line(name, values) for name, values in means.items()]
+    mean = _mean(means)
     gains = (mean["after", key] - mean["before", key] for key in METRICS)
     lines.append(_line("**mean**", mean))
     lines.append(f"| change | {' | '.join(f'{gain:+.3f}' for gain in gains)} |")
     return lines
 
 
-def _line(name: str, values: dict[tuple[str, str], float]) -> str:
+def _means(rows: Sequence[Result]) -> dict[str, Means]:
+    """Return the means of each product before and after, by metric."""
+    return {
+        name: {
+            (when, key): fmean(r[when][key] for r in rows if r["product"] == name)
+            for when in ("before", "after")
+            for key in METRICS
+        }
+        for name in dict.fromkeys(row["product"] for row in rows)
+    }
+
+
+def _mean(means: dict[str, Means]) -> Means:
+    """Return the mean over products, each of which counts alike."""
+    return {key: fmean(one[key] for one in means.values()) for key in next(iter(means.values()))}
+
+
+def _line(name: str, values: Means) -> str:
     star = r"\*" if name == "toothbrush" else ""
     cells = (f"{values['before', key]:.3f} → {values['after', key]:.3f}" for key in METRICS)
     return f"| {name}{star} | {' | '.join(cells)} |"
@@ -84,9 +114,9 @@ def _line(name: str, values: dict[tuple[str, str], float]) -> str:
 def _negatives(result: Result) -> str:
     heads = ["relit good rejected", "good rejected", "relit defects caught", "defects caught"]
     lines = [
-        "A lamp that ages, drawn: darker, uneven and warmer. Half of the good test parts are "
-        "relit, and those that are rejected are given to `--good`; measured on the other half, "
-        "before → after:",
+        f"A lamp that ages, drawn: up to {result['strength']:.0%} darker, uneven and warmer. Half "
+        "of the good test parts are relit, and those that are rejected are given to `--good`; "
+        "measured on the other half, before → after:",
         "",
         f"| product | given | promised | {' | '.join(heads)} |",
         f"|---|---|---|{'---|' * len(heads)}",

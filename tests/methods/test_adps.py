@@ -394,6 +394,7 @@ def test_refining_goes_on_with_gate_and_head_alone():
     method, batch = build(), tiny_batch()
     (phase,) = method.refining()
     assert phase.sees_defects
+    assert phase.config.learning_rates == (0.3 * method.config.phase.learning_rates[1],)
     phase.loss(batch).backward()
     assert all(p.grad is None for p in method.module.student.parameters())
     assert any(p.grad is not None for p in method.module.head.parameters())

@@ -140,8 +140,19 @@ def test_refining_goes_on_with_the_head_alone(preset):
     assert all(torch.equal(v, before[k]) for k, v in method.module.state_dict().items())
     in_groups = {id(p) for group in phase.groups for p in group.parameters()}
     assert in_groups == {id(p) for p in method.module.head.parameters()}
+    trained = method.phases()[1].config
+    assert phase.config.learning_rates == tuple(0.3 * rate for rate in trained.learning_rates)
+    assert phase.config.slowed(1.0) == phase.config
     steps = method.refining_steps(100)
     assert 0 < steps < method.config.steps_for("none", 100)
+
+
+def test_refining_large_images_takes_fewer_steps():
+    small, medium, large = (
+        tiny_method("fast", size=size).refining_steps(100)
+        for size in ((64, 64), (256, 384), (512, 384))
+    )
+    assert small == medium == 2 * large
 
 
 def test_without_a_head_there_is_nothing_to_refine():

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import FunctionType
@@ -39,14 +38,24 @@ class _Template:
 
 
 _templates: dict[str, _Template] = {}
-_numbers = itertools.count()
+
+
+class _UnknownError(Exception):
+    """A value may hold anything."""
 
 
 def structure_of(network: nn.Module, size: Sequence[int], outputs: Sequence[str]) -> str:
-    """Return a digest of all that a traced graph depends on, except the values of weights."""
+    """Return a digest of all that a traced graph depends on, except the values of weights.
+
+    It is empty, and no template is kept or found, if a module has an attribute that may hold
+    anything.
+    """
     found = hashlib.sha256(repr((tuple(size), tuple(outputs))).encode())
-    for part in _parts(network):
-        found.update(part.encode() + b"\0")
+    try:
+        for part in _parts(network):
+            found.update(part.encode() + b"\0")
+    except _UnknownError:
+        return ""
     return found.hexdigest()
 
 
@@ -64,7 +73,7 @@ def from_template(structure: str, network: nn.Module) -> onnx.ModelProto | None:
 
 def keep_as_template(structure: str, network: nn.Module, graph: onnx.ModelProto) -> None:
     """Keep a network's graph for others of its structure, unless it is very large."""
-    if graph.ByteSize() > _MOST_BYTES:
+    if not structure or graph.ByteSize() > _MOST_BYTES:
         return
     state, named = _state(network), []
     emptied = onnx.ModelProto()
@@ -92,7 +101,7 @@ def _parts(network: nn.Module) -> Iterator[str]:
 
 
 def _shown(value: object) -> str:
-    """Return a text that is equal for equal values only; no two for what may hold anything."""
+    """Return a text that is equal for equal values only; raise _UnknownError if there is none."""
     if isinstance(value, _PLAIN):
         return f"{type(value).__qualname__} {value!r}"
     if isinstance(value, (tuple, list)):
@@ -106,7 +115,7 @@ def _shown(value: object) -> str:
         return f"{type(value).__qualname__}{_shown(own)}"
     if isinstance(value, (type, FunctionType)) and not getattr(value, "__closure__", None):
         return f"{value.__module__}.{value.__qualname__}"
-    return f"unlike all others: {next(_numbers)}"
+    raise _UnknownError
 
 
 def _state(network: nn.Module) -> dict[str, NDArray[np.generic]]:

@@ -15,6 +15,10 @@ from flawmap.methods.batch import Batch
 from flawmap.methods.config import MethodConfig
 from flawmap.methods.optimisation import PhaseConfig, phase_steps
 
+REFINING_RATE = 0.3
+"""Factor on the learning rates of a head that goes on learning: at 1 it forgets more."""
+_FULL_STEPS = 1.5 * 256 * 256  # pixels of an image up to which refining takes all its steps
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -63,12 +67,16 @@ class Method(ABC):
     def refining_steps(self, images: int) -> int:
         """Return the steps of :meth:`refining` on this many good images.
 
-        They are as many for parts that are turned: only the student needs longer for these.
+        They are as many for parts that are turned: only the student needs longer for these. On
+        large images they are fewer, so that people at a line need not wait much longer.
         """
         phases = self.phases()
         steps = self.config.steps_for("none", images)
         counts = phase_steps([phase.config for phase in phases], steps)
-        return sum(n for phase, n in zip(phases, counts, strict=True) if phase.sees_defects)
+        height, width = self.config.size
+        share = min(1.0, _FULL_STEPS / (height * width))
+        steps = sum(n for phase, n in zip(phases, counts, strict=True) if phase.sees_defects)
+        return max(2, round(share * steps))
 
     def fit_read_out(self, good: Iterable[Tensor]) -> None:  # noqa: B027 - most have nothing to fit
         """After training, set the buffers of the module's read-out from good images.

@@ -40,6 +40,11 @@ class PhaseConfig(BaseModel):
     )
     share: float = Field(gt=0, le=1, description="fraction of all steps that this phase takes")
 
+    def slowed(self, factor: float) -> PhaseConfig:
+        """Return the same phase with its learning rates multiplied by ``factor``."""
+        rates = tuple(factor * rate for rate in self.learning_rates)
+        return self.model_copy(update={"learning_rates": rates})
+
 
 def build_optimisers(
     groups: Sequence[nn.Module], config: PhaseConfig

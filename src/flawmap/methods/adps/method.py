@@ -14,7 +14,7 @@ from flawmap.backbones.features import Features
 from flawmap.methods.adps.config import PRESETS, AdpsConfig
 from flawmap.methods.adps.median_offset import MedianOffset
 from flawmap.methods.adps.model import Adps
-from flawmap.methods.base import Method, Phase
+from flawmap.methods.base import REFINING_RATE, Method, Phase
 from flawmap.methods.batch import Batch
 from flawmap.methods.modules.losses import (
     focal_loss,
@@ -53,6 +53,7 @@ class AdpsMethod(Method):
         head = nn.ModuleList([self.module.gate, self.module.head])
         rates = self.config.phase.learning_rates[1:]
         config = self.config.phase.model_copy(update={"learning_rates": rates})
+        config = config.slowed(REFINING_RATE)
         return (Phase("head", config, (head,), self.head_loss, sees_defects=True),)
 
     def refining_steps(self, images: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, cast
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from flawmap.backbones.base import Backbone
 from flawmap.backbones.feature_cache import FeatureCache
 from flawmap.backbones.features import Features
-from flawmap.methods.base import Method, Phase
+from flawmap.methods.base import REFINING_RATE, Method, Phase
 from flawmap.methods.batch import Batch
 from flawmap.methods.destseg.config import PRESETS, DestsegConfig
 from flawmap.methods.destseg.head import PaperHead
@@ -43,10 +44,11 @@ class DestsegMethod(Method):
         return student, Phase("head", *head, sees_defects=True)
 
     def refining(self) -> tuple[Phase, ...]:
-        """Return the head's phase; student and teacher stay as they are."""
+        """Return the head's phase, slowed; student and teacher stay as they are."""
         if self.config.head == "none":
             return super().refining()
-        return self.phases()[1:]
+        head = self.phases()[1]
+        return (replace(head, config=head.config.slowed(REFINING_RATE)),)
 
     def _head_groups(self) -> tuple[nn.Module, ...]:
         """Return the head's groups; the paper's residual blocks learn faster than the rest."""
