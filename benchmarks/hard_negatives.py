@@ -6,14 +6,16 @@ Runs of ``known_defects.py`` in WORK are the parents. Half of each product's goo
 relit (darker, with a gradient and a tint, drawn for each image); those of them that the parent
 rejects are given to ``refine --good``. Measured on the other half, relit five times each, and on
 the defective test images, relit and as they are: false rejects and recall by the reject threshold.
+Products that are done (``row.json``) are not repeated.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from known_defects import SUITE
@@ -27,7 +29,7 @@ from flawmap.inspection.decision import Inspection
 from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.pipeline import inspect_files
 from flawmap.training.refining.refine import refine
-from flawmap.utils.files import digest
+from flawmap.utils.files import digest, write_json
 from flawmap.utils.rng import keyed
 
 COPIES = 5  # relit versions of each image to measure on
@@ -78,6 +80,9 @@ def product_row(name: str, options: argparse.Namespace, seed: int) -> dict[str, 
     dataset = open_dataset(options.data / SUITE[name][0])
     work = options.work / f"{name}_{seed}"
     parent, here = work / "parent", work / "relit"
+    done = here / "row.json"
+    if done.is_file():
+        return cast(dict[str, Any], json.loads(done.read_text()))
     manifest = Inspector.load(parent).manifest
     trained = {*manifest.spent, *manifest.calibration.images}
     good = [one for one in dataset.good_test if digest(one.path) not in trained]
@@ -107,6 +112,7 @@ def product_row(name: str, options: argparse.Namespace, seed: int) -> dict[str, 
             "relit defects caught": rate(rejected(one, dark)),
             "defects caught": rate(rejected(one, [s.path for s in defects])),
         }
+    write_json(done, row)
     print(row, flush=True)
     return row
 
