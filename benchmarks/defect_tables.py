@@ -53,7 +53,7 @@ def _known(result: Result) -> str:
     if seconds:
         lines.append(
             f"Refining took a median of {median(seconds):.0f} s, at most {max(seconds):.0f} s, on "
-            f"{_count(cores, 'core')}."
+            f"{_count(cores, 'core')} ({_count(len(seconds), 'run')})."
         )
     return "\n".join(lines) + "\n"
 

@@ -61,8 +61,11 @@ def structure_of(network: nn.Module, size: Sequence[int], outputs: Sequence[str]
 
 def from_template(structure: str, network: nn.Module) -> onnx.ModelProto | None:
     """Return the graph of a network by the template of its structure; None if there is none."""
-    template, state = _templates.get(structure), _state(network)
-    if template is None or template.others != _digest_of_others(state, template.named):
+    template = _templates.get(structure)
+    if template is None:
+        return None
+    state = _state(network)
+    if template.others != _digest_of_others(state, template.named):
         return None
     graph: onnx.ModelProto = onnx.ModelProto.FromString(template.graph)
     for tensor in graph.graph.initializer:
