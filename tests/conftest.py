@@ -46,8 +46,13 @@ TINY = ("--teacher", "pocket", "--rotate", "slight", "--size", "128x128")
 TINY += ("--steps", "12", "--batch-size", "2")
 
 
-def pytest_configure() -> None:
-    """Let Ctrl-C arrive, which a shell's background jobs ignore: tests send it."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Give all processes of the tests one cache of traced graphs, and let Ctrl-C arrive.
+
+    A shell's background jobs ignore it: tests send it.
+    """
+    if config.cache is not None:
+        os.environ["XDG_CACHE_HOME"] = str(config.cache.mkdir("home"))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

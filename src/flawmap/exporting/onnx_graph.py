@@ -130,18 +130,6 @@ def export_onnx(
     return network
 
 
-def learn_template(
-    module: nn.Module, size: tuple[int, int], graph: bytes, *, has_distances: bool
-) -> None:
-    """Keep the graph that this module was exported as, by the software of this process.
-
-    :func:`export_onnx` then need not trace others of its structure.
-    """
-    folded, names = _folded(inference_graph(module), size), _outputs(module, has_distances)
-    structure = structure_of(folded, size, names)
-    keep_as_template(structure, folded, onnx.ModelProto.FromString(graph))
-
-
 def _outputs(module: nn.Module, has_distances: bool) -> list[str]:
     names = ["map", "score"]
     if has_distances:
@@ -178,7 +166,15 @@ def _traced(network: nn.Module, size: tuple[int, int], names: list[str]) -> onnx
     assert program is not None
     graph: onnx.ModelProto = program.model_proto
     del graph.graph.output[2:]
+    _strip(graph.graph)
     return graph
+
+
+def _strip(graph: onnx.GraphProto) -> None:
+    """Remove what the exporter notes beside a graph: stack traces with paths of this machine."""
+    values = (*graph.value_info, *graph.input, *graph.output, *graph.initializer)
+    for one in (graph, *graph.node, *values):
+        del one.metadata_props[:]
 
 
 @contextlib.contextmanager

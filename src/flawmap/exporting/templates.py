@@ -1,9 +1,10 @@
 """Templates: ONNX graphs of networks that were exported before, for others of the same structure.
 
-Tracing a network takes many seconds of a core. Fold models, and a run and its refinement, differ in
-their weights alone, and the graph holds these under their own names: they are put into a graph
-that was traced before, which gives the same bytes as tracing anew. What the tracer computed from
-weights, so that they have no place of their own, must be equal, or the template is not used.
+Tracing a network takes many seconds of a core. Trainings of one preset, fold models, and a run and
+its refinement differ in their weights alone, and the graph holds these under their own names: they
+are put into a graph that was traced before, by this process or another, which gives the same bytes
+as tracing anew. What the tracer computed from weights, so that they have no place of their own,
+must be equal, or the template is not used.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from types import FunctionType
 
 import numpy as np
@@ -22,22 +23,14 @@ from onnx import numpy_helper
 from pydantic import BaseModel
 from torch import nn
 
+from flawmap.exporting.template_files import Template, read_template, write_template
+
 _MOST = 4
-_MOST_BYTES = 64 * 2**20
 _OWN = frozenset(vars(nn.Module()))  # attributes that every module has
 _PLAIN = (bool, int, float, str, bytes, type(None), BaseModel, torch.device, torch.dtype)
 
 
-@dataclass(frozen=True)
-class _Template:
-    """A graph without the weights that it holds under their own names, and a digest of the rest."""
-
-    graph: bytes
-    named: tuple[str, ...]
-    others: str
-
-
-_templates: dict[str, _Template] = {}
+_templates: dict[str, Template] = {}
 
 
 class _UnknownError(Exception):
@@ -61,7 +54,7 @@ def structure_of(network: nn.Module, size: Sequence[int], outputs: Sequence[str]
 
 def from_template(structure: str, network: nn.Module) -> onnx.ModelProto | None:
     """Return the graph of a network by the template of its structure; None if there is none."""
-    template = _templates.get(structure)
+    template = _templates.get(structure) or read_template(structure, network)
     if template is None:
         return None
     state = _state(network)
@@ -75,8 +68,8 @@ def from_template(structure: str, network: nn.Module) -> onnx.ModelProto | None:
 
 
 def keep_as_template(structure: str, network: nn.Module, graph: onnx.ModelProto) -> None:
-    """Keep a network's graph for others of its structure, unless it is very large."""
-    if not structure or graph.ByteSize() > _MOST_BYTES:
+    """Keep a network's graph, without its weights, for others of its structure."""
+    if not structure:
         return
     state, named = _state(network), []
     emptied = onnx.ModelProto()
@@ -86,7 +79,8 @@ def keep_as_template(structure: str, network: nn.Module, graph: onnx.ModelProto)
         if value is not None and tensor.raw_data and _equal(numpy_helper.to_array(tensor), value):
             tensor.raw_data = b""
             named.append(tensor.name)
-    template = _Template(emptied.SerializeToString(), tuple(named), _digest_of_others(state, named))
+    template = Template(emptied.SerializeToString(), tuple(named), _digest_of_others(state, named))
+    write_template(structure, network, template)
     _templates.pop(structure, None)
     while len(_templates) >= _MOST:
         _templates.pop(next(iter(_templates)))

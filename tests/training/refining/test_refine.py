@@ -366,23 +366,3 @@ def test_shots_of_a_part_that_calibrates_are_not_trained_on(
     assert {*found.training.history[0].added} == {digest(second), digest(third)}
     assert "1 image of" in said.text
     assert "they show parts that calibrate" in said.text
-
-
-def test_the_parents_graph_is_the_template_of_the_new_one(
-    refined: Path, parent: Path, known_defects: Path, rejected: Path, out: Path,
-    teach: Callable[..., Manifest], monkeypatch: pytest.MonkeyPatch,
-):  # fmt: skip
-    """Tracing takes longer than all else that a small refinement does."""
-    from flawmap.exporting import onnx_graph, templates
-
-    def trace(*_: object) -> None:
-        raise AssertionError("traced")
-
-    monkeypatch.setattr(templates, "_templates", {})
-    monkeypatch.setattr(onnx_graph, "_traced", trace)
-    teach(parent, out, defects=known_defects, good=rejected)
-    assert (out / "model.onnx").read_bytes() == (refined / "model.onnx").read_bytes()
-    monkeypatch.setattr(templates, "_templates", {})
-    monkeypatch.setattr(module, "versions", lambda: {"torch": "another"})
-    with pytest.raises(AssertionError, match="traced"):
-        teach(parent, out.parent / "other", defects=known_defects)

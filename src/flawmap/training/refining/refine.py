@@ -7,17 +7,14 @@ import time
 from pathlib import Path
 
 from flawmap.errors import FlawmapError, UsageError
-from flawmap.exporting.onnx_graph import learn_template
 from flawmap.inspection.bundle.manifest import (
     CHECKPOINTS,
-    GRAPH,
     MANIFEST,
     Manifest,
     Refinement,
     read_manifest,
     run_id,
 )
-from flawmap.inspection.bundle.models import read_checked
 from flawmap.inspection.inspector import Inspector
 from flawmap.methods.registry import find_preset
 from flawmap.training.config import TrainConfig
@@ -33,7 +30,6 @@ from flawmap.training.refining.sources import added_before, find_sources
 from flawmap.training.settings import write_or_check_settings
 from flawmap.training.steps.loop import Reporter
 from flawmap.utils.files import check_space, check_writable, make_folder
-from flawmap.utils.hardware import versions
 from flawmap.utils.locks import only_writer
 
 
@@ -116,7 +112,6 @@ def _refine(parent: Parent, request: Request, folder: Path) -> Inspector:
         prepared = prepare(parent, request, setup, images)
         check_space(folder, bytes_to_write(prepared.method))
         write_or_check_settings(folder, prepared.settings, resume=request.resume)
-        _learn_graph(parent)
         ready = time.monotonic()
         fit(request, setup, prepared, folder)
         fit_read_out(prepared.method, images.sample(READ_OUT_SAMPLE, request.config.seed))
@@ -137,15 +132,6 @@ def _refine(parent: Parent, request: Request, folder: Path) -> Inspector:
     inspector = _finish(parent.folder, parent.manifest, folder, request.reporter)
     report_guarantee(request, images, inspector, folder)
     return inspector
-
-
-def _learn_graph(parent: Parent) -> None:
-    """Let the parent's graph, if the same software made it, be the template of the new one."""
-    manifest, method = parent.manifest, parent.method
-    if manifest.versions == versions():
-        graph = read_checked(parent.folder, GRAPH, manifest.files.get(GRAPH))
-        size = manifest.preprocessing.size
-        learn_template(method.module, size, graph, has_distances=method.has_distances)
 
 
 def _finish(parent: Path, manifest: Manifest, folder: Path, reporter: Reporter) -> Inspector:
