@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A shell's background jobs ignore it: tests send it.
     """
-    if config.cache is not None:
+    if getattr(config, "cache", None) is not None:  # not with -p no:cacheprovider
         os.environ["XDG_CACHE_HOME"] = str(config.cache.mkdir("home"))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -674,7 +674,10 @@ def test_sizes_and_methods_that_do_not_fit(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "fit", "told"),
-    [("stpm", "letterbox", "letterboxed"), ("adps", "tiles", "tiles that overlap by 32 pixels")],
+    [
+        ("stpm", "letterbox", "letterboxed"),
+        pytest.param("adps", "tiles", "tiles that overlap by 32 pixels", marks=pytest.mark.long),
+    ],
 )
 def test_other_methods_sizes_and_fits_from_images_to_verdicts(
     flawmap: Flawmap,

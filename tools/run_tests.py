@@ -13,13 +13,14 @@ import sys
 
 _PYTEST = [sys.executable, "-m", "pytest"]
 _SPREAD = ["--dist", "loadfile", "--no-loadscope-reorder"]
+_PLAIN = ["--assert", "plain"]  # rewriting takes each process seconds; the second run explains
 _AGAIN = ["--last-failed", "--last-failed-no-failures", "none", "-n", "1"]
 _SOME_FAILED = 1
 
 
 def main(arguments: list[str]) -> int:
     """Run them; return pytest's exit status, of the second run if there was one."""
-    status = subprocess.run([*_PYTEST, *_SPREAD, *arguments], check=False).returncode
+    status = subprocess.run([*_PYTEST, *_SPREAD, *_PLAIN, *arguments], check=False).returncode
     if status != _SOME_FAILED:
         return status
     print("\nWhat failed runs once more, one after the other:", flush=True)

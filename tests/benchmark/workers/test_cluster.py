@@ -1,4 +1,4 @@
-"""Jobs as tasks on a Ray cluster of two nodes."""
+"""Jobs as tasks on a Ray cluster of one node; tests/inspection/many has one of two."""
 
 from __future__ import annotations
 
@@ -43,10 +43,8 @@ def cluster() -> Iterator[Any]:
         paths = [str(Path(flawmap.__file__).parents[1]), str(TESTS)]
         environment.setenv("PYTHONPATH", os.pathsep.join(paths))
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        head = {"num_cpus": 1, "include_dashboard": False}
+        head = {"num_cpus": 2, "include_dashboard": False}
         started = Cluster(initialize_head=True, head_node_args=head)
-        started.add_node(num_cpus=1)
-        started.wait_for_nodes()
         try:
             yield started
         finally:
@@ -56,7 +54,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.mark.slow
 @pytest.mark.posix
-def test_jobs_run_on_all_nodes_and_again_where_a_process_is_lost(cluster: Any, tmp_path: Path):
+def test_jobs_run_side_by_side_and_again_where_a_process_is_lost(cluster: Any, tmp_path: Path):
     import functools
 
     outcomes: dict[str, Any] = {}

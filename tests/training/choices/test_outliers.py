@@ -67,6 +67,7 @@ def part(seed: int, defect: bool) -> np.ndarray:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_flawed_parts_among_the_good_ones_end_to_end(tmp_path: Path):
     good = tmp_path / "d" / "good"
     good.mkdir(parents=True)
