@@ -4,10 +4,11 @@
         [--counts 5 10 20 40] [--draws 2] [--seed 0]
 
 A run that was trained on good parts judges half of the test parts, which come as a stream. A person
-reviews n of those it rejects or sends to review, in one of the orders of the station's queue or in
-random order; ground-truth masks stand for drawings. The run is refined with what was reviewed:
-defective parts, and good ones that it had flagged. Gain is measured on the other half of the test
-parts. DIR/PRODUCT_SEED/parent are trained by known_defects.py. Rows that exist are not repeated.
+reviews n of them: any, in random order; those that the run rejects or sends to review, in random
+order; or these in an order of the station's queue. Ground-truth masks stand for drawings. The run
+is refined with what was reviewed: defective parts, and good ones that it had flagged. Gain is
+measured on the other half of the test parts. DIR/PRODUCT_SEED/parent are trained by
+known_defects.py. Rows that exist are not repeated.
 """
 
 from __future__ import annotations
@@ -33,20 +34,21 @@ from flawmap.inspection.decision import Inspection
 from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.pipeline import inspect_files
 from flawmap.station.parts.pattern import pattern_of
-from flawmap.station.review.teaching import choose, described, doubt
+from flawmap.station.review.teaching import choose, described, promise
 from flawmap.training.refining.refine import refine
 from flawmap.utils.files import write_json
 from flawmap.utils.rng import keyed
 
-ORDERS = ("random", "nearest", "teaches", "variety")
-"""`variety` is `teaches` without doubt: only unlike what was reviewed before."""
+ORDERS = ("any", "random", "nearest", "teaches")
+"""`any`: random order of all parts; `random`: of the flagged ones."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A part of the stream that was flagged, and what is stored with it."""
+    """A part of the stream, and what is stored with it."""
 
     sample: Sample
+    flagged: bool
     score: float
     p_value: float
     pattern: bytes
@@ -66,20 +68,26 @@ def halves(samples: Sequence[Sample], seed: int) -> tuple[list[Sample], list[Sam
     return [stream[i] for i in arrival], measured
 
 
-def flagged(inspector: Inspector, stream: Sequence[Sample]) -> list[Judged]:
-    """Let the run judge the stream; return what the queue would hold, in order of arrival."""
+def judged(inspector: Inspector, stream: Sequence[Sample]) -> list[Judged]:
+    """Let the run judge the stream; return its parts in order of arrival."""
     results = inspect_files(inspector, [one.path for one in stream])
-    queue = []
+    parts = []
     for sample, one in zip(stream, results, strict=True):
-        if isinstance(one, Inspection) and one.verdict != "good":
+        if isinstance(one, Inspection):
             p_value, pattern = float(one.p_value), pattern_of(one.raw_map)
-            queue.append(Judged(sample, float(one.score), p_value, pattern))
-    return queue
+            flagged = one.verdict != "good"
+            parts.append(Judged(sample, flagged, float(one.score), p_value, pattern))
+    return parts
 
 
-def in_order(order: str, queue: Sequence[Judged], inspector: Inspector, draw: int) -> list[int]:
-    """Return the indices of the queue in the order in which a person reviews them."""
-    if order == "random":
+def in_order(order: str, parts: Sequence[Judged], inspector: Inspector, draw: int) -> list[Judged]:
+    """Return parts in the order in which a person reviews them."""
+    queue = list(parts) if order == "any" else [one for one in parts if one.flagged]
+    return [queue[i] for i in _indices(order, queue, inspector, draw)]
+
+
+def _indices(order: str, queue: Sequence[Judged], inspector: Inspector, draw: int) -> list[int]:
+    if order in ("any", "random"):
         return [int(i) for i in keyed(draw, 2**35).permutation(len(queue))]
     limits = inspector.manifest.calibration.reject
     p_values = np.array([one.p_value for one in queue])
@@ -88,10 +96,7 @@ def in_order(order: str, queue: Sequence[Judged], inspector: Inspector, draw: in
     scores = np.array([one.score for one in queue])
     seen = described([one.pattern for one in queue])
     none: NDArray[np.float32] = seen[:0]
-    doubts = doubt(p_values, limits.rate, scores, limits.value)
-    if order == "variety":
-        doubts = np.ones_like(doubts)
-    return choose(doubts, seen, none, len(queue))
+    return choose(promise(p_values, limits.rate, scores, limits.value), seen, none, len(queue))
 
 
 def learn(
@@ -100,7 +105,9 @@ def learn(
     """Refine the run with what was reviewed; None if nothing was that teaches."""
     run = folder / "run"
     defects = [one.sample for one in reviewed if one.sample.label == "defective"]
-    good = [one.sample for one in reviewed if one.sample.label == "good"]
+    good = [one.sample for one in reviewed if one.sample.label == "good" and one.flagged]
+    if not defects and not good:
+        return None
     shutil.rmtree(folder, ignore_errors=True)
     if defects:
         write_defects(defects, folder / "defects")
@@ -129,19 +136,21 @@ def product_rows(name: str, options: argparse.Namespace) -> list[dict[str, Any]]
         return []
     dataset, inspector = open_dataset(data), Inspector.load(parent)
     stream, measured = halves(evaluation_images(dataset, inspector.manifest).samples, seed)
-    queue = flagged(inspector, stream)
-    print(f"{name}: {len(queue)} of {len(stream)} flagged", flush=True)
+    parts = judged(inspector, stream)
+    queue = sum(one.flagged for one in parts)
+    print(f"{name}: {queue} of {len(parts)} flagged", flush=True)
     before = values(parent, dataset, measured)
     rows = []
-    for count in [one for one in options.counts if one < len(queue)]:
+    for count in options.counts:
         for draw in range(options.draws):
-            for order in ORDERS if draw == 0 else ("random",):
+            for order in options.orders if draw == 0 else ("any", "random"):
+                if order not in options.orders or (count >= queue and order != "any"):
+                    continue
                 case = options.work / f"{name}_{seed}" / f"{order}_{draw}_{count}"
-                indices = in_order(order, queue, inspector, draw)[:count]
-                chosen = [queue[i] for i in indices]
+                chosen = in_order(order, parts, inspector, draw)[:count]
                 rows.append(_row(case, parent, chosen, dataset, data, measured, before, seed))
                 rows[-1] |= {"product": name, "seed": seed, "order": order, "draw": draw}
-                rows[-1] |= {"reviews": count, "queue": len(queue), "measured": len(measured)}
+                rows[-1] |= {"reviews": count, "queue": queue, "measured": len(measured)}
                 print(_line(rows[-1]), flush=True)
     return rows
 
@@ -178,7 +187,7 @@ def gains(rows: Sequence[dict[str, Any]], metric: str) -> dict[str, dict[str, di
     """Return the mean gain by product, order and number of reviews."""
     table: dict[str, dict[str, dict[int, float]]] = {}
     for product in dict.fromkeys(row["product"] for row in rows):
-        for order in ORDERS:
+        for order in dict.fromkeys(row["order"] for row in rows):
             own = [r for r in rows if r["product"] == product and r["order"] == order]
             table.setdefault(product, {})[order] = {
                 n: round(
@@ -193,8 +202,8 @@ def gains(rows: Sequence[dict[str, Any]], metric: str) -> dict[str, dict[str, di
 
 
 def needed(by_order: dict[str, dict[int, float]]) -> dict[str, int | None]:
-    """Return how many reviews each order needs for the best gain of the random order."""
-    wanted = max(by_order["random"].values(), default=0.0)
+    """Return how many reviews each order needs for the best gain of random order of all parts."""
+    wanted = max(by_order["any"].values(), default=0.0)
     return {
         order: next((n for n, gain in sorted(own.items()) if gain >= wanted), None)
         for order, own in by_order.items()
@@ -209,6 +218,7 @@ def main() -> None:
     parser.add_argument("--parents", type=Path, required=True)
     parser.add_argument("--only", nargs="+", default=list(SUITE))
     parser.add_argument("--counts", type=int, nargs="+", default=[5, 10, 20, 40])
+    parser.add_argument("--orders", nargs="+", choices=ORDERS, default=list(ORDERS))
     parser.add_argument("--draws", type=int, default=2, help="random orders")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--result", default="", help="name of the result file")

@@ -17,7 +17,7 @@ from flawmap.methods.optimisation import PhaseConfig, phase_steps
 
 REFINING_RATE = 0.3
 """Factor on the learning rates of a head that goes on learning: at 1 it forgets more."""
-_FULL_STEPS = 1.5 * 256 * 256  # pixels of an image up to which refining takes all its steps
+_FULL_STEPS = 1.3 * 256 * 256  # pixels of an image up to which refining takes all its steps
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flawmap.station.parts.pattern import pattern_of
-from flawmap.station.review.teaching import choose, described, doubt
+from flawmap.station.review.teaching import choose, described, promise
 
 
 def test_a_pattern_has_the_peak_of_each_cell() -> None:
@@ -30,17 +30,21 @@ def test_descriptors_have_length_one_or_nothing() -> None:
     assert np.allclose(np.linalg.norm(found, axis=1), [1, 0, 0])
 
 
-def test_doubt_is_largest_at_the_threshold() -> None:
-    p_values, scores = np.array([0.01, 0.02, 0.005, 1.0]), np.array([1.0, 1.0, 1.0, 1.0])
-    found = doubt(p_values, 0.01, scores, 1.0)
-    assert found[0] == 1.0
-    assert found[1] == pytest.approx(found[2])
-    assert found[3] < found[1] < 1.0
-    assert doubt(p_values[:1], 0.01, np.array([3.0]), 1.0)[0] < 1.0
-    assert doubt(p_values[:1], 0.01, np.array([3.0]), None)[0] == 1.0
+def test_rejected_parts_promise_most() -> None:
+    p_values, scores = np.array([0.01, 0.005, 0.02, 1.0]), np.array([1.0, 9.0, 1.0, 1.0])
+    assert promise(p_values, 0.01, scores, 1.0).tolist() == [
+        1.0,
+        1.0,
+        pytest.approx(1 / (1 + np.log(2))),
+        pytest.approx(1 / (1 + np.log(100))),
+    ]
+    lower = promise(p_values[2:3], 0.01, np.array([0.5]), 1.0)
+    assert lower[0] == pytest.approx(1 / (1 + 2 * np.log(2)))
+    assert promise(p_values[:1], 0.01, np.array([0.5]), None)[0] == 1.0
+    assert 0.0 < promise(np.array([1.0]), 0.01, np.array([0.0]), 1.0)[0] < 0.1
 
 
-def brute_force(doubts: np.ndarray, queued: np.ndarray, reviewed: np.ndarray) -> list[int]:
+def brute_force(promises: np.ndarray, queued: np.ndarray, reviewed: np.ndarray) -> list[int]:
     """The same choice, one distance at a time."""
     chosen: list[int] = []
     while len(chosen) < len(queued):
@@ -50,7 +54,7 @@ def brute_force(doubts: np.ndarray, queued: np.ndarray, reviewed: np.ndarray) ->
                 continue
             known = [*reviewed, *(queued[i] for i in chosen)]
             near = [float(np.linalg.norm(queued[index] - one)) / 2**0.5 for one in known]
-            gain = doubts[index] * (0.05 + min([1.0, *near]))
+            gain = promises[index] * (0.05 + min([1.0, *near]))
             if gain > most + 1e-9:
                 best, most = index, gain
         chosen.append(best)
@@ -62,8 +66,8 @@ def test_the_choice_is_that_of_brute_force(seed: int) -> None:
     rng = np.random.default_rng(seed)
     patterns = [rng.integers(0, 256, 64, np.uint8).tobytes() for _ in range(12)]
     queued, reviewed = described(patterns[:9]), described(patterns[9 : 9 + seed])
-    doubts = rng.uniform(0.2, 1.0, len(queued))
-    assert choose(doubts, queued, reviewed, 20) == brute_force(doubts, queued, reviewed)
+    promises = rng.uniform(0.2, 1.0, len(queued))
+    assert choose(promises, queued, reviewed, 20) == brute_force(promises, queued, reviewed)
 
 
 def test_an_empty_queue_has_no_choice() -> None:

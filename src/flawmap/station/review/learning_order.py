@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from flawmap.station.database.tables import Part
 from flawmap.station.review.levels import reject_level, reject_threshold
-from flawmap.station.review.teaching import choose, described, doubt
+from flawmap.station.review.teaching import choose, described, promise
 
 MOST = 1_000
 """Open parts that are weighed against each other: those nearest to the threshold."""
@@ -29,17 +29,17 @@ def most_teaching(session: Session, parts: Sequence[Any], count: int) -> list[Pa
     if not parts:
         return []
     products = np.array([part.product_id for part in parts])
-    doubts = np.zeros(len(parts))
+    promises = np.zeros(len(parts))
     reviewed: list[bytes | None] = []
     whose: list[int] = []
     for product in sorted({part.product_id for part in parts}):
         own = products == product
-        doubts[own] = _doubts(session, product, [p for p in parts if p.product_id == product])
+        promises[own] = _promises(session, product, [p for p in parts if p.product_id == product])
         known = _reviewed(session, product)
         reviewed += known
         whose += len(known) * [product]
     chosen = choose(
-        doubts,
+        promises,
         described([part.pattern for part in parts]),
         described(reviewed),
         count,
@@ -52,8 +52,8 @@ def most_teaching(session: Session, parts: Sequence[Any], count: int) -> list[Pa
     return [by_id[one] for one in ids]
 
 
-def _doubts(session: Session, product: int, parts: Sequence[Any]) -> NDArray[np.float64]:
-    return doubt(
+def _promises(session: Session, product: int, parts: Sequence[Any]) -> NDArray[np.float64]:
+    return promise(
         np.array([1.0 if part.p_value is None else part.p_value for part in parts]),
         reject_level(session, product),
         np.array([part.score or 0.0 for part in parts]),

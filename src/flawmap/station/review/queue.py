@@ -210,8 +210,8 @@ ORDERS = {
     ),
     "teaches": Order(
         "Teaches most",
-        "Doubtful parts that are unlike those reviewed before and unlike one another: for drawing "
-        "defects to learn from.",
+        "Likely defects that are unlike those reviewed before and unlike one another: for drawing "
+        "what the inspector then learns from.",
         _nearest,
         weighs=True,
     ),

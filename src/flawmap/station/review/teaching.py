@@ -1,9 +1,10 @@
-"""Which parts teach most: doubtful ones, unlike those reviewed before and unlike one another.
+"""Which parts teach most: likely defects, unlike those reviewed before and unlike one another.
 
 A part is described by its pattern: where on the image, and on how much of it, the anomaly map is
-high. The next part is the one with the largest product of doubt and novelty; novelty is the
-distance to the nearest pattern that was reviewed or chosen before it (k-centre greedy: Sener and
-Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018).
+high. The next part is the one with the largest product of promise and novelty. A rejected part
+promises most, since a head learns from drawn defects; novelty is the distance to the nearest
+pattern that was reviewed or chosen before it (k-centre greedy: Sener and Savarese, "Active Learning
+for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from flawmap.station.parts.pattern import SIDE
 
-_KNOWN = 0.05  # novelty of a part that is just like a reviewed one: doubt then decides
+_KNOWN = 0.05  # novelty of a part that is just like a reviewed one: promise then decides
 
 
 def described(patterns: Sequence[bytes | None]) -> NDArray[np.float32]:
@@ -33,25 +34,25 @@ def described(patterns: Sequence[bytes | None]) -> NDArray[np.float32]:
     return result
 
 
-def doubt(
+def promise(
     p_values: NDArray[np.float64],
     level: float,
     scores: NDArray[np.float64],
     threshold: float | None,
 ) -> NDArray[np.float64]:
-    """Return how doubtful verdicts are, in 0..1; 1 at the p-value `level` of rejection.
+    """Return in 0..1 how much parts promise to show a defect: 1 if they are rejected.
 
-    Twice the level and half of it are equally doubtful. Where few good images calibrate, all
-    rejected parts have the smallest p-value, so that the ratio of score to `threshold` counts, too.
+    It falls with the distance of the p-value from the `level` of rejection, and with that of the
+    score from its `threshold`, as many parts have the same p-value where few good images calibrate.
     """
-    away = np.abs(np.log(np.maximum(p_values, 1e-9) / level))
+    away = np.log(np.maximum(p_values, level) / level)
     if threshold is not None and threshold > 0.0:
-        away = away + np.abs(np.log(np.maximum(scores, 1e-9) / threshold))
+        away = away + np.log(threshold / np.clip(scores, 1e-9, threshold))
     return 1.0 / (1.0 + away)
 
 
 def choose(
-    doubts: NDArray[np.float64],
+    promises: NDArray[np.float64],
     queued: NDArray[np.float32],
     reviewed: NDArray[np.float32],
     count: int,
@@ -60,7 +61,7 @@ def choose(
 ) -> list[int]:
     """Return the indices of the `count` parts of a queue that teach most, in order.
 
-    `doubts` (n,); `queued` (n, D) and `reviewed` (m, D): descriptors. Of equal parts the first in
+    `promises` (n,); `queued` (n, D) and `reviewed` (m, D): descriptors. Of equal parts the first in
     the queue comes first. Parts of different `products` (n,) and (m,) are always new to each other.
     """
     if products is None or reviewed_products is None:
@@ -72,7 +73,7 @@ def choose(
         novelty = np.minimum(novelty, apart.min(axis=1))
     left, chosen = np.ones(len(queued), bool), []
     for _ in range(min(count, len(queued))):
-        best = int(np.argmax(np.where(left, doubts * (_KNOWN + novelty), -1.0)))
+        best = int(np.argmax(np.where(left, promises * (_KNOWN + novelty), -1.0)))
         chosen.append(best)
         left[best] = False
         one = slice(best, best + 1)
