@@ -150,9 +150,10 @@ def test_refining_goes_on_with_the_head_alone(preset):
 def test_refining_large_images_takes_fewer_steps():
     small, medium, large = (
         tiny_method("fast", size=size).refining_steps(100)
-        for size in ((64, 64), (256, 384), (512, 384))
+        for size in ((64, 64), (256, 320), (512, 384))
     )
-    assert small == medium == 2 * large
+    assert small == medium
+    assert large == round(small * 1.3 / 3)
 
 
 def test_without_a_head_there_is_nothing_to_refine():
