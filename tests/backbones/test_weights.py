@@ -207,6 +207,18 @@ def test_a_digest_that_is_known_in_part_is_told(download: bytes, caplog, monkeyp
     assert "of its SHA-256 is published" in caplog.text
 
 
+def test_a_user_without_a_home_folder_is_told(nowhere: Path, monkeypatch: pytest.MonkeyPatch):
+    """As in a container whose user has a number and no name."""
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    monkeypatch.setenv("FLAWMAP_WEIGHTS", str(nowhere / "weights"))
+    with pytest.raises(FlawmapError, match="set HOME, or XDG_CACHE_HOME"):
+        load_teacher("resnet18")
+    digest = put(nowhere / "weights", 1)
+    assert load_teacher("resnet18")[1].sha256 == digest
+
+
 def test_empty_weights_folder_falls_through(nowhere: Path, monkeypatch: pytest.MonkeyPatch):
     (nowhere / "weights").mkdir()
     monkeypatch.setenv("FLAWMAP_WEIGHTS", str(nowhere / "weights"))

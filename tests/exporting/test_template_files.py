@@ -86,6 +86,15 @@ def test_an_unwritable_cache_is_done_without(monkeypatch: pytest.MonkeyPatch, tm
     assert read_template("structure", NETWORK) is None
 
 
+def test_without_a_home_folder_there_are_none(monkeypatch: pytest.MonkeyPatch):
+    """As for a user of a container that has a number and no name."""
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    write_template("structure", NETWORK, TEMPLATE)
+    assert read_template("structure", NETWORK) is None
+
+
 def test_the_oldest_makes_room(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(template_files, "_MOST", 2)
     for age, structure in enumerate("abc"):

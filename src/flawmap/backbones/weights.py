@@ -9,6 +9,7 @@ import logging
 import os
 import textwrap
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -93,7 +94,7 @@ def _find(known: KnownTeacher) -> tuple[str, bytes]:
     if known.shipped:
         file = resources.files("flawmap.backbones") / f"{known.name}.safetensors"
         return file.name, file.read_bytes()
-    for folder in (os.environ.get("FLAWMAP_WEIGHTS"), str(cache_folder())):
+    for folder in _folders():
         if folder:
             for path in sorted(Path(folder).glob(f"{known.name}*")):
                 if path.suffix in _SUFFIXES:
@@ -101,6 +102,12 @@ def _find(known: KnownTeacher) -> tuple[str, bytes]:
                     _check(known, path, data)
                     return path.name, data
     return _download(known)
+
+
+def _folders() -> Iterator[str | None]:
+    """Yield where weights may be; the cache only if they are nowhere before it."""
+    yield os.environ.get("FLAWMAP_WEIGHTS")
+    yield str(cache_folder())
 
 
 def _check(known: KnownTeacher, path: Path, data: bytes) -> None:
@@ -115,9 +122,18 @@ def _check(known: KnownTeacher, path: Path, data: bytes) -> None:
 
 
 def cache_folder() -> Path:
-    """Folder for downloaded weights: ``$XDG_CACHE_HOME/flawmap`` or ``~/.cache/flawmap``."""
+    """Folder for downloaded weights: ``$XDG_CACHE_HOME/flawmap`` or ``~/.cache/flawmap``.
+
+    Raises FlawmapError for a user without a home folder, as containers may have.
+    """
     root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "flawmap"
+    try:
+        return (Path(root) if root else Path.home() / ".cache") / "flawmap"
+    except RuntimeError as error:
+        raise FlawmapError(
+            "This user has no home folder: set HOME, or XDG_CACHE_HOME, to a folder that keeps "
+            "downloaded weights, or FLAWMAP_WEIGHTS to one that holds them."
+        ) from error
 
 
 def _download(known: KnownTeacher) -> tuple[str, bytes]:

@@ -79,12 +79,18 @@ def write_template(structure: str, network: nn.Module, template: Template) -> No
 
 
 def _path(structure: str, network: nn.Module) -> Path | None:
-    """Return where a structure's template is; None if other code than the known may form it."""
+    """Return where a structure's template is; None if other code than the known may form it.
+
+    None, too, if there is no home folder, as for some users in containers, or a version is unknown.
+    """
     packages = {type(one).__module__.partition(".")[0] for one in network.modules()}
     if not structure or not packages <= set(_KNOWN):
         return None
-    name = hashlib.sha256(f"{structure} {_software()}".encode()).hexdigest()[:32]
-    return cache_folder() / "graphs" / f"{name}{_SUFFIX}"
+    try:
+        name = hashlib.sha256(f"{structure} {_software()}".encode()).hexdigest()[:32]
+        return cache_folder() / "graphs" / f"{name}{_SUFFIX}"
+    except (FlawmapError, importlib.metadata.PackageNotFoundError):
+        return None
 
 
 @functools.cache
