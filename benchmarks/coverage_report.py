@@ -18,24 +18,25 @@ from typing import Any
 from record import write_result
 
 TOOLS = ("coverage", "pytest", "pytest-cov", "pytest-xdist")
-TESTS = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "src", "tests")
+TESTS = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--assert", "plain")
+TESTS += ("src", "tests")
 COUNTS = ("covered_lines", "num_statements", "covered_branches", "num_branches")
 
 
 def main() -> int:
-    """Run the tests and write the result, unless a test fails."""
+    """Run the tests and write the result, with the exit status of pytest: 1 if a test failed."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "coverage.json"
         options = ("--cov", f"--cov-report=json:{report}")
         command = [sys.executable, "-m", "pytest", *options, *TESTS]
         done = subprocess.run(command, check=False)
-        if done.returncode:
+        if not report.is_file():
             return done.returncode
         files = json.loads(report.read_text(encoding="utf-8"))["files"]
     counts = summary({Path(name).as_posix(): one["summary"] for name, one in files.items()})
     tools = {name: metadata.version(name) for name in TOOLS}
-    write_result("coverage", "make coverage", tools=tools, **counts)
-    return 0
+    write_result("coverage", "make coverage", tools=tools, status=done.returncode, **counts)
+    return done.returncode
 
 
 def summary(files: dict[str, dict[str, int]]) -> dict[str, Any]:
