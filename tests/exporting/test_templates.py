@@ -15,6 +15,8 @@ from torch import nn
 from flawmap.exporting import onnx_graph, templates
 from flawmap.exporting.onnx_graph import export_onnx
 from flawmap.exporting.templates import from_template, keep_as_template, structure_of
+from flawmap.methods.adps.config import FAST
+from flawmap.methods.adps.method import AdpsMethod
 from flawmap.methods.stpm.config import PAPER
 from flawmap.methods.stpm.method import StpmMethod
 from methods.tiny import SIZE, liven, tiny_teacher
@@ -70,6 +72,13 @@ def export(tmp_path: Path) -> Export:
     return write
 
 
+def tiny_adps() -> nn.Module:
+    """ADPS in miniature, with the statistics that its levelling reads."""
+    small = FAST.model_copy(update={"size": SIZE, "patches": 4, "widths": (8, 8, 8)})
+    torch.manual_seed(0)
+    return liven(AdpsMethod(tiny_teacher(), small).module)
+
+
 def student(seed: int) -> nn.Module:
     """STPM in miniature, whose graph is the smallest of the three methods."""
     teacher = tiny_teacher()
@@ -117,6 +126,31 @@ def test_another_value_is_another_structure(factor: object):
     one, two = Scaled(2.0), Scaled(factor)
     two.shift.copy_(one.shift)
     assert found_by(one, two) is None
+
+
+@pytest.mark.parametrize(("first", "named"), [(0.7310585, True), (0.4, False)])
+def test_a_single_value_goes_by_name_unless_it_may_be_a_constant_of_the_code(
+    first: float, named: bool
+):
+    """The exporter stores equal tensors once: 0.4 might be put in place of a constant."""
+    one, two = Scaled(), Scaled()
+    for network, value in ((one, first), (two, 0.9)):
+        network.shift = torch.tensor(value)
+    structure = structure_of(one, SIZE, ["map"])
+    graph = graph_of(one, "conv.weight", "conv.bias", "shift")
+    keep_as_template(structure, one, graph)
+    found = from_template(structure_of(two, SIZE, ["map"]), two)
+    assert (found is not None) == named
+    assert found is None or found == graph_of(two, "conv.weight", "conv.bias", "shift")
+
+
+@pytest.mark.slow
+def test_runs_of_adps_share_a_template_whatever_their_level(tmp_path: Path, traced: list[int]):
+    for usual in (0.123456, 0.654321):
+        module = tiny_adps()
+        module.level.usual.fill_(usual)
+        export_onnx(module, SIZE, tmp_path / "graph.onnx", has_distances=True)
+    assert len(traced) == 1
 
 
 def test_equal_values_are_the_same_structure():

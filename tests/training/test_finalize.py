@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.manifest import WEIGHTS, Preprocessing, Teacher, Training
 from flawmap.methods.adps.config import AdpsConfig
 from flawmap.methods.adps.method import AdpsMethod
+from flawmap.training import finalize as module
 from flawmap.training.finalize import finish
 from flawmap.training.fit import fit_read_out
-from methods.tiny import SIZE, tiny_teacher
+from methods.tiny import SIZE, tiny_method, tiny_teacher
 from training.tiny import tiny_images
 
 TRAINING = Training(
@@ -61,3 +65,31 @@ def test_the_graph_and_its_thresholds_have_the_fitted_read_out(finished):
     np.testing.assert_allclose(inspector.backend(odd)[0], expected, atol=1e-5)
     scores = sorted(inspector.inspect(image).score for image in held_out)
     np.testing.assert_allclose(sorted(inspector.manifest.calibration.scores), scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("failures", [0, 1, 2])
+def test_a_graph_that_differs_is_traced_anew_once(
+    failures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It may stem from the graph of another network, which a new trace does not."""
+    traced: list[bool] = []
+
+    def export(*_: object, anew: bool, **__: object) -> None:
+        traced.append(anew)
+        (tmp_path / "model.onnx").touch()
+
+    def measure(*_: object) -> str:
+        if len(traced) <= failures:
+            raise FlawmapError("The ONNX graph differs.")
+        return "parity"
+
+    monkeypatch.setattr(module, "export_onnx", export)
+    monkeypatch.setattr(module, "OnnxRuntime", len)
+    monkeypatch.setattr(module, "measure_parity", measure)
+    method, tiles = tiny_method("fast"), np.zeros((1, *SIZE, 3), np.uint8)
+    if failures == 2:
+        with pytest.raises(FlawmapError, match="differs"):
+            module._export(method, SIZE, tmp_path / "model.onnx", tiles)
+    else:
+        assert module._export(method, SIZE, tmp_path / "model.onnx", tiles)[1] == "parity"
+    assert traced == [False, True][: failures + 1]

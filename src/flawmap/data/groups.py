@@ -41,7 +41,7 @@ def group_images(
 
 def _named(paths: Sequence[Path], root: Path, rule: str) -> list[str]:
     below = [path_below(path, root) for path in paths]
-    level = 1 if rule == FOLDER else int(rule) if rule.isdecimal() else None
+    level = _level(rule)
     if level == 0:
         raise UsageError(
             "--group 0 is out of range: folders count from 1, the one that holds the image."
@@ -97,6 +97,27 @@ def _joined(names: Sequence[str], sha256: Sequence[str]) -> list[str]:
 def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
     order = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([order[name] for name in names], np.int64)
+
+
+def names_of_parts(paths: Sequence[Path], root: Path, rule: str) -> list[str | None]:
+    """Return the text by which a rule identifies each image's part; None where it does not.
+
+    Unlike :func:`group_images`, whose groups are those of one folder, this compares folders: of a
+    rule that counts levels it returns the last name of the folder, none for ``root`` itself.
+    """
+    texts: list[str | None] = []
+    for path in paths:
+        below = path_below(path, root)
+        if (level := _level(rule)) is not None:
+            texts.append((below.split("/")[:-level] or [""])[-1] or None)
+        else:
+            texts.append(_text(re.search(rule, below)) or None)
+    return texts
+
+
+def _level(rule: str) -> int | None:
+    """Return how many levels up the folder of a rule is; None for a regular expression."""
+    return 1 if rule == FOLDER else int(rule) if rule.isdecimal() else None
 
 
 def group_further_images(paths: Sequence[Path], rule: str) -> NDArray[np.int64] | None:

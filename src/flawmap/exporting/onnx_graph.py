@@ -109,7 +109,12 @@ def _has_image_conv(module: nn.Module) -> bool:
 
 
 def export_onnx(
-    module: nn.Module, size: tuple[int, int], path: Path, *, has_distances: bool
+    module: nn.Module,
+    size: tuple[int, int],
+    path: Path,
+    *,
+    has_distances: bool,
+    anew: bool = False,
 ) -> InferenceGraph:
     """Write the ONNX graph for images of ``size`` (height, width) and any batch size.
 
@@ -117,12 +122,12 @@ def export_onnx(
 
     The graph's outputs are ``map`` and ``score``. ``distances`` and ``unfamiliar`` stay inner
     values, read by :mod:`flawmap.runtime.inner_values`; ``has_distances`` says whether the former
-    exist.
+    exist. ``anew``: trace the network even if a graph of its structure is known.
     """
     network = inference_graph(module)
     folded, names = _folded(network, size), _outputs(module, has_distances)
     structure = structure_of(folded, size, names)
-    graph = from_template(structure, folded)
+    graph = None if anew else from_template(structure, folded)
     if graph is None:
         graph = _traced(folded, size, names)
         keep_as_template(structure, folded, graph)

@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import time
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -27,6 +28,8 @@ from flawmap.errors import FlawmapError
 from flawmap.utils.files import make_folder, write_bytes
 
 _PACKAGES = ("torch", "onnx", "onnxscript", "onnx-ir")
+_FOLDERS = ("backbones", "exporting", "methods", "utils")
+_IMPORTED = time.time()
 _KNOWN = ("torch", "flawmap")  # whose code the digest of the software covers
 _MOST = 64  # files of some 300 kB
 _SUFFIX = ".safetensors"
@@ -81,26 +84,30 @@ def write_template(structure: str, network: nn.Module, template: Template) -> No
 def _path(structure: str, network: nn.Module) -> Path | None:
     """Return where a structure's template is; None if other code than the known may form it.
 
-    None, too, if there is no home folder, as for some users in containers, or a version is unknown.
+    None, too, if there is no home folder, as for some users in containers, if a version is unknown,
+    or if the code on disk is newer than this process, which runs what was there before.
     """
     packages = {type(one).__module__.partition(".")[0] for one in network.modules()}
     if not structure or not packages <= set(_KNOWN):
         return None
     try:
-        name = hashlib.sha256(f"{structure} {_software()}".encode()).hexdigest()[:32]
+        if (software := _software()) is None:
+            return None
+        name = hashlib.sha256(f"{structure} {software}".encode()).hexdigest()[:32]
         return cache_folder() / "graphs" / f"{name}{_SUFFIX}"
     except (FlawmapError, importlib.metadata.PackageNotFoundError):
         return None
 
 
 @functools.cache
-def _software() -> str:
-    """Return a digest of all code that a traced graph depends on."""
+def _software() -> str | None:
+    """Return a digest of all code that a traced graph depends on; None if it has just changed."""
     found = hashlib.sha256(platform.python_version().encode())
     for name in _PACKAGES:
         found.update(f"{name} {importlib.metadata.version(name)}\0".encode())
-    for name in ("backbones", "exporting", "methods", "utils"):
-        folder = Path(str(resources.files(flawmap))) / name
-        for path in sorted(folder.rglob("*.py")):
-            found.update(path.read_bytes())
+    root = Path(str(resources.files(flawmap)))
+    for path in (one for name in _FOLDERS for one in sorted((root / name).rglob("*.py"))):
+        if path.stat().st_mtime > _IMPORTED:
+            return None
+        found.update(path.read_bytes())
     return found.hexdigest()

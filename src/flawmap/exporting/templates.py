@@ -76,7 +76,9 @@ def keep_as_template(structure: str, network: nn.Module, graph: onnx.ModelProto)
     emptied.CopyFrom(graph)
     for tensor in emptied.graph.initializer:
         value = state.get(tensor.name)
-        if value is not None and tensor.raw_data and _equal(numpy_helper.to_array(tensor), value):
+        if value is None or not tensor.raw_data or _may_be_a_constant(value):
+            continue
+        if _equal(numpy_helper.to_array(tensor), value):
             tensor.raw_data = b""
             named.append(tensor.name)
     template = Template(emptied.SerializeToString(), tuple(named), _digest_of_others(state, named))
@@ -118,7 +120,15 @@ def _shown(value: object) -> str:
 def _state(network: nn.Module) -> dict[str, NDArray[np.generic]]:
     """Return all weights and buffers by name, those included that are not stored."""
     tensors = (*network.named_parameters(), *network.named_buffers())
-    return {name: np.ascontiguousarray(tensor.detach().numpy()) for name, tensor in tensors}
+    return {name: tensor.detach().contiguous().numpy() for name, tensor in tensors}
+
+
+def _may_be_a_constant(value: NDArray[np.generic]) -> bool:
+    """Whether a single value has few digits, as constants of the code have.
+
+    The exporter stores equal tensors once: such a value may stand for a constant, too.
+    """
+    return value.size == 1 and bool(value == np.array(float(f"{value.item():.4g}"), value.dtype))
 
 
 def _equal(one: NDArray[np.generic], two: NDArray[np.generic]) -> bool:

@@ -41,7 +41,11 @@ class PhaseConfig(BaseModel):
     share: float = Field(gt=0, le=1, description="fraction of all steps that this phase takes")
 
     def slowed(self, factor: float) -> PhaseConfig:
-        """Return the same phase with its learning rates multiplied by ``factor``."""
+        """Return the same phase with ``learning_rates`` multiplied by ``factor``.
+
+        ``rest_rate``, at which ``muon`` leaves norms, biases and the output layer, stays: what was
+        measured for refining (docs/learn-from-defects.md) was measured so.
+        """
         rates = tuple(factor * rate for rate in self.learning_rates)
         return self.model_copy(update={"learning_rates": rates})
 

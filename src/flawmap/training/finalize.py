@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,12 @@ from flawmap.training.choices.outliers import (
 from flawmap.training.good_images.load import GoodImages
 from flawmap.training.good_images.split import Part
 from flawmap.training.prepare import Prepared, Request, Setup
+from flawmap.types import Size
 from flawmap.utils.files import write_bytes
 from flawmap.utils.hardware import versions
 
 PARITY_LIMIT = 1e-4
+Adjust = Callable[[Path, Manifest], Manifest]
 _PARITY_SAMPLE = 8  # tiles of good images for parity
 
 
@@ -59,6 +61,7 @@ def finalize(
     calibration: Calibration | None,
     seconds: Mapping[str, float],
     history: tuple[Refinement, ...] = (),
+    adjust: Adjust | None = None,
 ) -> Inspector:
     """Write the inspector of a fitted method; see :func:`finish`.
 
@@ -84,6 +87,7 @@ def finalize(
         held_files=images.held_files,
         calibration=calibration,
         leave_out_outliers=request.config.leave_out_outliers and part.fold is None,
+        adjust=adjust,
         method=settings.method,
         preset=settings.preset,
         configuration=settings.configuration,
@@ -131,18 +135,33 @@ def _training_record(
 def _learned(
     request: Request, prepared: Prepared, history: tuple[Refinement, ...]
 ) -> LearnedDefects | None:
-    """Return the record of the known defects that the head learned from."""
+    """Return the record of the known defects that the head learned from, now or in a parent.
+
+    A head keeps what it learned from images that are gone: they stay in the record.
+    """
+    before = request.learned
     if prepared.known is None:
-        return None
+        return before
     defects = prepared.known.defects
     refined = [one.defects for one in history if one.defects is not None]
     folder = request.config.defects or (None if history else request.dataset.root)
-    folders = [*request.defect_folders, *refined, *([] if folder is None else [folder.resolve()])]
-    return LearnedDefects(
+    folders = [*refined, *([] if folder is None else [folder.resolve()])]
+    now = LearnedDefects(
         folders=tuple(dict.fromkeys(map(str, folders))),
         types=defects.counts,
         without_mask=defects.bare,
         files=defects.files,
+    )
+    if before is None:
+        return now
+    return LearnedDefects(
+        folders=tuple(dict.fromkeys([*before.folders, *now.folders])),
+        types={
+            kind: max(one.types.get(kind, 0) for one in (before, now))
+            for kind in sorted(before.types | now.types)
+        },
+        without_mask=max(before.without_mask, now.without_mask),
+        files=tuple(dict.fromkeys([*before.files, *now.files])),
     )
 
 
@@ -182,6 +201,7 @@ def finish(
     held_files: Sequence[str] = (),
     calibration: Calibration | None = None,
     leave_out_outliers: bool = False,
+    adjust: Adjust | None = None,
     **named: Any,
 ) -> Inspector:
     """Turn a trained method into the inspector in ``folder``; the manifest is written last.
@@ -189,19 +209,13 @@ def finish(
     ``tiles``: tiles (h, w, 3) of good images, for parity. ``held_out``: good images (H, W, 3) for
     thresholds, processed as the inspector does; ``held_files``: SHA-256 of their files. Both are
     ignored if ``calibration`` is given. ``leave_out_outliers``: exclude images whose scores are
-    outliers. Raises FlawmapError if the outputs of ONNX graph and module differ by more than 1e-4.
+    outliers. ``adjust`` changes the manifest before it is written, once the other files are there.
+    Raises FlawmapError if the outputs of ONNX graph and module differ by more than 1e-4.
     """
-    network = export_onnx(
-        trained.module,
-        preprocessing.size,
-        folder / GRAPH,
-        has_distances=trained.has_distances,
-    )
+    graph, parity = _export(trained, preprocessing.size, folder / GRAPH, tiles)
     # Includes the teacher's weights, so that a teacher file given by the user need not be kept.
     state = {k: v.cpu().contiguous() for k, v in trained.module.state_dict().items()}
     write_bytes(folder / WEIGHTS, save_safetensors(state))
-    graph = OnnxRuntime((folder / GRAPH).read_bytes())
-    parity = measure_parity(graph, network, tiles)
     if calibration is None:
         inference = TiledInference.of(preprocessing.framing, named["configuration"])
         raw = (inference.one(graph, image) for image in held_out)
@@ -223,8 +237,30 @@ def finish(
         decoder=decoder_here(),
         **named,
     )
+    if adjust is not None:
+        manifest = adjust(folder, manifest)
     save_manifest(folder, manifest)
     return Inspector(manifest, graph)
+
+
+def _export(
+    trained: Method, size: Size, path: Path, tiles: NDArray[np.uint8]
+) -> tuple[OnnxRuntime, Parity]:
+    """Write the ONNX graph and compare it with the module.
+
+    If they differ, the network is traced anew, in case that the graph of another one misled.
+    """
+    for anew in (False, True):
+        network = export_onnx(
+            trained.module, size, path, has_distances=trained.has_distances, anew=anew
+        )
+        graph = OnnxRuntime(path.read_bytes())
+        try:
+            return graph, measure_parity(graph, network, tiles)
+        except FlawmapError:
+            if anew:
+                raise
+    raise AssertionError
 
 
 def measure_parity(graph: Backend, network: InferenceGraph, images: NDArray[np.uint8]) -> Parity:

@@ -18,6 +18,7 @@ from flawmap.backbones.provider import TeacherSource
 from flawmap.data.layouts import Dataset
 from flawmap.data.resize import Framing
 from flawmap.data.samples import Sample
+from flawmap.inspection.bundle.manifest import LearnedDefects
 from flawmap.methods.base import Method, Phase
 from flawmap.methods.config import MethodConfig
 from flawmap.methods.optimisation import phase_steps
@@ -61,8 +62,8 @@ class Request:
     ranks: Ranks = ALONE
     known: tuple[Sample, ...] = ()
     """Defective images to learn from."""
-    defect_folders: tuple[str, ...] = ()
-    """Where those lie that the refined run had learned from."""
+    learned: LearnedDefects | None = None
+    """What the refined run had learned from."""
 
 
 @dataclass(frozen=True)

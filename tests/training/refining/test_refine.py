@@ -13,10 +13,12 @@ import pytest
 from safetensors.numpy import load_file
 
 import flawmap
+from flawmap.data.groups import names_of_parts
 from flawmap.data.image_io.images import write_png
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import Manifest, read_manifest, run_id
 from flawmap.training.refining import refine as module
+from flawmap.training.refining.sources import _parts_of
 from flawmap.training.steps.loop import Reporter
 from flawmap.utils.files import digest
 
@@ -163,7 +165,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(
     assert sorted(path.name for path in out.iterdir()) == sorted(REST)
 
 
-@pytest.mark.parametrize("at", ["take_over", "tidy"])
+@pytest.mark.parametrize("at", ["inherited", "tidy"])
 def test_killed_at_the_very_end(
     at: str, refined: Path, parent: Path, known_defects: Path, rejected: Path, out: Path,
     teach: Callable[..., Manifest], monkeypatch: pytest.MonkeyPatch,
@@ -179,6 +181,7 @@ def test_killed_at_the_very_end(
         patched.setattr(module, at, die)
         with pytest.raises(Killed):
             teach(parent, out, **options)
+    assert (out / "manifest.json").exists() == (at == "tidy"), "with all settings, or not at all"
     found = teach(parent, out, resume=True, **options)
     assert untimed(found) == untimed(read_manifest(refined))
     assert sorted(path.name for path in out.iterdir()) == sorted(REST)
@@ -234,13 +237,61 @@ def test_it_says_which_earlier_defects_are_gone(
     shutil.rmtree(moved / "crack")
     shutil.rmtree(moved / "masks" / "crack")
     after = teach(first, tmp_path / "second", good=rejected, reporter=said.reporter).training
-    assert "1 defective image that it had learned from are no longer in" in said.text
+    assert "1 defective image that it had learned from: no longer in" in said.text
     assert after.defects is not None
-    assert after.defects.types == {"chip": 1, "scratch": 1}
+    assert after.defects.types == {"chip": 1, "crack": 1, "scratch": 1}
+    learned = read_manifest(first).training.defects
+    assert learned is not None
+    assert {*after.defects.files} == {*learned.files}, "the head goes on from one that saw all"
     shutil.rmtree(moved)
     after = teach(first, tmp_path / "third", good=rejected, reporter=said.reporter).training
     assert "3 defective images that it had learned from" in said.text
-    assert after.defects is None
+    assert after.defects == learned
+
+
+def test_defects_of_data_that_moved_are_found_there(
+    tiny_data: Path, rejected: Path, tmp_path: Path, options: dict[str, Any], said: Said,
+    teach: Callable[..., Manifest],
+):  # fmt: skip
+    data = Path(shutil.copytree(tiny_data, tmp_path / "data"))
+    flawmap.train(data, tmp_path / "run", use_defects=True, **options)
+    moved = data.rename(tmp_path / "moved")
+    before = read_manifest(tmp_path / "run").training.defects
+    after = teach(
+        tmp_path / "run", tmp_path / "new", good=rejected, data=moved, reporter=said.reporter
+    ).training.defects
+    assert after is not None
+    assert before is not None
+    assert {*after.files} == {*before.files}
+    assert "no longer in" not in said.text
+
+
+def test_good_parts_may_have_names_of_bad_ones(
+    parent: Path, rejected: Path, tmp_path: Path, out: Path, teach: Callable[..., Manifest]
+):
+    """The folder is what was said to be good: `rejected`, and files of that name."""
+    flat = tmp_path / "rejected"
+    flat.mkdir()
+    for number, path in enumerate(sorted((rejected / "good").iterdir())):
+        shutil.copy(path, flat / f"{'rejected' if number else 'part'}_{number:03}.png")
+    assert {*teach(parent, out, good=flat).training.history[0].added} == digests(rejected)
+
+
+def test_what_a_layout_leaves_out_is_said(
+    parent: Path, rejected: Path, tmp_path: Path, out: Path, teach: Callable[..., Manifest],
+    said: Said,
+):  # fmt: skip
+    mixed = Path(shutil.copytree(rejected, tmp_path / "mixed"))
+    (mixed / "unknown").mkdir()
+    shutil.copy(next((rejected / "good").iterdir()), mixed / "unknown" / "x.png")
+    teach(parent, out, good=mixed, reporter=said.reporter)
+    assert "unknown" in said.text
+
+
+def test_the_licence_of_the_teachers_weights_stays(refined: Path, parent: Path):
+    licence = read_manifest(parent).teacher.licence
+    assert licence != "not known"
+    assert read_manifest(refined).teacher.licence == licence
 
 
 def test_rates_region_and_filters_are_taken_over(
@@ -366,3 +417,26 @@ def test_shots_of_a_part_that_calibrates_are_not_trained_on(
     assert {*found.training.history[0].added} == {digest(second), digest(third)}
     assert "1 image of" in said.text
     assert "they show parts that calibrate" in said.text
+    assert "identifies no part" not in said.text
+
+
+@pytest.mark.parametrize("rule", ["folder", "1", r"(SN\d+)"])
+def test_parts_are_compared_below_each_folder(rule: str, tmp_path: Path):
+    held = tmp_path / "data" / "train" / "good" / "SN1" / "a.png"
+    added = [tmp_path / "rejected" / name / "b.png" for name in ("SN1", "SN2", "")]
+    calibrate = _parts_of([held], [tmp_path / "data"], rule)
+    parts = names_of_parts(added, tmp_path / "rejected", rule)
+    assert [part in calibrate for part in parts] == [True, False, False]
+    assert parts[2] is None
+
+
+def test_a_rule_that_does_not_fit_is_said(
+    parent_copy: Path, rejected: Path, out: Path, teach: Callable[..., Manifest], said: Said
+):
+    from flawmap.inspection.bundle.manifest import write_manifest
+
+    manifest = read_manifest(parent_copy)
+    grouped = manifest.training.model_copy(update={"group": r"^train/good/(\d+)"})
+    write_manifest(parent_copy, manifest.model_copy(update={"training": grouped}))
+    teach(parent_copy, out, good=rejected, reporter=said.reporter)
+    assert "identifies no part for 3 images of" in said.text

@@ -144,8 +144,8 @@ class _Reader:
             return
         self._files[sha256] = None
         for place in places:
-            self._images.append(padded.pixels[place])
-            own = np.zeros(self._framing.size, np.uint8) if mask is None else mask[place]
+            self._images.append(padded.pixels[place].copy())  # a view would keep the whole image
+            own = np.zeros(self._framing.size, np.uint8) if mask is None else mask[place].copy()
             self._masks.append(own)
             self._types.append(sample.defect_type or "defect")
             self._masked.append(mask is not None)

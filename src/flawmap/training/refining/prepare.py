@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from flawmap.backbones.base import Backbone
 from flawmap.backbones.provider import TeacherSource
 from flawmap.data.resize import Framing
 from flawmap.exporting.rebuild import rebuild_method
@@ -45,12 +46,6 @@ class Parent:
         """The trained method, rebuilt once: its head goes on learning."""
         return rebuild_method(self.folder, self.manifest)
 
-    @property
-    def defect_folders(self) -> tuple[str, ...]:
-        """Where the known defects lie that it had learned from."""
-        learned = self.manifest.training.defects
-        return () if learned is None else learned.folders
-
 
 def request_of(
     parent: Parent, config: TrainConfig, resume: bool, seconds: float, reporter: Reporter
@@ -58,15 +53,17 @@ def request_of(
     """Return what the steps of a training need to know of a refinement."""
     teacher = parent.manifest.teacher
     source = TeacherSource(teacher.name, teacher.file, teacher.sha256, teacher.backbone)
+    backbone: Backbone = parent.method.module.teacher  # type: ignore[assignment]
+    backbone.weights_licence = teacher.licence
     return Request(
         config,
-        parent.method.module.teacher,  # type: ignore[arg-type]
+        backbone,
         source,
         parent.sources.dataset,
         resume,
         seconds,
         reporter,
-        defect_folders=parent.defect_folders,
+        learned=parent.manifest.training.defects,
     )
 
 
@@ -145,7 +142,7 @@ def prepare(parent: Parent, request: Request, setup: Setup, images: GoodImages) 
         textures,
         settings,
         phases,
-        method.refining_steps(len(images.train)),
+        method.refining_steps(len(images.train_rows)),
         bank,
         with_hard(images),
     )

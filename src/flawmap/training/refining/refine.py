@@ -24,7 +24,7 @@ from flawmap.training.good_images.load import GoodImages
 from flawmap.training.good_images.split import Part
 from flawmap.training.output_folder import check_apart, check_free, remove_unstarted, tidy
 from flawmap.training.prepare import Request
-from flawmap.training.refining.inherit import take_over
+from flawmap.training.refining.inherit import inherited
 from flawmap.training.refining.prepare import Parent, prepare, read_images, request_of, set_up
 from flawmap.training.refining.sources import added_before, find_sources
 from flawmap.training.settings import write_or_check_settings
@@ -64,7 +64,7 @@ def refine(
     if resume and (folder / MANIFEST).is_file():
         _check_child(folder, manifest)
         if (folder / CHECKPOINTS).is_dir():  # killed at the very end
-            return _finish(source, manifest, folder, shown)
+            return _finish(folder)
         shown.say(f"{folder} is already complete: give another --out to refine again.")
         return Inspector.load(folder)
     config = TrainConfig.of(
@@ -128,15 +128,19 @@ def _refine(parent: Parent, request: Request, folder: Path) -> Inspector:
             None,
             seconds,
             _history(parent, request, images),
+            lambda place, own: inherited(parent.folder, parent.manifest, place, own),
         )
-    inspector = _finish(parent.folder, parent.manifest, folder, request.reporter)
+    inspector = _finish(folder)
+    if exports := ", ".join(parent.manifest.exports):
+        request.reporter.say(
+            f"Its parent was exported, too ({exports}): flawmap export makes the same of {folder}."
+        )
     report_guarantee(request, images, inspector, folder)
     return inspector
 
 
-def _finish(parent: Path, manifest: Manifest, folder: Path, reporter: Reporter) -> Inspector:
-    """Take over the parent's settings; the checkpoints go last, as they say that this is due."""
-    take_over(parent, manifest, folder, reporter.say)
+def _finish(folder: Path) -> Inspector:
+    """Remove what only a training needs; the run itself is complete."""
     with only_writer(folder):
         tidy(folder)
     return Inspector.load(folder)
