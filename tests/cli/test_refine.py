@@ -91,6 +91,13 @@ def test_it_says_why_there_is_no_comparison(
     assert "Not compared with its parent" in again.output
 
 
+def test_a_mistyped_folder_is_said_before_the_work(refine: Callable[..., Any], tmp_path: Path):
+    done = refine("--test", tmp_path / "nowhere")
+    assert done.exit_code != 0
+    assert "--test names labelled images" in str(done.exception or done.output)
+    assert "Guarantee" not in done.output
+
+
 @pytest.mark.long  # evaluate, compare and info run above, exports in tests/exporting
 @pytest.mark.slow
 def test_every_verb_takes_a_refined_run(

@@ -61,6 +61,8 @@ def refine(run: Path, out: Path, test: Path | None, **options: Any) -> None:
     from flawmap.cli.console.progress import counting_display, training_display
     from flawmap.cli.console.refinement import show_refinement
 
+    if test is not None and not test.exists():
+        raise flawmap.UsageError(f"There is no {test}: --test names labelled images.")
     with training_display() as reporter:
         inspector = flawmap.refine(run, out, reporter=reporter, **options)
     data = test or options["data"] or Path(inspector.manifest.training.folder)
