@@ -278,14 +278,6 @@ def test_one_that_stands_apart_is_named(run_copy, tiny_data, tmp_path):
     assert flawmap.calibrate(run_copy, [tmp_path / "parts"]).warnings == ()
 
 
-def test_a_whole_data_set_as_defects_counts_its_defective_images_alone(run_copy, tiny_data, caplog):
-    found = flawmap.calibrate(run_copy, defects=tiny_data)
-    count = len(list((tiny_data / "test").glob("*/*.png"))) - len(good(tiny_data))
-    assert found.rejected is not None
-    assert found.rejected.total == count
-    assert "left out: they are not defective" in caplog.text
-
-
 def test_folders_below_count_and_unreadable_images_are_told_in_a_line(
     run_copy, tiny_data, tmp_path
 ):
@@ -319,6 +311,13 @@ def test_a_generator_is_read_once_and_an_empty_list_is_no_wish(run_copy, tiny_da
     assert found.calibration.places == (str(good(tiny_data)[0].parent / "*"),)
 
 
-def test_good_images_are_no_known_defects(run_copy, tiny_data):
-    with pytest.raises(FlawmapError, match="no defective images by its folder names"):
-        flawmap.calibrate(run_copy, defects=tiny_data / "test" / "good")
+def test_a_data_set_without_test_images_calibrates(run_copy, tiny_data, tmp_path):
+    shutil.copytree(tiny_data / "test" / "good", tmp_path / "prod" / "train" / "good")
+    found = flawmap.calibrate(run_copy, tmp_path / "prod")
+    assert len(found.calibration.images) == len(good(tiny_data))
+
+
+def test_a_data_set_without_good_images_is_refused(run_copy, tiny_data, tmp_path):
+    shutil.copytree(tiny_data / "test" / "crack", tmp_path / "prod" / "test" / "crack")
+    with pytest.raises(FlawmapError, match="no good images"):
+        flawmap.calibrate(run_copy, tmp_path / "prod")

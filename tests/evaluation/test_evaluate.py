@@ -339,3 +339,49 @@ def test_images_may_have_any_size(run_copy: Path, data: Path) -> None:
     path = data / "test" / "good" / "000.png"
     write_png(path, read_image(path)[:1, :1])
     assert flawmap.evaluate(run_copy, data).metrics.images == 6
+
+
+@pytest.fixture
+def left(run_copy: Path, data: Path) -> set[str]:
+    """The image with a defect in the run's region of interest, the left half; others' lie right."""
+    half = np.zeros((96, 96), np.uint8)
+    half[:, :48] = 255
+    write_png(data.parent / "left.png", half)
+    kinds = sorted(kind.name for kind in (data / "ground_truth").iterdir())
+    for kind in kinds:
+        drawn = half if kind == kinds[0] else np.fliplr(half)
+        write_png(data / "ground_truth" / kind / "000_mask.png", np.ascontiguousarray(drawn))
+    flawmap.regions(run_copy, roi=data.parent / "left.png")
+    return {f"test/{kinds[0]}/000.png"}
+
+
+def test_defects_outside_the_region_are_neither_caught_nor_missed(
+    run_copy: Path, data: Path, left: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.html"
+    found = flawmap.evaluate(run_copy, data, report=report)
+    defective = [row for row in found.rows if row.label == "defective"]
+    assert {row.path for row in defective if not row.outside} == left
+    assert not any(row.outside for row in found.rows if row.label == "good")
+    assert found.metrics.notes["outside_region"].endswith(": 2")
+    (warning,) = found.warnings
+    assert "mark nothing within the region of interest: 2" in warning
+    show_evaluation(found)
+    assert "\n1 defective: " in capsys.readouterr().out
+    page = report.read_text(encoding="utf-8")
+    assert "Not counted: 2 images without a defect in the region of interest." in page
+    assert "of 1 caught" in page
+    assert page.count("no defect within the region of interest: its verdict") == 2
+
+
+def test_without_a_defect_in_the_region_nothing_says_how_many_are_caught(
+    run_copy: Path, data: Path, left: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in left:
+        (data / path).unlink()
+    report = tmp_path / "report.html"
+    found = flawmap.evaluate(run_copy, data, report=report)
+    show_evaluation(found)
+    assert "no defective images to judge" in capsys.readouterr().out
+    page = report.read_text(encoding="utf-8")
+    assert "No defect in this data lies within the region of interest" in page

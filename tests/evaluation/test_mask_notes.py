@@ -73,6 +73,7 @@ def test_outside_the_region_of_interest(tmp_path: Path) -> None:
     region[:, 25:] = True
     (line,) = lines(tmp_path, "right", "at the border", "large", region=region)
     assert "mark nothing within the region of interest: 2, such as" in line
+    assert line.endswith("these images count as good in the metrics, and in no rate of verdicts.")
 
 
 def test_a_mask_smaller_than_a_pixel_of_the_map(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from flawmap.calibration.leaving_out import without_outliers
 from flawmap.calibration.outliers import outliers
 from flawmap.calibration.parts import one_of_each_part
 from flawmap.calibration.recalibrate import Rates, Recalibrator, Scored, Show, from_stored
-from flawmap.calibration.result import Recalibration, Recall
-from flawmap.data.layouts import DatasetError, open_dataset
+from flawmap.calibration.recall import defect_paths, measure_recall, to_measure
+from flawmap.calibration.result import Recalibration
+from flawmap.data.layouts import DatasetError, read_dataset
 from flawmap.data.layouts.registry import says_labels
 from flawmap.data.listing.images import Paths, as_paths, is_folder
 from flawmap.data.samples import plural
@@ -22,9 +23,7 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import Manifest, changing
 from flawmap.inspection.bundle.saving import save_manifest
 from flawmap.inspection.conformal import Calibration
-from flawmap.inspection.decision import Inspection, load_region
-from flawmap.inspection.inspector import Inspector
-from flawmap.inspection.pipeline import inspect_files
+from flawmap.inspection.decision import load_region
 from flawmap.inspection.sources import list_images
 from flawmap.utils.files import make_folder, write_json
 
@@ -50,13 +49,14 @@ def calibrate(
     ``add``, extend them. Images trained on and duplicate files are skipped. The manifest records
     their location, so that exports can find them again. Without ``images`` the stored scores are
     used. ``false_reject`` and ``review``: shares of good parts that may be rejected, and rejected
-    or sent to review; unchanged if not given. ``defects``: known defective images, used only to
-    measure recall. ``leave_out_outliers``: ignore images whose scores stand apart; they are
-    reported, and the guarantee mentions them. Raises FlawmapError if no good image is left or the
-    stored scores cannot be added to, UsageError for invalid rates.
+    or sent to review; unchanged if not given. ``defects``: known defective images, or folders of
+    them as ``refine`` takes, used only to measure recall; images that the run learned from and
+    duplicate files do not count. ``leave_out_outliers``: ignore images whose scores stand apart;
+    they are reported, and the guarantee mentions them. Raises FlawmapError if no good or no
+    defective image is left or the stored scores cannot be added to, UsageError for invalid rates.
     """
     named = None if images is None else _some(images, "images")
-    known = None if defects is None else _some(defects, "defects")
+    known = [] if defects is None else defect_paths(_some(defects, "defects"))
     if add and named is None:
         raise UsageError("There is nothing to add: name good images, or leave --add out.")
     check_target(json_file, "statement")
@@ -64,6 +64,7 @@ def calibrate(
     with changing(folder) as manifest:
         rates = _rates(manifest.calibration, false_reject, review)
         warnings: list[str] = []
+        measured = to_measure(known, manifest, warnings) if known else []
         highest: list[Scored] = []
         if named is not None:
             if add:
@@ -81,11 +82,12 @@ def calibrate(
         if leave_out_outliers:
             changed, gone = without_outliers(changed)
             warnings.append(_left_out(gone, good, manifest))
+        recalls = measure_recall(folder, changed, measured, warnings) if measured else {}
         result = Recalibration(
             changed.calibration,
             highest_scoring=tuple((one.path, one.score) for one in highest),
             warnings=tuple(warnings),
-            **(_recalls(folder, changed, known) if known else {}),
+            **recalls,
         )
         save_manifest(folder, changed)
         if json_file is not None:
@@ -164,37 +166,17 @@ def good_paths(images: Paths) -> list[Path]:
     paths: list[Path] = []
     for given in as_paths(images):
         if is_folder(given) and says_labels(given):
-            dataset = open_dataset(given, training=False)
+            dataset = read_dataset(given)
             for line in dataset.left_out:
                 _LOG.warning("%s", line)
-            good = (sample.path for sample in (*dataset.train, *dataset.good_test))
-            paths += dict.fromkeys(good)
+            good = dict.fromkeys(sample.path for sample in (*dataset.train, *dataset.good_test))
+            if not good:
+                raise DatasetError(
+                    f"{given} holds no good images by its names: give a folder that does."
+                )
+            paths += good
         else:
             paths += [target.path for target in list_images([given])]
-    return paths
-
-
-def defect_paths(images: Paths) -> list[Path]:
-    """List the given images and those in folders; only defective ones if folders are labelled."""
-    paths: list[Path] = []
-    for given in as_paths(images):
-        if not is_folder(given) or not says_labels(given):
-            paths += [target.path for target in list_images([given])]
-            continue
-        dataset = open_dataset(given, training=False)
-        for line in dataset.left_out:
-            _LOG.warning("%s", line)
-        if not dataset.defective_test:
-            raise DatasetError(
-                f"{given} holds no defective images by its folder names: give a folder that does."
-            )
-        if good := {sample.path for sample in (*dataset.train, *dataset.good_test)}:
-            _LOG.warning(
-                "%s in %s left out: they are not defective.",
-                plural(len(good), "good image(s)"),
-                given,
-            )
-        paths += [sample.path for sample in dataset.defective_test]
     return paths
 
 
@@ -250,19 +232,3 @@ def calibrations(manifest: Manifest) -> dict[str, Calibration]:
     """Return the run's calibration under the empty name, and those of exports that have one."""
     exports = {name: one.calibration for name, one in manifest.exports.items()}
     return {"": manifest.calibration} | {k: one for k, one in exports.items() if one is not None}
-
-
-def _recalls(folder: Path, manifest: Manifest, defects: Paths) -> dict[str, Recall]:
-    """Measure the recall on known defects with the new thresholds."""
-    inspector = Inspector.open(folder, manifest, load_region(folder, manifest))
-    paths = defect_paths(defects)
-    results = inspect_files(inspector, paths)
-    verdicts = [one.verdict for one in results if isinstance(one, Inspection)]
-    if not verdicts:
-        raise FlawmapError(
-            "None of the defective images could be read: check the paths given as --defects."
-        )
-    return {
-        "rejected": Recall.of(verdicts.count("reject"), len(verdicts)),
-        "noticed": Recall.of(len(verdicts) - verdicts.count("good"), len(verdicts)),
-    }

@@ -118,17 +118,19 @@ class Recalibrator:
             before = stored
             fresh = {path: one for path, one in self.good.items() if one not in stored.images}
         scored = self._score(inspector, fresh)
+        images = [*(before.images if before else ()), *(fresh[one.path] for one in scored)]
         places = self.manifest.calibration.places if self.places is None else self.places
+        known = {*stored.images, *stored.left_out}
         calibration = Calibration.from_scores(
             [*(before.scores if before else ()), *(one.score for one in scored)],
             [*(before.peaks if before else ()), *(one.max_map_value for one in scored)],
             false_reject=self.rates.false_reject,
             review=self.rates.review,
-            images=[*(before.images if before else ()), *(fresh[one.path] for one in scored)],
+            images=images,
             places=tuple(dict.fromkeys([*(before.places if before else ()), *places])),
             # kept when the same images are inspected again, dropped for other images
             left_out=stored.left_out if self.add or self.places is None else (),
-            reused=stored.reused if self.add or self.places is None else 0,
+            reused=0 if known.isdisjoint(images) else stored.reused,
         )
         return calibration, scored
 

@@ -22,6 +22,7 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.evaluation.ground_truth import sample_mask
 from flawmap.evaluation.mask_notes import MaskNotes
 from flawmap.evaluation.metrics import Evaluator
+from flawmap.evaluation.metrics.evaluator import lies_outside
 from flawmap.evaluation.report.data import ImageRow
 from flawmap.evaluation.result import Evaluation
 from flawmap.evaluation.used_images import EvaluationImages, evaluation_images
@@ -50,7 +51,9 @@ def evaluate(
     """Run the inspector in ``run`` over the test images of ``data`` and measure it.
 
     Good images that it was trained on are left out. Those that set its thresholds count for the
-    metrics but not for rates of verdicts: their rows are marked ``calibrated``.
+    metrics but not for rates of verdicts: their rows are marked ``calibrated``. Defective images
+    whose masks mark nothing within the region of interest count as good for the metrics and not for
+    rates of verdicts: their rows are marked ``outside``.
 
     ``json_file`` and ``report`` name files to write. ``distances`` lists feature levels, 1 the
     finest: the product of their teacher-student distances, computed by ONNX Runtime, is measured
@@ -147,8 +150,9 @@ def _add(
     inspector: Inspector,
     calibrated: frozenset[Path],
 ) -> None:
-    gathered.rows.append(_row(sample, record_of(result), root, calibrated))
+    row = _row(sample, record_of(result), root, calibrated)
     if not isinstance(result, Inspection):
+        gathered.rows.append(row)
         gathered.unreadable.append(str(result.error))
         return
     gathered.milliseconds.append(result.milliseconds)
@@ -160,6 +164,7 @@ def _add(
         gathered.bad_masks.append(str(error))
     defective = sample.label == "defective"
     region = None if inspector.region is None else inspector.region.inside(shape)
+    gathered.rows.append(replace(row, outside=defective and lies_outside(mask, region)))
     gathered.masks.add(sample, mask, region)
     gathered.evaluator.update(result.anomaly_map, mask, result.score, defective, region)
 

@@ -13,6 +13,7 @@ from flawmap.data.layouts import Sample
 from flawmap.data.layouts.shared.kinds import mask_files
 from flawmap.data.masks.annotations import AnnotatedImage, has_area, left_out
 from flawmap.data.masks.decoding import marks_anything
+from flawmap.evaluation.metrics.evaluator import lies_outside
 
 Mask = NDArray[np.uint8]
 
@@ -37,7 +38,7 @@ _SAYS = {
     ),
     "outside": (
         "Masks that mark nothing within the region of interest",
-        "these images count as good",
+        "these images count as good in the metrics, and in no rate of verdicts",
     ),
 }
 
@@ -82,7 +83,7 @@ def _kind(sample: Sample, mask: Mask, region: NDArray[np.bool_] | None) -> str |
     marked = float(mask.mean())
     if marked == 0:
         return "small" if _marks_anything(sample) else "empty"
-    if region is not None and not mask[region].any():
+    if lies_outside(mask, region):
         return "outside"
     if marked == 1:
         return "full"

@@ -57,8 +57,8 @@ class Calibration(BaseModel):
     reused: int = Field(
         0,
         ge=0,
-        description="earlier runs whose thresholds these images set, and so chose the parts that "
-        "later runs learned from",
+        description="earlier runs whose thresholds some or all of these images set, and so chose "
+        "the parts that later runs learned from",
     )
     reject: Threshold
     review: Threshold
@@ -189,9 +189,9 @@ class Calibration(BaseModel):
             return ""
         runs = "an earlier run" if self.reused == 1 else f"{self.reused} earlier runs"
         return (
-            f" These {len(self.scores)} also set the thresholds of {runs}, by which parts were "
-            "chosen that this one learned from: the rates hold nearly, not exactly. flawmap "
-            "calibrate with other good parts makes them exact."
+            f" Images among these {len(self.scores)} also set the thresholds of {runs}, by which "
+            "parts were chosen that this one learned from: the rates hold nearly, not exactly. "
+            "flawmap calibrate with other good parts makes them exact."
         )
 
     def _about_left_out(self) -> str:

@@ -114,3 +114,16 @@ def test_wrong_folders_are_refused_with_the_way_out(tmp_path: Path):
         open_defects(tmp_path / "only")
     with pytest.raises(UsageError, match="unknown layout"):
         open_defects(tmp_path / "parts", "nothing")
+
+
+def test_a_folder_of_data_sets_is_no_folder_of_types(tmp_path: Path):
+    image(tmp_path / "screw" / "train" / "good" / "1.png")
+    image(tmp_path / "screw" / "test" / "scratch" / "1.png")
+    with pytest.raises(DatasetError, match=r"not a dataset but a folder of them.*screw"):
+        open_defects(tmp_path)
+
+
+def test_without_images_it_asks_for_defective_ones(tmp_path: Path):
+    (tmp_path / "dent.heic").write_bytes(b"HEIC")
+    with pytest.raises(DatasetError, match=r"no images in it; give the folder .* defective images"):
+        open_defects(tmp_path)

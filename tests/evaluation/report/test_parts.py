@@ -13,7 +13,7 @@ from flawmap.evaluation.report.charts import (
     score_histogram,
     score_scale,
 )
-from flawmap.evaluation.report.outcome import most_wrong_first, outcome_of, tally
+from flawmap.evaluation.report.outcome import judged, most_wrong_first, of_label, outcome_of, tally
 
 from .samples import THRESHOLDS, row
 
@@ -30,6 +30,7 @@ def test_most_wrong_first() -> None:
         row("worse false alarm", "good", 0.8),
         row("missed", "defective", 0.3),
         row("worse missed", "defective", 0.2),
+        row("outside", "defective", 0.1, outside=True),
         row("unreadable", "good", float("nan"), error="empty file"),
     ]
     assert [r.path for r in most_wrong_first(rows, THRESHOLDS)] == [
@@ -44,6 +45,7 @@ def test_most_wrong_first() -> None:
         "just caught",
         "passed",
         "caught",
+        "outside",
     ]
 
 
@@ -52,6 +54,13 @@ def test_unreadable_images_are_not_counted() -> None:
     count = tally(rows)
     assert (count.total, count.passed, count.review, count.rejected) == (2, 1, 1, 0)
     assert outcome_of(rows[2]) == "unreadable"
+
+
+def test_defects_outside_the_region_are_not_judged() -> None:
+    rows = [row("a", "good", 0.1), row("b", "defective", 0.1, outside=True)]
+    assert outcome_of(rows[1]) == "outside the region"
+    assert (judged(rows, "good"), judged(rows, "defective")) == (rows[:1], [])
+    assert (of_label(rows, "good"), of_label(rows, "defective")) == (rows, [])
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-3, 90), (0.0301, 0.0309), (0, 1e6)])

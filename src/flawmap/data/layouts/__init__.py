@@ -1,6 +1,6 @@
 """Folder layouts of data sets, and loading of many images at one size."""
 
-from flawmap.data.layouts.registry import LAYOUTS, Layout, open_dataset
+from flawmap.data.layouts.registry import LAYOUTS, Layout, open_dataset, read_dataset
 from flawmap.data.samples import Dataset, DatasetError, Sample
 from flawmap.data.store import LoadedImages, fingerprint, load_images
 
@@ -14,4 +14,5 @@ __all__ = [
     "fingerprint",
     "load_images",
     "open_dataset",
+    "read_dataset",
 ]

@@ -48,19 +48,29 @@ def open_dataset(
     Raises `UsageError` for an unknown layout, `DatasetError` if the folder is missing or holds no
     good images.
     """
+    place, dataset = _read(root, layout)
+    if training and not dataset.train:
+        raise _unknown(place, None if layout == "auto" else layout)
+    if not training and not dataset.test:
+        raise DatasetError(nothing_to_test(place))
+    return dataset
+
+
+def read_dataset(root: str | os.PathLike[str], layout: str = "auto") -> Dataset:
+    """List the images below `root` as `open_dataset` does, of whichever labels there are."""
+    return _read(root, layout)[1]
+
+
+def _read(root: str | os.PathLike[str], layout: str) -> tuple[Folder, Dataset]:
     if layout != "auto" and layout not in LAYOUTS:
         names = ", ".join(["auto", *LAYOUTS])
         raise UsageError(f"unknown layout {layout}; choose one of {names}")
     place = Folder(_existing_folder(*as_paths([root])))
     name = layout if layout != "auto" else _recognise(place)
     dataset = LAYOUTS[name].open(place)
-    if training and not dataset.train:
-        raise _unknown(place, None if layout == "auto" else layout)
-    if not training and not dataset.test:
-        raise DatasetError(nothing_to_test(place))
     left_out = dataset.left_out + place.left_out.lines()
     notes = dataset.notes + _named_defective(dataset.train) + left_out
-    return replace(dataset, notes=notes, left_out=left_out)
+    return place, replace(dataset, notes=notes, left_out=left_out)
 
 
 def says_labels(path: Path) -> bool:

@@ -71,11 +71,11 @@ class Evaluator:
         label = _checked_label(defective, truth)
         finite_score = _checked_score(score)
         inside = None if region is None else _checked_mask(region, checked.shape)
-        if inside is not None and truth is not None and truth.any():
+        outside = lies_outside(truth, inside)
+        self._outside += outside
+        label = label and not outside
+        if inside is not None and truth is not None:
             truth = truth & inside
-            outside = not truth.any()
-            self._outside += outside
-            label = label and not outside
         self._scores.append(finite_score)
         self._defective.append(label)
         if not label:
@@ -151,6 +151,15 @@ class Evaluator:
                 f"{self._outside}"
             )
         return notes
+
+
+def lies_outside(
+    mask: NDArray[np.uint8] | NDArray[np.bool_] | None, region: NDArray[np.bool_] | None
+) -> bool:
+    """Whether a mask (H, W) marks something, but nothing within the region (H, W)."""
+    if mask is None or region is None:
+        return False
+    return bool(mask.any()) and not mask[region].any()
 
 
 def _checked_map(anomaly_map: NDArray[Any]) -> NDArray[np.float32]:

@@ -20,13 +20,20 @@ class ImageRow(WithRecord):
     """One image of the evaluation: the inspector's record, and the label of the image.
 
     A record with an `error` has no score, p-value and verdict.
-    `calibrated`: the image set the thresholds, so that its verdict counts in no rate.
+    `calibrated`: the image set the thresholds, `outside`: all its defects lie outside the region of
+    interest. The verdict of either counts in no rate.
     """
 
     record: InspectionRecord
     label: Label
     defect_type: str | None
     calibrated: bool = False
+    outside: bool = False
+
+    @property
+    def counts_as(self) -> Label:
+        """Label that the metrics use: without a defect in the region of interest, it is good."""
+        return "good" if self.outside else self.label
 
     @property
     def path(self) -> str:

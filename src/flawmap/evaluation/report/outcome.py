@@ -17,6 +17,7 @@ Outcome = Literal[
     "caught",
     "passed",
     "set the thresholds",
+    "outside the region",
 ]
 Grade = Literal["right", "doubt", "wrong", "quiet"]
 
@@ -30,6 +31,7 @@ _RANK: dict[Outcome, int] = {
     "caught": 5,
     "passed": 5,
     "set the thresholds": 6,
+    "outside the region": 6,
 }
 _OUTCOME: dict[tuple[str, str], Outcome] = {
     ("defective", "good"): "missed",
@@ -48,6 +50,7 @@ PHRASE: dict[Outcome, str] = {
     "caught": "caught: a defective part above the reject threshold",
     "passed": "passed: a good part below the threshold",
     "set the thresholds": "set the thresholds: its verdict counts in no rate",
+    "outside the region": "no defect within the region of interest: its verdict counts in no rate",
 }
 GRADE: dict[Outcome, Grade] = {
     "unreadable": "doubt",
@@ -58,6 +61,7 @@ GRADE: dict[Outcome, Grade] = {
     "caught": "right",
     "passed": "right",
     "set the thresholds": "quiet",
+    "outside the region": "quiet",
 }
 
 
@@ -65,13 +69,15 @@ def outcome_of(row: ImageRow) -> Outcome:
     """Return the outcome of one image's verdict."""
     if row.error:
         return "unreadable"
+    if row.outside:
+        return "outside the region"
     return "set the thresholds" if row.calibrated else _OUTCOME[row.label, row.verdict]
 
 
 def most_wrong_first(rows: Iterable[ImageRow], thresholds: Mapping[str, float]) -> list[ImageRow]:
     """Sort images: unreadable, missed, false alarms, reviews, then right ones by distance.
 
-    Right verdicts nearest to the threshold come first; images that set the thresholds come last.
+    Right verdicts nearest to the threshold come first; images that are not judged come last.
 
     Within a kind, the worst score comes first: lowest of the defective, highest of the good.
     `thresholds` needs `review` and `reject`.
@@ -81,7 +87,7 @@ def most_wrong_first(rows: Iterable[ImageRow], thresholds: Mapping[str, float]) 
         outcome = outcome_of(row)
         if outcome == "unreadable":
             return _RANK[outcome], 0.0, row.path
-        if row.label == "defective":
+        if row.counts_as == "defective":
             return _RANK[outcome], row.score - thresholds["reject"], row.path
         return _RANK[outcome], thresholds["review"] - row.score, row.path
 
@@ -115,10 +121,10 @@ def tally(rows: Sequence[ImageRow]) -> Tally:
 
 
 def of_label(rows: Sequence[ImageRow], label: str) -> list[ImageRow]:
-    """Return the readable rows with this label."""
-    return [row for row in rows if row.label == label and not row.error]
+    """Return the readable rows that the metrics count under this label."""
+    return [row for row in rows if row.counts_as == label and not row.error]
 
 
 def judged(rows: Sequence[ImageRow], label: str) -> list[ImageRow]:
-    """Return the readable rows with this label that did not set the thresholds."""
-    return [row for row in of_label(rows, label) if not row.calibrated]
+    """Return the readable rows with this label whose verdicts count in rates."""
+    return [row for row in of_label(rows, label) if not (row.calibrated or row.outside)]

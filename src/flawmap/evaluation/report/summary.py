@@ -53,8 +53,9 @@ class Verdicts:
 def verdicts(data: ReportData) -> tuple[Verdicts, Verdicts]:
     """Count good and defective parts by verdict."""
     good, defective = judged(data.rows, "good"), judged(data.rows, "defective")
-    set_thresholds = len(of_label(data.rows, "good")) - len(good)
-    return _good(tally(good), set_thresholds), _defective(tally(defective))
+    outside = sum(row.outside for row in data.rows)
+    set_thresholds = len(of_label(data.rows, "good")) - len(good) - outside
+    return _good(tally(good), set_thresholds), _defective(tally(defective), outside)
 
 
 def _good(count: Tally, set_thresholds: int) -> Verdicts:
@@ -87,20 +88,34 @@ def _good(count: Tally, set_thresholds: int) -> Verdicts:
     )
 
 
-def _defective(count: Tally) -> Verdicts:
+def _defective(count: Tally, outside: int) -> Verdicts:
     name = "Defective parts"
+    if not count.total and outside:
+        return Verdicts(
+            name,
+            ABSENT,
+            "No defect in this data lies within the region of interest, so nothing says how many "
+            "are caught.",
+        )
     if not count.total:
         return Verdicts(
             name,
             ABSENT,
             "There were no defective images in this data, so nothing says how many are caught.",
         )
+    text = (
+        f"Caught means rejected or sent to review; {percent(count.passed, count.total)} were "
+        "missed. With this many images, the true recall may be anywhere in "
+        f"{interval_text(count.caught, count.total)} (95\u00a0% interval)."
+    )
+    if outside:
+        text += (
+            f" Not counted: {plural(outside, 'image')} without a defect in the region of interest."
+        )
     return Verdicts(
         name,
         _lead(count.caught, count.total, "caught"),
-        f"Caught means rejected or sent to review; {percent(count.passed, count.total)} were "
-        "missed. With this many images, the true recall may be anywhere in "
-        f"{interval_text(count.caught, count.total)} (95\u00a0% interval).",
+        text,
         (
             Share("right", "rejected", count.rejected),
             Share("doubt", "to review", count.review),
