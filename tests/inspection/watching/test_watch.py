@@ -20,6 +20,7 @@ import flawmap
 from flawmap import FlawmapError, UsageError
 from flawmap.data.image_io.images import write_png
 from flawmap.inspection import settings
+from flawmap.inspection.record import StoredMap
 from flawmap.inspection.watching import arrivals
 from flawmap.inspection.watching import watch as module
 from flawmap.inspection.watching.ledger import Ledger
@@ -152,15 +153,29 @@ def test_the_same_stem_twice_is_not_written_over(camera):
 def test_no_two_images_have_one_name_for_their_output(tmp_path):
     """Nor where a disk does not tell capitals apart, nor after a restart."""
     paths = ["a.png", "a.jpg", "a_jpg.png", "A.png", "a.JPG", "b/a.png", "a.png", "a.jpg"]
-    with Ledger(tmp_path / "lines.jsonl") as ledger:
-        names = [ledger.name(path) for path in paths]
-        for path in paths[:6]:
-            ledger.add(make_record(path, bytes=1, modified_ns=1))
+    with Ledger(tmp_path / "lines.jsonl", tmp_path / "out") as ledger:
+        names = [ledger.name(path, Path()) for path in paths]
+        for path, name in list(zip(paths, names, strict=True))[:6]:
+            stored = StoredMap(file=f"out/{name}_map.npy", size=(4, 4), score=0.5)
+            ledger.add(make_record(path, bytes=1, modified_ns=1, map=stored))
     assert names[0] == names[6] == "a"
     assert names[1] == names[7] == "a_jpg"
     assert len({name.lower() for name in names}) == 6
-    with Ledger(tmp_path / "lines.jsonl") as ledger:
-        assert [ledger.name(path) for path in reversed(paths)] == names[::-1]
+    with Ledger(tmp_path / "lines.jsonl", tmp_path / "out") as ledger:
+        assert [ledger.name(path, Path()) for path in reversed(paths)] == names[::-1]
+
+
+def test_equal_names_in_two_folders_have_output_of_their_own(tiny_run, tmp_path):
+    """As of a folder a day, with one --out and one file of lines for all of them."""
+    for day in range(2):
+        (camera := Camera(tiny_run, tmp_path)).folder = tmp_path / f"day{day}"
+        camera.folder.mkdir()
+        camera.drop("a.png", day)
+        camera.watch_until(lambda camera=camera, day=day: len(camera.lines()) == day + 1)
+    stored = [Path(line["map"]["file"]).name for line in camera.lines()]
+    assert stored == ["a_map.npy", "a_png_map.npy"]
+    judged = flawmap.judge(tiny_run, camera.json)
+    assert [record.score for record in judged] == [line["score"] for line in camera.lines()]
 
 
 def test_its_own_output_below_the_folder_is_no_picture(camera):

@@ -162,7 +162,7 @@ def _schema() -> Any:
     real, whole = pa.float64(), pa.int64()
     defect = {"box": pa.list_(whole), "area": whole}
     defect |= dict.fromkeys(("peak", "length", "mean", "area_mm2", "length_mm"), real)
-    stored = {"file": pa.string(), "size": pa.list_(whole), "score": real}
+    stored = {"file": pa.string(), "size": pa.list_(whole), "score": real, "sha256": pa.string()}
     return pa.schema(
         {"format": whole}
         | dict.fromkeys(_TEXTS, pa.string())
