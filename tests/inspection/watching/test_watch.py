@@ -21,7 +21,7 @@ from flawmap import FlawmapError, UsageError
 from flawmap.data.image_io.images import write_png
 from flawmap.inspection import settings
 from flawmap.inspection.record import StoredMap
-from flawmap.inspection.watching import arrivals
+from flawmap.inspection.watching import arrivals, skipped
 from flawmap.inspection.watching import watch as module
 from flawmap.inspection.watching.ledger import Ledger
 from flawmap.runtime.onnxruntime import OnnxRuntime
@@ -415,3 +415,67 @@ def test_a_file_renamed_over_another_is_seen(tmp_path):
     (tmp_path / ".new").rename(tmp_path / "a.png")
     watched.update()
     assert [version[:2] for version in watched.ready(9)] == [(first[0], 4)]
+
+
+VIEWS = ["001.png", *(f"001_{word}.png" for word in ("label", "seg", "gt", "mask", "annot"))]
+
+
+@pytest.mark.parametrize("names", [VIEWS, VIEWS[::-1]])
+def test_every_view_is_inspected_whichever_arrives_first(tmp_path, names):
+    watched = arrivals.Arrivals(tmp_path, set(), 0.0)
+    for name in names:
+        (tmp_path / name).touch()
+        time.sleep(0.02)
+        watched.update()
+    assert {Path(version[0]).name for version in watched.ready(9)} == set(VIEWS)
+
+
+@pytest.mark.parametrize("endings", [("map.npy", "mask.png"), ("mask.png", "map.npy")])
+def test_flawmaps_own_output_is_skipped_whichever_arrives_first(tmp_path, endings, monkeypatch):
+    monkeypatch.setattr(skipped, "_LASTING", 0.0)
+    watched = arrivals.Arrivals(tmp_path, set(), 0.0)
+    for ending in endings:
+        (tmp_path / f"001_{ending}").touch()
+        time.sleep(0.02)
+        watched.update()
+    assert watched.ready(9) == []
+    watched.left_out()
+    assert [line.partition(" left out")[0] for line in watched.left_out()] == [
+        "1 image written by flawmap"
+    ]
+
+
+class ClosedOs(CountingOs):
+    """The module ``os``, for which no folder can be listed."""
+
+    def listdir(self, path: str) -> list[str]:
+        raise PermissionError(path)
+
+    scandir = listdir
+
+
+def test_a_folder_that_cannot_be_listed_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(skipped, "_LASTING", 0.0)
+    monkeypatch.setattr(arrivals, "os", ClosedOs())
+    watched = arrivals.Arrivals(tmp_path, set(), 0.0)
+    assert watched.left_out() == []
+    watched.update()
+    (line,) = watched.left_out()
+    assert line.startswith(f"1 folder that cannot be listed left out, such as {tmp_path}; check")
+
+
+def test_what_is_not_inspected_is_said_once(camera, monkeypatch):
+    monkeypatch.setattr(skipped, "_LASTING", 0.1)
+    said: list[str] = []
+    for name in ("a.gif", "b.gif", "notes.txt"):
+        (camera.folder / name).touch()
+    camera.drop("masks/c.png")
+    camera.drop("d.png")
+    camera.watch_until(lambda: len(said) == 2, say=said.append)
+    assert said == [
+        f"1 mask of other images left out, such as {camera.folder / 'masks/c.png'}; rename those "
+        "that show a part. Further ones are not reported.",
+        f"2 files with endings that flawmap does not read (.gif) left out, such as "
+        f"{camera.folder / 'a.gif'}; save "
+        "images as PNG, JPEG, BMP, TIFF or WebP. Further ones are not reported.",
+    ]

@@ -56,9 +56,9 @@ def watch(
     rewritten. ``json_file`` gets a record per image, as from ``predict``, with ``bytes`` and
     ``modified_ns`` of the image; images with a record from an earlier call are done. ``out``: as
     for ``predict``. ``poll``: seconds between two checks of the folder. Changed settings of the run
-    are used from then on, and ``say`` gets a line. Returns the number of inspected images. Raises
-    UsageError if the folder does not exist, FlawmapError if another process writes to ``json_file``
-    or a disk is full.
+    are used from then on, and ``say`` gets a line; it also gets one for each reason for which files
+    are not inspected. Returns the number of inspected images. Raises UsageError if the folder does
+    not exist, FlawmapError if another process writes to ``json_file`` or a disk is full.
     """
     place = Path(folder)
     if not place.is_dir():
@@ -81,6 +81,8 @@ def watch(
         while not stop():
             live.refresh()
             arrivals.update()
+            for line in arrivals.left_out():
+                say(line)
             before = count
             for _ in worker.inspect(live.now, arrivals.ready(_TOGETHER)):
                 count += 1
