@@ -344,6 +344,19 @@ def test_predict_prints_a_line_an_image(
     assert lines[4] == f"Wrote {tmp_path / 'out'}"
 
 
+def test_predict_does_not_name_what_it_did_not_write(
+    flawmap: Flawmap, tiny_run: Path, images: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyarrow", reason="Parquet needs pyarrow (extra cluster)")
+    results, out = tmp_path / "results", tmp_path / "out"
+    said = flawmap("predict", tiny_run, images, "--parquet", results)
+    assert said.out.splitlines()[-1] == f"Wrote {results}"
+    said = flawmap("predict", tiny_run, images, "--parquet", results, "--out", out)
+    assert said.status == 0
+    assert "Wrote" not in said.out
+    assert f"3 of them have no output images in {out}" in said.err
+
+
 def test_json_on_standard_output_is_json_alone(
     flawmap: Flawmap, tiny_run: Path, images: Path, tmp_path: Path
 ) -> None:

@@ -366,11 +366,11 @@ def test_a_full_disk_ends_it_with_the_lines_so_far(
 ) -> None:
     write, calls = delivery.write_images, []
 
-    def full(*args: Any) -> None:
+    def full(*args: Any) -> InspectionRecord:
         calls.append(args)
         if len(calls) == 2:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(*args)
+        return write(*args)
 
     monkeypatch.setattr(delivery, "write_images", full)
     target = tmp_path / "lines.jsonl"

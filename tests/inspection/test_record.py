@@ -53,7 +53,14 @@ INSPECTED = st.builds(
     verdict=st.sampled_from(["good", "review", "reject"]),
     defects=DEFECTS,
     milliseconds=st.none() | st.floats(0, 1e9),
-    map=st.none() | st.builds(StoredMap, file=TEXT, size=st.tuples(SIDE, SIDE), score=NUMBER),
+    map=st.none()
+    | st.builds(
+        StoredMap,
+        file=TEXT,
+        size=st.tuples(SIDE, SIDE),
+        score=NUMBER,
+        sha256=st.none() | TEXT,
+    ),
 )
 FAILED = st.builds(InspectionRecord, **ORIGIN, error=TEXT)
 

@@ -176,7 +176,7 @@ def predict(
         )
     display.close()
     for path in (out, json_file, parquet):
-        if path is not None and str(path) != "-":
+        if display.count and path is not None and str(path) != "-":
             click.echo(f"Wrote {path}", err=str(json_file) == "-")
     if display.all_failed:
         raise FlawmapError("No image could be inspected.")

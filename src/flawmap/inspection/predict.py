@@ -45,8 +45,8 @@ def predict(
     ``NAME_map.npy`` (float32, of the map's size). ``json_file``: file for
     the records, one a line of JSON; ``-`` for standard output. They are written one by one, so they
     survive however the call ends; the record of an image that cannot be read, inspected or written
-    has an ``error``. ``parquet``: folder for the records instead, in parts; images that have a
-    record there, of the same model and settings, are not inspected again.
+    has an ``error``. ``parquet``: folder for the records instead, in parts and with absolute paths;
+    images whose path has a record there, of the same model and settings, are not inspected again.
     ``on``: ``threads`` of this process; ``local``: processes; ``ray``: a Ray cluster started here;
     ``ray://HOST:PORT`` or ``HOST:PORT``: a running one; ``auto``: threads or, for many images,
     processes. ``workers``: processes or actors, by default as many as there are cores. With them,
@@ -59,8 +59,8 @@ def predict(
     """
     check_on(on, workers)
     _check_targets(out, json_file, parquet)
-    results = Results.of(Path(run), runtime, json_file, parquet)
     folder = None if out is None else Path(out)
+    results = Results.of(Path(run), runtime, json_file, parquet, folder)
     jobs = list_jobs(images, [os.fspath(one) for one in lists], folder)
     place = choose(on, workers, len(jobs), runtime)
     inspector = Inspector.load(run, **runtime) if place.kind == "threads" else None

@@ -53,6 +53,7 @@ class StoredMap(_Frozen):
     file: str = Field(description="path relative to the folder of the lines, or absolute")
     size: tuple[PositiveInt, PositiveInt] = Field(description="height and width of the image")
     score: float = Field(description="score by the model, before a region is applied")
+    sha256: str | None = Field(None, description="of the file, if another map may replace it")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 from collections.abc import Callable
@@ -22,7 +23,6 @@ from flawmap.inspection.decision import ImageInfo, PostProcessor
 from flawmap.inspection.output.lines import json_lines, map_place, map_reference, read_lines
 from flawmap.inspection.record import InspectionRecord, StoredMap
 from flawmap.inspection.tiled import RawPrediction
-from flawmap.types import Size
 from flawmap.utils.files import read_regular
 
 _HEADER_BYTES = 4096  # maximum, in a map's file
@@ -40,7 +40,8 @@ def judge(
     Uses the run's current thresholds, region and filters, in the precision of each record. Map
     paths are relative to the folder of the lines. Returns and writes records as ``predict`` does,
     without milliseconds; records with an error stay unchanged. Raises FlawmapError if a line or its
-    map was not written by ``predict``, or was written by another run.
+    map was not written by ``predict``, or was written by another run, or if a later inspection
+    replaced the map.
     """
     check_target(json_file, LINES, inputs=[predictions], streamed=True)
     decide_again = _Rejudge(Path(run), Path(predictions), json_file)
@@ -73,7 +74,7 @@ class _Rejudge:
             )
         post_process = self._of(record, which)
         place = map_place(stored.file, self._source)
-        anomaly_map = _read_map(place, post_process, stored.size)
+        anomaly_map = _read_map(place, post_process, stored, which)
         image = ImageInfo(stored.size, record.path, record.image)
         prediction = RawPrediction(anomaly_map, stored.score)
         judged = post_process(prediction, image, record.provenance).record
@@ -113,9 +114,11 @@ class _Rejudge:
         return self._by_precision[precision, backend]
 
 
-def _read_map(path: Path, settings: PostProcessor, image_size: Size) -> NDArray[np.float32]:
+def _read_map(
+    path: Path, settings: PostProcessor, stored: StoredMap, which: str
+) -> NDArray[np.float32]:
     """Read a map; its size is checked before anything is read or allocated."""
-    height, width = settings.manifest.preprocessing.framing.layout(image_size).map_size
+    height, width = settings.manifest.preprocessing.framing.layout(stored.size).map_size
     try:
         data = read_regular(path, 4 * height * width + _HEADER_BYTES)
         shape, fortran, kind, start = _header(data)
@@ -132,6 +135,11 @@ def _read_map(path: Path, settings: PostProcessor, image_size: Size) -> NDArray[
             raise FlawmapError(f"Cannot read the map {path}: it was cut short. Predict again.")
         anomaly_map = np.frombuffer(data, np.float32, offset=start).reshape(shape)
         if np.isfinite(anomaly_map).all():
+            if stored.sha256 not in (None, hashlib.sha256(data).hexdigest()):
+                raise FlawmapError(
+                    f"{which}: its map {path} was replaced by that of a later image: predict "
+                    "again, or remove the line."
+                )
             return anomaly_map
     raise _foreign(path)
 

@@ -15,7 +15,7 @@ from flawmap import UsageError
 from flawmap.data.image_io.images import read_image
 from flawmap.data.listing import beside
 from flawmap.data.listing.images import Folder, as_paths
-from flawmap.data.listing.names import Reason, is_listed, is_searched, why_not
+from flawmap.data.listing.names import Reason, is_listed, why_not, why_not_searched
 
 
 def below(folder: Folder) -> list[str]:
@@ -75,8 +75,8 @@ def test_names_beside_others(names: str, images: str) -> None:
 
 
 def test_folders_that_are_searched() -> None:
-    searched = [is_searched(name) for name in ("cam1", ".git", "@eaDir", "__MACOSX", "Masks")]
-    assert searched == [True, False, False, False, False]
+    reasons = [why_not_searched(name) for name in ("cam1", ".git", "@eaDir", "__MACOSX", "Masks")]
+    assert reasons == [None, Reason.HIDDEN, Reason.SYSTEM, Reason.SYSTEM, Reason.MASK]
 
 
 def test_what_is_left_out_is_counted_by_reason_in_a_line_each(tmp_path: Path) -> None:

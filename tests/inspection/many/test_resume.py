@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -110,4 +111,43 @@ def test_folders_that_hold_something_else_stay_as_they_are(
 
 
 def test_paths_that_are_no_text_are_stored_with_escapes(tmp_path: Path, twelve: Path) -> None:
-    assert parts.stored_path("a\udcff.png") == "a\\udcff.png"
+    assert parts.stored_path("/a\udcff.png") == str(Path("/").absolute() / "a\\udcff.png")
+
+
+def test_equal_names_in_two_current_folders_are_two_images(
+    run_copy: Path, twelve: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "results"
+    for day in ("day1", "day2"):
+        (tmp_path / day).mkdir()
+        shutil.copy(twelve / "1.png", tmp_path / day)
+        monkeypatch.chdir(tmp_path / day)
+        assert len(flawmap.predict(run_copy, ".", parquet=results)) == 1
+    monkeypatch.chdir(tmp_path)
+    assert flawmap.predict(run_copy, ["day1/1.png", "day2"], parquet=results) == []
+    assert [record.path for record in read_parts(results)] == [
+        str(tmp_path / day / "1.png") for day in ("day1", "day2")
+    ]
+
+
+def test_images_that_get_no_output_are_counted(
+    run_copy: Path, twelve: Path, tmp_path: Path
+) -> None:
+    results, said = tmp_path / "results", list[str]()
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    images = [twelve / "0.png", twelve / "1.png", tmp_path / "broken.png"]
+
+    def say_of(out: str | None, *, count: int) -> list[str]:
+        said.clear()
+        folder = None if out is None else tmp_path / out
+        flawmap.predict(run_copy, images[:count], parquet=results, out=folder, say=said.append)
+        return said
+
+    assert say_of("first", count=1) == []
+    assert say_of(None, count=3) == [f"1 of 3 images are in {results} already."]
+    assert say_of("first", count=3)[1:] == [
+        f"1 of them have no output images in {tmp_path / 'first'} and get none: to write these, "
+        "give another folder as --parquet."
+    ]
+    assert say_of("firs", count=3)[1].startswith("2 of them have no output images")
+    assert len(say_of(None, count=3)) == 1

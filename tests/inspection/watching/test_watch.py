@@ -20,7 +20,8 @@ import flawmap
 from flawmap import FlawmapError, UsageError
 from flawmap.data.image_io.images import write_png
 from flawmap.inspection import settings
-from flawmap.inspection.watching import arrivals
+from flawmap.inspection.record import StoredMap
+from flawmap.inspection.watching import arrivals, skipped
 from flawmap.inspection.watching import watch as module
 from flawmap.inspection.watching.ledger import Ledger
 from flawmap.runtime.onnxruntime import OnnxRuntime
@@ -152,15 +153,29 @@ def test_the_same_stem_twice_is_not_written_over(camera):
 def test_no_two_images_have_one_name_for_their_output(tmp_path):
     """Nor where a disk does not tell capitals apart, nor after a restart."""
     paths = ["a.png", "a.jpg", "a_jpg.png", "A.png", "a.JPG", "b/a.png", "a.png", "a.jpg"]
-    with Ledger(tmp_path / "lines.jsonl") as ledger:
-        names = [ledger.name(path) for path in paths]
-        for path in paths[:6]:
-            ledger.add(make_record(path, bytes=1, modified_ns=1))
+    with Ledger(tmp_path / "lines.jsonl", tmp_path / "out") as ledger:
+        names = [ledger.name(path, Path()) for path in paths]
+        for path, name in list(zip(paths, names, strict=True))[:6]:
+            stored = StoredMap(file=f"out/{name}_map.npy", size=(4, 4), score=0.5)
+            ledger.add(make_record(path, bytes=1, modified_ns=1, map=stored))
     assert names[0] == names[6] == "a"
     assert names[1] == names[7] == "a_jpg"
     assert len({name.lower() for name in names}) == 6
-    with Ledger(tmp_path / "lines.jsonl") as ledger:
-        assert [ledger.name(path) for path in reversed(paths)] == names[::-1]
+    with Ledger(tmp_path / "lines.jsonl", tmp_path / "out") as ledger:
+        assert [ledger.name(path, Path()) for path in reversed(paths)] == names[::-1]
+
+
+def test_equal_names_in_two_folders_have_output_of_their_own(tiny_run, tmp_path):
+    """As of a folder a day, with one --out and one file of lines for all of them."""
+    for day in range(2):
+        (camera := Camera(tiny_run, tmp_path)).folder = tmp_path / f"day{day}"
+        camera.folder.mkdir()
+        camera.drop("a.png", day)
+        camera.watch_until(lambda camera=camera, day=day: len(camera.lines()) == day + 1)
+    stored = [Path(line["map"]["file"]).name for line in camera.lines()]
+    assert stored == ["a_map.npy", "a_png_map.npy"]
+    judged = flawmap.judge(tiny_run, camera.json)
+    assert [record.score for record in judged] == [line["score"] for line in camera.lines()]
 
 
 def test_its_own_output_below_the_folder_is_no_picture(camera):
@@ -400,3 +415,67 @@ def test_a_file_renamed_over_another_is_seen(tmp_path):
     (tmp_path / ".new").rename(tmp_path / "a.png")
     watched.update()
     assert [version[:2] for version in watched.ready(9)] == [(first[0], 4)]
+
+
+VIEWS = ["001.png", *(f"001_{word}.png" for word in ("label", "seg", "gt", "mask", "annot"))]
+
+
+@pytest.mark.parametrize("names", [VIEWS, VIEWS[::-1]])
+def test_every_view_is_inspected_whichever_arrives_first(tmp_path, names):
+    watched = arrivals.Arrivals(tmp_path, set(), 0.0)
+    for name in names:
+        (tmp_path / name).touch()
+        time.sleep(0.02)
+        watched.update()
+    assert {Path(version[0]).name for version in watched.ready(9)} == set(VIEWS)
+
+
+@pytest.mark.parametrize("endings", [("map.npy", "mask.png"), ("mask.png", "map.npy")])
+def test_flawmaps_own_output_is_skipped_whichever_arrives_first(tmp_path, endings, monkeypatch):
+    monkeypatch.setattr(skipped, "_LASTING", 0.0)
+    watched = arrivals.Arrivals(tmp_path, set(), 0.0)
+    for ending in endings:
+        (tmp_path / f"001_{ending}").touch()
+        time.sleep(0.02)
+        watched.update()
+    assert watched.ready(9) == []
+    watched.left_out()
+    assert [line.partition(" left out")[0] for line in watched.left_out()] == [
+        "1 image written by flawmap"
+    ]
+
+
+class ClosedOs(CountingOs):
+    """The module ``os``, for which no folder can be listed."""
+
+    def listdir(self, path: str) -> list[str]:
+        raise PermissionError(path)
+
+    scandir = listdir
+
+
+def test_a_folder_that_cannot_be_listed_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(skipped, "_LASTING", 0.0)
+    monkeypatch.setattr(arrivals, "os", ClosedOs())
+    watched = arrivals.Arrivals(tmp_path, set(), 0.0)
+    assert watched.left_out() == []
+    watched.update()
+    (line,) = watched.left_out()
+    assert line.startswith(f"1 folder that cannot be listed left out, such as {tmp_path}; check")
+
+
+def test_what_is_not_inspected_is_said_once(camera, monkeypatch):
+    monkeypatch.setattr(skipped, "_LASTING", 0.1)
+    said: list[str] = []
+    for name in ("a.gif", "b.gif", "notes.txt"):
+        (camera.folder / name).touch()
+    camera.drop("masks/c.png")
+    camera.drop("d.png")
+    camera.watch_until(lambda: len(said) == 2, say=said.append)
+    assert said == [
+        f"1 mask of other images left out, such as {camera.folder / 'masks/c.png'}; rename those "
+        "that show a part. Further ones are not reported.",
+        f"2 files with endings that flawmap does not read (.gif) left out, such as "
+        f"{camera.folder / 'a.gif'}; save "
+        "images as PNG, JPEG, BMP, TIFF or WebP. Further ones are not reported.",
+    ]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from flawmap.errors import UsageError
+from flawmap.inspection.watching import skipped
 from flawmap.station.intake import folders
 from station.inspecting import Inspecting, draw_png, inspecting, wait_until
 
@@ -77,6 +78,22 @@ def test_a_broken_file_becomes_a_part_without_verdict(
     errors = {part.number: part.error or "" for part in line.parts()}
     assert "broken.png" in errors["broken"]
     assert "large.png" in errors["large"]
+
+
+def test_what_is_not_inspected_is_logged_once(
+    tiny_run: Path,
+    tmp_path: Path,
+    dropped: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(skipped, "_LASTING", 0.1)
+    (dropped / "a.gif").write_bytes(b"")
+    for name in ("b.png", "b_label.png"):
+        (dropped / name).write_bytes(draw_png(1))
+    with watched(tmp_path, tiny_run, dropped) as line:
+        wait_until(lambda: len(line.parts()) == 2 and str(dropped / "a.gif") in caplog.text)
+    assert caplog.text.count(f"Watched folder {dropped}: 1 file") == 1
 
 
 def test_a_full_queue_is_waited_for(tiny_run: Path, tmp_path: Path, dropped: Path) -> None:

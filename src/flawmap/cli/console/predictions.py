@@ -37,13 +37,18 @@ class PredictionDisplay:
             say(f"{_coloured(verdict)} {values}  {printable(record.path or '')}")
 
     @property
+    def count(self) -> int:
+        """How many images were shown."""
+        return sum(self._counts.values())
+
+    @property
     def all_failed(self) -> bool:
         """Whether there were images, and none could be inspected."""
         return set(self._counts) == {"error"}
 
     def stopped(self, lines: Path | None, parquet: Path | None = None) -> None:
         """Print what was done before an early end, and where its records are."""
-        count = sum(self._counts.values())
+        count = self.count
         if count:
             self.close()
             if parquet is not None:
@@ -62,7 +67,7 @@ class PredictionDisplay:
             sums = [f"{self._counts.get(name, 0)} {text}" for name, text in shown.items()]
             failed = self._counts.get("error", 0)
             sums += [f"{failed} unreadable"] if failed else []
-            total = plural(sum(self._counts.values()), "image(s)")
+            total = plural(self.count, "image(s)")
             say(f"{total}: {', '.join(sums)}")
 
 

@@ -111,7 +111,7 @@ class Folder:
             path = self.path / name
             reason = folder_why_not(name)
             if reason is not None:
-                if _is_reported(path, reason):
+                if is_reported(path, reason):
                     self.left_out.add(reason, path)
                 continue
             below = Folder(
@@ -338,7 +338,7 @@ def _may_be_read(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _is_reported(folder: Path, reason: Reason) -> bool:
+def is_reported(folder: Path, reason: Reason) -> bool:
     """Whether a folder that is left out is reported, as it holds something the user may miss."""
     try:
         with os.scandir(folder) as entries:

@@ -96,14 +96,37 @@ def why_not(name: str, there: Container[str] = ()) -> Reason | None:
     return Reason.MASK if mask_owner(name, there) is not None else None
 
 
+def why_not_watched(name: str, there: Container[str]) -> Reason | None:
+    """Return why a file that arrives in a watched folder is not inspected; None if it is.
+
+    As :func:`why_not`, but whichever file arrives first: cameras write no masks, so that 7_mask.png
+    is a part like 7.png, and flawmap writes the map of its own output first.
+
+    >>> why_not_watched("7_mask.png", {"7.png"}), why_not_watched("7_mask.png", {"7_map.npy"})
+    (None, <Reason.OWN...>)
+    """
+    reason = why_not(name)
+    return Reason.OWN if reason is None and _map_beside(name) in there else reason
+
+
 def is_listed(name: str, there: Container[str] = ()) -> bool:
     """Whether a file of this name is an image of a part; ``there`` as for :func:`why_not`."""
     return why_not(name, there) is None
 
 
-def is_searched(name: str) -> bool:
-    """Whether a subfolder of this name is searched for images of parts."""
-    return folder_why_not(name) is None and not names_masks(name)
+def own_images(name: str) -> tuple[str, ...]:
+    """Return the overlay and the mask that flawmap writes beside a map; none for another name.
+
+    >>> own_images("7_map.npy"), own_images("7.png")
+    (('7_overlay.png', '7_mask.png'), ())
+    """
+    base = name.removesuffix("_map.npy")
+    return (f"{base}_overlay.png", f"{base}_mask.png") if base and base != name else ()
+
+
+def why_not_searched(name: str) -> Reason | None:
+    """Return why a subfolder is not searched for images of parts, by its name; None if it is."""
+    return folder_why_not(name) or (Reason.MASK if names_masks(name) else None)
 
 
 def squeezed(name: str) -> str:
@@ -217,12 +240,18 @@ def is_named_after_image(name: str) -> bool:
 
 def _is_own(name: str, there: Container[str]) -> bool:
     """Whether it is one of N_overlay.png, N_mask.png and N_map.npy beside another of them."""
+    stored = _map_beside(name)
+    if not stored:
+        return False
+    overlay, mask = own_images(stored)
+    return stored in there or (mask if name == overlay else overlay) in there
+
+
+def _map_beside(name: str) -> str:
+    """Return the map N_map.npy that lies beside N_overlay.png and N_mask.png, else ""."""
     stem, ending = split_name(name)
     base, _, kind = stem.rpartition("_")
-    if not base or ending != ".png" or kind not in ("overlay", "mask"):
-        return False
-    other = "mask" if kind == "overlay" else "overlay"
-    return f"{base}_{other}.png" in there or f"{base}_map.npy" in there
+    return f"{base}_map.npy" if base and ending == ".png" and kind in ("overlay", "mask") else ""
 
 
 def _is_partial(name: str) -> bool:

@@ -14,7 +14,7 @@ from types import TracebackType
 from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.manifest import Manifest
 from flawmap.inspection.decision import Inspection, Outcome, record_of
-from flawmap.inspection.output.images import with_map, write_images
+from flawmap.inspection.output.images import write_images
 from flawmap.inspection.record import InspectionRecord
 from flawmap.utils.signals import undisturbed
 
@@ -29,7 +29,7 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV}
 class _Waiting:
     record: InspectionRecord
     held: int
-    written: Future[None] | None
+    written: Future[InspectionRecord] | None
 
 
 class Delivery:
@@ -68,7 +68,7 @@ class Delivery:
         else:
             place, held = self._folder / name, 0 if outcome.image is None else outcome.image.nbytes
             self._give_until(held)
-            waiting = _Waiting(with_map(outcome, place, self._lines), held, Future())
+            waiting = _Waiting(outcome.record, held, Future())
             self._waiting.append(waiting)  # first, so that no output image lacks its record
             self._pool.submit(self._write, waiting, place, outcome)
         while self._waiting and _is_done(self._waiting[0]):
@@ -77,11 +77,11 @@ class Delivery:
     def _write(self, waiting: _Waiting, place: Path, inspection: Inspection) -> None:
         assert waiting.written is not None
         try:
-            write_images(place, inspection, self._manifest, self._inputs)
+            record = write_images(place, inspection, self._manifest, self._lines, self._inputs)
         except BaseException as error:
             waiting.written.set_exception(error)
         else:
-            waiting.written.set_result(None)
+            waiting.written.set_result(record)
 
     def _give_until(self, coming: int) -> None:
         """Deliver records until there is room for one more image."""
@@ -95,7 +95,7 @@ class Delivery:
         record = first.record
         try:
             if first.written is not None:
-                first.written.result()
+                record = first.written.result()
         except (FlawmapError, OSError, MemoryError) as error:
             if is_disk_error(error):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Container
@@ -20,9 +21,13 @@ from flawmap.utils.files import make_folder, write_bytes
 
 
 def write_images(
-    place: Path, inspection: Inspection, manifest: Manifest, inputs: Container[str] = ()
-) -> None:
-    """Write overlay and mask of an image, and the model's raw map.
+    place: Path,
+    inspection: Inspection,
+    manifest: Manifest,
+    lines: str | os.PathLike[str] | None,
+    inputs: Container[str] = (),
+) -> InspectionRecord:
+    """Write overlay, mask and raw map; return the record, which refers to the map from ``lines``.
 
     The inspection holds the image, which itself becomes the overlay. ``inputs``: absolute paths
     that must not be written. Raises FlawmapError if a file cannot be written or would replace one
@@ -34,7 +39,8 @@ def write_images(
     _refuse_replacing(stored, (overlay, mask), inputs)
     buffer = io.BytesIO()
     np.save(buffer, inspection.raw_map)
-    write_bytes(stored, buffer.getvalue())  # first: it marks the other files as ours
+    data = buffer.getvalue()
+    write_bytes(stored, data)  # first: it marks the other files as ours
     write_overlay_and_mask(
         overlay,
         mask,
@@ -43,15 +49,13 @@ def write_images(
         manifest.calibration.pixel.value,
         drop=manifest.filters.drop,
     )
-
-
-def with_map(
-    inspection: Inspection, place: Path, lines: str | os.PathLike[str] | None
-) -> InspectionRecord:
-    """Return the record with a reference to the map at ``place``, relative to ``lines``."""
-    reference = map_reference(map_file(place), lines)
-    stored = StoredMap(file=reference, size=inspection.size, score=inspection.raw_score)
-    return inspection.record.model_copy(update={"map": stored})
+    reference = StoredMap(
+        file=map_reference(stored, lines),
+        size=inspection.size,
+        score=inspection.raw_score,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+    return inspection.record.model_copy(update={"map": reference})
 
 
 def _refuse_replacing(stored: Path, images: tuple[Path, ...], inputs: Container[str]) -> None:
@@ -75,6 +79,11 @@ def _exists(path: Path) -> bool:
 def map_file(place: Path) -> Path:
     """Return the path of an image's map."""
     return _beside(place, "_map.npy")
+
+
+def base_of(stored: Path) -> Path:
+    """Return the place of an image's output files by the path of its map."""
+    return stored.with_name(stored.name.removesuffix("_map.npy"))
 
 
 def mask_file(place: Path) -> Path:

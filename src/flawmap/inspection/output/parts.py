@@ -8,8 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
+from flawmap.data.urls import is_url
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.record import InspectionRecord
 from flawmap.utils.extras import need
@@ -24,6 +25,16 @@ _TEXTS = (
     "path", "error", "verdict", "run", "precision", "backend", "region", "device", "model",
     "settings", "image",
 )  # fmt: skip
+
+
+class Done(NamedTuple):
+    """How often each path has a record, and the paths of those without the output images asked for.
+
+    A record with an error needs no output images.
+    """
+
+    records: Counter[str]
+    without_output: set[str]
 
 
 class PartsFolder:
@@ -66,23 +77,32 @@ class PartsFolder:
         finally:
             self._lock.release()
 
-    def done(self, identity: tuple[str, str, str]) -> Counter[str] | None:
-        """Return how often each path has a record of this model, these settings and precision.
+    def done(self, identity: tuple[str, str, str], out: str | None = None) -> Done | None:
+        """Return the paths that have a record of this model, these settings and precision.
 
-        None if the folder holds records of others: all of its parts are then obsolete.
+        None if the folder holds records of others: all of its parts are then obsolete. ``out``: how
+        the file of each map begins if the call's output images are there already; None if it writes
+        none.
         """
-        found: Counter[str] = Counter()
+        found = Done(Counter(), set())
         parts = part_files(self.folder)
         for part in parts:
-            rows = _read(part, ["path", *_IDENTITY])
+            rows = _read(part, ["path", "error", "map", *_IDENTITY])
             if any(tuple(row[name] for name in _IDENTITY) != identity for row in rows):
                 self._obsolete = parts
                 return None
-            found.update(row["path"] for row in rows)
+            found.records.update(row["path"] for row in rows)
+            if out is not None:
+                found.without_output.update(
+                    row["path"] for row in rows if not _has_output(row, stored_text(out))
+                )
         return found
 
     def write(self, record: InspectionRecord) -> None:
-        """Append a record; it is in a file at the latest when the block ends."""
+        """Append a record; it is in a file at the latest when the block ends.
+
+        Its path is stored as :func:`stored_path` returns it.
+        """
         self._rows.append(_row(record))
         if len(self._rows) >= _ROWS or time.monotonic() - self._since > _SECONDS:
             self._write_part()
@@ -121,9 +141,19 @@ def read_parts(folder: Path) -> Iterator[InspectionRecord]:
                 raise type(error)(f"Cannot read {part}. {error}") from error
 
 
-def stored_path(path: str) -> str:
-    """Return a path as Parquet stores it: bytes that are no UTF-8 become escapes."""
-    return path.encode("utf-8", "backslashreplace").decode()
+def stored_path(source: str) -> str:
+    """Return the path or URL of an image as parts name it, from whichever folder it is given."""
+    return stored_text(source if is_url(source) else str(Path(source).absolute()))
+
+
+def stored_text(text: str) -> str:
+    """Return a text as Parquet stores it: bytes of file names that are no UTF-8 become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _has_output(row: dict[str, Any], out: str) -> bool:
+    stored = row["map"]
+    return row["error"] is not None or (stored is not None and stored["file"].startswith(out))
 
 
 def _read(part: Path, columns: list[str] | None) -> list[dict[str, Any]]:
@@ -141,11 +171,12 @@ def _read(part: Path, columns: list[str] | None) -> list[dict[str, Any]]:
 
 def _row(record: InspectionRecord) -> dict[str, Any]:
     row = record.to_dict()
-    for name in ("path", "error"):
-        if name in row:
-            row[name] = stored_path(row[name])
+    if "path" in row:
+        row["path"] = stored_path(row["path"])
+    if "error" in row:
+        row["error"] = stored_text(row["error"])
     if "map" in row:
-        row["map"] = row["map"] | {"file": stored_path(row["map"]["file"])}
+        row["map"] = row["map"] | {"file": stored_text(row["map"]["file"])}
     return row
 
 
@@ -162,7 +193,7 @@ def _schema() -> Any:
     real, whole = pa.float64(), pa.int64()
     defect = {"box": pa.list_(whole), "area": whole}
     defect |= dict.fromkeys(("peak", "length", "mean", "area_mm2", "length_mm"), real)
-    stored = {"file": pa.string(), "size": pa.list_(whole), "score": real}
+    stored = {"file": pa.string(), "size": pa.list_(whole), "score": real, "sha256": pa.string()}
     return pa.schema(
         {"format": whole}
         | dict.fromkeys(_TEXTS, pa.string())

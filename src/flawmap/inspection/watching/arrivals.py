@@ -16,7 +16,13 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flawmap.data.listing.names import is_listed, is_searched
+from flawmap.data.listing.names import (
+    Reason,
+    own_images,
+    why_not_searched,
+    why_not_watched,
+)
+from flawmap.inspection.watching.skipped import Skipped
 
 Version = tuple[str, int, int]  # path, size in bytes, modification time in ns
 
@@ -51,8 +57,9 @@ class _Pending:
 class Arrivals:
     """Images below ``folder`` whose version is not in ``done``.
 
-    Names are skipped as in every listing, and so is the folder ``written``. A folder that is
-    temporarily inaccessible keeps its last listing.
+    Names are skipped as in every listing, except for masks beside images, which cameras do not
+    write: so it does not matter which file arrives first. The folder ``written`` is skipped, too. A
+    folder that is temporarily inaccessible keeps its last listing.
     """
 
     def __init__(
@@ -66,6 +73,7 @@ class Arrivals:
         self._reals: set[str] = set()
         self._pending: dict[str, _Pending] = {}
         self._recent: deque[str] = deque(maxlen=_RECENT)
+        self._skipped = Skipped()
         self._cycle = self._every_file()
         self._swept = time.monotonic()
         self._add(str(folder))
@@ -96,6 +104,10 @@ class Arrivals:
             if self._pending.get(one.version[0]) is one:
                 versions.append(one.version)
         return versions
+
+    def left_out(self) -> list[str]:
+        """Return a line for each reason for which files are skipped, when it first occurs."""
+        return self._skipped.lines()
 
     def pause(self, most: float) -> float:
         """Return the seconds until the next pending image may be ready, at most ``most``."""
@@ -164,7 +176,9 @@ class Arrivals:
             with os.scandir(place.path) as entries:
                 there = {entry.name: entry.inode() for entry in entries}
         except OSError:
+            self._skipped.add(place.path, Reason.UNLISTED)
             return False
+        self._skipped.discard(place.path)
         before, place.names = place.names, there
         for name, _ in there.items() - before.items():
             self._enter(place, name)
@@ -175,9 +189,22 @@ class Arrivals:
 
     def _enter(self, place: _Place, name: str) -> None:
         path = f"{place.path}{os.sep}{name}"
-        if is_listed(name, place.names) and self._consider(path):
+        reason = why_not_watched(name, place.names)
+        if reason is None and self._consider(path):
             place.images.add(name)
-        elif is_searched(name) and path not in self._places and os.path.isdir(path):  # noqa: PTH112
+        elif os.path.isdir(path):  # noqa: PTH112
+            self._enter_folder(path, name)
+        else:
+            self._skipped.add(path, reason or Reason.IRREGULAR)
+        for own in place.images.intersection(own_images(name)):
+            place.images.remove(own)
+            self._pending.pop(f"{place.path}{os.sep}{own}", None)
+            self._skipped.add(f"{place.path}{os.sep}{own}", Reason.OWN)
+
+    def _enter_folder(self, path: str, name: str) -> None:
+        if (reason := why_not_searched(name)) is not None:
+            self._skipped.add(path, reason)
+        elif path not in self._places:
             self._add(path)
 
     def _add(self, path: str) -> None:

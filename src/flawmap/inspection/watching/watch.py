@@ -19,7 +19,7 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.decision import Inspection, Outcome, record_of
 from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.output.delivery import is_disk_error, unwritten
-from flawmap.inspection.output.images import with_map, write_images
+from flawmap.inspection.output.images import write_images
 from flawmap.inspection.pipeline import inspect_files
 from flawmap.inspection.record import InspectionRecord
 from flawmap.inspection.settings import LiveInspector
@@ -56,9 +56,9 @@ def watch(
     rewritten. ``json_file`` gets a record per image, as from ``predict``, with ``bytes`` and
     ``modified_ns`` of the image; images with a record from an earlier call are done. ``out``: as
     for ``predict``. ``poll``: seconds between two checks of the folder. Changed settings of the run
-    are used from then on, and ``say`` gets a line. Returns the number of inspected images. Raises
-    UsageError if the folder does not exist, FlawmapError if another process writes to ``json_file``
-    or a disk is full.
+    are used from then on, and ``say`` gets a line; it also gets one for each reason for which files
+    are not inspected. Returns the number of inspected images. Raises UsageError if the folder does
+    not exist, FlawmapError if another process writes to ``json_file`` or a disk is full.
     """
     place = Path(folder)
     if not place.is_dir():
@@ -75,12 +75,14 @@ def watch(
         sweep_below(written)
     live = LiveInspector(Path(run), runtime, say)
     count = 0
-    with Ledger(Path(json_file)) as ledger:
+    with Ledger(Path(json_file), written) as ledger:
         arrivals = Arrivals(place, ledger.done, settle, written)
         worker = _Worker(arrivals, ledger, place, written, json_file, show)
         while not stop():
             live.refresh()
             arrivals.update()
+            for line in arrivals.left_out():
+                say(line)
             before = count
             for _ in worker.inspect(live.now, arrivals.ready(_TOGETHER)):
                 count += 1
@@ -130,11 +132,10 @@ class _Worker:
         """Write the images of a result, and return its record."""
         if self._written is None or not isinstance(result, Inspection):
             return record_of(result)
-        name = Path(self._ledger.name(path)).relative_to(self._place)
+        place = self._written / self._ledger.name(path, self._place)
         try:
-            write_images(self._written / name, result, inspector.manifest)
+            return write_images(place, result, inspector.manifest, self._lines)
         except (FlawmapError, OSError, MemoryError) as error:
             if is_disk_error(error):
                 raise
             return unwritten(result.record, error)
-        return with_map(result, self._written / name, self._lines)

@@ -87,6 +87,8 @@ class FolderSource(threading.Thread):
             while not self._stopping.is_set():
                 self._say(None if self._folder.is_dir() else f"There is no folder {self._folder}.")
                 arrivals.update()
+                for line in arrivals.left_out():
+                    _LOG.warning("Watched folder %s: %s", self._folder, line)
                 pause = self._submit_ready(arrivals, done)
                 self._collect(arrivals, done)
                 self._stopping.wait(max(_SHORTEST, arrivals.pause(pause)))
