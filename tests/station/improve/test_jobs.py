@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flawmap.runtime.registry import has_bf16_here
 from flawmap.station.database.tables import Job, Product
 from flawmap.station.improve import jobs, training, work
 from flawmap.station.improve.progress import progress_of
@@ -22,6 +23,7 @@ from station.inspecting import Inspecting, inspecting, wait_until
 
 COPY = "import shutil, sys; shutil.copytree(sys.argv[1], sys.argv[2])"
 SLEEP = "import time; print('training: 3 of 9 (head, loss 0.5)', flush=True); time.sleep(600)"
+LONG = 240.0  # seconds, on a busy machine
 Trains = Callable[[str], None]
 
 
@@ -76,6 +78,20 @@ def test_the_first_inspector_goes_live(tmp_path: Path, trains: Trains) -> None:
             assert session.get_one(Product, done.product_id).model_id is not None
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not has_bf16_here(), reason="this processor has no bf16 arithmetic")
+def test_a_station_in_bf16_exports_what_it_trained(tmp_path: Path, trains: Trains) -> None:
+    trains(COPY)
+    with inspecting(tmp_path / "station", precision="bf16") as line:
+        job = begin(line)
+        wait_until(lambda: job_of(line, job).message == "Exporting for bf16")
+        wait_until(lambda: job_of(line, job).state != "running", LONG)
+        done = job_of(line, job)
+        assert done.state == "done", done.message
+        answer = line.send(part_png(1))
+        assert (answer.status_code, answer.json()["precision"]) == (200, "bf16")
+
+
 def test_one_at_a_time_and_stopped(tmp_path: Path, trains: Trains) -> None:
     trains(SLEEP)
     with inspecting(tmp_path / "station") as line:
@@ -105,7 +121,7 @@ def test_a_restart_goes_on(tmp_path: Path, trains: Trains) -> None:
 
 
 def test_a_failure_says_why(tmp_path: Path, trains: Trains) -> None:
-    trains("import sys; print('looking'); sys.exit('Error: the images are all black.')")
+    trains("import sys; print('looking'); sys.exit('flawmap: the images are all black.')")
     with inspecting(tmp_path / "station") as line:
         failed = reaches(line, begin(line), "failed")
         assert failed.message == "It failed: the images are all black."
@@ -121,6 +137,13 @@ def test_what_could_not_succeed_does_not_begin(
         monkeypatch.setattr(jobs, "can_train", lambda: False)
         with pytest.raises(RefusedError, match=r"pip install 'flawmap\[train\]'"):
             jobs.add_job(line.station, None, few, Options())
+
+
+def test_folds_leave_no_images_for_int8(tmp_path: Path) -> None:
+    with inspecting(tmp_path / "station", precision="int8") as line:
+        product = give_images(line.station, 6)
+        with pytest.raises(RefusedError, match=r"int8.*without folds"):
+            jobs.add_job(line.station, None, product, Options(folds=5))
 
 
 def test_the_command_names_groups_and_resumes(tmp_path: Path) -> None:
