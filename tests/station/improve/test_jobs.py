@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from flawmap.calibration.calibrate import calibrate
+from flawmap.inspection.bundle.manifest import read_manifest
 from flawmap.runtime.registry import has_bf16_here
 from flawmap.station.database.tables import Job, Product
 from flawmap.station.improve import jobs, training, work
+from flawmap.station.improve.images import add_images
 from flawmap.station.improve.progress import progress_of
 from flawmap.station.improve.service import trainings_of
 from flawmap.station.improve.training import Options
 from flawmap.station.refusals import RefusedError
 from flawmap.station.security.callers import Caller
-from station.filling import add_user
+from station.filling import add_login, add_user
 from station.improving import give_images, part_png
 from station.inspecting import Inspecting, inspecting, wait_until
 
@@ -90,6 +93,25 @@ def test_a_station_in_bf16_exports_what_it_trained(tmp_path: Path, trains: Train
         assert done.state == "done", done.message
         answer = line.send(part_png(1))
         assert (answer.status_code, answer.json()["precision"]) == (200, "bf16")
+
+
+def test_a_model_trained_anew_takes_settings_over(
+    tmp_path: Path, trains: Trains, run_copy: Path
+) -> None:
+    calibrate(run_copy, false_reject=0.2, review=0.4)
+    trains(COPY)
+    with inspecting(tmp_path / "station", run_copy) as line:
+        add_images(line.station, None, 1, [part_png(seed) for seed in range(6)])
+        job = trainings_of(line.station).begin(None, 1, Options(anew=True)).id
+        done = reaches(line, job, "done")
+        said = "Taken over from model 1: reject 20 % and review 40 % of good parts."
+        assert said in str(done.message)
+        limits = read_manifest(Path(done.folder) / "run").calibration
+        assert (limits.reject.asked, limits.review.asked) == (0.2, 0.4)
+        cookie, _ = add_login(line.station.database, "engineer")
+        line.client.cookies.set("flawmap_session", cookie)
+        for page in ("/products/1", "/models/2"):
+            assert said in line.client.get(page, headers={"Authorization": ""}).text
 
 
 def test_one_at_a_time_and_stopped(tmp_path: Path, trains: Trains) -> None:

@@ -84,6 +84,11 @@ def calibrate_command(folder: Path) -> list[str]:
     return _child(["calibrate", str(folder / RUN), str(folder / CALIBRATE), "--add"])
 
 
+def region_command(run: Path, drawing: Path) -> list[str]:
+    """Return the command that sets a run's region of interest."""
+    return _child(["regions", str(run), "--roi", str(drawing)])
+
+
 def export_command(run: Path, to: Sequence[str]) -> list[str]:
     """Return the command that exports a run; `to`: its options that say to what."""
     return _child(["export", str(run), *to])

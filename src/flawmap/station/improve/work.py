@@ -20,6 +20,7 @@ from flawmap.station.improve.data.way import choose_way, has_head, method_of
 from flawmap.station.improve.data.write import Writer
 from flawmap.station.improve.exporting import export
 from flawmap.station.improve.jobs import BEGIN, too_few
+from flawmap.station.improve.taking_over import notes_of, take_over
 from flawmap.station.improve.training import (
     CALIBRATE,
     DEFECTIVE,
@@ -49,15 +50,20 @@ def work(station: Station, job: Job, run_process: RunProcess) -> str:
     if _has(dataset, CALIBRATE) and not _is_calibrated(run, dataset):
         run_process(job, calibrate_command(folder), "Calibrating")
     begins = job.kind == BEGIN and product.model_id is None
-    if not begins and (present := _live(station, product)).folder == str(run):
-        return f"Model {present.id} inspects already."
+    if not begins:
+        present = _live(station, product)
+        if present.folder == str(run):
+            return f"Model {present.id} inspects already."
+        if not dataset.get("refines"):
+            take_over(job, present, run_process)
     export(station.config, job, run, run_process)
     if begins:
         model = models.go_live(station, product.id, run)
         return f"Model {model.id} inspects since it was trained."
     verdicts = _compare(station, job, product, dataset, run_process)
     model = _add_candidate(station, product, run, verdicts)
-    return f"Model {model.id} is a candidate, compared on {len(verdicts)} reviewed parts."
+    done = f"Model {model.id} is a candidate, compared on {len(verdicts)} reviewed parts."
+    return " ".join([done, *notes_of(folder)])
 
 
 def _write_dataset(station: Station, job: Job, product: Product) -> dict[str, Any]:
