@@ -81,9 +81,9 @@ def inspecting(data: Path, *runs: str | Path, **settings: Any) -> Iterator[Inspe
         yield Inspecting(app, client)
 
 
-def wait_until(done: Callable[[], object]) -> None:
-    """Return when it is so; fail after a while."""
-    end = time.monotonic() + LIMIT
+def wait_until(done: Callable[[], object], limit: float = LIMIT) -> None:
+    """Return when it is so; fail after `limit` seconds."""
+    end = time.monotonic() + limit
     while not done():
         assert time.monotonic() < end, "it did not come to it"
         time.sleep(0.01)

@@ -9,19 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from flawmap.calibration.calibrate import calibrate
+from flawmap.inspection.bundle.manifest import read_manifest
+from flawmap.runtime.registry import has_bf16_here
 from flawmap.station.database.tables import Job, Product
 from flawmap.station.improve import jobs, training, work
+from flawmap.station.improve.images import add_images
 from flawmap.station.improve.progress import progress_of
 from flawmap.station.improve.service import trainings_of
 from flawmap.station.improve.training import Options
 from flawmap.station.refusals import RefusedError
 from flawmap.station.security.callers import Caller
-from station.filling import add_user
+from station.filling import add_login, add_user
 from station.improving import give_images, part_png
 from station.inspecting import Inspecting, inspecting, wait_until
 
 COPY = "import shutil, sys; shutil.copytree(sys.argv[1], sys.argv[2])"
 SLEEP = "import time; print('training: 3 of 9 (head, loss 0.5)', flush=True); time.sleep(600)"
+LONG = 240.0  # seconds, on a busy machine
 Trains = Callable[[str], None]
 
 
@@ -76,6 +81,39 @@ def test_the_first_inspector_goes_live(tmp_path: Path, trains: Trains) -> None:
             assert session.get_one(Product, done.product_id).model_id is not None
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not has_bf16_here(), reason="this processor has no bf16 arithmetic")
+def test_a_station_in_bf16_exports_what_it_trained(tmp_path: Path, trains: Trains) -> None:
+    trains(COPY)
+    with inspecting(tmp_path / "station", precision="bf16") as line:
+        job = begin(line)
+        wait_until(lambda: job_of(line, job).message == "Exporting for bf16")
+        wait_until(lambda: job_of(line, job).state != "running", LONG)
+        done = job_of(line, job)
+        assert done.state == "done", done.message
+        answer = line.send(part_png(1))
+        assert (answer.status_code, answer.json()["precision"]) == (200, "bf16")
+
+
+def test_a_model_trained_anew_takes_settings_over(
+    tmp_path: Path, trains: Trains, run_copy: Path
+) -> None:
+    calibrate(run_copy, false_reject=0.2, review=0.4)
+    trains(COPY)
+    with inspecting(tmp_path / "station", run_copy) as line:
+        add_images(line.station, None, 1, [part_png(seed) for seed in range(6)])
+        job = trainings_of(line.station).begin(None, 1, Options(anew=True)).id
+        done = reaches(line, job, "done")
+        said = "Taken over from model 1: reject 20 % and review 40 % of good parts."
+        assert said in str(done.message)
+        limits = read_manifest(Path(done.folder) / "run").calibration
+        assert (limits.reject.asked, limits.review.asked) == (0.2, 0.4)
+        cookie, _ = add_login(line.station.database, "engineer")
+        line.client.cookies.set("flawmap_session", cookie)
+        for page in ("/products/1", "/models/2"):
+            assert said in line.client.get(page, headers={"Authorization": ""}).text
+
+
 def test_one_at_a_time_and_stopped(tmp_path: Path, trains: Trains) -> None:
     trains(SLEEP)
     with inspecting(tmp_path / "station") as line:
@@ -105,7 +143,7 @@ def test_a_restart_goes_on(tmp_path: Path, trains: Trains) -> None:
 
 
 def test_a_failure_says_why(tmp_path: Path, trains: Trains) -> None:
-    trains("import sys; print('looking'); sys.exit('Error: the images are all black.')")
+    trains("import sys; print('looking'); sys.exit('flawmap: the images are all black.')")
     with inspecting(tmp_path / "station") as line:
         failed = reaches(line, begin(line), "failed")
         assert failed.message == "It failed: the images are all black."
@@ -121,6 +159,13 @@ def test_what_could_not_succeed_does_not_begin(
         monkeypatch.setattr(jobs, "can_train", lambda: False)
         with pytest.raises(RefusedError, match=r"pip install 'flawmap\[train\]'"):
             jobs.add_job(line.station, None, few, Options())
+
+
+def test_folds_leave_no_images_for_int8(tmp_path: Path) -> None:
+    with inspecting(tmp_path / "station", precision="int8") as line:
+        product = give_images(line.station, 6)
+        with pytest.raises(RefusedError, match=r"int8.*without folds"):
+            jobs.add_job(line.station, None, product, Options(folds=5))
 
 
 def test_the_command_names_groups_and_resumes(tmp_path: Path) -> None:

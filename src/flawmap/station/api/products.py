@@ -66,7 +66,7 @@ class JobAnswer(BaseModel):
     product_id: int
     kind: str = Field(description="begin: goes live; improve: becomes a candidate")
     state: str = Field(description="waiting, running, done, failed or stopped")
-    message: str | None
+    message: str | None = Field(description="what it does now, or how it ended")
     step: int = Field(0, description="training steps done")
     steps: int | None = Field(None, description="of all; null until the training says so")
     created_at: int

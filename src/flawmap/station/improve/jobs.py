@@ -33,7 +33,7 @@ def add_job(station: Station, caller: Caller | None, product_id: int, options: O
         raise RefusedError(f"Training needs more packages on the station: {INSTALL}", 409)
     with station.database.write() as session:
         product = get_product(session, product_id)
-        _check(session, product, options)
+        _check(session, product, options, station.config.precision)
         kind = BEGIN if product.model_id is None else IMPROVE
         job = Job(
             product_id=product_id,
@@ -56,11 +56,17 @@ def job_folder(config: StationConfig, job_id: int) -> Path:
     return learning_folder(config) / "jobs" / str(job_id)
 
 
-def _check(session: Session, product: Product, options: Options) -> None:
+def _check(session: Session, product: Product, options: Options, precision: str) -> None:
     if product.retired_at is not None:
         raise RefusedError("The product is retired: bring it back first.", 409)
     if open_job(session, product.id) is not None:
         raise RefusedError("A training of this product waits or runs already.", 409)
+    if options.folds and precision != "float32":
+        raise RefusedError(
+            f"This station inspects in {precision}, for which good images must be kept out of the "
+            "training to set thresholds: train without folds.",
+            409,
+        )
     plan = make_plan(session, product)
     if problem := too_few(plan, choose_way(plan, options)):
         raise RefusedError(problem, 409)

@@ -60,7 +60,7 @@ def progress_of(folder: Path) -> Progress:
 def last_error(folder: Path) -> str:
     """Return the last thing that a failed process said."""
     lines = list(_messages(_tail(folder / OUTPUT)))
-    return lines[-1].removeprefix("Error: ")[:_LINE] if lines else "it said nothing"
+    return lines[-1].removeprefix("flawmap: ")[:_LINE] if lines else "it said nothing"
 
 
 def _messages(text: str) -> Iterator[str]:

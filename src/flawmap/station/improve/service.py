@@ -100,8 +100,10 @@ class Trainings:
         self._wake.set()
         return job
 
-    def run_process(self, job: Job, command: Sequence[str]) -> None:
+    def run_process(self, job: Job, command: Sequence[str], doing: str) -> None:
         """Run a process of a job to its end; what it says goes to the job's output.
+
+        `doing` says what it does, and is the job's message meanwhile.
 
         Raises FlawmapError with its last words if it fails.
         """
@@ -117,7 +119,7 @@ class Trainings:
                     stderr=subprocess.STDOUT,
                     env=environment(),
                 )
-            self._update(job, process=process.pid)
+            self._update(job, process=process.pid, message=doing)
             code = process.wait()
             with suppress(OSError):
                 cast(Any, process.stdin).close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flawmap.inspection.bundle.manifest import CHECKPOINTS, MANIFEST, SETTINGS
 from flawmap.station.config import StationConfig
+from flawmap.station.database.tables import Job
 
 RUN, OUTPUT, DATA, LIST = "run", "output.txt", "data", "compared.txt"
 GOOD, DEFECTIVE, CALIBRATE = "good", "defective", "calibrate"
@@ -25,6 +26,8 @@ GROUP = "([0-9a-f]{16})-"
 LEAST_GOOD = 6
 """Images of good parts that a training needs: five are held out, for the thresholds."""
 INSTALL = "pip install 'flawmap[train]'"
+RunProcess = Callable[[Job, Sequence[str], str], None]
+"""Run a command of a job to its end, and say on the page what it does. Raises FlawmapError."""
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -79,6 +82,16 @@ def refine_command(folder: Path, parent: Path, good: bool, defects: bool) -> lis
 def calibrate_command(folder: Path) -> list[str]:
     """Return the command that adds the sampled good parts to the images that calibrate."""
     return _child(["calibrate", str(folder / RUN), str(folder / CALIBRATE), "--add"])
+
+
+def region_command(run: Path, drawing: Path) -> list[str]:
+    """Return the command that sets a run's region of interest."""
+    return _child(["regions", str(run), "--roi", str(drawing)])
+
+
+def export_command(run: Path, to: Sequence[str]) -> list[str]:
+    """Return the command that exports a run; `to`: its options that say to what."""
+    return _child(["export", str(run), *to])
 
 
 def predict_command(config: StationConfig, run: Path, folder: Path, out: Path) -> list[str]:

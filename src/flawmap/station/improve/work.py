@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,16 @@ from flawmap.station.improve.data.known import read_dataset
 from flawmap.station.improve.data.plan import make_plan
 from flawmap.station.improve.data.way import choose_way, has_head, method_of
 from flawmap.station.improve.data.write import Writer
+from flawmap.station.improve.exporting import export
 from flawmap.station.improve.jobs import BEGIN, too_few
+from flawmap.station.improve.taking_over import notes_of, take_over
 from flawmap.station.improve.training import (
     CALIBRATE,
     DEFECTIVE,
     GOOD,
     RUN,
     Options,
+    RunProcess,
     calibrate_command,
     is_trained,
     predict_command,
@@ -33,27 +36,34 @@ from flawmap.station.improve.training import (
 )
 
 _LOST = "The product lost its inspector during the training: begin again."
-RunProcess = Callable[[Job, Sequence[str]], None]
 
 
 def work(station: Station, job: Job, run_process: RunProcess) -> str:
     """Carry out a training; return what came of it. Raises FlawmapError."""
     folder = Path(job.folder)
+    run = folder / RUN
     with station.database.read() as session:
         product = session.get_one(Product, job.product_id)
     dataset = read_dataset(folder) or _write_dataset(station, job, product)
     if not is_trained(folder):
-        run_process(job, _learn_command(folder, job, dataset))
-    if _has(dataset, CALIBRATE) and not _is_calibrated(folder / RUN, dataset):
-        run_process(job, calibrate_command(folder))
-    if job.kind == BEGIN and product.model_id is None:
-        model = models.go_live(station, product.id, folder / RUN)
+        run_process(job, _learn_command(folder, job, dataset), "Training")
+    if _has(dataset, CALIBRATE) and not _is_calibrated(run, dataset):
+        run_process(job, calibrate_command(folder), "Calibrating")
+    begins = job.kind == BEGIN and product.model_id is None
+    if not begins:
+        present = _live(station, product)
+        if present.folder == str(run):
+            return f"Model {present.id} inspects already."
+        if not dataset.get("refines"):
+            take_over(job, present, run_process)
+    export(station.config, job, run, run_process)
+    if begins:
+        model = models.go_live(station, product.id, run)
         return f"Model {model.id} inspects since it was trained."
-    if (present := _live(station, product)).folder == str(folder / RUN):
-        return f"Model {present.id} inspects already."
     verdicts = _compare(station, job, product, dataset, run_process)
-    model = _add_candidate(station, product, folder / RUN, verdicts)
-    return f"Model {model.id} is a candidate, compared on {len(verdicts)} reviewed parts."
+    model = _add_candidate(station, product, run, verdicts)
+    done = f"Model {model.id} is a candidate, compared on {len(verdicts)} reviewed parts."
+    return " ".join([done, *notes_of(folder)])
 
 
 def _write_dataset(station: Station, job: Job, product: Product) -> dict[str, Any]:
@@ -105,7 +115,8 @@ def _compare(
     ):
         out = folder / f"{name}.jsonl"
         out.unlink(missing_ok=True)
-        run_process(job, predict_command(station.config, run, folder, out))
+        command = predict_command(station.config, run, folder, out)
+        run_process(job, command, "Comparing with the model in force")
         records[name] = _by_image(out)
     return [
         found

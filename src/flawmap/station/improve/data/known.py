@@ -10,6 +10,7 @@ from typing import Any
 
 from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.manifest import Manifest, read_manifest
+from flawmap.station.improve.taking_over import notes_of
 
 MANIFEST, FORMAT = "dataset.json", 1
 
@@ -71,7 +72,9 @@ def _in_manifest(run: Manifest) -> set[str]:
 class Made:
     """How a model was made in the station: the way, why, and the number of images by their role.
 
-    `newest`: when the newest part was received that it learned from.
+    `newest`: when the newest part was received that it learned from. `taken_over`: which settings
+    of the model in force it took over and which it could not, as sentences; those of a refined
+    model are all its parent's.
     """
 
     kind: str
@@ -81,6 +84,7 @@ class Made:
     drawn: int
     calibrating: int
     newest: int | None
+    taken_over: tuple[str, ...]
 
 
 def made_of(run: Path) -> Made | None:
@@ -99,4 +103,5 @@ def made_of(run: Path) -> Made | None:
         drawn=sum(bool(one.get("mask")) for one in learned),
         calibrating=kinds.count("calibrate"),
         newest=max(moments, default=None),
+        taken_over=notes_of(run.parent),
     )
