@@ -52,8 +52,9 @@ def calibrate(
     used. ``false_reject`` and ``review``: shares of good parts that may be rejected, and rejected
     or sent to review; unchanged if not given. ``defects``: known defective images, used only to
     measure recall. ``leave_out_outliers``: ignore images whose scores stand apart; they are
-    reported, and the guarantee mentions them. Raises FlawmapError if no good image is left or the
-    stored scores cannot be added to, UsageError for invalid rates.
+    reported, and the guarantee mentions them. Raises FlawmapError if no good image is left, the
+    manifest has no room for them all or the stored scores cannot be added to, UsageError for
+    invalid rates.
     """
     named = None if images is None else _some(images, "images")
     known = None if defects is None else _some(defects, "defects")
