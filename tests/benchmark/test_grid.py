@@ -36,6 +36,30 @@ def test_names_are_file_names(data: Path):
     assert cell.name == "mvtec-screw-destseg-fast-resnet18_v1-0"
 
 
+@pytest.mark.parametrize(
+    ("teacher", "label"),
+    [
+        ("pocket", "pocket"),
+        ("weights/resnet18.v2.safetensors", "resnet18.v2"),
+        ("weights/resnet18.PTH", "resnet18"),
+        ("weights/resnet18.v2", "resnet18.v2"),
+        ("timm:resnet18.a1_in1k", "timm:resnet18.a1_in1k"),
+        ("timm:org/resnet18.tv_in1k", "timm:org/resnet18.tv_in1k"),
+        ("timm:resnet18.a1_in1k@my/w.1.safetensors", "timm:resnet18.a1_in1k@w.1"),
+    ],
+)
+def test_only_weights_files_lose_folder_and_suffix(data: Path, teacher: str, label: str):
+    (cell,) = Grid(data=data, category="screw", teacher=teacher).cells()
+    assert cell.teacher_label == label
+
+
+def test_two_weights_of_one_network_have_two_names(data: Path):
+    teachers = ("timm:resnet18.a1_in1k", "timm:resnet18.tv_in1k")
+    first, second = Grid(data=data, category="screw", teacher=teachers).cells()
+    assert first.name == "mvtec-screw-destseg-fast-timm_resnet18.a1_in1k-0"
+    assert second.name == "mvtec-screw-destseg-fast-timm_resnet18.tv_in1k-0"
+
+
 def test_yaml_with_single_values_and_paths_from_its_folder(data: Path):
     path = data.parent / "grid.yaml"
     path.write_text(

@@ -89,10 +89,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         run.mkdir(parents=True, exist_ok=True)
         if cell.teacher == "unknown":
             raise FlawmapError("there is no such teacher.")
-        return {
-            "seed": cell.seed,
-            **module._stored_settings(cell),
-        }
+        return {"seed": cell.seed}
 
     monkeypatch.setattr(module, "measure", stand_in)
     return names
@@ -129,6 +126,34 @@ def test_a_result_of_other_options_is_refused(grid: Grid, tmp_path: Path, measur
         bench(other, tmp_path)
 
 
+def test_a_result_of_other_data_with_the_same_names_is_refused(tmp_path: Path, measured: list[str]):
+    for version in ("v1", "v2"):
+        folder = tmp_path / version / "parts" / "screw" / "train" / "good"
+        folder.mkdir(parents=True)
+        (folder / "0.png").write_text(version)
+    out = tmp_path / "out"
+    bench(Grid(data=tmp_path / "v1" / "parts"), out)
+    with pytest.raises(UsageError, match=r"made with other options.* or other data"):
+        bench(Grid(data=tmp_path / "v2" / "parts"), out)
+    (tmp_path / "v1").rename(tmp_path / "moved")
+    bench(Grid(data=tmp_path / "moved" / "parts"), out)
+    assert len(measured) == 1
+    assert str(tmp_path) not in next(out.glob("*.json")).read_text(), "a path of one machine"
+
+
+def test_a_result_of_other_weights_with_the_same_name_is_refused(
+    grid: Grid, tmp_path: Path, measured: list[str]
+):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.safetensors").write_text(folder)
+    by = [grid.model_copy(update={"teacher": (str(tmp_path / one / "x.safetensors"),)})
+          for one in ("a", "b")]  # fmt: skip
+    bench(by[0], tmp_path / "out")
+    with pytest.raises(UsageError, match="made with other options, another teacher"):
+        bench(by[1], tmp_path / "out")
+
+
 def test_a_result_is_stored_as_soon_as_it_is_made(
     grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -137,7 +162,7 @@ def test_a_result_is_stored_as_soon_as_it_is_made(
     def stand_in(cell, run: Path, commands: Commands) -> dict[str, Any]:
         if cell.variant == "second":
             raise KeyboardInterrupt
-        return {"seed": cell.seed, **module._stored_settings(cell)}
+        return {"seed": cell.seed}
 
     monkeypatch.setattr(module, "measure", stand_in)
     variants = {"first": Variant(), "second": Variant(distances=(1,))}

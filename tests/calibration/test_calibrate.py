@@ -56,6 +56,15 @@ def test_other_images_take_the_place_of_those_stored(run_copy, tiny_data):
     assert inspector.manifest.calibration == found
 
 
+def test_more_images_than_the_manifest_holds_are_refused_before_scoring(
+    run_copy, tiny_data, monkeypatch
+):
+    monkeypatch.setattr("flawmap.inspection.bundle.room.MOST_BYTES", 2**10)
+    monkeypatch.setattr("flawmap.calibration.recalibrate.inspect_files", None)
+    with pytest.raises(FlawmapError, match="too little for 3 more calibration images"):
+        flawmap.calibrate(run_copy, good(tiny_data), add=True)
+
+
 def test_added_images_stand_beside_those_stored(run_copy, tiny_data):
     before = read_manifest(run_copy).calibration
     found = flawmap.calibrate(run_copy, [good(tiny_data)[0]], add=True)

@@ -133,6 +133,8 @@ def test_filters_stay_until_changed(run_copy):
         ({"min_area_mm2": 2}, "needs --pixel-pitch"),
         ({"min_area_mm2": 2, "min_area": 3, "pixel_pitch": 1}, "excludes one in pixels"),
         ({"everywhere": True, "roi": "x.png"}, "--everywhere excludes"),
+        ({"images": ["good"]}, "--images goes with --roi, --ignore or --everywhere; .*calibrate"),
+        ({"images": ["good"], "min_area": 4}, "--images goes with"),
     ],
 )
 def test_wrong_usage_changes_nothing(run_copy, wrong, message):

@@ -21,6 +21,8 @@ from pydantic_core import PydanticCustomError
 
 from flawmap.errors import UsageError
 
+_WEIGHTS = {".safetensors", ".pth", ".pt"}  # suffixes of weights files
+
 
 def _listed(value: Any) -> Any:
     """Wrap a single value in a tuple."""
@@ -230,8 +232,15 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """File name of the result without suffix; a teacher file is represented by its stem."""
+        """File name of the result without suffix."""
         return self._named(self.variant)
+
+    @property
+    def teacher_label(self) -> str:
+        """The teacher's name, in which a weights file has neither folder nor suffix."""
+        name, file = split_teacher(self.teacher)
+        path = Path(file)
+        return name + (path.stem if path.suffix.lower() in _WEIGHTS else path.name)
 
     @property
     def run(self) -> str:
@@ -239,10 +248,25 @@ class Cell:
         return self._named(self.trained_as)
 
     def _named(self, variant: str) -> str:
-        teacher = Path(self.teacher).stem
-        words = (self.dataset, self.category, self.method, self.preset, variant, teacher)
+        words = (
+            self.dataset, self.category, self.method, self.preset, variant, self.teacher_label,
+        )  # fmt: skip
         parts = [re.sub(r"[^A-Za-z0-9_.+]+", "_", word) for word in words if word]
         return "-".join([*parts, str(self.seed)])
+
+
+def split_teacher(teacher: str) -> tuple[str, str]:
+    """Split a teacher's text before what may be a weights file; either part may be empty.
+
+    >>> split_teacher("timm:resnet18.a1_in1k@a/b.safetensors")
+    ('timm:resnet18.a1_in1k@', 'a/b.safetensors')
+    >>> split_teacher("timm:resnet18.a1_in1k"), split_teacher("a/b.pth")
+    (('timm:resnet18.a1_in1k', ''), ('', 'a/b.pth'))
+    """
+    if not teacher.startswith("timm:"):
+        return "", teacher
+    name, at, file = teacher.partition("@")
+    return name + at, file
 
 
 def read_grid(path: Path) -> Grid:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flawmap.benchmark.grid import Cell, Grid, read_grid
+from flawmap.benchmark.origin import origin_of
 from flawmap.benchmark.provenance import provenance
 from flawmap.benchmark.search import search
 from flawmap.benchmark.workers.cluster import run_on_ray
@@ -32,6 +33,7 @@ _METRICS, _PEAK = "figures.json", "peak_mb.json"
 _MADE = (MANIFEST, SETTINGS, GRAPH, WEIGHTS, TRAINING_LOG, _METRICS, _PEAK)
 _ATTEMPTS = 3  # of a cell whose process is killed
 
+Origin = Callable[[Path, str], dict[str, str]]  # :func:`origin_of`, or that with a memory
 Outcome = dict[str, dict[str, Any] | str]  # by cell: its result, or why there is none
 
 
@@ -56,7 +58,7 @@ def bench(
     lost is run again. Failed cells are named at the end, after all others were measured. Returns
     the files of all cells; of a grid with a ``search``, those of the settings tried. Raises
     FlawmapError if a cell failed or the cluster cannot be reached, UsageError if the grid is
-    invalid or a result in ``out`` was made with other options.
+    invalid or a result in ``out`` was made with other options, another teacher or other data.
     """
     given = grid if isinstance(grid, Grid) else read_grid(Path(grid))
     if on != "local" and not is_cluster(on):
@@ -89,7 +91,8 @@ class Plan:
     def measure(self, grid: Grid) -> list[Path]:
         """Measure what has no result yet; return the files of all cells."""
         cells = grid.cells()
-        waiting = [cell for cell in cells if not _is_there(self._file(cell), cell)]
+        origin = functools.cache(origin_of)  # for this call only: data may change between calls
+        waiting = [cell for cell in cells if not _is_there(self._file(cell), cell, origin)]
         if len(waiting) < len(cells):
             self.say(f"{len(cells) - len(waiting)} of {len(cells)} are already measured.")
         failed = self._measure(_by_training(waiting), len(waiting)) if waiting else []
@@ -165,8 +168,9 @@ def measure_training(
         outcome: Outcome = {}
         for cell in cells:
             try:
-                _claim(run, cell)
-                outcome[cell.name] = _again_if_killed(cell, run, commands)
+                made = _made_with(cell, origin_of)
+                _claim(run, cell, made)
+                outcome[cell.name] = _again_if_killed(cell, run, commands) | made
             except FlawmapError as error:
                 outcome[cell.name] = str(error)
             store(cell, outcome[cell.name])
@@ -183,23 +187,29 @@ def _again_if_killed(cell: Cell, run: Path, commands: Commands) -> dict[str, Any
     return measure(cell, run, commands)
 
 
-def _is_there(path: Path, cell: Cell) -> bool:
+def _is_there(path: Path, cell: Cell, origin: Origin) -> bool:
     if not path.is_file():
         return False
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        made = {key: stored[key] for key in _stored_settings(cell)}
+        _ = stored["options"], stored["changes"]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is not a bench result: move it away.") from error
-    if made != _stored_settings(cell):
-        raise UsageError(f"{path} was made with other options: give another --out.")
+    made = _made_with(cell, origin)
+    if "origin" not in stored:  # as in the results of versions that did not store it
+        del made["origin"]
+    if {key: stored.get(key) for key in made} != made:
+        raise UsageError(
+            f"{path} was made with other options, another teacher or other data: give another "
+            "--out."
+        )
     return True
 
 
-def _claim(run: Path, cell: Cell) -> None:
+def _claim(run: Path, cell: Cell, made: dict[str, Any]) -> None:
     """Mark a new folder as this bench's; FlawmapError if it is foreign or has other options."""
     marker = run / _MARKER
-    trained = _stored_settings(cell) | {"distances": ()}
+    trained = made | {"distances": ()}
     trained = json.loads(json.dumps({"data": str(cell.data.resolve()), **trained}))
     if not marker.exists():
         if run.exists() and foreign(run):
@@ -211,7 +221,8 @@ def _claim(run: Path, cell: Cell) -> None:
         raise FlawmapError(f"{marker} is damaged: remove {run}, or give another --work.") from error
     if begun != trained:
         raise FlawmapError(
-            f"{run} was started with other options: remove it, or give another --work."
+            f"{run} was started with other options, another teacher or other data: remove it, or "
+            "give another --work."
         )
 
 
@@ -223,18 +234,20 @@ def _remove(run: Path) -> None:
         run.rmdir()
 
 
-def _stored_settings(cell: Cell) -> dict[str, Any]:
-    """Options, changes and read-out as stored in a result file."""
+def _made_with(cell: Cell, origin: Origin) -> dict[str, Any]:
+    """Options, changes, read-out, teacher and data as stored in a result file."""
     options = {"options": cell.options.model_dump(mode="json")}
-    return options | cell.what.model_dump(mode="json")
+    what = cell.what.model_dump(mode="json")
+    return options | what | {"origin": origin(cell.data, cell.teacher)}
 
 
 def measure(cell: Cell, run: Path, commands: Commands) -> dict[str, Any]:
     """Train one cell in the folder ``run``, unless that is done, and evaluate it.
 
-    Returns the object of its result file. ``peak_mb`` is the training process's peak memory, None
-    if the system does not report it; ``milliseconds`` the median per image in ``evaluate``, from
-    decoding to verdict. In ``command`` the folder is called RUN.
+    Returns the object of its result file, without what it was made with. ``peak_mb`` is the
+    training process's peak memory, None if the system does not report it; ``milliseconds`` the
+    median per image in ``evaluate``, from decoding to verdict. In ``command`` the folder is called
+    RUN.
     """
     train = ["train", str(cell.data), "--out", str(run), "--method", cell.method]
     train += ["--preset", cell.preset, "--teacher", cell.teacher, "--seed", str(cell.seed)]
@@ -258,9 +271,7 @@ def measure(cell: Cell, run: Path, commands: Commands) -> dict[str, Any]:
         "method": manifest.method,
         "preset": manifest.preset,
         "variant": cell.variant,
-        "teacher": cell.teacher
-        if cell.teacher == manifest.teacher.name
-        else Path(cell.teacher).stem,
+        "teacher": cell.teacher_label,
         "dataset": cell.dataset,
         "category": cell.category,
         "seed": cell.seed,
@@ -272,7 +283,6 @@ def measure(cell: Cell, run: Path, commands: Commands) -> dict[str, Any]:
         "milliseconds": None
         if cell.what.distances
         else (manifest.metrics or {}).get("milliseconds"),
-        **_stored_settings(cell),
         "training": training,
         "parity": manifest.parity.model_dump(mode="json"),
         "configuration": manifest.configuration,

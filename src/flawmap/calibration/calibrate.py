@@ -53,7 +53,8 @@ def calibrate(
     them as ``refine`` takes, used only to measure recall; images that the run learned from and
     duplicate files do not count. ``leave_out_outliers``: ignore images whose scores stand apart;
     they are reported, and the guarantee mentions them. Raises FlawmapError if no good or no
-    defective image is left or the stored scores cannot be added to, UsageError for invalid rates.
+    defective image is left, the manifest has no room for all good ones or the stored scores cannot
+    be added to, UsageError for invalid rates.
     """
     named = None if images is None else _some(images, "images")
     known = [] if defects is None else defect_paths(_some(defects, "defects"))

@@ -11,6 +11,7 @@ from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.decoder import decoder_here
 from flawmap.inspection.bundle.manifest import Manifest
 from flawmap.inspection.bundle.models import BF16, backend_of
+from flawmap.inspection.bundle.room import check_room
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.decision import Inspection
 from flawmap.inspection.inspector import Inspector
@@ -86,7 +87,12 @@ class Recalibrator:
     warnings: list[str] = field(default_factory=list)
 
     def run(self) -> Manifest:
-        """Return the manifest with new thresholds; raise FlawmapError if no image can be read."""
+        """Return the manifest with new thresholds.
+
+        Raises FlawmapError if no image can be read or, before any is inspected, if the manifest
+        cannot hold them all.
+        """
+        check_room(self.manifest, len(self.good), add=self.add)
         if not self.add:  # else some scores come from the decoder used before
             self.manifest = self.manifest.model_copy(update={"decoder": decoder_here()})
         exports = {}

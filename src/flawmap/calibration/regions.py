@@ -44,11 +44,11 @@ def regions(
     ``roi`` and ``ignore``: as for :func:`draw_region`; together they replace the current region,
     and ``everywhere`` removes it. This changes maps and scores, so the calibration images are
     inspected again: those with the same digests in the training folder, or the good ones among
-    ``images``. The drawings must have the shape of these images, at any scale. The filters are
-    those of :class:`Filters`; ``min_area_mm2`` needs a pixel pitch. ``say`` gets a line on how much
-    of the image is left, and notes such as which images were left out. Raises UsageError for
-    invalid values, FlawmapError if a drawing cannot be read or calibration images are missing; the
-    run is then unchanged.
+    ``images``, which go only with such a change. The drawings must have the shape of these images,
+    at any scale. The filters are those of :class:`Filters`; ``min_area_mm2`` needs a pixel pitch.
+    ``say`` gets a line on how much of the image is left, and notes such as which images were left
+    out. Raises UsageError for invalid values, FlawmapError if a drawing cannot be read or
+    calibration images are missing; the run is then unchanged.
     """
     folder = Path(run)
     with changing(folder) as manifest:
@@ -57,10 +57,15 @@ def regions(
         changed = manifest.model_copy(update={"filters": _filters(manifest, asked, min_area_mm2)})
         if everywhere and (roi is not None or ignore is not None):
             raise UsageError("--everywhere excludes --roi and --ignore: give one of them.")
+        named, notes = as_paths(images), list[str]()
         if not everywhere and roi is None and ignore is None:
+            if named:
+                raise UsageError(
+                    "--images goes with --roi, --ignore or --everywhere; thresholds from other "
+                    "images: flawmap calibrate"
+                )
             save_manifest(folder, changed)
             return changed
-        named, notes = as_paths(images), list[str]()
         if named:
             good = new_images(manifest, good_paths(named), False, notes)
         else:

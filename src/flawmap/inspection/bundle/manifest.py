@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterator
@@ -33,7 +34,8 @@ GRAPH = "model.onnx"
 WEIGHTS = "weights.safetensors"
 EXPORTS = "exports"
 FORMAT = 1
-_MOST_BYTES = 16 * 2**20  # limit, enough for 200,000 training images; up to 0.4 GB parsed
+MOST_BYTES = 64 * 2**20
+"""Size limit of the file: some 800,000 images trained on; up to 1.6 GB parsed."""
 _AGAIN = "copy the run folder again, or train again."
 
 
@@ -238,10 +240,12 @@ def read_manifest(run: Path) -> Manifest:
     """Read the manifest in folder ``run``; raise FlawmapError if it is missing or invalid."""
     path = run / MANIFEST
     try:
-        text = read_regular(path, _MOST_BYTES).decode()
+        text = read_regular(path, MOST_BYTES).decode()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FlawmapError(_absent(run)) from error
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise FlawmapError(f"{path} is too large ({error.strerror}): {_AGAIN}") from error
         raise FlawmapError(
             f"Cannot read {path}: {error.strerror}. Check its permissions."
         ) from error
@@ -323,5 +327,11 @@ def write_manifest(run: Path, manifest: Manifest) -> None:
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Return the content of the manifest's file."""
-    return encode_json(manifest.model_dump(mode="json"))
+    """Return the content of the manifest's file; FlawmapError if it is too large to be read."""
+    data = encode_json(manifest.model_dump(mode="json"))
+    if len(data) > MOST_BYTES:
+        raise FlawmapError(
+            f"{MANIFEST} would take {len(data) / 2**20:,.1f} MiB and may take "
+            f"{MOST_BYTES >> 20} MiB: train and calibrate with fewer images."
+        )
+    return data

@@ -20,7 +20,7 @@ def save_manifest(run: Path, manifest: Manifest) -> None:
     the run unchanged, and a crash leaves a working run, as only the manifest decides what flawmap
     does. Missing ONNX files are skipped. Afterwards files that the manifest does not list are
     removed, such as those of a killed command. Raises FlawmapError if an ONNX file is not the one
-    listed in the manifest.
+    listed in the manifest, or if the manifest would be too large to be read.
     """
     changed: dict[Path, bytes] = {}
     for name, (sha256, precision, calibration) in _networks(manifest).items():
