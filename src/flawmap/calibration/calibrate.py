@@ -22,7 +22,7 @@ from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import Manifest, changing
 from flawmap.inspection.bundle.saving import save_manifest
 from flawmap.inspection.conformal import Calibration
-from flawmap.inspection.decision import Inspection, load_region
+from flawmap.inspection.decision import load_region, record_of
 from flawmap.inspection.inspector import Inspector
 from flawmap.inspection.pipeline import inspect_files
 from flawmap.inspection.sources import list_images
@@ -257,12 +257,10 @@ def _recalls(folder: Path, manifest: Manifest, defects: Paths) -> dict[str, Reca
     """Measure the recall on known defects with the new thresholds."""
     inspector = Inspector.open(folder, manifest, load_region(folder, manifest))
     paths = defect_paths(defects)
-    results = inspect_files(inspector, paths)
-    verdicts = [one.verdict for one in results if isinstance(one, Inspection)]
+    records = [record_of(one) for one in inspect_files(inspector, paths)]
+    verdicts = [one.verdict for one in records if not one.failed]
     if not verdicts:
-        raise FlawmapError(
-            "None of the defective images could be read: check the paths given as --defects."
-        )
+        raise FlawmapError(f"No defective image could be inspected. {records[0].error}")
     return {
         "rejected": Recall.of(verdicts.count("reject"), len(verdicts)),
         "noticed": Recall.of(len(verdicts) - verdicts.count("good"), len(verdicts)),
