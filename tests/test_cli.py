@@ -376,7 +376,7 @@ def test_names_are_printed_as_they_are(flawmap: Flawmap, tiny_run: Path, images:
     assert "[bold] :warning:/part1.png" in said.out
     assert "bad [red].png: not an image" in said.err
     assert "2 images: " in said.out
-    assert "1 unreadable" in said.out
+    assert "1 not inspected" in said.out
 
 
 def test_no_image_readable(flawmap: Flawmap, tiny_run: Path, tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ def test_folders_below_count_and_unreadable_images_are_told_in_a_line(
     assert len(found.calibration.images) == len(good(tiny_data))
     left_out = [line for line in found.warnings if "left out" in line]
     assert len(left_out) == 1, left_out
-    assert left_out[0].startswith("2 images left out as unreadable: ")
+    assert left_out[0].startswith("2 images left out, not inspected: ")
     flawmap.calibrate(run_copy, tmp_path / "good")
     with pytest.raises(FlawmapError, match=r"already set thresholds"):
         flawmap.calibrate(run_copy, tmp_path / "more" / "cam1", add=True)

@@ -76,7 +76,7 @@ def test_lines_with_errors_are_counted_and_half_a_line_is_not_read(calibrated_ru
     error = make_record("b.png", error="b.png: not an image").to_json()
     found = flawmap.drift(calibrated_run, lines_of(0.0, f'{error}\n{error}\n{{"path": "c.pn'))
     assert found.skipped == 2
-    assert ", 2 unreadable" in found.statement()
+    assert ", 2 not inspected" in found.statement()
     assert (found.parts, found.evidence) == (whole.parts, whole.evidence)
 
 

@@ -70,13 +70,13 @@ def test_unreadable_images_are_named(run_copy: Path, tiny_data: Path, tmp_path: 
     (folder / "gone.png").symlink_to(tmp_path / "nothing")
     total, (warning,) = counted(run_copy, folder)
     assert total == 1
-    assert warning.startswith("2 defective images left out of the recall: unreadable: ")
+    assert warning.startswith("2 defective images left out of the recall: not inspected: ")
     assert "junk.png" in warning
     assert "gone.png" in warning
     shutil.rmtree(folder)
     folder.mkdir()
     (folder / "junk.png").write_bytes(b"no image")
-    with pytest.raises(FlawmapError, match=r"None of the known defects could be read\. .*junk"):
+    with pytest.raises(FlawmapError, match=r"None of the known defects could be inspected\. .*junk"):
         flawmap.calibrate(run_copy, defects=folder)
 
 

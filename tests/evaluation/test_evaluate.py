@@ -260,7 +260,7 @@ def test_unreadable_test_image_is_noted_and_left_out(
     assert found.metrics.images == 5
     assert [row.path for row in found.rows if row.error] == ["test/good/001.png"]
     assert any(
-        "1 unreadable image left out" in note and str(path) in note for note in found.warnings
+        "1 image left out, not inspected" in note and str(path) in note for note in found.warnings
     )
     assert "001.png" in report.read_text(encoding="utf-8")
 
@@ -268,7 +268,7 @@ def test_unreadable_test_image_is_noted_and_left_out(
 def test_all_unreadable_is_an_error(run_copy: Path, data: Path, tmp_path: Path) -> None:
     for path in (data / "test").rglob("*.png"):
         path.write_bytes(b"not an image")
-    with pytest.raises(FlawmapError, match="No test image could be read"):
+    with pytest.raises(FlawmapError, match="No test image could be inspected"):
         flawmap.evaluate(run_copy, data, json_file=tmp_path / "m.json", report=tmp_path / "r.html")
     assert not list(tmp_path.glob("*.json"))
     assert not list(tmp_path.glob("*.html"))

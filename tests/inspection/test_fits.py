@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,11 @@ import pytest
 
 import flawmap
 from flawmap import FlawmapError
-from flawmap.data.image_io.images import read_image, write_png
+from flawmap.data.image_io.images import ImageError, read_image, resize_image, write_png
 from flawmap.data.resize import Framing
 from flawmap.inspection.bundle.manifest import read_manifest
 from flawmap.inspection.pipeline import inspect_files
+from flawmap.utils.files import digest
 
 PHOTOGRAPH = (100, 200)  # lower than a tile, wider than one
 MAPS = {"squash": (128, 128), "letterbox": (64, 128), "tiles": PHOTOGRAPH}
@@ -107,6 +110,57 @@ def test_region_calibration_and_stored_maps(run, parts, tmp_path):
     if read_manifest(run).preprocessing.fit == "tiles":
         with pytest.raises(FlawmapError, match="not a map of this run"):
             flawmap.judge(run, lines)
+
+
+@pytest.fixture
+def turned(parts: Path, tmp_path: Path) -> Path:
+    """The flawed part as a camera sees it that was turned by a quarter."""
+    folder = tmp_path / "turned"
+    folder.mkdir()
+    write_png(folder / "bad.png", np.rot90(read_image(parts / "defective" / "bad.png")).copy())
+    return folder / "bad.png"
+
+
+@pytest.mark.parametrize("run", ["letterbox", "tiles"], indirect=True)
+def test_images_of_another_shape_than_the_region_get_no_verdict(run, parts, turned, tmp_path):
+    lines = tmp_path / "lines.jsonl"
+    flawmap.predict(run, [turned], out=tmp_path / "maps", json_file=lines)
+    flawmap.regions(run, roi=left_of(tmp_path, 100), images=[parts / "good"])
+    said = r"bad\.png: 100 x 200 pixels, .* images shaped like 200 x 100 pixels: .*flawmap regions"
+    inspector = flawmap.Inspector.load(run, threads=1)
+    with pytest.raises(ImageError, match=said):
+        inspector.inspect(turned)
+    with pytest.raises(ImageError, match="the image data: 100 x 200 pixels"):
+        list(inspector.inspect_frames([read_image(turned)], colour="RGB"))
+    good = parts / "good" / "0.png"
+    for on in ("threads", "local"):
+        kept, failed = flawmap.predict(run, [good, turned], on=on)
+        assert kept.verdict is not None
+        assert re.search(said, failed.error or "")
+        assert failed.image == digest(turned)
+    (judged,) = flawmap.judge(run, lines)
+    assert judged.error == failed.error
+    half = resize_image(read_image(good), (50, 100))
+    assert inspector.inspect(half).verdict, "the same shape at another scale"
+
+
+@pytest.mark.parametrize("run", ["tiles"], indirect=True)
+def test_measurements_leave_out_images_of_another_shape(run, parts, turned):
+    flawmap.regions(run, roi=left_of(turned.parent, 100), images=[parts / "good"])
+    shutil.copy(turned, parts / "defective" / "turned.png")
+    found = flawmap.evaluate(run, parts)
+    assert found.metrics.images == 7
+    assert any("1 image left out, not inspected: " in line for line in found.warnings)
+    with pytest.raises(FlawmapError, match=r"No good image could be inspected.*100 x 200 pixels"):
+        flawmap.calibrate(run, [turned])
+    with pytest.raises(FlawmapError, match=r"None of the known defects could be .*100 x 200 pixels"):
+        flawmap.calibrate(run, defects=[turned])
+
+
+@pytest.mark.parametrize("run", ["squash"], indirect=True)
+def test_squashed_images_may_have_any_shape(run, parts, turned, tmp_path):
+    flawmap.regions(run, roi=left_of(tmp_path, 100), images=[parts / "good"])
+    assert flawmap.Inspector.load(run, threads=1).inspect(turned).verdict
 
 
 @pytest.mark.parametrize("run", ["letterbox", "tiles"], indirect=True)

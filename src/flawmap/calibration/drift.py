@@ -45,7 +45,7 @@ class Drift:
         if self.rejected:
             tested += f", {self.rejected} rejected and left out"
         if self.skipped:
-            tested += f", {self.skipped} unreadable"
+            tested += f", {self.skipped} not inspected"
         promise = (
             "If nothing changes, the probability of ever raising an alarm is at most "
             f"{100 * self.false_alarm_rate:g}%."

@@ -89,8 +89,8 @@ class Recalibrator:
     def run(self) -> Manifest:
         """Return the manifest with new thresholds.
 
-        Raises FlawmapError if no image can be read or, before any is inspected, if the manifest
-        cannot hold them all.
+        Raises FlawmapError if no image can be inspected or, before any is, if the manifest cannot
+        hold them all.
         """
         check_room(self.manifest, len(self.good), add=self.add)
         if not self.add:  # else some scores come from the decoder used before
@@ -141,19 +141,19 @@ class Recalibrator:
         return calibration, scored
 
     def _score(self, inspector: Inspector, paths: Collection[Path]) -> list[Scored]:
-        scored, unreadable = [], list[str]()
+        scored, failed = [], list[str]()
         results = zip(paths, inspect_files(inspector, paths), strict=True)
         for done, (path, result) in enumerate(results, 1):
             self.show(done, len(paths))
             if isinstance(result, Inspection):
                 scored.append(Scored(path, result.score, float(result.anomaly_map.max())))
             else:
-                unreadable.append(str(result.error))
+                failed.append(str(result.error))
         if paths and not scored:
-            raise FlawmapError(f"No good image could be read. {unreadable[0]}")
-        if unreadable:
+            raise FlawmapError(f"No good image could be inspected. {failed[0]}")
+        if failed:
             self.warnings.append(
-                f"{plural(len(unreadable), 'image(s)')} left out as unreadable: "
-                f"{'; '.join(unreadable[:3])}"
+                f"{plural(len(failed), 'image(s)')} left out, not inspected: "
+                f"{'; '.join(failed[:3])}"
             )
         return scored

@@ -66,7 +66,7 @@ def measure_recall(
 ) -> dict[str, Recall]:
     """Return the recall, ``rejected`` and ``noticed``, with the manifest's thresholds.
 
-    Images that cannot be read are left out with a warning; FlawmapError if none can be.
+    Images that cannot be inspected are left out with a warning; FlawmapError if none can be.
     """
     inspector = Inspector.open(run, manifest, load_region(run, manifest))
     verdicts, failed = list[str](), list[str]()
@@ -76,8 +76,8 @@ def measure_recall(
         else:
             failed.append(str(one.error))
     if not verdicts:
-        raise FlawmapError(f"None of the known defects could be read. {failed[0]}")
-    _warn(len(failed), f"unreadable: {'; '.join(failed[:3])}", warnings)
+        raise FlawmapError(f"None of the known defects could be inspected. {failed[0]}")
+    _warn(len(failed), f"not inspected: {'; '.join(failed[:3])}", warnings)
     return {
         "rejected": Recall.of(verdicts.count("reject"), len(verdicts)),
         "noticed": Recall.of(len(verdicts) - verdicts.count("good"), len(verdicts)),

@@ -92,7 +92,7 @@ def evaluate(
 class _Gathered:
     evaluator: Evaluator = field(default_factory=Evaluator)
     rows: list[ImageRow] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     bad_masks: list[str] = field(default_factory=list)
     masks: MaskNotes = field(default_factory=MaskNotes)
     milliseconds: list[float] = field(default_factory=list)
@@ -106,7 +106,7 @@ def measure(
 ) -> Evaluation:
     """Run an inspector over images of a dataset and compute all metrics.
 
-    Raises FlawmapError if none of them can be read.
+    Raises FlawmapError if none of them can be inspected.
     """
     start = time.perf_counter()
     gathered, samples, warnings = _Gathered(), images.samples, list(images.warnings)
@@ -115,11 +115,11 @@ def measure(
         _add(gathered, sample, result, dataset.root, inspector, images.calibrated)
         show(done, len(samples))
     if all(row.error for row in gathered.rows):
-        raise FlawmapError(f"No test image could be read. {gathered.unreadable[0]}")
+        raise FlawmapError(f"No test image could be inspected. {gathered.failed[0]}")
     metrics = gathered.evaluator.compute()
     seconds = time.perf_counter() - start
     for problems, what in (
-        (gathered.unreadable, "unreadable image(s) left out"),
+        (gathered.failed, "image(s) left out, not inspected"),
         (
             gathered.bad_masks,
             "image(s) without usable mask, counted for image-level metrics only",
@@ -153,7 +153,7 @@ def _add(
     row = _row(sample, record_of(result), root, calibrated)
     if not isinstance(result, Inspection):
         gathered.rows.append(row)
-        gathered.unreadable.append(str(result.error))
+        gathered.failed.append(str(result.error))
         return
     gathered.milliseconds.append(result.milliseconds)
     shape = (result.anomaly_map.shape[0], result.anomaly_map.shape[1])

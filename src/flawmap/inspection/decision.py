@@ -11,13 +11,16 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from flawmap.data.image_io.images import ImageError
 from flawmap.inspection.bundle.manifest import Manifest, read_manifest, region_id, settings_id
 from flawmap.inspection.conformal import Calibration
 from flawmap.inspection.defects import Filters, find_defects
 from flawmap.inspection.record import Defect, InspectionRecord, Provenance, WithRecord
 from flawmap.inspection.roi.mask import Region, read_region
+from flawmap.inspection.roi.shape import extent, is_like
 from flawmap.inspection.tiled import RawPrediction
 from flawmap.types import Size, Verdict
+from flawmap.utils.printable import printable
 
 
 def decide(calibration: Calibration, filters: Filters, score: float, defects: int) -> Verdict:
@@ -111,7 +114,13 @@ def record_of(outcome: Outcome) -> InspectionRecord:
 
 @dataclass(frozen=True, eq=False)
 class PostProcessor:
-    """Thresholds, region and filters that turn the model's map and score into an inspection."""
+    """Thresholds, region and filters that turn the model's map and score into an inspection.
+
+    An image whose shape is unlike the region's is refused: the stretched region would lie on other
+    places of the part, and a defect outside it would pass. With the fit ``squash`` the shape is not
+    checked: it squeezes images of every shape alike, and the region is stored in the working size,
+    so it marks the same shares of height and width in all of them.
+    """
 
     manifest: Manifest
     region: Region | None
@@ -137,9 +146,10 @@ class PostProcessor:
         """Return the inspection of an image from the model's output.
 
         ``start``: time.perf_counter() when work on the image began, by default now. For the verdict
-        see :func:`decide`.
+        see :func:`decide`. Raises ImageError if the image's shape is unlike the region's.
         """
         begun = time.perf_counter() if start is None else start
+        self.check_shape(image)
         anomaly_map, score = prediction
         if self.region is not None:
             anomaly_map, score = self.region.read_out(anomaly_map)
@@ -156,8 +166,21 @@ class PostProcessor:
         raw_map, raw_score = prediction
         return Inspection(record, anomaly_map, mask, raw_map, raw_score, image.size, image.pixels)
 
+    def check_shape(self, image: ImageInfo) -> None:
+        """Raise ImageError if the image's shape is unlike the region's, except with ``squash``."""
+        if self.region is None or self.manifest.preprocessing.fit == "squash":
+            return
+        height, width = self.region.mask.shape
+        if not is_like(image.size, (height, width)):
+            name = "the image data" if image.path is None else printable(image.path)
+            raise ImageError(
+                f"{name}: {extent(image.size)}, and the region of interest is for images shaped "
+                f"like {extent((height, width))}: restore the camera's crop and orientation, or "
+                "set the region again with flawmap regions"
+            )
+
     def failed(
-        self, path: str, sha256: str | None, error: str, provenance: Provenance
+        self, path: str | None, sha256: str | None, error: str, provenance: Provenance
     ) -> InspectionRecord:
         """Return the record of an image that could not be inspected."""
         return InspectionRecord(error=error, **self._origin(path, sha256, provenance))

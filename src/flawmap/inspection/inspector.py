@@ -160,7 +160,8 @@ class Inspector:
 
         Arrays are uint8, uint16 or floats within 0..1, of shape (H, W), (H, W, 1), (H, W, 3) or
         (H, W, 4); ``colour`` is their channel order, RGB or RGBA by default, and alpha is dropped.
-        Raises ImageError if the image cannot be read, UsageError for anything else.
+        Raises ImageError if the image cannot be read or its shape is unlike the region's,
+        UsageError for anything else.
         """
         start = time.perf_counter()
         check_colour(colour)

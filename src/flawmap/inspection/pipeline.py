@@ -251,7 +251,16 @@ def _inspect(
             yield item, Failed(prediction, one.info.sha256)
             continue
         start = time.perf_counter() - share - one.seconds
-        yield item, inspector.post_process(prediction, one.info, start)
+        yield item, _judged(inspector, prediction, one.info, start)
+
+
+def _judged(
+    inspector: Inspector, prediction: RawPrediction, image: ImageInfo, start: float
+) -> Inspection | Failed:
+    try:
+        return inspector.post_process(prediction, image, start)
+    except ImageError as error:
+        return Failed(error, image.sha256)
 
 
 def _result(future: Future[Decoded | Failed]) -> Decoded | Failed:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flawmap.data.image_io.images import MAX_PIXELS
+from flawmap.data.image_io.images import MAX_PIXELS, ImageError
 from flawmap.data.targets import LINES, check_target
 from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.manifest import run_id
@@ -39,9 +39,9 @@ def judge(
 
     Uses the run's current thresholds, region and filters, in the precision of each record. Map
     paths are relative to the folder of the lines. Returns and writes records as ``predict`` does,
-    without milliseconds; records with an error stay unchanged. Raises FlawmapError if a line or its
-    map was not written by ``predict``, or was written by another run, or if a later inspection
-    replaced the map.
+    without milliseconds; records with an error stay unchanged, and an image whose shape is unlike
+    the region's gets one. Raises FlawmapError if a line or its map was not written by ``predict``,
+    or was written by another run, or if a later inspection replaced the map.
     """
     check_target(json_file, LINES, inputs=[predictions], streamed=True)
     decide_again = _Rejudge(Path(run), Path(predictions), json_file)
@@ -77,15 +77,15 @@ class _Rejudge:
         anomaly_map = _read_map(place, post_process, stored, which)
         image = ImageInfo(stored.size, record.path, record.image)
         prediction = RawPrediction(anomaly_map, stored.score)
-        judged = post_process(prediction, image, record.provenance).record
-        return judged.model_copy(
-            update={
-                "milliseconds": None,
-                "map": self._moved(stored, place),
-                "bytes": record.bytes,
-                "modified_ns": record.modified_ns,
-            }
-        )
+        version = {"bytes": record.bytes, "modified_ns": record.modified_ns}
+        try:
+            judged = post_process(prediction, image, record.provenance).record
+        except ImageError as error:
+            why = str(error)
+            failed = post_process.failed(record.path, record.image, why, record.provenance)
+            return failed.model_copy(update=version)
+        moved = {"milliseconds": None, "map": self._moved(stored, place)}
+        return judged.model_copy(update=moved | version)
 
     def _moved(self, stored: StoredMap, place: Path) -> StoredMap:
         """Return the reference to a map relative to the new file of lines."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+import flawmap
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.bundle.manifest import read_manifest, settings_id, write_manifest
 from flawmap.inspection.defects import Filters
@@ -72,6 +73,22 @@ def test_a_full_queue_is_refused_at_once(line: Inspecting, gate: Gate) -> None:
     }
     assert line.send(draw_png(9)).status_code == 200
     assert len(line.parts()) == 5
+
+
+def test_an_image_of_another_shape_than_the_region_gets_no_verdict(
+    run_copy: Path, tmp_path: Path
+) -> None:
+    manifest = read_manifest(run_copy)
+    letterbox = manifest.preprocessing.model_copy(update={"fit": "letterbox"})
+    write_manifest(run_copy, manifest.model_copy(update={"preprocessing": letterbox}))
+    (tmp_path / "roi.png").write_bytes(draw_png(0, (96, 96)))
+    flawmap.regions(run_copy, roi=tmp_path / "roi.png")
+    with inspecting(tmp_path / "data", run_copy) as line:
+        answer = line.send(draw_png(1, (40, 50)))
+        assert answer.status_code == 422
+        assert "50 x 40 pixels, and the region of interest" in answer.json()["detail"]
+        assert line.send(draw_png(1, (50, 50))).status_code == 200
+        assert [part.verdict is None for part in line.parts()] == [True, False]
 
 
 def test_bytes_are_bounded_too(tiny_run: Path, tmp_path: Path, gate: Gate) -> None:

@@ -66,7 +66,7 @@ class PredictionDisplay:
             shown = {"good": "good", "review": "to review", "reject": "rejected"}
             sums = [f"{self._counts.get(name, 0)} {text}" for name, text in shown.items()]
             failed = self._counts.get("error", 0)
-            sums += [f"{failed} unreadable"] if failed else []
+            sums += [f"{failed} not inspected"] if failed else []
             total = plural(self.count, "image(s)")
             say(f"{total}: {', '.join(sums)}")
 

@@ -49,7 +49,7 @@ _PIXELS_A_BYTE = 100
 
 
 class ImageError(FlawmapError):
-    """An image that cannot be read, decoded or written; the message names the file."""
+    """An image that cannot be read, decoded, judged or written; the message names the file."""
 
 
 class _Jpeg(JpegImageFile):

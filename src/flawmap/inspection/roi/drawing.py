@@ -17,12 +17,12 @@ from flawmap.data.masks.annotations import draw_annotations, only_image, states_
 from flawmap.data.masks.decoding import read_mask
 from flawmap.errors import FlawmapError, UsageError
 from flawmap.inspection.roi.mask import Mask, scaled
+from flawmap.inspection.roi.shape import extent, is_like
 from flawmap.types import Size
 from flawmap.utils.files import read_regular
 
 _MOST_PIXELS = 2**24  # limit of a stored region
 _MOST_BYTES = 2**24  # limit of a polygon file
-_SAME = 0.01  # tolerance between two ratios of height to width
 
 
 def draw_region(
@@ -77,20 +77,13 @@ def _drawn(path: Path, size: Size | None, images: Collection[Size]) -> Mask:
 
 
 def _check_shape(path: Path, drawn: Size, images: Collection[Size]) -> None:
-    others = [size for size in images if not _is_like(drawn, size)]
+    others = [size for size in images if not is_like(drawn, size)]
     if others:
         raise UsageError(
-            f"{path} is {_extent(drawn)}, whose shape differs from that of {len(others)} of the "
-            f"{len(images)} images, such as {_extent(others[0])}: draw it on such an image, at "
+            f"{path} is {extent(drawn)}, whose shape differs from that of {len(others)} of the "
+            f"{len(images)} images, such as {extent(others[0])}: draw it on such an image, at "
             "any scale, or name images of its shape with --images."
         )
-
-
-def _is_like(one: Size, other: Size) -> bool:
-    """Whether two sizes have the same aspect ratio, up to rounding to whole pixels."""
-    rounding = 1 / min(*one, *other)
-    ratio = (one[0] * other[1]) / (one[1] * other[0])
-    return abs(math.log(ratio)) <= max(_SAME, rounding)
 
 
 def _json(path: Path, images: Collection[Size]) -> Mask:
@@ -145,7 +138,3 @@ def _at_most(size: Size) -> Size:
 
 def _size(mask: NDArray[Any]) -> Size:
     return mask.shape[0], mask.shape[1]
-
-
-def _extent(size: Size) -> str:
-    return f"{size[1]} x {size[0]} pixels"

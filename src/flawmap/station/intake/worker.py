@@ -69,9 +69,12 @@ def judge(inspector: Inspector, batch: Sequence[Waiting]) -> list[Judged]:
             judged.append(failed(item, inspector, prediction, one.info.sha256))
         else:
             start = time.perf_counter() - share - one.seconds
-            judged.append(
-                Judged(item, inspector.post_process(prediction, one.info, start), inspector)
-            )
+            try:
+                outcome = inspector.post_process(prediction, one.info, start)
+            except ImageError as error:
+                judged.append(failed(item, inspector, error, one.info.sha256))
+            else:
+                judged.append(Judged(item, outcome, inspector))
     return judged
 
 

@@ -14,10 +14,9 @@ from sqlalchemy import select
 
 from flawmap.errors import FlawmapError
 from flawmap.inspection.bundle.manifest import Manifest
-from flawmap.inspection.decision import load_region
+from flawmap.inspection.decision import ImageInfo, PostProcessor, load_region
 from flawmap.inspection.defects import find_regions
 from flawmap.inspection.record import StoredMap
-from flawmap.inspection.roi.mask import Region
 from flawmap.station.database.engine import Database
 from flawmap.station.database.tables import Part
 from flawmap.station.insight.thresholds.evidence import Rule
@@ -98,16 +97,16 @@ class MapMeasures:
         known: dict[int, Measured],
         until: float,
     ) -> None:
-        region = load_region(self.folder, question.manifest)
+        settings = PostProcessor(question.manifest, load_region(self.folder, question.manifest))
         with ThreadPoolExecutor(_THREADS) as pool:
             for first in range(0, len(missing), _STEP):
                 step = missing[first : first + _STEP]
                 rows = self._rows([int(stored.id[index]) for index in step])
-                work = [(rows[int(stored.id[index])], question, region) for index in step]
+                work = [(rows[int(stored.id[index])], question, settings) for index in step]
                 for index, found in zip(
                     step, pool.map(self._measure, *zip(*work, strict=True)), strict=True
                 ):
-                    if found is None:  # removed or damaged since
+                    if found is None:  # removed or damaged since, or of no shape to judge
                         stored.has_map[index] = False
                     else:
                         known[index] = found
@@ -119,14 +118,15 @@ class MapMeasures:
         with self.database.read() as session:
             return {id: _Row(image, *_raw(stored)) for id, image, stored in session.execute(query)}
 
-    def _measure(self, row: _Row, question: Question, region: Region | None) -> Measured | None:
+    def _measure(self, row: _Row, question: Question, settings: PostProcessor) -> Measured | None:
         try:
+            settings.check_shape(ImageInfo(row.size))
             anomaly_map = self.files.read_map(row.image, question.model)
         except FlawmapError:
             return None
         score = row.score
-        if region is not None:
-            anomaly_map, score = region.read_out(anomaly_map)
+        if settings.region is not None:
+            anomaly_map, score = settings.region.read_out(anomaly_map)
         rule = question.rule
         found = find_regions(anomaly_map, rule.pixel, row.size, rule.filters.merge_distance)
         if found is None:
