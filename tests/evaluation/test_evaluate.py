@@ -369,7 +369,7 @@ def test_defects_outside_the_region_are_neither_caught_nor_missed(
     show_evaluation(found)
     assert "\n1 defective: " in capsys.readouterr().out
     page = report.read_text(encoding="utf-8")
-    assert "Not counted: 2 images without a defect in the region of interest." in page
+    assert "Not counted: 2 defective images without a defect in the region of interest." in page
     assert "of 1 caught" in page
     assert page.count("no defect within the region of interest: its verdict") == 2
 

@@ -109,9 +109,8 @@ def _defective(count: Tally, outside: int) -> Verdicts:
         f"{interval_text(count.caught, count.total)} (95\u00a0% interval)."
     )
     if outside:
-        text += (
-            f" Not counted: {plural(outside, 'image')} without a defect in the region of interest."
-        )
+        which = plural(outside, "defective image")
+        text += f" Not counted: {which} without a defect in the region of interest."
     return Verdicts(
         name,
         _lead(count.caught, count.total, "caught"),
