@@ -39,7 +39,7 @@ def test_a_key_is_made_used_and_revoked(
 
 def test_the_page_shows_a_key_once(client_as: ClientAs, app_client: TestClient) -> None:
     administrator = client_as("administrator")
-    form = {"name": "press 4", "scopes": ["read", "review"], "days": "0"}
+    form = {"name": "press 4", "scopes": ["read", "manage"], "days": "0"}
     shown = administrator.post("/people/keys", data=form | {"csrf": csrf_of(administrator)}).text
     secret = shown.split('id="secret" tabindex="0">')[1].split("<")[0]
     assert with_key(app_client, secret).get("/api/v1/account").status_code == 200

@@ -78,6 +78,13 @@ def test_nothing_is_changed_without_the_token(app: FastAPI, station: Station) ->
     assert not wrong
 
 
+def test_keys_may_do_by_the_api_what_their_scopes_say(app: FastAPI) -> None:
+    by_api = {route: who for route, who in protected(app) if route[1].startswith("/api/")}
+    assert {who.scope for who in by_api.values()} == {*SCOPES, None}
+    engineers = {route: who.scope for route, who in by_api.items() if who.role == "engineer"}
+    assert engineers == dict.fromkeys(engineers, "manage")
+
+
 @pytest.mark.parametrize("scope", [*SCOPES, None])
 @pytest.mark.parametrize("role", ["administrator", "operator"])
 def test_each_key_gets_where_its_scope_leads(

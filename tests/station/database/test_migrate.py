@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from flawmap.errors import FlawmapError
 from flawmap.station.database.engine import Database
 from flawmap.station.database.migrate import changing, upgrade
-from flawmap.station.database.tables import Base, HourCount, Review
+from flawmap.station.database.tables import ApiKey, Base, HourCount, Review
 from flawmap.station.database.tables.base import now
 from flawmap.station.insight.trends.hours import HourCounter
 from station.filling import add_user, fill
@@ -56,6 +56,21 @@ def test_an_older_database_keeps_its_rows_and_is_counted(
     assert rows_of_parts(empty) == [{**row, **new} for row in parts]
     HourCounter(empty).step()
     assert counted(empty) == 100
+
+
+def test_keys_lose_the_scope_that_admitted_to_nothing(empty: Database) -> None:
+    upgrade(empty.engine, FIRST)
+    maker = add_user(empty, "ann", "administrator")
+    scopes = ["inspect read review manage", "review", "inspect read", "read review"]
+    with empty.write() as session:
+        for number, words in enumerate(scopes):
+            key = ApiKey(name="press", digest=str(number), prefix="fm_", scopes=words)
+            key.user_id, key.created_at = maker, now()
+            session.add(key)
+    empty.upgrade()
+    with empty.read() as session:
+        kept = session.scalars(select(ApiKey.scopes).order_by(ApiKey.id)).all()
+    assert kept == ["inspect read manage", "", "inspect read", "read"]
 
 
 def test_a_newer_database_is_refused(empty: Database) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select, update
 
@@ -9,6 +11,7 @@ from flawmap.station.context import Station
 from flawmap.station.database.tables import AuditEntry, Part
 from flawmap.station.database.tables.base import now
 from flawmap.station.parts.write import NewPart
+from flawmap.station.retention.conditions import removable
 from flawmap.station.retention.preview import preview
 from flawmap.station.retention.service import Retention
 from flawmap.station.retention.settings import (
@@ -17,13 +20,18 @@ from flawmap.station.retention.settings import (
     stored_bytes,
     write_settings,
 )
+from flawmap.station.review.decisions import decide, undo
+from flawmap.station.review.drawing import Drawing, Polygon, draw
 from inspection.records import make_record
 from station.conftest import ClientAs
-from station.filling import MODEL, add_product
+from station.filling import MODEL, add_product, add_user
 from station.imaged import add_imaged
 from station.postgres import on_both
 
 DAY = 24 * 3_600_000_000
+SCRATCH = Drawing(
+    type="scratch", shape="polygon", geometry=Polygon(points=[(1, 1), (20, 1), (20, 20)])
+)
 
 
 def age(station: Station, part_id: int, days: float) -> None:
@@ -75,6 +83,61 @@ def test_what_people_reviewed_stays_unless_they_say_so(station: Station) -> None
     assert kept(station) == {part}
     remove(station, good_days=1, reviewed_too=True)
     assert kept(station) == set()
+
+
+@on_both
+def test_what_people_drew_on_stays_with_all_parts_that_show_it(station: Station) -> None:
+    drawn, same, other = (add_imaged(station, seed=seed, verdict="review") for seed in (0, 0, 1))
+    for part in (drawn, same, other):
+        age(station, part, 9)
+    user = add_user(station.database, "anna", "operator")
+    with station.database.write() as session:
+        draw(session, drawn, user, SCRATCH)
+    with station.database.read() as session:
+        assert preview(session, RetentionSettings(review_days=1)).parts == 1
+    remove(station, review_days=1, megabytes=1)
+    assert kept(station) == {drawn, same}
+    with station.database.write() as session:
+        undo(session, user)
+    remove(station, review_days=1)
+    assert kept(station) == set()
+
+
+@on_both
+def test_what_people_review_meanwhile_stays(station: Station) -> None:
+    """Somebody decides on one part, and draws on another, after the removal has chosen them."""
+    ids = [add_imaged(station, seed=seed) for seed in range(3)]
+    for part in ids:
+        age(station, part, 9)
+    user = add_user(station.database, "anna", "operator")
+
+    class Overtaken(Retention):
+        def _remove(self, *chosen: Any) -> int:
+            assert {part.id for part in chosen[0]} == set(ids)
+            with station.database.write() as session:
+                decide(session, ids[0], user, "good")
+                draw(session, ids[1], user, SCRATCH)
+            return super()._remove(*chosen)
+
+    with station.database.write() as session:
+        write_settings(session, RetentionSettings(good_days=1))
+    assert Overtaken(station.database, station.files).remove_some() == 1
+    assert kept(station) == set(ids[:2])
+
+
+def test_a_look_reads_indices_only(station: Station) -> None:
+    if not station.database.is_sqlite:
+        pytest.skip("SQLite's plans are read here")
+    chosen = select(Part.id).where(Part.verdict == "good", removable(RetentionSettings()))
+    literal = {"literal_binds": True}
+    statement = str(chosen.compile(station.database.engine, compile_kwargs=literal))
+    with station.database.engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")
+        steps = [row[3] for row in plan if "SEARCH" in row[3] or "SCAN" in row[3]]
+    used = ("ix_parts_stored", "COVERING INDEX ix_parts_image", "ix_drawn_defects_part_id")
+    for step, index in zip(steps, used, strict=True):
+        assert step.startswith("SEARCH"), step
+        assert f"{index} " in step, step
 
 
 def test_a_shared_image_stays_with_the_last_part_that_needs_it(station: Station) -> None:

@@ -45,7 +45,7 @@ def user(station: Station) -> int:
     with station.database.write() as session:
         for name in ("board", "lid"):
             session.add(_settings(add_product(station.database, name)))
-        session.execute(update(Part).where(Part.id % 20 == 0).values(decision="good", reviewers=1))
+        session.execute(update(Part).where(Part.id % 20 == 3).values(decision="good", reviewers=1))
     return add_user(station.database, "anna", "operator")
 
 
@@ -92,6 +92,13 @@ def test_orders(station: Station, user: int) -> None:
             assert count_open(session, wish) == len(queued), wish
 
 
+def test_errors_teach_nothing_and_come_oldest_first(station: Station, user: int) -> None:
+    with station.database.read() as session:
+        found = next_parts(session, user, Wish("teaches", "errors"), 25)
+        oldest = next_parts(session, user, Wish("oldest", "errors"), 25)
+    assert found == oldest != []
+
+
 def test_second_looks_come_first_and_not_to_who_decided(station: Station, user: int) -> None:
     ben = add_user(station.database, "ben", "operator")
     with station.database.write() as session:
@@ -118,7 +125,9 @@ def test_own_decisions_are_counted(station: Station, user: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "wish", [*map(Wish, ORDERS), Wish(which="errors"), Wish(second=0.5)], ids=str
+    "wish",
+    [*map(Wish, ORDERS), Wish(which="errors"), Wish("teaches", "errors"), Wish(second=0.5)],
+    ids=str,
 )
 def test_no_order_reads_all_parts(station: Station, user: int, wish: Wish) -> None:
     if not station.database.is_sqlite:

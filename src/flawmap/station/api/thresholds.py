@@ -29,7 +29,7 @@ from flawmap.station.insight.versions import (
     settings_of,
     versions_of,
 )
-from flawmap.station.security.callers import Engineer, Reading
+from flawmap.station.security.callers import Managing, Reading
 
 router = APIRouter(prefix="/api/v1/products/{product_id}", tags=["thresholds"])
 _READING = 0.25  # seconds in which one request reads maps
@@ -42,7 +42,9 @@ class Version(BaseModel):
     number: int
     settings: str = Field(description="what records call these settings")
     created_at: int = Field(description="microseconds since 1970, UTC")
-    user: str | None = Field(description="who made it; none: not made on this station")
+    user: str | None = Field(
+        description="who made it, or made the key that did; none: not made on this station"
+    )
     comment: str | None
     by_hand: bool = Field(description="a threshold was set by hand: nothing is guaranteed")
     statement: str
@@ -102,7 +104,7 @@ def settings_versions(station: StationOf, _caller: Reading, product_id: int) -> 
 
 
 @router.post("/settings", status_code=201)
-def apply_settings(station: StationOf, caller: Engineer, product_id: int, wanted: Apply) -> Applied:
+def apply_settings(station: StationOf, caller: Managing, product_id: int, wanted: Apply) -> Applied:
     """Apply other thresholds and filters; the inspector takes them over at once."""
     change = Change(product_id, wanted.seen, caller, wanted.comment.strip())
     with station.database.read() as session:
@@ -115,7 +117,7 @@ def apply_settings(station: StationOf, caller: Engineer, product_id: int, wanted
 
 @router.post("/settings/roll-back", status_code=201)
 def roll_back_settings(
-    station: StationOf, caller: Engineer, product_id: int, wanted: RollBack
+    station: StationOf, caller: Managing, product_id: int, wanted: RollBack
 ) -> Applied:
     """Apply the settings of an earlier version again, as a new version."""
     change = Change(product_id, wanted.seen, caller, wanted.comment.strip())

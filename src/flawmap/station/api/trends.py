@@ -24,7 +24,7 @@ from flawmap.station.insight.trends.series import (
     read,
     series,
 )
-from flawmap.station.security.callers import Engineer, Reading
+from flawmap.station.security.callers import Managing, Reading
 
 router = APIRouter(prefix="/api/v1/products/{product_id}", tags=["trends"])
 _LAST = 2**53
@@ -90,7 +90,7 @@ def drift_shown(station: Station, session: Session, product_id: int) -> DriftSho
 
 
 @router.post("/drift/restart", status_code=204)
-def restart_drift(station: StationOf, caller: Engineer, product_id: int) -> None:
+def restart_drift(station: StationOf, caller: Managing, product_id: int) -> None:
     """Begin a new drift test with the next part, such as after an alarm was looked into."""
     with station.database.read() as session:
         product_of(session, product_id)

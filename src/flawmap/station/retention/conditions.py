@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, exists
+from sqlalchemy import ColumnElement, and_, exists, or_
 from sqlalchemy.orm import aliased
 
-from flawmap.station.database.tables import Part
+from flawmap.station.database.tables import DrawnDefect, Part
 from flawmap.station.database.tables.base import now
 from flawmap.station.retention.settings import RetentionSettings
 
@@ -25,12 +25,18 @@ def too_old(settings: RetentionSettings) -> list[tuple[int, ColumnElement[bool]]
 
 
 def removable(settings: RetentionSettings) -> ColumnElement[bool]:
-    """Return the condition that a part has files which nobody's review keeps."""
+    """Return the condition that a part has files which nobody's review keeps.
+
+    A decision or a drawn defect keeps the files of all parts that show the same image.
+    """
     if settings.reviewed_too:
         return and_(Part.has_image)
-    other = aliased(Part)
-    shared = exists().where(other.image == Part.image, other.reviewers > 0)
-    return and_(Part.has_image, Part.reviewers == 0, ~shared)
+    other = aliased(Part)  # of the same image: the part itself, too
+    drawn = exists(DrawnDefect.id).where(
+        DrawnDefect.part_id == other.id, DrawnDefect.removed_by.is_(None)
+    )
+    kept = exists(other.id).where(other.image == Part.image, or_(other.reviewers > 0, drawn))
+    return and_(Part.has_image, Part.reviewers == 0, ~kept)
 
 
 def has_verdict(verdict: str | None) -> ColumnElement[bool]:

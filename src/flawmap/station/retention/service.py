@@ -57,9 +57,7 @@ class Retention(Looking):
         with self._database.read() as session:
             settings = read_settings(session)
             parts = self._too_old(session, settings) or self._too_many(session, settings)
-        if parts:
-            self._remove(*parts)
-        return len(parts[0]) if parts else 0
+        return self._remove(*parts, removable(settings)) if parts else 0
 
     def _too_old(
         self, session: Session, settings: RetentionSettings
@@ -86,20 +84,29 @@ class Retention(Looking):
         why = f"Removed, as images and maps took more than {settings.megabytes} MB."
         return (gone, why) if gone else None
 
-    def _remove(self, parts: Sequence[Part], why: str) -> None:
-        """Let the rows say that files are gone, then remove those that no other row names."""
+    def _remove(self, parts: Sequence[Part], why: str, allowed: ColumnElement[bool]) -> int:
+        """Let the rows say that files are gone, then remove those that no other row names.
+
+        Parts that are not `allowed` any more, as somebody reviewed them since they were read, keep
+        their files. Returns how many parts lost theirs.
+        """
         ids = [part.id for part in parts]
-        digests = {part.image for part in parts if part.image}
         gone: dict[str, Any] = {"has_image": False, "has_map": False, "note": why}
         with self._files.changing:
             with self._database.write() as session:
-                session.execute(update(Part).where(Part.id.in_(ids)).values(**gone))
+                alike = Part.image.in_({part.image for part in parts})
+                session.execute(select(Part.id).where(alike).with_for_update())  # nobody reviews
+                change = update(Part).where(Part.id.in_(ids), allowed).values(**gone)
+                change = change.execution_options(synchronize_session=False)
+                images = session.scalars(change.returning(Part.image)).all()
+                digests = set(images)
                 named = select(Part.image).where(Part.image.in_(digests), Part.has_image)
                 digests -= set(session.scalars(named))
                 names = select(Part.image, Part.suffix, Part.model).distinct()
                 files = session.execute(names.where(Part.image.in_(digests))).all()
             for digest, suffix, model in files:
                 self._files.remove(str(digest), suffix or "", model)
+        return len(images)
 
 
 def create_service(station: Station) -> Retention:

@@ -27,7 +27,7 @@ class RetentionSettings(BaseModel):
         ge=1,
         description="of images and maps in all: beyond it the oldest go, good ones first",
     )
-    reviewed_too: bool = Field(False, description="also images of parts that people reviewed")
+    reviewed_too: bool = Field(False, description="also images that people decided on or drew on")
 
 
 def read_settings(session: Session) -> RetentionSettings:

@@ -96,7 +96,7 @@ def _open_parts(
     session: Session, user_id: int, wish: Wish, count: int, skip: Collection[int]
 ) -> list[Part]:
     conditions = [*_free(user_id, skip), *_of_product(wish)]
-    if not ORDERS[wish.order].weighs:
+    if not ORDERS[wish.order].weighs or wish.which == "errors":  # errors have nothing to weigh
         return _merged(session, wish, conditions, count)
     few = _merged(session, wish, conditions, learning_order.MOST, learning_order.COLUMNS)
     return learning_order.most_teaching(session, few, count)

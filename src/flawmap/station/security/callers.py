@@ -127,8 +127,6 @@ Reading = Annotated[Caller, needs("operator", "read")]
 """People who may look at parts, and keys with the scope `read`."""
 ReadingHere = Annotated[Caller | None, Depends(_reading_here)]
 """As `Reading`, and any program on this machine, which needs no login."""
-Reviewing = Annotated[Caller, needs("operator", "review")]
-"""People who may decide on parts, and keys with the scope `review`."""
 Managing = Annotated[Caller, needs("engineer", "manage")]
 """People who may change thresholds and models, and keys with the scope `manage`."""
 

@@ -7,13 +7,15 @@ from typing import Literal, get_args
 Role = Literal["operator", "engineer", "administrator"]
 """Operators look and review, engineers change thresholds and models, administrators users."""
 ROLES: tuple[Role, ...] = get_args(Role)
-Scope = Literal["inspect", "read", "review", "manage"]
-"""What a key may do: send images, look at parts and trends, decide on parts, be an engineer."""
+Scope = Literal["inspect", "read", "manage"]
+"""What a key may do: send images, look at parts and trends, be an engineer.
+
+None lets a key decide on parts: decisions are those of people, whose agreement is measured.
+"""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 SCOPE_NOTES: dict[Scope, str] = {
     "inspect": "send images and get their verdicts",
     "read": "look at parts, trends and products",
-    "review": "decide on parts",
     "manage": "change thresholds, models, products and links, as engineers do",
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 from PIL import Image
 from sqlalchemy import select
 
@@ -17,10 +18,12 @@ from flawmap.inspection.bundle.manifest import read_manifest, write_manifest
 from flawmap.inspection.roi.mask import region_file
 from flawmap.station.context import Station
 from flawmap.station.database.tables import AuditEntry
+from flawmap.station.security.audit import find_entries
 from flawmap.utils.locks import only_writer
 from station.conftest import ClientAs
 from station.filling import add_product
 from station.insight.conftest import Inspect, set_manifest
+from station.people import add_key
 
 RATES = {"rates": {"false_reject": 0.02, "review": 0.05}}
 BY_HAND = {"values": {"reject": 0.6, "review": 0.4}}
@@ -47,6 +50,24 @@ def test_only_engineers_apply(client_as: ClientAs, path: str, run: Path) -> None
     assert operator.get(f"{path}/settings").status_code == 200
     assert apply(client_as("engineer"), path, RATES).json() == {"number": 2}
     assert apply(client_as("administrator"), path, BY_HAND, seen=2).json() == {"number": 3}
+
+
+def test_a_key_applies_and_goes_back(
+    app_client: TestClient, client_as: ClientAs, path: str, station: Station
+) -> None:
+    """The audit log names the key, and the version the person who made it."""
+    headers = {"Authorization": f"Bearer {add_key(station, 'manage')}"}
+    program = TestClient(app_client.app, headers=headers)
+    assert apply(program, path, RATES).json() == {"number": 2}
+    back = program.post(f"{path}/settings/roll-back", json={"seen": 2, "number": 1})
+    assert back.json() == {"number": 3}
+    newest = client_as("operator").get(f"{path}/settings").json()[0]
+    assert newest["user"] == "administrator"
+    with station.database.read() as session:
+        entries = find_entries(session, "settings.")
+    assert [(entry.user, entry.key) for entry in entries] == [("administrator", "program")] * 2
+    wrong = {"Authorization": f"Bearer {add_key(station, 'read', 'inspect')}"}
+    assert apply(TestClient(app_client.app, headers=wrong), path, RATES, 3).status_code == 403
 
 
 def test_a_rate_is_applied_as_calibrate_would(

@@ -10,9 +10,10 @@ import pytest
 from flawmap.inspection.bundle.manifest import read_manifest, write_manifest
 from flawmap.inspection.rejudge import judge
 from flawmap.station.context import Station
+from flawmap.station.insight.thresholds.kept import StoredCache
 from flawmap.station.insight.thresholds.maps import MapMeasures
 from flawmap.station.insight.thresholds.proposal import Proposal
-from flawmap.station.insight.thresholds.stored import VERDICTS, StoredCache, StoredParts, load
+from flawmap.station.insight.thresholds.stored import VERDICTS, StoredParts, load
 from flawmap.station.insight.thresholds.whatif import (
     EXCLUDED,
     UNDECIDED,

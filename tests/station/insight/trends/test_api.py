@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 
 from flawmap.station.context import Station
@@ -15,9 +16,11 @@ from flawmap.station.insight.errors import ErrorRates
 from flawmap.station.insight.ranges import HOUR
 from flawmap.station.insight.sampling import in_sample
 from flawmap.station.insight.trends.hours import HourCounter
+from flawmap.station.security.audit import find_entries
 from station.conftest import ClientAs
 from station.filling import add_product, add_user, fill
 from station.insight.drift.test_watch import add_scores, normal
+from station.people import add_key
 
 
 def count_all(station: Station) -> None:
@@ -154,3 +157,14 @@ def test_the_drift_of_a_product(
         "higher",
     )
     assert operator.get("/api/v1/products/99/drift").status_code == 404
+
+
+def test_a_key_tests_again_for_drift(
+    app_client: TestClient, station: Station, plain_board: int
+) -> None:
+    headers = {"Authorization": f"Bearer {add_key(station, 'manage')}"}
+    program = TestClient(app_client.app, headers=headers)
+    assert program.post(f"/api/v1/products/{plain_board}/drift/restart").status_code == 204
+    with station.database.read() as session:
+        (entry,) = find_entries(session, "drift.restart")
+    assert (entry.user, entry.key) == ("administrator", "program")

@@ -10,7 +10,7 @@ from flawmap.station.context import StationOf
 from flawmap.station.database.tables import ApiKey
 from flawmap.station.security import keys
 from flawmap.station.security.callers import Administrator
-from flawmap.station.security.roles import Scope
+from flawmap.station.security.roles import SCOPES, Scope
 
 router = APIRouter(prefix="/api/v1/keys", tags=["keys"])
 
@@ -32,7 +32,7 @@ class NewKey(BaseModel):
     """A key to be made."""
 
     name: str = Field(min_length=1, max_length=60)
-    scopes: list[Scope] = Field(min_length=1, max_length=4)
+    scopes: list[Scope] = Field(min_length=1, max_length=len(SCOPES))
     days: int | None = Field(365, ge=1, le=3650, description="until it ends; null for never")
 
 

@@ -78,12 +78,13 @@ class MapMeasures:
         rule, region = question.rule, question.manifest.region
         key = question.model, rule.pixel, rule.filters.merge_distance, region
         known = stored.regions.setdefault(key, {})
-        missing = [int(index) for index in parts if int(index) not in known]
+        ids = stored.id[parts].tolist()
+        missing = [index for index, id in zip(parts.tolist(), ids, strict=True) if id not in known]
         if missing and seconds > 0.0:
             self._read(stored, missing, question, known, time.monotonic() + seconds)
         answers = {}
-        for index in parts.tolist():
-            if (found := known.get(index)) is not None:
+        for index, id in zip(parts.tolist(), ids, strict=True):
+            if (found := known.get(id)) is not None:
                 passed = found.areas >= rule.filters.min_area
                 passed &= found.peaks >= rule.filters.min_peak
                 answers[index] = (found.score, bool(passed.any()))
@@ -109,7 +110,7 @@ class MapMeasures:
                     if found is None:  # removed or damaged since, or of no shape to judge
                         stored.has_map[index] = False
                     else:
-                        known[index] = found
+                        known[int(stored.id[index])] = found
                 if time.monotonic() >= until:
                     return
 

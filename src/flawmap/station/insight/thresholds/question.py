@@ -18,9 +18,10 @@ from flawmap.station.context import Station
 from flawmap.station.database.tables import Product
 from flawmap.station.insight.errors import ErrorRates, table_of
 from flawmap.station.insight.thresholds.apply import folder_of
+from flawmap.station.insight.thresholds.kept import StoredCache
 from flawmap.station.insight.thresholds.maps import MapMeasures
 from flawmap.station.insight.thresholds.proposal import Proposal
-from flawmap.station.insight.thresholds.stored import Range, StoredCache, StoredParts
+from flawmap.station.insight.thresholds.stored import Range, StoredParts
 from flawmap.station.insight.thresholds.whatif import EXCLUDED, WhatIf, counts, what_if
 from flawmap.station.insight.versions import Settings, differences
 
@@ -122,7 +123,7 @@ class Asked:
 
 
 def stored_parts(station: Station, session: Session, chosen: Range) -> StoredParts:
-    """Return the parts of a range, from memory if they were asked for lately."""
+    """Return the parts of a range, most of them from memory if they were asked for lately."""
     cache = station.shared.setdefault(_CACHE, StoredCache())
     assert isinstance(cache, StoredCache)
     return cache.get(session, chosen)
