@@ -76,7 +76,9 @@ def test_unreadable_images_are_named(run_copy: Path, tiny_data: Path, tmp_path: 
     shutil.rmtree(folder)
     folder.mkdir()
     (folder / "junk.png").write_bytes(b"no image")
-    with pytest.raises(FlawmapError, match=r"None of the known defects could be inspected\. .*junk"):
+    with pytest.raises(
+        FlawmapError, match=r"None of the known defects could be inspected\. .*junk"
+    ):
         flawmap.calibrate(run_copy, defects=folder)
 
 

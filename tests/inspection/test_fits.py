@@ -153,7 +153,9 @@ def test_measurements_leave_out_images_of_another_shape(run, parts, turned):
     assert any("1 image left out, not inspected: " in line for line in found.warnings)
     with pytest.raises(FlawmapError, match=r"No good image could be inspected.*100 x 200 pixels"):
         flawmap.calibrate(run, [turned])
-    with pytest.raises(FlawmapError, match=r"None of the known defects could be .*100 x 200 pixels"):
+    with pytest.raises(
+        FlawmapError, match=r"None of the known defects could be .*100 x 200 pixels"
+    ):
         flawmap.calibrate(run, defects=[turned])
 
 
