@@ -113,13 +113,18 @@ class InspectionService:
         Returns when new models are loaded, which takes a second or so.
         """
         self.products.reload()
-        with self._lock:
-            for product in self.products:
-                if product.id not in self._lines:
-                    self._add(product)
+        for product in self.products:
+            self._line_of(product)
         self._events.publish(Event("products"))
 
-    def _add(self, product: LiveProduct) -> None:
+    def _line_of(self, product: LiveProduct) -> Line:
+        """Return the product's line, which begins with the first call."""
+        with self._lock:
+            if product.id not in self._lines:
+                self._lines[product.id] = self._new_line(product)
+            return self._lines[product.id]
+
+    def _new_line(self, product: LiveProduct) -> Line:
         """Begin to inspect a product's images."""
         count = workers_of(self._config)
         line = Line(product, self._decoders, batch_of(self._config), count)
@@ -128,7 +133,7 @@ class InspectionService:
             worker = Worker(line, pace, self._hand_on)
             worker.start()
             self._workers.append(worker)
-        self._lines[product.id] = line
+        return line
 
     def receive(self, bytes: int = 0) -> Reservation:
         """Reserve memory for a body that is about to be read. Raises BusyError at once if full."""
@@ -170,7 +175,7 @@ class InspectionService:
         submission = item.submission
         if submission.complete and (suffix := suffix_of(submission.data)):
             item.file = self._writers.submit(self._keep, submission.data, suffix)
-        self._lines[item.product.id].put(item)
+        self._line_of(item.product).put(item)
 
     def _keep(self, data: bytes, suffix: str) -> None:
         self._files.put_image(hashlib.sha256(data).hexdigest(), suffix, data)
