@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     "runs",
     nargs=-1,
     metavar="[NAME=]RUN...",
-    help="Run folders, one a product; the product's name is the folder's, or the one given. "
-    "Products of earlier starts are served as well.",
+    help="Run folders, one a product; the product's name is the folder's, or the one given. A run "
+    "that is new to its product becomes its model. Products of earlier starts are served as well.",
 )
 @click.option(
     "--data", type=PATH, default=Path("station"), help="Folder for images, maps and the database."

@@ -52,10 +52,12 @@ def serve(
 ) -> None:
     """Run a station until Ctrl-C or a stop signal; what it accepted until then is answered.
 
-    `runs`: run folders, each as `RUN` or `NAME=RUN`: the model of the product NAME, by default the
-    folder's name. Products of earlier starts are served as well. `data`: folder for images, maps
-    and the database. `database`: URL such as `postgresql+psycopg://user@host/name`; by default
-    SQLite in `data`. `watch`: folders whose images are inspected, each as `DIR` or `PRODUCT=DIR`.
+    `runs`: run folders, each as `RUN` or `NAME=RUN`: one that is new to the product NAME, by
+    default the folder's name, becomes its model. A run of an earlier start changes nothing: people
+    may have promoted another model since. Products of earlier starts are served as well. `data`:
+    folder for images, maps and the database. `database`: URL such as
+    `postgresql+psycopg://user@host/name`; by default SQLite in `data`.
+    `watch`: folders whose images are inspected, each as `DIR` or `PRODUCT=DIR`.
     `camera`: devices by number, URLs and video files, each as `WHERE` or `PRODUCT=WHERE`; an image
     a second of each is inspected. `opcua`: address such as `opc.tcp://127.0.0.1:4840` at which
     controllers read the last results.

@@ -119,6 +119,20 @@ def test_a_source_is_switched_off_and_on_while_the_station_runs(
         assert line.client.post("/api/v1/sources/99/enable").status_code == 404
 
 
+def test_a_folder_keeps_its_product_when_that_is_renamed(
+    tiny_run: Path, tmp_path: Path, dropped: Path
+) -> None:
+    started = f"board={tiny_run}"
+    with inspecting(tmp_path / "data", started, watch=(f"board={dropped}",)) as line:
+        answer = line.client.post(
+            "/api/v1/products/1/name", json={"name": "panel"}, headers=managing(line)
+        )
+        assert answer.status_code == 200
+    (dropped / "a.png").write_bytes(draw_png(1))
+    with inspecting(tmp_path / "data", started, watch=(f"board={dropped}",)) as line:
+        wait_until(lambda: [part.product_id for part in line.parts()] == [1])
+
+
 def managing(line: Inspecting) -> dict[str, str]:
     from station.inspecting import add_key
 

@@ -27,6 +27,7 @@ from flawmap.station.intake.submission import (
     Submission,
     UnknownProductError,
 )
+from station.filling import add_product
 from station.inspecting import LIMIT, Inspecting, draw_png, inspecting, wait_until
 
 
@@ -211,6 +212,71 @@ def test_a_new_model_is_taken_over(run_copy: Path, tmp_path: Path, tiny_run: Pat
         assert source is not None
         assert source.folder == str(other)
         assert line.send(draw_png(0)).status_code == 200
+
+
+def set_product(line: Inspecting, folder: Path | None = None, **values: Any) -> None:
+    """Change the product, give it a model of this folder if so, and let the station reload."""
+    with line.station.database.write() as session:
+        product = session.scalars(select(Product)).one()
+        for name, value in values.items():
+            setattr(product, name, value)
+        if folder is not None:
+            model = Model(
+                product_id=product.id, run="ab", folder=str(folder), state="live", created_at=1
+            )
+            session.add(model)
+            session.flush()
+            product.model_id = model.id
+    line.intake.reload()
+
+
+def test_a_product_brought_back_goes_on_with_its_new_model(
+    tiny_run: Path, run_copy: Path, tmp_path: Path
+) -> None:
+    manifest = read_manifest(run_copy)
+    write_manifest(run_copy, manifest.model_copy(update={"filters": Filters(min_area=7)}))
+    with inspecting(tmp_path / "data", f"board={tiny_run}") as line:
+        before = line.send(draw_png(0)).json()["settings"]
+        set_product(line, retired_at=1)
+        assert line.send(draw_png(0)).status_code == 422
+        set_product(line, retired_at=None)
+        assert line.send(draw_png(0)).json()["settings"] == before
+        set_product(line, run_copy)
+        after = line.send(draw_png(0)).json()["settings"]
+    assert after == settings_id(read_manifest(run_copy)) != before
+
+
+def test_a_product_brought_back_before_its_first_model_inspects(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    with inspecting(tmp_path / "data", deadline=2.0) as line:
+        add_product(line.station.database)
+        line.intake.reload()
+        set_product(line, retired_at=1)
+        set_product(line, retired_at=None)
+        set_product(line, tiny_run)
+        assert line.send(draw_png(0)).status_code == 200
+
+
+def test_an_image_that_comes_while_products_are_reloaded_is_inspected(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    with inspecting(tmp_path / "data", f"board={tiny_run}") as line:
+        set_product(line, retired_at=1)
+    with inspecting(tmp_path / "data") as line:
+        with line.station.database.write() as session:
+            session.scalars(select(Product)).one().retired_at = None
+        line.intake.products.reload()  # the first half of the service's own reload
+        assert line.send(draw_png(0)).status_code == 200
+
+
+def test_an_image_of_a_product_that_is_retired_meanwhile_is_judged(
+    line: Inspecting, gate: Gate
+) -> None:
+    accepted = line.intake.submit(Submission(draw_png(0)))
+    set_product(line, retired_at=1)
+    gate.set()
+    assert accepted.result(LIMIT).part.verdict is not None
 
 
 def test_the_product_is_named_or_follows_from_the_number(tiny_run: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, select, 
 from sqlalchemy.orm import Session
 
 from flawmap.station.database.engine import Database
-from flawmap.station.database.tables import OutboxMessage, Part, Product
+from flawmap.station.database.tables import OutboxMessage, Part, Product, Sink
 from flawmap.station.database.tables.base import now
 from flawmap.station.delivery.message import Outgoing, outgoing, part_payload
 from flawmap.station.delivery.settings import MqttSettings, WebhookSettings
@@ -35,13 +35,24 @@ class SinkState(NamedTuple):
 
 
 def add_for_parts(session: Session, rows: Sequence[Part], sinks: _Sinks, address: str) -> None:
-    """Add the messages about new parts, in their transaction."""
+    """Add the messages about new parts, in their transaction.
+
+    A sink of `sinks` that was deleted or switched off since gets none.
+    """
+    present = _present(session, sinks)
     for part in rows:
-        wanting = [key for key, one in sinks.items() if one.wants(part.product_id, part.verdict)]
+        wanting = [key for key in present if sinks[key].wants(part.product_id, part.verdict)]
         if wanting:
             product = session.get_one(Product, part.product_id).name
             for sink_id in wanting:
                 add(session, sink_id, part_payload(part, product, address), part.id)
+
+
+def _present(session: Session, sinks: _Sinks) -> Sequence[int]:
+    """Return which of these sinks are there and switched on; none is deleted until the commit."""
+    switched_on = select(Sink.id).where(Sink.id.in_(sinks), Sink.disabled_at.is_(None))
+    locked = switched_on.order_by(Sink.id).with_for_update(read=True, key_share=True)
+    return session.scalars(locked).all()
 
 
 def add(session: Session, sink_id: int, payload: dict[str, object], part_id: int | None) -> None:

@@ -29,9 +29,9 @@ def all_sinks(session: Session) -> list[Sink]:
     return list(session.scalars(select(Sink).order_by(Sink.name)))
 
 
-def get_sink(session: Session, sink_id: int) -> Sink:
-    """Return a sink. Raises RefusedError (404) if there is none."""
-    sink = session.get(Sink, sink_id)
+def get_sink(session: Session, sink_id: int, *, lock: bool = False) -> Sink:
+    """Return a sink, `lock`: for this transaction alone. Raises RefusedError (404) if none."""
+    sink = session.get(Sink, sink_id, with_for_update=lock)
     if sink is None:
         raise RefusedError("There is no such link: see /api/v1/links.", 404)
     return sink
@@ -91,8 +91,8 @@ def switch_sink(session: Session, caller: Caller, sink_id: int, *, on: bool) -> 
 
 
 def delete_sink(session: Session, caller: Caller, sink_id: int) -> None:
-    """Delete a sink with all its messages."""
-    sink = get_sink(session, sink_id)
+    """Delete a sink with all its messages; parts that are stored meanwhile wait for the commit."""
+    sink = get_sink(session, sink_id, lock=True)
     lost = outbox.backlog(session, sink_id)
     outbox.delete_all(session, sink_id)
     session.delete(sink)

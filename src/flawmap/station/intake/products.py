@@ -25,7 +25,11 @@ UNTRAINED = "train one."
 
 @dataclass(eq=False)
 class LiveProduct:
-    """A product and the inspector that judges its parts; `problem`: why it has none."""
+    """A product and the inspector that judges its parts; `problem`: why it has none.
+
+    There is one object for each product: lines and workers hold it. Once it has an inspector it
+    always has one, so that each accepted image gets a record.
+    """
 
     id: int
     name: str
@@ -54,22 +58,22 @@ class Products:
     ) -> None:
         self._database, self._runtime, self._say = database, runtime, say
         self._loading = threading.Lock()
+        self._made: dict[int, LiveProduct] = {}  # also retired ones, which may be brought back
         self._known: dict[int, LiveProduct] = {}
 
     def __iter__(self) -> Iterator[LiveProduct]:
         return iter(list(self._known.values()))
 
     def reload(self) -> None:
-        """Read the products again; load inspectors of new models, drop those of retired products.
+        """Read the products again; load inspectors of new models.
 
-        A product goes on with its inspector until another one is loaded.
+        A product goes on with its inspector until another one is loaded. A retired product keeps
+        its inspector for images that were accepted before.
         """
         with self._loading:
             rows = self._rows()
             for product, folder in rows:
-                known = self._known.get(product.id)
-                if known is None:
-                    known = LiveProduct(product.id, product.name)
+                known = self._made.setdefault(product.id, LiveProduct(product.id, product.name))
                 self._load(known, folder)
                 known.name, known.rule = product.name, product.rule
                 self._known[product.id] = known
@@ -83,11 +87,11 @@ class Products:
             return [(product, folder) for product, folder in session.execute(current)]
 
     def _load(self, product: LiveProduct, folder: str | None) -> None:
-        if folder == product.folder and (folder is None or product.live is not None):
-            product.problem = UNTRAINED if folder is None else None
-            return
         if folder is None:
-            product.folder, product.live, product.problem = None, None, UNTRAINED
+            product.problem = UNTRAINED
+            return
+        if folder == product.folder:
+            product.problem = None
             return
         try:
             product.live = LiveInspector(Path(folder), self._runtime, self._say)

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
@@ -25,7 +25,7 @@ from flawmap.station.intake.kind import suffix_of
 from flawmap.station.intake.line import Line, Waiting
 from flawmap.station.intake.pace import Pace, batch_of, workers_of
 from flawmap.station.intake.products import LiveProduct, Products
-from flawmap.station.intake.registration import product_names, register_runs
+from flawmap.station.intake.registration import register_runs
 from flawmap.station.intake.storing import Storer
 from flawmap.station.intake.submission import (
     Answer,
@@ -51,11 +51,12 @@ _WRITERS = 4  # images being written to disk at once: each waits for the disk, n
 class InspectionService:
     """Accept images, inspect and store them, and answer; a bounded number at any time.
 
-    `products` says who inspects; `on_judged` are called with parts after they were stored.
+    `products` says who inspects; `on_judged` are called with parts after they were stored. `named`:
+    ids of products whose live models are runs that the station was started with.
     """
 
-    def __init__(self, station: Station) -> None:
-        config = station.config
+    def __init__(self, station: Station, named: Collection[int] = ()) -> None:
+        config, self._named = station.config, named
         self._config, self._database, self._events = config, station.database, station.events
         self._files = station.files
         self.products = Products(station.database, runtime_of(config), _LOG.warning)
@@ -87,9 +88,8 @@ class InspectionService:
         """
         self._storer.start()
         self.reload()
-        named = product_names(self._config.runs)
         for product in self.products:
-            if product.problem is not None and product.name in named:
+            if product.problem is not None and product.id in self._named:
                 raise FlawmapError(product.problem)
 
     def stop(self) -> None:
@@ -113,13 +113,18 @@ class InspectionService:
         Returns when new models are loaded, which takes a second or so.
         """
         self.products.reload()
-        with self._lock:
-            for product in self.products:
-                if product.id not in self._lines:
-                    self._add(product)
+        for product in self.products:
+            self._line_of(product)
         self._events.publish(Event("products"))
 
-    def _add(self, product: LiveProduct) -> None:
+    def _line_of(self, product: LiveProduct) -> Line:
+        """Return the product's line, which begins with the first call."""
+        with self._lock:
+            if product.id not in self._lines:
+                self._lines[product.id] = self._new_line(product)
+            return self._lines[product.id]
+
+    def _new_line(self, product: LiveProduct) -> Line:
         """Begin to inspect a product's images."""
         count = workers_of(self._config)
         line = Line(product, self._decoders, batch_of(self._config), count)
@@ -128,7 +133,7 @@ class InspectionService:
             worker = Worker(line, pace, self._hand_on)
             worker.start()
             self._workers.append(worker)
-        self._lines[product.id] = line
+        return line
 
     def receive(self, bytes: int = 0) -> Reservation:
         """Reserve memory for a body that is about to be read. Raises BusyError at once if full."""
@@ -170,7 +175,7 @@ class InspectionService:
         submission = item.submission
         if submission.complete and (suffix := suffix_of(submission.data)):
             item.file = self._writers.submit(self._keep, submission.data, suffix)
-        self._lines[item.product.id].put(item)
+        self._line_of(item.product).put(item)
 
     def _keep(self, data: bytes, suffix: str) -> None:
         self._files.put_image(hashlib.sha256(data).hexdigest(), suffix, data)
@@ -254,12 +259,12 @@ class InspectionService:
 
 
 def create_service(station: Station) -> InspectionService:
-    """Create the service of a station, with the runs that its configuration names as products.
+    """Create the service of a station, after registering the runs that its configuration names.
 
     Raises FlawmapError if one of these cannot be read.
     """
-    register_runs(station.database, station.config.runs)
-    return InspectionService(station)
+    named = register_runs(station.database, station.config.runs, _LOG.warning)
+    return InspectionService(station, named)
 
 
 def intake_of(station: Station) -> InspectionService:

@@ -166,9 +166,9 @@ def _register_folder(session: Session, text: str) -> None:
     name, path = parse_named(text)
     if not path.is_dir():
         raise UsageError(f"No such folder: {path}. Give the folder that the camera writes to.")
-    product_id = _product_id(session, name, f"--watch {text}")
     folder = path.absolute()
-    _enable(session, "folder", product_id, {"folder": str(folder)}, folder.name)
+    settings: dict[str, object] = {"folder": str(folder)}
+    _enable(session, "folder", name, f"--watch {text}", settings, folder.name)
 
 
 def _register_camera(session: Session, text: str) -> None:
@@ -182,18 +182,26 @@ def _register_camera(session: Session, text: str) -> None:
             f"--camera {text}: give a device's number, such as 0, a video file that exists, or a "
             "URL that begins with rtsp://, rtsps://, http:// or https://."
         )
-    product_id = _product_id(session, name, f"--camera {text}")
     settings = Camera(where=where).model_dump(mode="json")
-    _enable(session, "camera", product_id, settings, Camera(where=where).address)
+    _enable(session, "camera", name, f"--camera {text}", settings, Camera(where=where).address)
 
 
 def _enable(
-    session: Session, kind: str, product_id: int, settings: dict[str, object], name: str
+    session: Session,
+    kind: str,
+    product: str | None,
+    text: str,
+    settings: dict[str, object],
+    name: str,
 ) -> None:
-    """Add a source, or switch the one on that brings images from the same place."""
+    """Add a source, or switch the one on that brings images from the same place.
+
+    That one keeps its product if none of the name `product` is in use, such as after a renaming.
+    """
     place = "folder" if kind == "folder" else "where"
     rows = session.scalars(select(SourceSettings).where(SourceSettings.kind == kind)).all()
     row = next((one for one in rows if one.settings[place] == settings[place]), None)
+    product_id = _product_id(session, product, text, None if row is None else row.product_id)
     if row is None:
         row = SourceSettings(kind=kind, settings=settings, created_at=now())
         row.name = _free_name(session, name)
@@ -202,15 +210,17 @@ def _enable(
     session.flush()
 
 
-def _product_id(session: Session, name: str | None, text: str) -> int:
+def _product_id(session: Session, name: str | None, text: str, present: int | None) -> int:
     current = select(Product).where(Product.retired_at.is_(None))
     products = {one.name: one.id for one in session.scalars(current)}
+    if name in products:
+        return products[name]
+    if present is not None:
+        return present
     if name is None and len(products) == 1:
         return next(iter(products.values()))
-    if name not in products:
-        names = ", ".join(products) or "none yet"
-        raise UsageError(f"{text}: name the product, as PRODUCT=PLACE; products: {names}.")
-    return products[name]
+    names = ", ".join(products) or "none yet"
+    raise UsageError(f"{text}: name the product, as PRODUCT=PLACE; products: {names}.")
 
 
 def _free_name(session: Session, name: str) -> str:

@@ -90,14 +90,17 @@ class Storer(threading.Thread):
         parts = [new_part(one) for one in batch]
         self._new = {v: one.inspector for one in batch if (v := _version(one)) not in self._noted}
         until = time.monotonic() + _PATIENCE
+        conflicts = 0
         while True:
             try:
                 rows = self._writer.store(parts)
                 break
             except IntegrityError as error:  # such as a key that another process has just used
-                if len(batch) == 1:
+                if len(batch) > 1:
+                    return [answer for one in batch for answer in self.store([one])]
+                conflicts += 1
+                if conflicts > 1:  # once may be a row that somebody changed at the same moment
                     return [error]
-                return [answer for one in batch for answer in self.store([one])]
             except DBAPIError as error:
                 if time.monotonic() > until:
                     _LOG.error("%d parts could not be stored: %s", len(batch), error)

@@ -42,13 +42,12 @@ class Worker(threading.Thread):
     def run(self) -> None:
         """Inspect until the line is closed and empty."""
         while batch := self._line.take():
-            inspector = self._line.product.inspector
             try:
                 with self._pace.turn() as inspector:
                     judged = judge(inspector, batch)
             except Exception as error:  # such as out of memory: costs this batch, not the thread
                 _LOG.exception("A batch of %d images could not be inspected", len(batch))
-                judged = [failed(item, inspector, error) for item in batch]
+                judged = [failed(item, self._line.product.inspector, error) for item in batch]
             self._hand_on(judged)
 
 

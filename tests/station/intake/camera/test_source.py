@@ -148,7 +148,9 @@ def test_no_request_names_a_path_and_no_password_is_shown(
         assert "word" not in line.client.get("/api/v1/sources").text
         with line.station.database.read() as session:
             assert len(session.scalars(select(SourceSettings)).all()) == 1
-            entry = session.scalars(select(AuditEntry)).one()
+            entry = session.scalars(
+                select(AuditEntry).where(AuditEntry.action == "source.create")
+            ).one()
         assert entry.details["where"] == "rtsp://camera/1"
 
 
