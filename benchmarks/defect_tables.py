@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from statistics import fmean, median
 from typing import Any
@@ -35,9 +36,16 @@ def _known(result: Result) -> str:
     shown = numbers[len(numbers) // 2]
     rows = [row for row in result["rows"] if row["k"] == shown]
     draws, seeds = (len({row[key] for row in rows}) for key in ("draw", "seed"))
+    fewer = {
+        name: count
+        for name, count in Counter(row["product"] for row in rows).items()
+        if count < draws * seeds
+    }
+    but = "".join(f", {name} in {count}" for name, count in fewer.items())
     lines = [
         f"With {shown} labelled defects of each type, {_count(draws, 'draw')} and "
-        f"{_count(seeds, 'seed')}. Measured on the other test images, before → after:",
+        f"{_count(seeds, 'seed')}: {_count(draws * seeds, 'run')} a product{but}. Measured on the "
+        "other test images, before → after:",
         "",
         *_table(rows),
         "",

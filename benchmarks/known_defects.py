@@ -1,7 +1,7 @@
 """What known defects teach: the suite with k labelled defects of each type, by refining.
 
     python benchmarks/known_defects.py SHARED_DATA WORK [--k 1 3 10] [--draws 3] [--seeds 1]
-        [--only screw ...] [--leave-one-out]
+        [--only screw ...] [--leave-one-out] [--measured]
 
 A run without defects is trained for each product and seed, once; each draw of defects refines it.
 Both are measured on the test images that the draw left. With ``--leave-one-out`` the head learns
@@ -102,15 +102,17 @@ def product_rows(
     data, work = options.data / place, options.work / f"{name}_{seed}"
     dataset = open_dataset(data)
     parent = work / "parent"
-    if not (parent / MANIFEST).is_file():
+    if not options.measured and not (parent / MANIFEST).is_file():
         flawmap.train(data, parent, seed=seed, size=size, resume=parent.exists())
     rows = []
     for case, count, number, kind in cases(
         dataset, options.k, options.draws, options.leave_one_out
     ):
+        if options.measured and not (work / case / f"row{options.tag}.json").is_file():
+            continue
         chosen = draw(dataset, count, number, kind)
         defects, run = work / case / "defects", work / case / f"run{options.tag}"
-        if not (run / MANIFEST).is_file():
+        if not options.measured and not (run / MANIFEST).is_file():
             write_defects(chosen, defects)
             shutil.rmtree(run, ignore_errors=True)
             start = time.perf_counter()
@@ -177,6 +179,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+", default=list(SUITE))
     parser.add_argument("--leave-one-out", action="store_true")
+    parser.add_argument("--measured", action="store_true", help="only sum up what was measured")
     parser.add_argument("--tag", default="", help="name of a variant, for trials")
     parser.add_argument("--result", default="", help="name of the result file")
     options = parser.parse_args()
