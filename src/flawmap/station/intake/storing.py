@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from flawmap.inspection.decision import Inspection, Outcome, record_of
@@ -86,7 +86,10 @@ class Storer(threading.Thread):
         return batch, False
 
     def store(self, batch: Sequence[Judged]) -> list[Answer | Exception]:
-        """Store a batch; return the answer of each, or why it has none."""
+        """Store a batch; return the answer of each, or why it has none.
+
+        A part that the database refuses costs no other: they are then stored one by one.
+        """
         parts = [new_part(one) for one in batch]
         self._new = {v: one.inspector for one in batch if (v := _version(one)) not in self._noted}
         until = time.monotonic() + _PATIENCE
@@ -95,7 +98,7 @@ class Storer(threading.Thread):
             try:
                 rows = self._writer.store(parts)
                 break
-            except IntegrityError as error:  # such as a key that another process has just used
+            except (IntegrityError, DataError) as error:  # such as a key that is used, or too long
                 if len(batch) > 1:
                     return [answer for one in batch for answer in self.store([one])]
                 conflicts += 1

@@ -160,6 +160,13 @@ def test_a_key_gives_the_same_map(line: Inspecting) -> None:
     assert np.allclose(first[0]["data"], again[0]["data"], atol=1e-3)
 
 
+def test_a_key_that_is_too_long_is_refused(line: Inspecting) -> None:
+    asked = {"inputs": [_tensor()], "parameters": {"key": "k" * 98}}
+    answer = line.client.post(INFER, json=asked)
+    assert answer.status_code == 422
+    assert "at most 97 characters" in answer.json()["error"]
+
+
 def test_ready_says_whether_there_is_an_inspector(tmp_path: Path) -> None:
     with inspecting(tmp_path / "data") as line:
         assert line.client.get("/v2/health/live").status_code == 200

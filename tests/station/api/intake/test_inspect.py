@@ -143,6 +143,16 @@ def test_the_key_gives_the_same_answer(line: Inspecting) -> None:
     assert "belongs to another image" in other.json()["detail"]
 
 
+def test_a_key_fits_with_the_place_in_the_batch(line: Inspecting) -> None:
+    files = [("images", ("a.png", draw_png(0)))] * 32
+    for length, status in ((97, 200), (98, 422)):
+        form = {"key": "k" * length}
+        answer = line.client.post("/api/v1/inspect/batch", data=form, files=files)
+        assert answer.status_code == status
+    assert "at most 97 characters" in answer.json()["detail"]
+    assert max(len(part.key or "") for part in line.parts()) == 100
+
+
 def test_one_key_at_the_same_time_is_one_part(line: Inspecting) -> None:
     data, barrier = draw_png(22), threading.Barrier(8)
 

@@ -29,6 +29,7 @@ from flawmap.station.security.callers import Inspecting
 
 router = APIRouter(prefix="/api/v1", tags=["inspect"])
 _MOST_IMAGES = 32  # of one batch
+_KEY = 97  # characters; with an image's place in its batch, such as /31, they fit the column
 
 
 class InspectedPart(InspectionRecord):
@@ -51,10 +52,10 @@ class Said(BaseModel):
     key: str | None = Field(
         None,
         min_length=1,
-        max_length=100,
+        max_length=_KEY,
         pattern="^[ -~]+$",
-        description="name of this request: sent again, it gets the same answer; also the header "
-        "Idempotency-Key",
+        description=f"name of this request, at most {_KEY} characters: sent again, it gets the "
+        "same answer; also the header Idempotency-Key",
     )
     deadline: float | None = Field(None, gt=0.0, description="seconds to wait for the verdict")
 
