@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,24 @@ def test_two_at_once_have_one_core_each_and_the_same_bits(
     with pace.turn() as later:
         assert later is alone
     assert narrow.inspect(draw_png(1)) == alone.inspect(draw_png(1))
+
+
+def test_the_end_of_the_process_waits_for_a_model_that_is_loaded(
+    pace: Pace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers are daemons, and a thread is one if the thread that starts it is."""
+    found: list[bool] = []
+    monkeypatch.setattr(pace, "_load", lambda _: found.append(threading.current_thread().daemon))
+
+    def work() -> None:
+        with pace.turn(), pace.turn():
+            pass
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join()
+    wait_until(lambda: bool(found))
+    assert found == [False]
 
 
 @pytest.mark.parametrize(

@@ -82,8 +82,9 @@ class Pace:
         with self._lock:
             if self._wide is not inspector.backend:
                 self._wide, self._narrow, self._inspector = inspector.backend, None, None
-                # No daemon: the end of the process would abort a runtime that loads a model.
-                threading.Thread(target=self._load, args=(inspector,)).start()
+                # No daemon, as the worker that starts it is one: the end of the process would abort
+                # a runtime that loads a model.
+                threading.Thread(target=self._load, args=(inspector,), daemon=False).start()
             narrow, made = self._narrow, self._inspector
             if narrow is None:
                 return inspector
