@@ -31,7 +31,7 @@ _PACKAGES = ("torch", "onnx", "onnxscript", "onnx-ir")
 _FOLDERS = ("backbones", "exporting", "methods", "utils")
 _IMPORTED = time.time()
 _KNOWN = ("torch", "flawmap")  # whose code the digest of the software covers
-_MOST = 64  # files of some 300 kB
+_MOST = 64  # files of some 60 kB
 _SUFFIX = ".safetensors"
 
 

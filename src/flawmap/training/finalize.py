@@ -250,17 +250,18 @@ def _export(
 
     If they differ, the network is traced anew, in case that the graph of another one misled.
     """
-    for anew in (False, True):
+
+    def attempt(anew: bool) -> tuple[OnnxRuntime, Parity]:
         network = export_onnx(
             trained.module, size, path, has_distances=trained.has_distances, anew=anew
         )
         graph = OnnxRuntime(path.read_bytes())
-        try:
-            return graph, measure_parity(graph, network, tiles)
-        except FlawmapError:
-            if anew:
-                raise
-    raise AssertionError
+        return graph, measure_parity(graph, network, tiles)
+
+    try:
+        return attempt(anew=False)
+    except FlawmapError:
+        return attempt(anew=True)
 
 
 def measure_parity(graph: Backend, network: InferenceGraph, images: NDArray[np.uint8]) -> Parity:
